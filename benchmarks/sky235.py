@@ -1,0 +1,227 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""The simulated sky 235 of Panes et al. 2021 (A&A 656, A62)."""
+
+import gzip
+import os
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.table import Table
+from astropy.wcs import WCS
+from gammapy.maps import WcsGeom
+from scipy.spatial import KDTree
+
+__all__ = ["BANDS", "EXPOSURE", "N_PIX", "PIXEL_SIZE", "Sky", "data_folder", "load_sky235", "load_spectra"]
+
+#: Band edges in GeV.
+BANDS = (0.5, 1.0, 2.0, 7.0, 20.0, 1000.0)
+#: Exposure of each band in cm2 s.
+EXPOSURE = (2.4e11, 3.1e11, 3.7e11, 4.1e11, 5.0e11)
+#: Pixel size in deg and number of pixels along a side of a patch.
+PIXEL_SIZE = 0.15625
+N_PIX = 64
+
+
+@dataclass(frozen=True)
+class Sky:
+    """Patches of the sky with their true sources.
+
+    Positions are Galactic, in deg.
+
+    Parameters
+    ----------
+    components : `~numpy.ndarray`
+        Expected counts of the interstellar and isotropic emission, the AGN and the
+        pulsars, shape ``(3, n_bands, n_patches, 64, 64)``, as the upper 16 bits of float32.
+    center_lon, center_lat : `~numpy.ndarray`
+        Patch centres, shape ``(n_patches,)``.
+    patch, lon, lat, flux : `~numpy.ndarray`
+        Patch, position and 1-100 GeV flux in cm-2 s-1 of each true source, shape
+        ``(n_true,)``, grouped by patch. Patches overlap: a source is listed once in each.
+    published : `~astropy.table.Table`
+        Predictions of the published network: ``patch``, ``lon``, ``lat``, ``score``.
+    """
+
+    components: np.ndarray
+    center_lon: np.ndarray
+    center_lat: np.ndarray
+    patch: np.ndarray
+    lon: np.ndarray
+    lat: np.ndarray
+    flux: np.ndarray
+    published: Table
+
+    @property
+    def n_patches(self):
+        """Number of patches."""
+        return len(self.center_lon)
+
+    def component(self, index, patches=slice(None)):
+        """Expected counts of one component, shape ``(n, n_bands, 64, 64)``."""
+        stored = self.components[index][:, patches].swapaxes(0, 1).astype(np.uint32)
+        return np.left_shift(stored, 16).view(np.float32)
+
+    def background(self, patches=slice(None)):
+        """Expected counts of the interstellar and isotropic emission."""
+        return self.component(0, patches)
+
+    def sources(self, patches=slice(None)):
+        """Expected counts of all sources."""
+        return self.component(1, patches) + self.component(2, patches)
+
+    def counts(self, seed, patches=slice(None), background=None):
+        """One observation, drawn patch by patch so that a subset equals its part of the whole.
+
+        Parameters
+        ----------
+        seed : int
+            Seed.
+        patches : slice or array-like of int
+            Patches.
+        background : `~numpy.ndarray`, optional
+            Emission in place of the true one, shape of the result.
+
+        Returns
+        -------
+        counts : `~numpy.ndarray`
+            Counts, shape ``(n, n_bands, 64, 64)``.
+        """
+        emission = self.background(patches) if background is None else background
+        expected = emission + self.sources(patches)
+        index = np.arange(self.n_patches)[patches]
+        draws = [np.random.default_rng([seed, i]).poisson(npred) for i, npred in zip(index, expected)]
+        return np.array(draws, dtype=np.float32)
+
+    def geom(self, patch):
+        """Image geometry of a patch: a plate carree turned so that its centre is on the equator."""
+        wcs = WCS(naxis=2)
+        wcs.wcs.ctype = "GLON-CAR", "GLAT-CAR"
+        wcs.wcs.crval = self.center_lon[patch], self.center_lat[patch]
+        wcs.wcs.cdelt = -PIXEL_SIZE, PIXEL_SIZE
+        wcs.wcs.crpix = (N_PIX + 1) / 2, (N_PIX + 1) / 2
+        return WcsGeom(wcs, npix=(N_PIX, N_PIX))
+
+    def pixel_to_sky(self, patch, x, y):
+        """Position of pixel coordinates (0 is the centre of the first pixel).
+
+        Parameters
+        ----------
+        patch : array-like of int
+            Patch of each.
+        x, y : array-like
+            Column and row, of the shape of `patch`.
+
+        Returns
+        -------
+        lon, lat : `~numpy.ndarray`
+            Position in deg.
+        """
+        offset = (N_PIX / 2 - 0.5 - np.asarray(x)) * PIXEL_SIZE, (np.asarray(y) - N_PIX / 2 + 0.5) * PIXEL_SIZE
+        center = SkyCoord(self.center_lon[patch], self.center_lat[patch], unit="deg")
+        position = SkyCoord(*offset, unit="deg", frame=center.skyoffset_frame()).transform_to("icrs")
+        return position.ra.deg, position.dec.deg
+
+    def sky_to_pixel(self, patch, lon, lat):
+        """Pixel coordinates of a position: the inverse of `pixel_to_sky`."""
+        center = SkyCoord(self.center_lon[patch], self.center_lat[patch], unit="deg")
+        offset = SkyCoord(lon, lat, unit="deg").transform_to(center.skyoffset_frame())
+        x = N_PIX / 2 - 0.5 - offset.lon.wrap_at("180d").deg / PIXEL_SIZE
+        return x, offset.lat.deg / PIXEL_SIZE + N_PIX / 2 - 0.5
+
+    @property
+    def true_id(self):
+        """Number of the source behind each entry, equal in overlapping patches, shape ``(n_true,)``."""
+        _, number = np.unique(np.column_stack([self.lon, self.lat]), axis=0, return_inverse=True)
+        return number.ravel()
+
+
+def data_folder(folder=None):
+    """Folder with the data, from the argument or the environment variable GAMMAPY_ASID_DATA."""
+    folder = folder or os.environ.get("GAMMAPY_ASID_DATA")
+    if not folder:
+        raise FileNotFoundError("No data: give their folder with --data or in GAMMAPY_ASID_DATA")
+    return Path(folder)
+
+
+def load_sky235(folder=None):
+    """Load the sky.
+
+    Parameters
+    ----------
+    folder : path, optional
+        Data folder that contains ``panes2021``; default is GAMMAPY_ASID_DATA.
+
+    Returns
+    -------
+    sky : `Sky`
+        The sky.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the data are not there.
+    """
+    folder = data_folder(folder) / "panes2021"
+    with np.load(folder / "sky235_expected_counts_bfloat16.npz") as file:
+        components = file["expected_counts_bfloat16"]
+    truth = Table.read(folder / "sky235_truth.csv.gz", format="ascii.csv")
+    found = Table.read(folder / "sky235_unek_prediction_after.csv.gz", format="ascii.csv")
+
+    patch = np.array([int(name.split("_")[-1].removesuffix(".npy")) for name in truth["filename"]])
+    truth, patch = truth[np.argsort(patch, kind="stable")], np.sort(patch)
+    center_lon, center_lat = np.full((2, components.shape[2]), np.nan)
+    for number, table in ((patch, truth), (np.array(found["image_nr"]), found)):
+        center_lon[number], center_lat[number] = table["lon_c"] % 360, table["lat_c"]
+    published = Table({"patch": found["image_nr"], "lon": found["lon_ps"], "lat": found["lat_ps"]})
+    published["score"] = found["probability"]
+    columns = (np.array(truth[name], dtype=float) for name in ("lon_p", "lat_p", "flux_1000"))
+    return Sky(components, center_lon, center_lat, patch, *columns, published)
+
+
+def load_spectra(sky, folder=None):
+    """Spectra of the true sources, from the library they were simulated with.
+
+    Parameters
+    ----------
+    sky : `Sky`
+        The sky.
+    folder : path, optional
+        See `load_sky235`.
+
+    Returns
+    -------
+    dnde : callable
+        ``dnde(energy)`` with energies in GeV of shape ``(n_e,)`` gives cm-2 s-1 GeV-1
+        of shape ``(n_true, n_e)``.
+    """
+    folder = data_folder(folder) / "panes2021"
+    rows = [row for name in ("agn", "psr") for row in _read_library(folder / f"MOCK_4FGL_{name}_235.xml.gz")]
+    ra, dec, *parameters = np.array(rows).T
+    library = SkyCoord(ra, dec, unit="deg").galactic
+    tree = KDTree(library.cartesian.xyz.value.T)
+    position = SkyCoord(sky.lon, sky.lat, unit="deg", frame="galactic")
+    _, index = tree.query(position.cartesian.xyz.value.T)
+    norm, reference, slope, curvature, factor, power = (p[index][:, None] for p in parameters)
+
+    def dnde(energy):
+        energy = np.asarray(energy, dtype=float) * 1e3
+        ratio = energy / reference
+        return 1e3 * norm * ratio ** (slope + curvature * np.log(ratio)) * np.exp(-factor * energy**power)
+
+    return dnde
+
+
+def _read_library(path):
+    """Rows of ra, dec, norm, reference, slope, curvature, cut-off factor and power in MeV."""
+    with gzip.open(path) as file:
+        root = ElementTree.parse(file).getroot()
+    for source in root:
+        value = {p.get("name"): float(p.get("value")) * float(p.get("scale")) for p in source.iter("parameter")}
+        if source.find("spectrum").get("type") == "LogParabola":
+            spectrum = value["norm"], value["Eb"], -value["alpha"], -value["beta"], 0.0, 1.0
+        else:
+            spectrum = (value["Prefactor"], value["Scale"], value["Index1"], 0.0, value["Expfactor"], value["Index2"])
+        yield (value["RA"], value["DEC"], *spectrum)

@@ -1,0 +1,312 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Candidates: the typed table that everything passes on."""
+
+import json
+import string
+from dataclasses import dataclass
+from enum import IntFlag
+from importlib.metadata import version
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from astropy.table import QTable
+from gammapy.maps import Map, Maps
+from gammapy.modeling.models import Models
+from gammapy.utils.scripts import make_path
+from regions import CircleSkyRegion, Regions
+
+from .catalog import START_SPECTRUM, SourceCatalogASID
+from .files import new_file
+
+__all__ = ["COLUMNS", "CandidateFlag", "Candidates", "Column", "iau_names"]
+
+
+class CandidateFlag(IntFlag):
+    """Bits of the column ``flags``."""
+
+    #: Nearer to the edge of the valid data than the match radius of the model.
+    NEAR_EDGE = 1
+    #: A candidate of higher score lies within twice the 68 % PSF radius of the best band.
+    NEAR_BRIGHTER = 2
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the table.
+
+    Parameters
+    ----------
+    name : str
+        Name.
+    dtype : str
+        Numpy type.
+    description : str
+        Meaning.
+    unit : str, optional
+        Unit.
+    """
+
+    name: str
+    dtype: str
+    description: str
+    unit: str = None
+
+    def convert(self, values):
+        """Values in the type and unit of the column.
+
+        Raises
+        ------
+        ValueError
+            If they have another unit.
+        """
+        if self.unit is None:
+            return np.asarray(values).astype(self.dtype)
+        try:
+            return u.Quantity(values, self.unit, dtype=self.dtype)
+        except u.UnitConversionError:
+            raise ValueError(f"Column {self.name!r} must be in {self.unit}, got {values.unit}") from None
+
+
+#: Columns of every table, in order.
+COLUMNS = (
+    Column("name", "U24", "IAU style designation"),
+    Column("ra", "f8", "Right ascension, ICRS", "deg"),
+    Column("dec", "f8", "Declination, ICRS", "deg"),
+    Column("glon", "f8", "Galactic longitude", "deg"),
+    Column("glat", "f8", "Galactic latitude", "deg"),
+    Column("pos_err_68", "f8", "Radius that holds the source with a probability of 68 %", "deg"),
+    Column("pos_err_95", "f8", "Radius that holds the source with a probability of 95 %", "deg"),
+    Column("score", "f8", "Calibrated probability to be a real source"),
+    Column("flags", "i4", "Bit mask of CandidateFlag"),
+)
+
+# Header cards of the file that a reader of FITS sees at once; the whole is in the PROVENANCE table.
+HEADER_CARDS = {"model": "MODEL", "card_sha256": "CARDSHA", "threshold": "THRESH"}
+
+
+def iau_names(positions):
+    """IAU style designations ``ASID JHHMM.m+DDMM``, truncated as the IAU asks.
+
+    Parameters
+    ----------
+    positions : `~astropy.coordinates.SkyCoord`
+        Positions, shape ``(n,)``.
+
+    Returns
+    -------
+    names : list of str
+        Sources that would share a designation get a, b, ... appended in their order.
+    """
+    icrs = positions.icrs
+    # A microarcsecond keeps a coordinate given to full minutes from falling below them
+    tenths = np.floor(icrs.ra.wrap_at("360d").hour * 600 + 1e-8).astype(int) % 14400
+    minutes = np.floor(np.abs(icrs.dec.deg) * 60 + 1e-8).astype(int)
+    names = [
+        f"ASID J{t // 600:02d}{t % 600 // 10:02d}.{t % 10}{sign}{m // 60:02d}{m % 60:02d}"
+        for t, m, sign in zip(tenths, minutes, np.where(icrs.dec.deg < 0, "-", "+"), strict=True)
+    ]
+    same = {name: iter(string.ascii_lowercase) for name in names if names.count(name) > 1}
+    return [name + next(same[name]) if name in same else name for name in names]
+
+
+class Candidates:
+    """Source candidates of one field.
+
+    Parameters
+    ----------
+    table : `~astropy.table.QTable`
+        One row per candidate with the columns of `COLUMNS`.
+    maps : `~gammapy.maps.Maps` or dict of `~gammapy.maps.Map`, optional
+        Maps that belong to the field, such as ``score``; names in lower case.
+    meta : dict, optional
+        Provenance, anything JSON can hold: ``model``, ``card_sha256``, ``threshold``,
+        ``expected_purity``, ``expected_completeness``, ``energy_range`` in GeV,
+        ``datasets``. ``version``, that of this package, is added.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing or has a wrong unit.
+    """
+
+    def __init__(self, table, maps=None, meta=None):
+        missing = [column.name for column in COLUMNS if column.name not in table.colnames]
+        if missing:
+            raise ValueError(
+                f"The table has no column {', '.join(missing)}: see gammapy_asid.candidates.COLUMNS"
+            )
+        self.table = QTable({column.name: column.convert(table[column.name]) for column in COLUMNS})
+        for column in COLUMNS:
+            self.table[column.name].info.description = column.description
+        self.maps = Maps(**(maps or {}))
+        meta = {"version": version("gammapy-asid")} | (meta or {})
+        self.meta = json.loads(json.dumps(meta, default=lambda value: value.tolist()))
+
+    @classmethod
+    def from_positions(cls, positions, score, pos_err_68, pos_err_95, flags=0, maps=None, meta=None):
+        """Make candidates of their positions and scores.
+
+        Parameters
+        ----------
+        positions : `~astropy.coordinates.SkyCoord`
+            Positions in any frame, shape ``(n,)``.
+        score : array-like
+            Probability of each to be real, shape ``(n,)``.
+        pos_err_68, pos_err_95 : `~astropy.units.Quantity`
+            Containment radii, shape ``(n,)``.
+        flags : array-like of int
+            Bits of `CandidateFlag`, shape ``(n,)`` or one for all.
+        maps, meta
+            See `Candidates`.
+        """
+        icrs, galactic = positions.icrs, positions.galactic
+        table = {
+            "name": np.array(iau_names(positions), dtype="U24"),
+            "ra": icrs.ra,
+            "dec": icrs.dec,
+            "glon": galactic.l,
+            "glat": galactic.b,
+            "pos_err_68": pos_err_68,
+            "pos_err_95": pos_err_95,
+            "score": score,
+            "flags": np.broadcast_to(flags, positions.shape),
+        }
+        return cls(QTable(table), maps, meta)
+
+    def __len__(self):
+        return len(self.table)
+
+    def __getitem__(self, key):
+        """Candidates of a slice, a mask or indices, with all maps; one row for an int."""
+        if isinstance(key, int | np.integer):
+            return self.table[key]
+        return Candidates(self.table[key], self.maps, self.meta)
+
+    def __str__(self):
+        lines = [f"{type(self).__name__}: {len(self)} sources"]
+        lines += [f"  {key:<22}: {value}" for key, value in self.meta.items()]
+        lines += [f"  {'maps':<22}: {', '.join(self.maps) or 'none'}", ""]
+        table = self.table.copy()
+        for name in table.colnames:
+            table[name].info.format = {"f": ".4f"}.get(table[name].dtype.kind)
+        return "\n".join(lines + table.pformat(max_width=-1))
+
+    @property
+    def positions(self):
+        """Positions (`~astropy.coordinates.SkyCoord`, ICRS)."""
+        return SkyCoord(self.table["ra"], self.table["dec"], frame="icrs")
+
+    def to_catalog(self):
+        """Candidates as `~gammapy_asid.catalog.SourceCatalogASID`."""
+        return SourceCatalogASID(self.table)
+
+    def to_models(self, spectral_model=START_SPECTRUM):
+        """Point sources with the position errors as parameter errors.
+
+        Parameters
+        ----------
+        spectral_model : `~gammapy.modeling.models.SpectralModel`
+            Spectrum for a fit to start from. By default a power law of index 2 and
+            1e-9 cm-2 s-1 GeV-1 at 1 GeV, a common faint LAT source: it is no measurement.
+
+        Returns
+        -------
+        models : `~gammapy.modeling.models.Models`
+            One `~gammapy.modeling.models.SkyModel` per candidate.
+        """
+        return Models([source.sky_model(spectral_model) for source in self.to_catalog()])
+
+    def to_regions(self, containment=0.95):
+        """Error circles.
+
+        Parameters
+        ----------
+        containment : {0.68, 0.95}
+            Probability that the circle holds the source.
+
+        Returns
+        -------
+        regions : `~regions.Regions`
+            Circles labelled with the names.
+
+        Raises
+        ------
+        ValueError
+            If the containment is another one.
+        """
+        column = f"pos_err_{containment * 100:.0f}"
+        if column not in self.table.colnames:
+            raise ValueError(f"No error radius for a containment of {containment}: give 0.68 or 0.95")
+        return Regions(
+            [
+                CircleSkyRegion(position, radius, meta={"text": str(name)})
+                for position, radius, name in zip(
+                    self.positions, self.table[column], self.table["name"], strict=True
+                )
+            ]
+        )
+
+    def write(self, filename, overwrite=False):
+        """Write table, maps and provenance to a FITS file.
+
+        Parameters
+        ----------
+        filename : str or path
+            File.
+        overwrite : bool
+            Replace an existing file.
+
+        Raises
+        ------
+        FileExistsError
+            If the file exists and `overwrite` is False.
+        """
+        primary = fits.PrimaryHDU()
+        primary.header["CREATOR"] = f"gammapy-asid {self.meta['version']}"
+        for key in HEADER_CARDS.keys() & self.meta.keys():
+            primary.header[HEADER_CARDS[key]] = self.meta[key]
+        provenance = QTable(
+            {"key": list(self.meta), "value": [json.dumps(value) for value in self.meta.values()]}
+        )
+        hdus = [primary, _table_hdu(self.table, "CANDIDATES"), _table_hdu(provenance, "PROVENANCE")]
+        for name, m in self.maps.items():
+            hdus += m.to_hdulist(hdu=name, hdu_bands=f"{name}_bands")[1:]
+        with new_file(make_path(filename), overwrite) as temporary:
+            fits.HDUList(hdus).writeto(temporary)
+
+    @classmethod
+    def read(cls, filename):
+        """Read a file that `write` made.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If it is another kind of file.
+        """
+        filename = make_path(filename)
+        try:
+            hdulist = fits.open(filename, memmap=False)
+        except OSError as error:
+            if isinstance(error, FileNotFoundError):
+                raise FileNotFoundError(f"No such file: {filename}") from None
+            raise ValueError(f"{filename} is no FITS file: {error}") from None
+        with hdulist:
+            if "CANDIDATES" not in hdulist or "PROVENANCE" not in hdulist:
+                raise ValueError(
+                    f"{filename} was not written by Candidates.write: it has no CANDIDATES table"
+                )
+            table = QTable.read(hdulist["CANDIDATES"])
+            meta = {str(row["key"]): json.loads(row["value"]) for row in QTable.read(hdulist["PROVENANCE"])}
+            names = [hdu.name.lower() for hdu in hdulist[3:] if not hdu.name.endswith("_BANDS")]
+            maps = {name: Map.from_hdulist(hdulist, hdu=name) for name in names}
+        return cls(table, maps, meta)
+
+
+def _table_hdu(table, name):
+    hdu = fits.table_to_hdu(table)
+    hdu.name = name
+    return hdu

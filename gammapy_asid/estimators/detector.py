@@ -1,0 +1,144 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Source detection with a multi-resolution U-Net."""
+
+import astropy.units as u
+import numpy as np
+from gammapy.estimators import Estimator
+from gammapy.maps import Maps, WcsNDMap
+from scipy.ndimage import distance_transform_edt
+from scipy.spatial import KDTree
+
+from ..candidates import CandidateFlag, Candidates
+from ..inputs.convert import to_band_cube
+from ..networks.description import psf_radius
+from ..networks.model import DetectionModel
+from ..networks.peaks import MATCH_RADIUS
+
+__all__ = ["DLSourceDetector"]
+
+# Containment radii of a two-dimensional Gaussian in its widths.
+RADIUS_68, RADIUS_95 = np.sqrt(-2 * np.log(1 - np.array([0.68, 0.95])))
+
+
+class DLSourceDetector(Estimator):
+    """Find gamma-ray sources with deep learning.
+
+    The dataset is brought to the energy bands of the model. A multi-resolution U-Net
+    sees counts, the known sky and the significance of a source at each pixel, and
+    gives the probability of a source; a Laplacian of Gaussian finds the centres.
+    Method of the AutoSourceID pipeline (Panes et al. 2021, A&A 656, A62) with the
+    likelihood's own view of the field added.
+
+    Background and models of the dataset are the known sky: sources already modelled are
+    not found again. Masks are honoured.
+
+    Parameters
+    ----------
+    model : str or path
+        Name of a shipped model, or path of weights with their card beside them.
+    threshold : float
+        Smallest calibrated probability of a candidate to be real.
+    device : str, optional
+        Torch device; by default the accelerator if there is one.
+
+    Examples
+    --------
+    >>> from gammapy_asid import DLSourceDetector
+    >>> detector = DLSourceDetector(model="lat", threshold=0.5)
+    >>> candidates = detector.run(dataset)  # doctest: +SKIP
+    """
+
+    tag = "DLSourceDetector"
+
+    def __init__(self, model="lat", threshold=0.5, device=None):
+        if not 0 < threshold < 1:
+            raise ValueError(f"The threshold is a probability between 0 and 1, got {threshold}")
+        self.model = model
+        self.threshold = threshold
+        self.device = device
+        self._handle = DetectionModel.load(model, device)
+
+    @property
+    def config_parameters(self):
+        """Configuration, without the network."""
+        return {"model": str(self.model), "threshold": self.threshold, "device": str(self._handle.device)}
+
+    def run(self, datasets):
+        """Find the sources of a field.
+
+        Parameters
+        ----------
+        datasets : `~gammapy.datasets.MapDataset` or `~gammapy.datasets.Datasets`
+            Data of one field, which may come in event types, energy ranges and pixel sizes.
+
+        Returns
+        -------
+        candidates : `~gammapy_asid.Candidates`
+            Candidates above the threshold, by decreasing score. Their maps are ``score``, the
+            network's probability of a source within 0.3 deg of each pixel, and ``centre``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the data can't be used; see `~gammapy_asid.inputs.to_band_cube`.
+        """
+        handle = self._handle
+        cube = to_band_cube(datasets, handle.bands)
+        handle.check_range(cube.response)
+        output = handle.output(cube)
+        peaks = handle.peaks(output, cube)
+        flags = self._flags(peaks, cube)
+        chosen = peaks.score >= self.threshold
+        peaks, flags = peaks.select(chosen), flags[chosen]
+        order = np.argsort(-peaks.score, kind="stable")
+        peaks, flags = peaks.select(order), flags[order]
+        sigma = peaks.sigma * handle.card.position_scale * cube.response.pixel_size * u.deg
+        return Candidates.from_positions(
+            cube.geom.wcs.pixel_to_world(peaks.x, peaks.y),
+            peaks.score,
+            RADIUS_68 * sigma,
+            RADIUS_95 * sigma,
+            flags=flags,
+            maps=self._maps(output, cube),
+            meta=self._meta(cube),
+        )
+
+    @staticmethod
+    def _flags(peaks, cube):
+        """Bits of `~gammapy_asid.candidates.CandidateFlag` for each peak."""
+        flags = np.zeros(len(peaks), int)
+        if len(peaks) == 0:
+            return flags
+        pixel_size = cube.response.pixel_size
+        # A border of one pixel counts as masked, so that the edge of the map is an edge.
+        valid = np.pad(cube.mask.any(axis=0), 1)
+        distance = distance_transform_edt(valid)[1:-1, 1:-1] * pixel_size
+        row, column = (np.clip(np.round(v).astype(int), 0, n - 1) for v, n in zip((peaks.y, peaks.x), distance.shape, strict=True))
+        flags[distance[row, column] < MATCH_RADIUS] |= CandidateFlag.NEAR_EDGE
+        reach = 2 * np.nanmin(psf_radius(cube.response)) / pixel_size
+        pairs = KDTree(np.column_stack([peaks.x, peaks.y])).query_pairs(max(reach, 1e-9), output_type="ndarray")
+        fainter = np.where(peaks.score[pairs[:, 0]] < peaks.score[pairs[:, 1]], pairs[:, 0], pairs[:, 1])
+        flags[fainter] |= CandidateFlag.NEAR_BRIGHTER
+        return flags
+
+    @staticmethod
+    def _maps(output, cube):
+        probability = output[:2].sigmoid().numpy() * cube.mask.any(axis=0)
+        return Maps(
+            score=WcsNDMap(cube.geom, probability[1].astype(np.float32)),
+            centre=WcsNDMap(cube.geom, probability[0].astype(np.float32)),
+        )
+
+    def _meta(self, cube):
+        card, response = self._handle.card, cube.response
+        purity, completeness = card.expected(self.threshold, cube.has_background)
+        return {
+            "model": card.name,
+            "card_sha256": card.sha256,
+            "threshold": self.threshold,
+            "expected_purity": purity,
+            "expected_completeness": completeness,
+            "energy_range": [float(np.nanmin(response.e_min)), float(np.nanmax(response.e_max))],
+            "background": cube.has_background,
+            "datasets": cube.meta.get("datasets", []),
+        }

@@ -1,0 +1,194 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""The band cube: what any dataset becomes before a network sees it."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from gammapy.maps import WcsGeom
+
+from .rebin import block_mean, block_sum, pad_to_block, padded_geom
+
+__all__ = ["Bands", "LAT_BANDS", "BandCube", "Response", "cube_from_arrays"]
+
+
+@dataclass(frozen=True)
+class Bands:
+    """Energy bands of a model and the resolution level of each.
+
+    Parameters
+    ----------
+    edges : tuple of float
+        Band edges in GeV, length ``n_bands + 1``.
+    levels : tuple of int
+        Resolution level of each band: its pixels are ``2**level`` times the
+        finest ones, and it enters the network at the depth of that size.
+    """
+
+    edges: tuple
+    levels: tuple
+
+    def __post_init__(self):
+        if len(self.edges) != len(self.levels) + 1:
+            raise ValueError(
+                f"{len(self.levels)} bands need {len(self.levels) + 1} edges, got {len(self.edges)}"
+            )
+        if not np.all(np.diff(self.edges) > 0):
+            raise ValueError(f"Band edges must increase, got {self.edges}")
+
+    def __len__(self):
+        return len(self.levels)
+
+    @property
+    def block(self):
+        """Number of finest pixels along a side of the coarsest one."""
+        return 2 ** max(self.levels)
+
+
+LAT_BANDS = Bands(edges=(0.3, 0.5, 1.0, 2.0, 7.0, 20.0, 1000.0), levels=(3, 2, 1, 0, 0, 0))
+
+
+@dataclass(frozen=True)
+class Response:
+    """Instrument response in the bands, constant over a field.
+
+    Every band is divided into ``n_sub`` logarithmic sub-bands, so that hard and
+    soft sources get their own point spread function.
+
+    Parameters
+    ----------
+    bands : `Bands`
+        Nominal bands.
+    e_min, e_max : `~numpy.ndarray`
+        Band edges really covered in GeV, shape ``(n_bands,)``; NaN where absent.
+    exposure : `~numpy.ndarray`
+        Exposure in cm2 s, shape ``(n_bands, n_sub)``; 0 where absent.
+    rad : `~numpy.ndarray`
+        Offset in deg, shape ``(n_rad,)``, increasing from 0.
+    psf : `~numpy.ndarray`
+        Point spread function in 1/sr, shape ``(n_bands, n_sub, n_rad)``.
+        Includes the native pixel window where counts had to be spread over their
+        native pixels: those larger than 0.2 deg, and those of a geometry left behind.
+    pixel_size : float
+        Finest pixel size in deg.
+    """
+
+    bands: Bands
+    e_min: np.ndarray
+    e_max: np.ndarray
+    exposure: np.ndarray
+    rad: np.ndarray
+    psf: np.ndarray
+    pixel_size: float
+
+    @property
+    def present(self):
+        """Bands that the data cover, bool array of shape ``(n_bands,)``."""
+        return np.isfinite(self.e_min)
+
+    @property
+    def sub_edges(self):
+        """Sub-band edges in GeV, shape ``(n_bands, n_sub + 1)``; NaN where absent."""
+        frac = np.linspace(0, 1, self.exposure.shape[1] + 1)
+        lo, hi = np.log(self.e_min)[:, None], np.log(self.e_max)[:, None]
+        return np.exp(lo + (hi - lo) * frac)
+
+    def with_pixel_size(self, pixel_size):
+        """The same response on other pixels."""
+        return replace(self, pixel_size=float(pixel_size))
+
+
+@dataclass
+class BandCube:
+    """Counts of one field in the bands of a model.
+
+    Band ``b`` has pixels ``2**levels[b]`` times larger than ``geom``.
+
+    Parameters
+    ----------
+    geom : `~gammapy.maps.WcsGeom`
+        Image geometry of the finest pixels, shape ``(ny, nx)``, both multiples
+        of ``bands.block``.
+    response : `Response`
+        Instrument response (exposure at the field's exposure-weighted mean).
+    counts : list of `~numpy.ndarray`
+        Counts per band, shape ``(ny / 2**level, nx / 2**level)``.
+    mask : `~numpy.ndarray`
+        True where the data are valid, shape ``(n_bands, ny, nx)``: finest pixels.
+    exposure : list of `~numpy.ndarray`
+        Exposure of each pixel over that of `response`, shape as `counts`. Masked
+        sky counts as 0, so that ``response.exposure * exposure`` is what makes counts.
+    background : list of `~numpy.ndarray` or None
+        Predicted counts of the known sky (background and models), shape as `counts`.
+    """
+
+    geom: WcsGeom
+    response: Response
+    counts: list
+    mask: np.ndarray
+    exposure: list
+    background: list = None
+    meta: dict = field(default_factory=dict)
+
+    @property
+    def bands(self):
+        """The bands (`Bands`)."""
+        return self.response.bands
+
+    @property
+    def has_background(self):
+        """Whether a prediction of the known sky is present."""
+        return self.background is not None
+
+
+def cube_from_arrays(counts, geom, response, background=None, mask=None, exposure=None):
+    """Band cube of arrays on the finest pixels, each band pooled to its level.
+
+    Fields are padded at the top and right to multiples of ``bands.block``; the
+    padding is masked. Counts and background are set to 0 where masked.
+
+    Parameters
+    ----------
+    counts : `~numpy.ndarray`
+        Counts on the finest pixels, shape ``(n_bands, ny, nx)``.
+    geom : `~gammapy.maps.WcsGeom`
+        Image geometry of shape ``(ny, nx)``.
+    response : `Response`
+        Instrument response; bands absent there are masked.
+    background : `~numpy.ndarray`, optional
+        Predicted counts of the known sky, shape as `counts`.
+    mask : `~numpy.ndarray`, optional
+        True where valid, shape ``(n_bands, ny, nx)`` or ``(ny, nx)``. Default is everywhere.
+    exposure : `~numpy.ndarray`, optional
+        Exposure of each pixel over that of `response`, shape as `counts`. Default is 1.
+
+    Returns
+    -------
+    cube : `BandCube`
+        Its arrays are float32, its mask is bool.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not agree.
+    """
+    bands, shape = response.bands, (len(response.bands), *geom.to_image().data_shape)
+    arrays = {"counts": counts, "background": background, "exposure": exposure}
+    for name, array in arrays.items():
+        if array is not None and np.shape(array) != shape:
+            raise ValueError(f"{name} must have the shape (n_bands, ny, nx) = {shape}, got {np.shape(array)}")
+    valid = np.broadcast_to(True if mask is None else mask, shape) & response.present[:, None, None]
+
+    def per_level(array, pool):
+        kept = pad_to_block(np.where(valid, array, 0), bands.block)
+        return [
+            pool(plane, 2**level).astype(np.float32) for plane, level in zip(kept, bands.levels, strict=True)
+        ]
+
+    return BandCube(
+        geom=padded_geom(geom.to_image(), bands.block),
+        response=response,
+        counts=per_level(counts, block_sum),
+        mask=pad_to_block(valid, bands.block),
+        exposure=per_level(1.0 if exposure is None else exposure, block_mean),
+        background=None if background is None else per_level(background, block_sum),
+    )

@@ -1,0 +1,242 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""From Gammapy datasets to the band cube."""
+
+import logging
+
+import numpy as np
+from gammapy.datasets import Datasets, MapDataset
+
+from .bands import LAT_BANDS, Response, cube_from_arrays
+from .checks import check_counts, check_dataset
+from .field import Field, PixelGrid
+from .response import RAD, Quadrature, exposure_nodes, normalise_psf, psf_nodes, smear_psf
+
+__all__ = ["MIN_PIXELS", "to_band_cube"]
+
+log = logging.getLogger(__name__)
+
+#: Smallest side of a field in finest pixels.
+MIN_PIXELS = 16
+
+
+def to_band_cube(datasets, bands=LAT_BANDS, seed=0):
+    """Bring the datasets of one field to the bands of a model.
+
+    An energy bin belongs to the band of its logarithmic centre. Several datasets
+    (event types, energy ranges, pixel sizes) are added: counts and predicted
+    background summed, exposures summed, point spread functions averaged over
+    the photons. Energy dispersion is not applied.
+
+    Parameters
+    ----------
+    datasets : `~gammapy.datasets.MapDataset` or `~gammapy.datasets.Datasets`
+        Data of one field; left unchanged. Masked data are left out.
+    bands : `~gammapy_asid.inputs.bands.Bands`
+        Bands of the model.
+    seed : int
+        Seed for the place of counts inside pixels that must be divided.
+
+    Returns
+    -------
+    cube : `~gammapy_asid.inputs.bands.BandCube`
+        Valid counts within the bands are conserved; pixels without exposure are
+        not valid. ``background`` is the
+        prediction of all that is known, background and models; None unless
+        every dataset has one that is not zero.
+
+    Raises
+    ------
+    TypeError
+        If the datasets are no map datasets.
+    ValueError
+        If a part of a dataset is missing or unusable, if the energies are not
+        those of the bands, or if the field is too small, too large or not one.
+    """
+    datasets = [datasets] if isinstance(datasets, MapDataset) else datasets
+    if not isinstance(datasets, (list, tuple, Datasets)):
+        check_dataset(datasets)
+    if not len(datasets):
+        raise ValueError("No dataset was given: give a MapDataset or Datasets with at least one.")
+    parts = [_Part(dataset, bands) for dataset in datasets]
+    field = Field([part.grid for part in parts])
+    if min(field.geom.data_shape) < MIN_PIXELS:
+        ny, nx = field.geom.data_shape
+        raise ValueError(
+            f"The field is too small: {nx} x {ny} pixels of {field.pixel_size:.2f} deg, "
+            f"and a side needs {MIN_PIXELS}: use a wider map."
+        )
+    e_min = np.fmin.reduce([part.e_min for part in parts])
+    e_max = np.fmax.reduce([part.e_max for part in parts])
+    quadrature = Quadrature(e_min, e_max)
+    rng = np.random.default_rng(seed)
+    for part in parts:
+        part.reduce(field, quadrature, rng)
+    return _combine(parts, field, bands, e_min, e_max)
+
+
+def _combine(parts, field, bands, e_min, e_max):
+    """Add the parts on their common pixels."""
+    counts = sum(part.counts for part in parts)
+    exposure = sum(part.exposure for part in parts)
+    coverage = np.max([part.coverage for part in parts], axis=0)
+    area = np.maximum(coverage.sum(axis=(1, 2)), 1e-9)
+    mean = exposure.sum(axis=(1, 2)) / area
+    if not mean.any():
+        raise ValueError(
+            "The exposure is zero everywhere in the valid part of the field: check dataset.exposure and its unit."
+        )
+    # a band without exposure is as good as absent
+    gone = ~(mean > 0)
+    e_min, e_max = np.where(gone, np.nan, e_min), np.where(gone, np.nan, e_max)
+    share = [part.exposure.sum(axis=(1, 2))[:, None] / area[:, None] * part.sub_exposure for part in parts]
+    psf = sum(s[:, :, None] * part.psf for s, part in zip(share, parts, strict=True))
+    response = Response(
+        bands=bands,
+        e_min=e_min,
+        e_max=e_max,
+        exposure=sum(share),
+        rad=RAD,
+        psf=normalise_psf(psf),
+        pixel_size=field.pixel_size,
+    )
+    known = [part.background for part in parts]
+    if any(b is None for b in known):
+        if any(b is not None for b in known):
+            log.warning("Not all datasets have a background or models: the known sky is left out.")
+        background = None
+    else:
+        background = sum(known)
+    cube = cube_from_arrays(
+        counts,
+        field.geom,
+        response,
+        background=background,
+        mask=exposure > 0,
+        exposure=exposure / np.where(gone, 1, mean)[:, None, None],
+    )
+    cube.meta["datasets"] = [part.name for part in parts]
+    return cube
+
+
+class _Part:
+    """One dataset on its way into the cube.
+
+    Parameters
+    ----------
+    dataset : `~gammapy.datasets.MapDataset`
+        Data.
+    bands : `~gammapy_asid.inputs.bands.Bands`
+        Bands of the model.
+    """
+
+    def __init__(self, dataset, bands):
+        check_dataset(dataset)
+        self.dataset, self.name, self.bands = dataset, dataset.name, bands
+        edges = dataset.counts.geom.axes["energy"].edges.to_value("GeV")
+        band = np.searchsorted(bands.edges, np.sqrt(edges[:-1] * edges[1:]), side="right") - 1
+        inside = (band >= 0) & (band < len(bands))
+        if not inside.any():
+            raise ValueError(
+                f"Dataset {dataset.name!r} covers {edges[0]:.4g}-{edges[-1]:.4g} GeV, and the model serves "
+                f"{bands.edges[0]:.4g}-{bands.edges[-1]:.4g} GeV: choose another model or energy range."
+            )
+        data = np.asarray(dataset.counts.data)
+        self.valid = np.ones((len(band), data[0].size), dtype=bool)
+        if dataset.mask is not None:
+            self.valid = np.asarray(dataset.mask.data, dtype=bool).reshape(self.valid.shape)
+        use = inside & self.valid.any(axis=1)
+        if not use.any():
+            raise ValueError(
+                f"Dataset {dataset.name!r} is masked at all energies of the model "
+                f"({bands.edges[0]:.4g}-{bands.edges[-1]:.4g} GeV): widen dataset.mask_safe or dataset.mask_fit."
+            )
+        self.use, self.valid = use, self.valid[use]
+        self.low, self.high, self.band = edges[:-1][use], edges[1:][use], band[use]
+        here = self.band[:, None] == np.arange(len(bands))
+        self.e_min = np.fmin.reduce(np.where(here, self.low[:, None], np.nan))
+        self.e_max = np.fmax.reduce(np.where(here, self.high[:, None], np.nan))
+        self.grid = PixelGrid(dataset.counts.geom.to_image(), self.valid.any(axis=0))
+
+    def _per_band(self, images, what):
+        """Valid values of the bins added per band, shape ``(n_bands, n_pix)``."""
+        images = np.asarray(images)[self.use].reshape(self.valid.shape)
+        check_counts(images[self.valid], self.name, what)
+        images = np.where(self.valid, images, 0.0)
+        return np.stack([images[self.band == b].sum(axis=0) for b in range(len(self.bands))])
+
+    def reduce(self, field, quadrature, rng):
+        """Fill counts, background, exposure and PSF on the pixels of the field.
+
+        ``exposure`` is that of each pixel in cm2 s, with the weight of the bins
+        and of the part of the pixel that are valid (``coverage``), shape
+        ``(n_bands, ny, nx)``; ``sub_exposure`` is the mean of each sub-band over
+        that of its band, shape ``(n_bands, n_sub)``.
+        """
+        regrid = field.regrid(self.grid)
+        self.valid = self.valid & regrid.reached
+        self.counts = regrid.scatter(self._per_band(self.dataset.counts.data, "counts"), rng)
+        known = _known_sky(self.dataset)
+        self.background = None
+        if known is not None:
+            known = self._per_band(known, "predicted counts of background and models")
+            self.background = regrid.spread(known) if known.any() else None
+        photons = self._reduce_exposure(field, quadrature, regrid)
+        nodes, psf = psf_nodes(self.dataset.psf, field.geom.center_skydir)
+        weight = np.einsum("bsq,bsqn->bsn", photons, quadrature.interpolation(nodes))
+        self.psf = normalise_psf(weight @ psf)
+        if field.is_spread(self.grid):
+            self.psf = smear_psf(self.psf, self.grid.size)
+
+    def _reduce_exposure(self, field, quadrature, regrid):
+        """Exposure of pixels and sub-bands; returns that of each point of the quadrature with its weight."""
+        groups = {}
+        for i, valid in enumerate(self.valid):
+            groups.setdefault(valid.tobytes(), []).append(i)
+        area = field.relative_area(self.grid)
+        cover = [np.minimum(regrid.spread([self.valid[bins[0]] * area])[0], 1) for bins in groups.values()]
+        nodes, values = exposure_nodes(self.dataset.exposure, field, self.grid, regrid)
+        anywhere = np.max(cover, axis=0)
+        mean = (values * anywhere).sum(axis=(1, 2)) / max(anywhere.sum(), 1e-9)
+        weight = quadrature.interpolation(nodes)
+        at = weight @ mean
+        if np.all(mean > 0):
+            # effective areas rise as power laws: interpolate their logarithm
+            weight *= (np.exp(weight @ np.log(mean)) / at)[..., None]
+            at = weight @ mean
+        bin_index = np.searchsorted(self.low, quadrature.energy, side="right") - 1
+        in_bin = (quadrature.energy < self.high[bin_index]) & (bin_index >= 0)
+        in_bin &= self.band[bin_index] == np.arange(len(self.bands))[:, None, None]
+
+        shape = (len(self.bands), *field.geom.data_shape)
+        self.exposure, self.coverage = np.zeros(shape), np.zeros(shape)
+        photons = np.zeros(quadrature.weight.shape)
+        for bins, part in zip(groups.values(), cover, strict=True):
+            share = quadrature.weight * (in_bin & np.isin(bin_index, bins))
+            per_node = np.einsum("bsq,bsqn->bn", share, weight)
+            present = np.unique(self.band[bins])
+            self.exposure[present] += part * np.tensordot(per_node[present], values, axes=1)
+            self.coverage[present] = np.maximum(self.coverage[present], part)
+            photons += share * at * part.sum()
+        total = photons.sum(axis=(1, 2))[:, None] * quadrature.weight.sum(axis=2)
+        self.sub_exposure = np.divide(photons.sum(axis=2), total, out=np.zeros_like(total), where=total > 0)
+        return photons
+
+
+def _known_sky(dataset):
+    """Predicted counts of background and models, None without either; `dataset` is left alone."""
+    if dataset.models:
+        # a dataset of its own, because evaluation fills caches
+        own = MapDataset(
+            counts=dataset.counts,
+            exposure=dataset.exposure,
+            background=dataset.background,
+            psf=dataset.psf,
+            edisp=dataset.edisp,
+            mask_safe=dataset.mask_safe,
+            mask_fit=dataset.mask_fit,
+            gti=dataset.gti,
+            name=dataset.name,
+            models=dataset.models,
+        )
+        return own.npred().data
+    return None if dataset.background is None else dataset.background.data

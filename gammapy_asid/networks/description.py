@@ -1,0 +1,108 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""What the network is told of an instrument: kernels, trial spectra, conditions."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..simulation.kernels import psf_kernels
+
+__all__ = ["TRIAL_SPECTRA", "trial_spectra", "conditions", "n_conditions", "feature_kernels", "psf_radius"]
+
+# (index, cut-off energy in GeV): hard, average and soft AGN, and a pulsar.
+TRIAL_SPECTRA = ((1.8, np.inf), (2.3, np.inf), (2.8, np.inf), (1.3, 3.0))
+
+# Half width of the matched filters in pixels of their band.
+FEATURE_HALF = 10
+
+
+def trial_spectra(response):
+    """Share of the counts in each band for the trial spectra.
+
+    Parameters
+    ----------
+    response : `~gammapy_asid.inputs.Response`
+        Instrument response.
+
+    Returns
+    -------
+    shares : `~numpy.ndarray`
+        Shape ``(n_spectra, n_bands)``, each row adds to one.
+    """
+    edges = response.sub_edges
+    energy, width = np.sqrt(edges[:, 1:] * edges[:, :-1]), np.diff(edges)
+    shares = [
+        np.nansum(energy**-index * np.exp(-energy / cutoff) * width * response.exposure, axis=1)
+        for index, cutoff in TRIAL_SPECTRA
+    ]
+    return np.array([share / share.sum() for share in shares])
+
+
+def mean_psf(response, index=2.3):
+    """Profile of each band for a power law, shape ``(n_bands, n_rad)``."""
+    edges = np.nan_to_num(response.sub_edges, nan=1.0)
+    weight = np.sqrt(edges[:, 1:] * edges[:, :-1]) ** -index * np.diff(edges) * response.exposure
+    total = weight.sum(1, keepdims=True)
+    return np.einsum("bk,bkr->br", weight / np.where(total > 0, total, 1), response.psf)
+
+
+def psf_radius(response, containment=0.68):
+    """Containment radius of each band in deg, NaN in absent bands."""
+    rad = response.rad
+    density = mean_psf(response) * np.sin(np.deg2rad(rad))
+    steps = (density[:, 1:] + density[:, :-1]) / 2 * np.diff(rad)
+    cumulative = np.concatenate([np.zeros((len(steps), 1)), np.cumsum(steps, axis=1)], axis=1)
+    return np.array([np.interp(containment * c[-1], c, rad) if c[-1] > 0 else np.nan for c in cumulative])
+
+
+def n_conditions(bands):
+    """Length of the instrument description."""
+    return 5 * len(bands) + 2
+
+
+def conditions(response, has_background):
+    """Instrument description: presence, PSF width, exposure and edges of each band.
+
+    Parameters
+    ----------
+    response : `~gammapy_asid.inputs.Response`
+        Instrument response.
+    has_background : bool
+        Whether the background is a prediction.
+
+    Returns
+    -------
+    values : `~numpy.ndarray`
+        Float32, of order one, shape ``(n_conditions,)``; zero for absent bands.
+    """
+    present = response.present
+    with np.errstate(divide="ignore", invalid="ignore"):
+        columns = [
+            np.ones(len(present)),
+            np.log(psf_radius(response) / response.pixel_size),
+            np.log10(response.exposure.mean(1) / 1e11),
+            np.log(response.e_min / np.array(response.bands.edges[:-1])),
+            np.log(response.e_max / np.array(response.bands.edges[1:])),
+        ]
+    per_band = np.where(present, columns, 0.0).ravel()
+    field = [float(has_background), np.log(response.pixel_size / 0.1)]
+    return np.concatenate([per_band, field]).astype(np.float32)
+
+
+def feature_kernels(response):
+    """Matched filters: the bands' point spread functions for an average spectrum.
+
+    Averaged over the position of the source within its pixel.
+
+    Parameters
+    ----------
+    response : `~gammapy_asid.inputs.Response`
+        Instrument response.
+
+    Returns
+    -------
+    filters : `~torch.Tensor`
+        Shape ``(n_bands, k, k)``.
+    """
+    mean = replace(response, psf=mean_psf(response)[:, None], exposure=response.exposure[:, :1])
+    return psf_kernels(mean, half=FEATURE_HALF).mean((1, 2, 3))

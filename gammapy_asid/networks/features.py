@@ -1,0 +1,317 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""The likelihood's own view of a field: significance of a source at every pixel."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+__all__ = [
+    "FieldBatch",
+    "known_sky",
+    "local_normalisation",
+    "network_inputs",
+    "score_terms",
+    "signed_significance",
+    "significance_maps",
+]
+
+
+@dataclass
+class FieldBatch:
+    """Fields of equal shape as tensors: what the network sees.
+
+    Parameters
+    ----------
+    levels : tuple of int
+        Resolution level of each band.
+    counts, background, mask, exposure : list of `~torch.Tensor`
+        Per band, shape ``(n, ny / 2**level, nx / 2**level)``: counts, predicted
+        counts of the known sky (ones where unknown), share of valid pixels, and
+        exposure over its mean.
+    kernels : `~torch.Tensor`
+        Point spread function on each band's pixels, shape ``(n, n_bands, k, k)``.
+    spectra : `~torch.Tensor`
+        Counts in each band of a source of unit total counts for the trial
+        spectra, shape ``(n, n_spectra, n_bands)``; zero in absent bands.
+    conditions : `~torch.Tensor`
+        Instrument description, shape ``(n, n_conditions)``.
+    has_background : `~torch.Tensor`
+        Whether the background is a prediction, bool of shape ``(n,)``.
+    pixel_size : `~torch.Tensor`
+        Finest pixel size in deg, shape ``(n,)``.
+    """
+
+    levels: tuple
+    counts: list
+    background: list
+    mask: list
+    exposure: list
+    kernels: torch.Tensor
+    spectra: torch.Tensor
+    conditions: torch.Tensor
+    has_background: torch.Tensor
+    pixel_size: torch.Tensor
+
+    def to(self, device):
+        """A copy on another device."""
+
+        def move(value):
+            if isinstance(value, torch.Tensor):
+                return value.to(device)
+            return [v.to(device) for v in value] if isinstance(value, list) else value
+
+        return FieldBatch(**{k: move(v) for k, v in vars(self).items()})
+
+    def __len__(self):
+        return len(self.has_background)
+
+
+def fast_length(n):
+    """Smallest even length from ``n`` on with no prime factor above 5."""
+    while True:
+        m = n
+        for p in (2, 3, 5):
+            while m % p == 0:
+                m //= p
+        if m == 1 and n % 2 == 0:
+            return n
+        n += 1
+
+
+def correlate(images, kernels):
+    """Correlate images with kernels of odd size by FFT, zero outside.
+
+    Parameters
+    ----------
+    images : `~torch.Tensor`
+        Shape ``(..., ny, nx)``.
+    kernels : `~torch.Tensor`
+        Shape ``(..., k, k)``, broadcast against the images.
+
+    Returns
+    -------
+    result : `~torch.Tensor`
+        Shape of the images.
+    """
+    ny, nx = images.shape[-2:]
+    width = kernels.shape[-1]
+    half = width // 2
+    # What wraps around falls on the first rows, which are cut off.
+    size = [fast_length(max(n + half, width)) for n in (ny, nx)]
+    product = torch.fft.rfft2(images, s=size) * torch.fft.rfft2(kernels.flip((-2, -1)), s=size)
+    return torch.fft.irfft2(product, s=size)[..., half : half + ny, half : half + nx]
+
+
+def score_terms(counts, background, mask, exposure, kernels):
+    """Terms of the score test for a source at each pixel on a known sky.
+
+    For a source of amplitude ``a`` with expected counts ``a e P`` (exposure
+    ``e``, point spread function ``P``) on a background ``b``, the derivative of
+    the log-likelihood at ``a = 0`` is ``sum(e P (n / b - 1))`` with variance
+    ``sum((e P)**2 / b)`` (Rao 1948, Proc. Camb. Phil. Soc. 44, 50).
+
+    Parameters
+    ----------
+    counts, background, mask, exposure : `~torch.Tensor`
+        Shape ``(..., ny, nx)``.
+    kernels : `~torch.Tensor`
+        Shape ``(..., k, k)``.
+
+    Returns
+    -------
+    observed, expected, information : `~torch.Tensor`
+        ``sum(e P n / b)``, ``sum(e P)`` and ``sum((e P)**2 / b)``, shape ``(..., ny, nx)``.
+    """
+    weight = exposure * mask
+    observed = correlate(weight * counts / background, kernels)
+    expected = correlate(weight, kernels)
+    information = correlate(weight**2 / background, kernels**2)
+    return observed, expected, information
+
+
+def signed_significance(observed, expected, information):
+    """Significance from score terms, with the skewness of small counts.
+
+    The weighted sum of Poisson counts is replaced by one scaled Poisson
+    variable of equal mean and variance (Bohm & Zech 2014, NIM A 748, 1); the
+    significance is the signed root of its likelihood ratio (Cash 1979).
+
+    Parameters
+    ----------
+    observed, expected, information : `~torch.Tensor`
+        Results of `score_terms`, or sums of them over bands.
+
+    Returns
+    -------
+    significance : `~torch.Tensor`
+        In standard deviations, shape of the input.
+    """
+    scale = expected / information.clamp(min=1e-12)
+    n = (observed * scale).clamp(min=1e-9)
+    mu = (expected * scale).clamp(min=1e-9)
+    ratio = 2 * (n * torch.log(n / mu) - n + mu)
+    return torch.sign(n - mu) * torch.sqrt(ratio.clamp(min=0))
+
+
+def gaussian_matrix(n, sigma):
+    """Matrices that sum with Gaussian weights along an axis, shape ``(len(sigma), n, n)``."""
+    position = torch.arange(n, device=sigma.device, dtype=sigma.dtype)
+    distance = position[:, None] - position
+    return torch.exp(-0.5 * (distance / sigma[:, None, None]) ** 2)
+
+
+def local_normalisation(counts, background, sigma, known, n_iter=6):
+    """Smooth ratio of the counts to the predicted background, sources left out.
+
+    Pixels far above the smooth level are replaced by it, and the prior on the ratio
+    is the weight of a few counts: around one where the background is a
+    prediction, around the field's mean where it is not.
+
+    Parameters
+    ----------
+    counts, background : `~torch.Tensor`
+        Shape ``(n, ny, nx)``, coarse pixels, zero where masked.
+    sigma : `~torch.Tensor`
+        Smoothing scale in pixels, shape ``(n,)``.
+    known : `~torch.Tensor`
+        Whether the background is a prediction, bool of shape ``(n,)``.
+    n_iter : int
+        Number of clipping iterations.
+
+    Returns
+    -------
+    ratio : `~torch.Tensor`
+        Shape ``(n, ny, nx)``.
+    """
+    rows, columns = gaussian_matrix(counts.shape[1], sigma), gaussian_matrix(counts.shape[2], sigma)
+    mean = (counts.sum((1, 2)) + 0.1) / background.sum((1, 2)).clamp(min=1e-6)
+    # 25 counts tie a predicted normalisation to 20 %.
+    prior = torch.where(known, 25.0, 2.0)[:, None, None]
+    centre = torch.where(known, torch.ones_like(mean), mean)[:, None, None]
+    smooth_background = rows @ background @ columns + prior / centre
+    clipped = counts
+    for _ in range(n_iter):
+        level = (rows @ clipped @ columns + prior) / smooth_background * background
+        clipped = torch.where(counts > level + 2.5 * torch.sqrt(level + 0.5), level, counts)
+    return (rows @ clipped @ columns + prior) / smooth_background
+
+
+def upsample(image, shape):
+    """Bilinear interpolation of ``(n, ny, nx)`` images to a finer grid."""
+    if image.shape[-2:] == tuple(shape):
+        return image
+    return F.interpolate(image[:, None], size=tuple(shape), mode="bilinear", align_corners=False)[:, 0]
+
+
+# Scales of the smooth background in deg: with a prediction, and without one.
+SMOOTHING = (2.5, 1.2)
+# Smallest expected counts of a pixel, where the prediction is zero.
+MIN_BACKGROUND = 1e-5
+# The normalisation is found on pixels of this level or coarser.
+NORMALISATION_LEVEL = 2
+
+
+def known_sky(batch):
+    """Background of every band, normalised to the data.
+
+    Parameters
+    ----------
+    batch : `FieldBatch`
+        Fields.
+
+    Returns
+    -------
+    background : list of `~torch.Tensor`
+        Shape as the counts.
+    """
+    result = []
+    scale = torch.where(batch.has_background, SMOOTHING[0], SMOOTHING[1]) / batch.pixel_size
+    for level, counts, background, mask in zip(
+        batch.levels, batch.counts, batch.background, batch.mask, strict=True
+    ):
+        extra = max(NORMALISATION_LEVEL - level, 0)
+        coarse = [
+            4**extra * F.avg_pool2d((image * mask)[:, None], 2**extra)[:, 0] for image in (counts, background)
+        ]
+        ratio = local_normalisation(*coarse, scale / 2 ** (level + extra), batch.has_background)
+        sky = upsample(ratio, counts.shape[-2:]) * background
+        result.append(sky.clamp(min=MIN_BACKGROUND))
+    return result
+
+
+def compress(significance):
+    """Variance-stabilised significance: linear near zero, logarithmic far out."""
+    return 2 * torch.asinh(significance / 4)
+
+
+def significance_maps(batch, background):
+    """Significance of a source at each pixel, per band and for trial spectra.
+
+    Parameters
+    ----------
+    batch : `FieldBatch`
+        Fields.
+    background : list of `~torch.Tensor`
+        Known sky per band.
+
+    Returns
+    -------
+    bands : list of `~torch.Tensor`
+        Per band on its own pixels.
+    combined : `~torch.Tensor`
+        On the finest pixels, shape ``(n, n_spectra, ny, nx)``.
+    """
+    shape = [s << batch.levels[-1] for s in batch.counts[-1].shape[-2:]]
+    bands, combined = [], None
+    for band in range(len(batch.levels)):
+        terms = score_terms(
+            batch.counts[band], background[band], batch.mask[band], batch.exposure[band], batch.kernels[:, band]
+        )
+        bands.append(signed_significance(*terms))
+        weight = batch.spectra[:, :, band, None, None]
+        fine = [upsample(term, shape)[:, None] for term in terms]
+        parts = [fine[0] * weight, fine[1] * weight, fine[2] * weight**2]
+        combined = parts if combined is None else [a + b for a, b in zip(combined, parts, strict=True)]
+    return bands, signed_significance(*combined)
+
+
+# Input channels of a band: two significances, counts and known sky.
+BAND_CHANNELS = 4
+
+
+def network_inputs(batch):
+    """Input channels of the network, by resolution level.
+
+    Parameters
+    ----------
+    batch : `FieldBatch`
+        Fields.
+
+    Returns
+    -------
+    inputs : dict of int to `~torch.Tensor`
+        Shape ``(n, channels, ny / 2**level, nx / 2**level)``: per band of the level the
+        significance on the known sky normalised to the data and on the known sky as
+        given, the logarithm of counts and of the normalised known sky; on level 0 also
+        the significances combined for the trial spectra, in both ways, and the mask.
+    """
+    background = known_sky(batch)
+    bands, combined = significance_maps(batch, background)
+    known = batch.has_background[:, None, None]
+    given = [torch.where(known, b, n) for b, n in zip(batch.background, background, strict=True)]
+    given_bands, given_combined = significance_maps(batch, [b.clamp(min=MIN_BACKGROUND) for b in given])
+    inputs = {}
+    for band, level in enumerate(batch.levels):
+        present = (batch.spectra[:, 0, band] > 0).float()[:, None, None] * batch.mask[band]
+        channels = [
+            compress(bands[band]),
+            compress(given_bands[band]),
+            torch.log1p(batch.counts[band]),
+            torch.log(background[band] + 0.01),
+        ]
+        inputs.setdefault(level, []).extend(c * present for c in channels)
+    finest = [mask for mask, level in zip(batch.mask, batch.levels, strict=True) if level == 0]
+    maps = [*compress(combined).unbind(1), *compress(given_combined).unbind(1)]
+    inputs[0].extend([*maps, torch.stack(finest).amax(0)])
+    return {level: torch.stack(channels, 1) for level, channels in inputs.items()}

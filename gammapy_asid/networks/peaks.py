@@ -1,0 +1,142 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Source centres in score maps: Laplacian of Gaussian, and K-means as published."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.cluster import KMeans
+
+__all__ = ["Peaks", "find_centres", "kmeans_centres", "CENTRE_SIGMA", "MATCH_RADIUS"]
+
+# Width in deg of the Gaussian that marks a source in the centre map.
+CENTRE_SIGMA = 0.12
+# Radius in deg within which a candidate counts as the true source.
+MATCH_RADIUS = 0.3
+
+
+@dataclass
+class Peaks:
+    """Source centres of a batch of fields, arrays of shape ``(n_peaks,)``.
+
+    Parameters
+    ----------
+    field : `~numpy.ndarray`
+        Index of the field.
+    x, y : `~numpy.ndarray`
+        Position in finest pixels.
+    score : `~numpy.ndarray`
+        Network probability of a source within the match radius, not yet calibrated.
+    height : `~numpy.ndarray`
+        Response of the Laplacian of Gaussian, one for an isolated certain source.
+    sigma : `~numpy.ndarray`
+        Predicted position error per axis in finest pixels.
+    """
+
+    field: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    score: np.ndarray
+    height: np.ndarray
+    sigma: np.ndarray
+
+    def __len__(self):
+        return len(self.field)
+
+    def select(self, keep):
+        """Peaks at an index or mask."""
+        return Peaks(**{name: value[keep] for name, value in vars(self).items()})
+
+
+def laplacian_kernel(sigma):
+    """Negative Laplacian of a Gaussian that answers one at the centre of an equal Gaussian.
+
+    Lindeberg 1998, IJCV 30, 79; shape ``(k, k)``.
+    """
+    half = max(2, int(np.ceil(4 * sigma)))
+    grid = np.arange(-half, half + 1)
+    r2 = (grid[:, None] ** 2 + grid**2) / sigma**2
+    kernel = (2 - r2) * np.exp(-r2 / 2)
+    kernel -= kernel.mean()
+    return kernel / (kernel * np.exp(-r2 / 2)).sum()
+
+
+def find_centres(output, pixel_size, mask, threshold=0.03):
+    """Local maxima of the Laplacian of Gaussian of the centre map.
+
+    The pixel of the maximum is refined by the network's own offset map.
+
+    Parameters
+    ----------
+    output : `~torch.Tensor`
+        Network output, shape ``(n, 5, ny, nx)``: logits of centre and match maps,
+        offsets in x and y in pixels, logarithm of their error.
+    pixel_size : float
+        Finest pixel size in deg.
+    mask : `~torch.Tensor`
+        Share of valid data in each finest pixel, shape ``(n, ny, nx)``.
+    threshold : float
+        Minimal response of the Laplacian of Gaussian.
+
+    Returns
+    -------
+    peaks : `Peaks`
+        Sorted by field, then by decreasing score.
+    """
+    centre, match = torch.sigmoid(output[:, :1]), torch.sigmoid(output[:, 1])
+    kernel = laplacian_kernel(CENTRE_SIGMA / pixel_size)
+    kernel = torch.tensor(kernel, dtype=output.dtype, device=output.device)[None, None]
+    response = F.conv2d(centre * (mask[:, None] > 0), kernel, padding=kernel.shape[-1] // 2)
+    is_peak = (response == F.max_pool2d(response, 3, 1, 1)) & (response > threshold) & (mask[:, None] > 0)
+    field, _, y, x = torch.nonzero(is_peak, as_tuple=True)
+    dx, dy = output[field, 2, y, x], output[field, 3, y, x]
+    x_fine, y_fine = x + dx.clamp(-1.5, 1.5), y + dy.clamp(-1.5, 1.5)
+    peaks = Peaks(
+        *(
+            v.detach().cpu().numpy()
+            for v in (
+                field,
+                x_fine,
+                y_fine,
+                match[field, y, x],
+                response[field, 0, y, x],
+                torch.exp(output[field, 4, y, x]),
+            )
+        )
+    )
+    ny, nx = output.shape[-2:]
+    inside = (np.abs(peaks.x - (nx - 1) / 2) <= nx / 2) & (np.abs(peaks.y - (ny - 1) / 2) <= ny / 2)
+    peaks = peaks.select(inside)
+    return peaks.select(np.lexsort((-peaks.score, peaks.field)))
+
+
+def kmeans_centres(centre, threshold=0.5, seed=0):
+    """Centres by K-means of the pixels above a threshold, as in the published pipeline.
+
+    One cluster per local maximum above the threshold (Panes et al. 2021, A&A 656, A62,
+    who choose the number from the size of the connected region).
+
+    Parameters
+    ----------
+    centre : `~numpy.ndarray`
+        Centre map, shape ``(ny, nx)``.
+    threshold : float
+        Pixels above it belong to sources.
+    seed : int
+        Seed of the initial clusters.
+
+    Returns
+    -------
+    x, y : `~numpy.ndarray`
+        Positions in pixels.
+    """
+    y, x = np.nonzero(centre > threshold)
+    if len(x) == 0:
+        return np.zeros(0), np.zeros(0)
+    maxima = F.max_pool2d(torch.tensor(centre)[None, None], 3, 1, 1)[0, 0].numpy() == centre
+    n = max(1, int((maxima & (centre > threshold)).sum()))
+    result = KMeans(n, n_init=1, random_state=seed).fit(
+        np.column_stack([x, y]), sample_weight=centre[y, x]
+    )
+    return result.cluster_centers_[:, 0], result.cluster_centers_[:, 1]

@@ -1,0 +1,52 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Pixel-integrated point spread functions at sub-pixel phases."""
+
+import numpy as np
+import torch
+
+__all__ = ["psf_kernels"]
+
+
+def psf_kernels(response, half=16, phases=5):
+    """Point spread function of every sub-band, integrated over its band's pixels.
+
+    Parameters
+    ----------
+    response : `~gammapy_asid.inputs.Response`
+        Instrument response.
+    half : int
+        Kernels are ``2 * half + 1`` pixels wide, and normalised to one.
+    phases : int
+        Number of source positions within a pixel along each axis: phase ``i``
+        is a source at ``(i + 0.5) / phases - 0.5`` pixels from the centre.
+
+    Returns
+    -------
+    kernels : `~torch.Tensor`
+        Shape ``(n_bands, n_sub, phases, phases, 2 * half + 1, 2 * half + 1)``,
+        axes 2 and 3 the phase in y and x. Zero in absent bands.
+    """
+    size = 2 * half + 1
+    n_bands, n_sub = response.exposure.shape
+    kernels = np.zeros((n_bands, n_sub, phases, phases, size, size), np.float32)
+    # Cells of 1/phases pixel, one of them centred on the source.
+    cell = np.arange(-half * phases - phases + 1, (half + 1) * phases)
+    for band in np.flatnonzero(response.present):
+        step = response.pixel_size * 2 ** response.bands.levels[band] / phases
+        # A few points a cell where the function is steep: its centre would miss the core's curvature.
+        sub = (np.arange(3) - 1) / 3
+        r = np.hypot(*np.meshgrid(cell, cell, indexing="ij"))
+        near = r < 3 * phases
+        dy, dx = (c[near] for c in np.meshgrid(cell, cell, indexing="ij"))
+        r_near = np.hypot(dy[:, None, None] + sub[:, None], dx[:, None, None] + sub)
+        for k in range(n_sub):
+            fine = np.interp(r * step, response.rad, response.psf[band, k])
+            fine[near] = np.interp(r_near * step, response.rad, response.psf[band, k]).mean((1, 2))
+            cells = np.lib.stride_tricks.sliding_window_view(fine, (size * phases, size * phases))
+            # Pixel j of phase i covers the cells from j * phases - i on.
+            for iy in range(phases):
+                for ix in range(phases):
+                    view = cells[phases - 1 - iy, phases - 1 - ix]
+                    kernels[band, k, iy, ix] = view.reshape(size, phases, size, phases).sum((1, 3))
+    total = kernels.sum((-2, -1), keepdims=True)
+    return torch.from_numpy(kernels / np.where(total > 0, total, 1))

@@ -1,0 +1,193 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Expected counts of batches of sky patches, as a torch program."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from .diffuse import INTERVALS
+from .kernels import psf_kernels
+
+__all__ = ["ResponseBank", "interval_weights", "render_sources", "source_counts", "emission_counts"]
+
+# Gauss-Legendre nodes in a sub-band: exact to 1e-4 for any spectrum of the populations.
+N_NODES = 3
+
+
+def interval_weights(response, index=2.4):
+    """Exposure-weighted share of each standard energy interval in each band.
+
+    The share of an interval that a band covers in part is that of a power law.
+
+    Parameters
+    ----------
+    response : `~gammapy_asid.inputs.Response`
+        Instrument response.
+    index : float
+        Spectral index inside an interval.
+
+    Returns
+    -------
+    weights : `~numpy.ndarray`
+        Shape ``(n_bands, n_intervals)``, cm2 s: band counts per solid angle are
+        the weights times the intensities of the intervals.
+    """
+    lo, hi = np.array(INTERVALS[:-1]), np.array(INTERVALS[1:])
+
+    def flux(e_min, e_max):
+        return np.where(e_max > e_min, e_min ** (1 - index) - e_max ** (1 - index), 0.0)
+
+    edges = response.sub_edges
+    a, b = edges[:, :-1, None], edges[:, 1:, None]
+    share = flux(np.maximum(a, lo), np.minimum(b, hi)) / flux(lo, hi)
+    return np.nansum(np.nan_to_num(share) * response.exposure[..., None], axis=1)
+
+
+@dataclass
+class ResponseBank:
+    """Responses as tensors, to render patches of many instruments in one batch.
+
+    Parameters
+    ----------
+    responses : list of `~gammapy_asid.inputs.Response`
+        Responses with equal bands and sub-bands.
+    half : int
+        Half width of the kernels in pixels.
+    """
+
+    responses: list
+    half: int = 16
+
+    def __post_init__(self):
+        self.bands = self.responses[0].bands
+        self.kernels = torch.stack([psf_kernels(r, half=self.half) for r in self.responses])
+        self.pixel_size = torch.tensor([r.pixel_size for r in self.responses])
+        self.present = torch.tensor(np.array([r.present for r in self.responses]))
+        self.interval_weights = torch.tensor(
+            np.array([interval_weights(r) for r in self.responses]), dtype=torch.float32
+        )
+        nodes, weights = np.polynomial.legendre.leggauss(N_NODES)
+        edges = np.nan_to_num(np.array([r.sub_edges for r in self.responses]), nan=1.0)
+        lo, hi = np.log(edges[..., :-1, None]), np.log(edges[..., 1:, None])
+        energy = np.exp((lo + hi) / 2 + (hi - lo) / 2 * nodes)
+        exposure = np.array([r.exposure for r in self.responses])[..., None]
+        self.energy = torch.tensor(energy, dtype=torch.float32)
+        self.node_weights = torch.tensor(exposure * weights * (hi - lo) / 2 * energy, dtype=torch.float32)
+
+    def to(self, device):
+        """Move all tensors to a device, in place."""
+        for name, value in vars(self).items():
+            if isinstance(value, torch.Tensor):
+                setattr(self, name, value.to(device))
+        return self
+
+
+def source_counts(bank, instrument, spectra):
+    """Expected counts of sources in every sub-band.
+
+    Parameters
+    ----------
+    bank : `ResponseBank`
+        Responses.
+    instrument : `~torch.Tensor`
+        Index of each source's response, shape ``(n,)``.
+    spectra : dict of `~torch.Tensor`
+        ``amplitude`` (1 / (cm2 s GeV)), ``reference`` (GeV), ``index``, ``beta``,
+        ``lambda_`` (1/GeV) and ``alpha``, each of shape ``(n,)``.
+
+    Returns
+    -------
+    counts : `~torch.Tensor`
+        Shape ``(n, n_bands, n_sub)``.
+    """
+    energy = bank.energy[instrument]
+    par = {k: v[:, None, None, None] for k, v in spectra.items()}
+    log_x = torch.log(energy / par["reference"])
+    exponent = -(par["index"] + par["beta"] * log_x) * log_x
+    exponent = exponent - (par["lambda_"] * energy) ** par["alpha"]
+    dnde = par["amplitude"] * torch.exp(exponent)
+    return (dnde * bank.node_weights[instrument]).sum(-1)
+
+
+def render_sources(bank, instrument, patch, x, y, counts, shape, n_patches, faintest=1e-3):
+    """Images of point sources, one stamp of the point spread function each.
+
+    Parameters
+    ----------
+    bank : `ResponseBank`
+        Responses.
+    instrument, patch : `~torch.Tensor`
+        Index of each source's response and of its patch, shape ``(n,)``.
+    x, y : `~torch.Tensor`
+        Positions in finest pixels (0 is the centre of the first), shape ``(n,)``.
+    counts : `~torch.Tensor`
+        Expected counts, shape ``(n, n_bands, n_sub)``.
+    shape : tuple
+        ``(ny, nx)`` of a patch in finest pixels.
+    n_patches : int
+        Number of patches.
+    faintest : float
+        Sources with fewer counts in a band are left out of that band.
+
+    Returns
+    -------
+    images : list of `~torch.Tensor`
+        Expected counts per band, each ``(n_patches, ny / 2**level, nx / 2**level)``.
+    """
+    half, phases = bank.half, bank.kernels.shape[3]
+    offset = torch.arange(-half, half + 1, device=x.device)
+    images = []
+    for band, level in enumerate(bank.bands.levels):
+        ny, nx = (s >> level for s in shape)
+        xb, yb = (x + 0.5) / 2**level - 0.5, (y + 0.5) / 2**level - 0.5
+        xi, yi = torch.round(xb).long(), torch.round(yb).long()
+        inside = (xi >= -half) & (xi < nx + half) & (yi >= -half) & (yi < ny + half)
+        keep = torch.nonzero(inside & (counts[:, band].sum(-1) > faintest))[:, 0]
+        xi, yi = xi[keep], yi[keep]
+        px = ((xb[keep] - xi + 0.5) * phases).long().clamp(0, phases - 1)
+        py = ((yb[keep] - yi + 0.5) * phases).long().clamp(0, phases - 1)
+        stamps = torch.zeros(len(keep), len(offset), len(offset), device=x.device)
+        for k in range(counts.shape[2]):
+            stamps += counts[keep, band, k, None, None] * bank.kernels[instrument[keep], band, k, py, px]
+        # A border of the stamp's width on every side takes what falls outside.
+        wide = nx + 4 * half
+        image = torch.zeros(n_patches, (ny + 4 * half) * wide, device=x.device)
+        row = (yi[:, None] + 2 * half + offset) * wide
+        column = xi[:, None] + 2 * half + offset
+        target = patch[keep, None, None] * image.shape[1] + row[:, :, None] + column[:, None, :]
+        image.view(-1).index_add_(0, target.reshape(-1), stamps.reshape(-1))
+        image = image.view(n_patches, ny + 4 * half, wide)
+        images.append(image[:, 2 * half : 2 * half + ny, 2 * half : 2 * half + nx])
+    return images
+
+
+def emission_counts(bank, instrument, intensity, shape):
+    """Expected counts of the interstellar and isotropic emission.
+
+    Parameters
+    ----------
+    bank : `ResponseBank`
+        Responses.
+    instrument : `~torch.Tensor`
+        Index of each patch's response, shape ``(n_patches,)``.
+    intensity : `~torch.Tensor`
+        Intensity in the standard intervals on any grid that spans the patch,
+        1 / (cm2 s sr), shape ``(n_patches, n_intervals, gy, gx)``.
+    shape : tuple
+        ``(ny, nx)`` of a patch in finest pixels.
+
+    Returns
+    -------
+    images : list of `~torch.Tensor`
+        Expected counts per band, each ``(n_patches, ny / 2**level, nx / 2**level)``.
+    """
+    area = torch.deg2rad(bank.pixel_size[instrument]) ** 2
+    per_area = torch.einsum("pbi,piyx->pbyx", bank.interval_weights[instrument], intensity)
+    images = []
+    for band, level in enumerate(bank.bands.levels):
+        size = [s >> level for s in shape]
+        image = F.interpolate(per_area[:, band : band + 1], size=size, mode="bilinear", align_corners=False, antialias=True)
+        images.append(image[:, 0] * (area * 4**level)[:, None, None])
+    return images

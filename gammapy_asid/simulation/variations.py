@@ -1,0 +1,127 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Random interstellar emission, and predictions of it that are wrong in random ways."""
+
+import torch
+import torch.nn.functional as F
+
+__all__ = ["patch_grid", "sample_emission", "random_field", "random_emission"]
+
+
+def patch_grid(centres, roll, width, n):
+    """Directions of a square grid around patch centres, gnomonic.
+
+    Parameters
+    ----------
+    centres : `~torch.Tensor`
+        Galactic longitude and latitude in rad, shape ``(n_patches, 2)``.
+    roll : `~torch.Tensor`
+        Angle of each patch in rad, shape ``(n_patches,)``.
+    width : `~torch.Tensor`
+        Width of each patch in deg, shape ``(n_patches,)``.
+    n : int
+        Number of grid points along a side: centres of ``n`` equal pixels.
+
+    Returns
+    -------
+    vectors : `~torch.Tensor`
+        Unit vectors, shape ``(n_patches, n, n, 3)``.
+    """
+    step = (torch.arange(n, device=centres.device) + 0.5) / n - 0.5
+    offset = torch.deg2rad(width)[:, None] * step
+    centre, axis_x, axis_y = patch_axes(centres, roll)
+    vectors = (
+        centre[:, None, None]
+        + offset[:, None, :, None] * axis_x[:, None, None]
+        + offset[:, :, None, None] * axis_y[:, None, None]
+    )
+    return F.normalize(vectors, dim=-1)
+
+
+def patch_axes(centres, roll):
+    """Unit vectors to the centre and along x and y of each patch, shape ``(n_patches, 3)`` each."""
+    lon, lat = centres.unbind(-1)
+    zero = torch.zeros_like(lon)
+    centre = torch.stack([lat.cos() * lon.cos(), lat.cos() * lon.sin(), lat.sin()], -1)
+    east = torch.stack([-lon.sin(), lon.cos(), zero], -1)
+    north = torch.linalg.cross(centre, east)
+    cos, sin = roll.cos()[:, None], roll.sin()[:, None]
+    return centre, cos * east + sin * north, cos * north - sin * east
+
+
+def sample_emission(bank, vectors):
+    """Intensity of every emission model at directions.
+
+    Parameters
+    ----------
+    bank : `~torch.Tensor`
+        Intensities of an `~gammapy_asid.simulation.EmissionBank`, shape
+        ``(n_models, n_intervals, n_lat, n_lon)``.
+    vectors : `~torch.Tensor`
+        Galactic unit vectors, shape ``(n_patches, gy, gx, 3)``.
+
+    Returns
+    -------
+    intensity : `~torch.Tensor`
+        Shape ``(n_patches, n_models, n_intervals, gy, gx)``.
+    """
+    n, gy, gx, _ = vectors.shape
+    lon = torch.atan2(vectors[..., 1], vectors[..., 0])
+    lat = torch.asin(vectors[..., 2].clamp(-1, 1))
+    grid = torch.stack([-lon / torch.pi, 2 * lat / torch.pi], -1).view(1, n * gy, gx, 2)
+    flat = bank.flatten(0, 1)[None]
+    sampled = F.grid_sample(flat, grid, mode="bilinear", padding_mode="border", align_corners=True)
+    return sampled.view(*bank.shape[:2], n, gy, gx).permute(2, 0, 1, 3, 4)
+
+
+def random_field(n, size, generator, slope=2.5, device="cpu"):
+    """Gaussian random fields with power spectrum ``k**-slope`` and unit variance, ``(n, size, size)``."""
+    k = torch.fft.fftfreq(2 * size)
+    power = (k[:, None] ** 2 + torch.fft.rfftfreq(2 * size) ** 2).clamp(min=(0.5 / size) ** 2) ** (-slope / 4)
+    power[0, 0] = 0
+    white = torch.randn(n, 2 * size, 2 * size, generator=generator)
+    field = torch.fft.irfft2(torch.fft.rfft2(white) * power)[:, :size, :size]
+    return (field / field.std((1, 2), keepdim=True)).to(device)
+
+
+def random_emission(models, generator):
+    """Emission that makes the counts, and a prediction that differs from it.
+
+    The truth is one model or a mixture, modulated on small scales. The prediction is
+    off by a patch's own amount, from almost nothing to another mixture, 20 % in
+    normalisation, a spectral tilt and 15 % on small scales.
+
+    Parameters
+    ----------
+    models : `~torch.Tensor`
+        Intensity of every model, shape ``(n_patches, n_models, n_intervals, gy, gx)``.
+    generator : `~torch.Generator`
+        Source of randomness.
+
+    Returns
+    -------
+    truth, prediction : `~torch.Tensor`
+        Intensity, shape ``(n_patches, n_intervals, gy, gx)``.
+    """
+    n, n_models, n_intervals, size, _ = models.shape
+    uniform = torch.rand(n, 6, generator=generator).to(models.device)
+    normal = torch.randn(n, 3, generator=generator).to(models.device)
+
+    def mixture():
+        logits = torch.randn(n, n_models, generator=generator).to(models.device)
+        sharp = 1 + 9 * (torch.rand(n, 1, generator=generator).to(models.device) < 0.5)
+        return torch.softmax(2 * logits * sharp, 1)
+
+    own = mixture()
+    error = uniform[:, :1] ** 2
+    other = (1 - error) * own + error * mixture()
+    truth = torch.einsum("pm,pmiyx->piyx", own, models)
+    prediction = torch.einsum("pm,pmiyx->piyx", other, models)
+    fields = random_field(2 * n, size, generator, device=models.device).view(2, n, 1, size, size)
+    truth = truth * torch.exp(0.1 * uniform[:, 1, None, None, None] * fields[0])
+    # The tilt pivots at the middle of the intervals.
+    tilt = torch.linspace(-1, 1, n_intervals, device=models.device) * normal[:, 1:2]
+    log_error = 0.2 * normal[:, :1] + 0.1 * tilt
+    log_error = (error * log_error)[:, :, None, None] + 0.15 * (error[:, 0] * uniform[:, 2])[:, None, None, None] * fields[1]
+    # What modulates the truth is in the prediction as far as the prediction is good.
+    shared = torch.exp(0.1 * uniform[:, 1, None, None, None] * fields[0] * (1 - error)[:, :, None, None])
+    return truth, prediction * shared * torch.exp(log_error)

@@ -1,0 +1,146 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""The detection network as a Lightning module."""
+
+import lightning
+import numpy as np
+import torch
+
+from ..evaluation.matching import match_brightest
+from ..evaluation.metrics import purity_recall
+from ..networks.features import network_inputs
+from ..networks.peaks import find_centres
+from .targets import detection_loss
+
+__all__ = ["DetectionModule", "simulated_candidates", "network_output"]
+
+
+@torch.inference_mode()
+def network_output(network, batch):
+    """Network output for fields, shape ``(n, outputs, ny, nx)``, float32 on the CPU.
+
+    Parameters
+    ----------
+    network : `~gammapy_asid.networks.MultiResolutionUNet`
+        Network in evaluation mode.
+    batch : `~gammapy_asid.networks.FieldBatch`
+        Fields.
+    """
+    device = next(network.parameters()).device
+    batch = batch.to(device)
+    inputs = {k: v.to(memory_format=torch.channels_last) for k, v in network_inputs(batch).items()}
+    return network(inputs, batch.conditions).float().cpu()
+
+
+def simulated_candidates(network, patches, chunk=32):
+    """Run the network on simulated patches and match its candidates with the truth.
+
+    Parameters
+    ----------
+    network : `~gammapy_asid.networks.MultiResolutionUNet`
+        Network in evaluation mode.
+    patches : list of `~gammapy_asid.training.stream.SimulatedPatches`
+        Patches with their truth.
+
+    Returns
+    -------
+    candidates : dict of `~numpy.ndarray`
+        ``score``, ``height``, ``sigma`` and ``has_background`` of every candidate, its
+        ``offset`` in deg from the source that it claims within 0.3 deg, NaN for none, and the
+        ``flux`` of that source.
+    n_true : `~numpy.ndarray`
+        Number of true sources in fields without and with a background, shape ``(2,)``.
+    """
+    columns = {name: [] for name in ("score", "height", "sigma", "has_background", "offset", "flux")}
+    n_true = np.zeros(2, int)
+    for simulated in patches:
+        batch = simulated.batch
+        output = network_output(network, batch)
+        mask = torch.stack([m for m, level in zip(batch.mask, batch.levels, strict=True) if level == 0]).amax(0)
+        for i in range(len(batch)):
+            scale = float(batch.pixel_size[i])
+            peaks = find_centres(output[i : i + 1], scale, mask[i : i + 1])
+            here = (simulated.patch == i).numpy()
+            x, y = simulated.x.numpy()[here], simulated.y.numpy()[here]
+            flux = simulated.flux.numpy()[here]
+            column, row = np.round(x).astype(int), np.round(y).astype(int)
+            ny, nx = mask.shape[1:]
+            inside = (column >= 0) & (column < nx) & (row >= 0) & (row < ny)
+            inside[inside] = mask[i].numpy()[row[inside], column[inside]] > 0
+            x, y, flux = x[inside], y[inside], flux[inside]
+            matches = match_brightest(
+                peaks.x * scale, peaks.y * scale - 5, peaks.score, x * scale, y * scale - 5, flux
+            )
+            known = int(batch.has_background[i])
+            n_true[known] += len(x)
+            columns["score"].append(peaks.score)
+            columns["height"].append(peaks.height)
+            columns["sigma"].append(peaks.sigma * scale)
+            columns["has_background"].append(np.full(len(peaks), known))
+            columns["offset"].append(matches.separation)
+            found = np.full(len(peaks), np.nan)
+            found[matches.is_matched] = flux[matches.true_index[matches.is_matched]]
+            columns["flux"].append(found)
+    return {name: np.concatenate(parts) for name, parts in columns.items()}, n_true
+
+
+class DetectionModule(lightning.LightningModule):
+    """Training of the detection network.
+
+    Parameters
+    ----------
+    network : `~gammapy_asid.networks.MultiResolutionUNet`
+        Network.
+    optimiser : `~gammapy_asid.training.recipe.OptimiserRecipe`
+        Length and step size.
+    validation : list of `~gammapy_asid.training.stream.SimulatedPatches`
+        The fixed simulated sky.
+    """
+
+    def __init__(self, network, optimiser, validation):
+        super().__init__()
+        self.network = network
+        self.optimiser = optimiser
+        self.validation = validation
+
+    def training_step(self, batch, batch_idx):
+        """Loss of one batch."""
+        inputs = {k: v.to(memory_format=torch.channels_last) for k, v in batch["inputs"].items()}
+        output = self.network(inputs, batch["conditions"]).float()
+        parts = detection_loss(output, batch["targets"], batch["mask"])
+        self.log_dict(parts, prog_bar=False, on_step=False, on_epoch=True, batch_size=len(output))
+        self.log("train_loss", parts["loss"], prog_bar=True, logger=False)
+        return parts["loss"]
+
+    def validation_step(self, batch, batch_idx):
+        """Purity and recall on the fixed sky, with and without a background."""
+        # Significances and centres need full precision, also where the training runs in half.
+        with torch.autocast(self.device.type, enabled=False):
+            candidates, n_true = simulated_candidates(self.network, self.validation)
+        metrics = {}
+        for known, name in enumerate(("counts", "background")):
+            chosen = candidates["has_background"] == known
+            if not (chosen.any() and n_true[known]):
+                continue
+            found = np.isfinite(candidates["offset"][chosen])
+            curve = purity_recall(candidates["score"][chosen], found, n_true[known])
+            above = candidates["score"][chosen] > 0.5
+            metrics[f"precision_{name}"] = float(found[above].mean()) if above.any() else 0.0
+            metrics[f"recall_{name}"] = float(found[above].sum() / n_true[known])
+            metrics[f"recall95_{name}"] = float(max(curve.recall[curve.purity >= 0.95], default=0.0))
+        self.log_dict(metrics, prog_bar=True, batch_size=1)
+
+    def configure_optimizers(self):
+        """AdamW with a linear rise and a cosine fall of the learning rate."""
+        recipe = self.optimiser
+        parameters = self.network.parameters()
+        optimiser = torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+        steps = recipe.epochs * recipe.batches_per_epoch
+        rise = max(1, steps // 20)
+
+        def factor(step):
+            if step < rise:
+                return (step + 1) / rise
+            return 0.5 * (1 + np.cos(np.pi * min(1.0, (step - rise) / max(1, steps - rise)))) + 1e-3
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -1,0 +1,162 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Training recipes: everything that determines the weights, as YAML."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+__all__ = ["InstrumentRecipe", "OptimiserRecipe", "Recipe", "read_recipe"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class InstrumentRecipe(_Strict):
+    """A family of LAT responses; intervals are drawn from, logarithmically.
+
+    Parameters
+    ----------
+    irf, event_type : str
+        See `~gammapy_asid.simulation.lat_response`.
+    e_min, e_max : float
+        Energy range of the data in GeV.
+    livetime : tuple of float
+        Interval of the mission time in years.
+    pixel_size : tuple of float
+        Interval of the finest pixel size in deg.
+    exposure : tuple of float, optional
+        Mean exposure of each band in cm2 s, in place of the computed one.
+    native_pixel : float, optional
+        Size in deg of the pixels that the data were sampled with before, if larger.
+    copies : int
+        Number of responses drawn.
+    weight : float
+        Relative probability of the family.
+    """
+
+    irf: str
+    event_type: str = "FRONT+BACK"
+    e_min: float = 0.3
+    e_max: float = 1000.0
+    livetime: tuple[float, float] = (1.0, 16.0)
+    pixel_size: tuple[float, float] = (0.08, 0.2)
+    exposure: tuple[float, ...] | None = None
+    native_pixel: float | None = None
+    copies: int = 4
+    weight: float = 1.0
+
+
+class OptimiserRecipe(_Strict):
+    """Length and step size of the training.
+
+    Parameters
+    ----------
+    batch_size : int
+        Patches in a batch.
+    batches_per_epoch : int
+        Batches between two validations.
+    epochs : int
+        Number of epochs.
+    learning_rate : float
+        Largest learning rate; rises over the first 5 % and falls as a cosine.
+    weight_decay : float
+        Decoupled weight decay of AdamW.
+    ema_decay : float
+        Decay of the running mean of the weights.
+    precision : str
+        Number format in the network's convolutions.
+    """
+
+    batch_size: int = 32
+    batches_per_epoch: int = 250
+    epochs: int = 40
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-3
+    ema_decay: float = 0.999
+    precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"
+
+
+class Recipe(_Strict):
+    """Everything that determines the weights of a detection model.
+
+    Parameters
+    ----------
+    name : str
+        Name of the model.
+    seed : int
+        Seed of the simulation and of the initial weights.
+    instruments : tuple of `InstrumentRecipe`
+        LAT responses; empty if the instrument is that of a dataset.
+    emission : str, optional
+        File of an `~gammapy_asid.simulation.EmissionBank`; environment variables are
+        expanded. By default the analytic emission.
+    background_share : float
+        Share of the patches that come with a predicted background.
+    patch_size : int
+        Patch size in finest pixels.
+    widths : tuple of int
+        Feature channels of the network on every level.
+    validation_patches : int
+        Number of patches of the fixed simulated sky.
+    optimiser : `OptimiserRecipe`
+        Length and step size.
+    """
+
+    name: str
+    seed: int = 0
+    instruments: tuple[InstrumentRecipe, ...] = ()
+    emission: str | None = None
+    background_share: float = Field(0.65, ge=0, le=1)
+    patch_size: int = Field(64, ge=32, multiple_of=8)
+    widths: tuple[int, ...] = (24, 48, 96, 128)
+    validation_patches: int = 128
+    optimiser: OptimiserRecipe = OptimiserRecipe()
+
+    @property
+    def sha256(self):
+        """Hash of the recipe, which the model card states."""
+        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+
+    @property
+    def emission_path(self):
+        """Path of the emission bank with environment variables expanded, or None."""
+        return None if self.emission is None else Path(os.path.expandvars(self.emission))
+
+
+def read_recipe(path):
+    """Read a recipe: a YAML file, or the name of one that comes with the package.
+
+    Parameters
+    ----------
+    path : str or path
+        File or name.
+
+    Returns
+    -------
+    recipe : `Recipe`
+        Validated recipe.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file or shipped recipe.
+    ValueError
+        If the file is not a valid recipe.
+    """
+    shipped = Path(__file__).parent / "recipes"
+    path = Path(path)
+    if not path.exists() and (shipped / f"{path}.yaml").exists():
+        path = shipped / f"{path}.yaml"
+    if not path.exists():
+        names = sorted(p.stem for p in shipped.glob("*.yaml"))
+        raise FileNotFoundError(f"No recipe {str(path)!r}: give a YAML file or one of {', '.join(names)}")
+    try:
+        return Recipe(**(yaml.safe_load(path.read_text()) or {}))
+    except (ValidationError, yaml.YAMLError, TypeError) as error:
+        raise ValueError(f"{path} is not a valid recipe: {error}") from error

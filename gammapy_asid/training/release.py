@@ -1,0 +1,139 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""From a finished training to a model that ships: calibration, metrics, card."""
+
+from dataclasses import asdict
+from importlib.metadata import version
+
+import numpy as np
+
+from ..evaluation.calibration import apply_knots, expected_calibration_error, fit_knots
+from ..evaluation.metrics import offset_summary, purity_recall
+from ..networks.description import psf_radius
+from ..weights import ModelCard, OperatingPoint, save_model
+from ..weights.card import INPUTS
+from .module import simulated_candidates
+
+__all__ = ["calibrate", "release"]
+
+# Seeds of the calibration and of its test, which no training or validation uses.
+CALIBRATION_SEED, TEST_SEED = 2**32, 2**33
+# Squared 68 % radius of a two-dimensional Gaussian in units of its variance.
+CHI2_68 = -2 * np.log(1 - 0.68)
+
+THRESHOLDS = np.round(np.arange(0.05, 0.96, 0.05), 2)
+
+
+def calibrate(network, simulator, n_patches, batch_size=32):
+    """Calibrate score and position error on simulations, and test them on others.
+
+    Parameters
+    ----------
+    network : `~gammapy_asid.networks.MultiResolutionUNet`
+        Network in evaluation mode.
+    simulator : `~gammapy_asid.training.PatchSimulator`
+        Simulator of the training.
+    n_patches : int
+        Patches for the calibration, and as many for the test.
+    batch_size : int
+        Patches simulated at once.
+
+    Returns
+    -------
+    fields : dict
+        Fields of the `~gammapy_asid.weights.ModelCard`: ``calibration``,
+        ``operating_points``, ``position_scale`` and ``metrics``.
+    """
+    n_batches = -(-n_patches // batch_size)
+
+    def candidates(seed):
+        draws = (simulator.draw(batch_size, (seed, i)) for i in range(n_batches))
+        return simulated_candidates(network, draws)
+
+    fit, _ = candidates(CALIBRATION_SEED)
+    test, n_true = candidates(TEST_SEED)
+    good = (fit["score"] > 0.5) & np.isfinite(fit["offset"])
+    pull = (fit["offset"][good] / fit["sigma"][good]) ** 2
+    fields = {
+        "calibration": {},
+        "operating_points": {},
+        "position_scale": float(np.sqrt(np.quantile(pull, 0.68) / CHI2_68)),
+        "metrics": {},
+    }
+    for known, name in zip((1, 0), INPUTS, strict=True):
+        chosen = fit["has_background"] == known
+        knots = fit_knots(fit["score"][chosen], np.isfinite(fit["offset"][chosen]))
+        chosen = test["has_background"] == known
+        score = apply_knots(test["score"][chosen], knots)
+        found, offset = np.isfinite(test["offset"][chosen]), test["offset"][chosen]
+        curve = purity_recall(score, found, n_true[known])
+        fields["calibration"][name] = tuple(map(tuple, knots.tolist()))
+        fields["operating_points"][name] = tuple(
+            OperatingPoint(
+                threshold=float(threshold),
+                purity=float(found[score >= threshold].mean()) if (score >= threshold).any() else 1.0,
+                completeness=float(found[score >= threshold].sum() / n_true[known]),
+            )
+            for threshold in THRESHOLDS
+        )
+        fields["metrics"][name] = {
+            "average_precision": round(float(curve.average_precision), 4),
+            "recall_at_purity_0.95": round(float(max(curve.recall[curve.purity >= 0.95], default=0)), 4),
+            "recall_at_purity_0.90": round(float(max(curve.recall[curve.purity >= 0.90], default=0)), 4),
+            "expected_calibration_error": round(expected_calibration_error(score, found), 4),
+            "n_true": int(n_true[known]),
+            **{key: round(value, 4) for key, value in offset_summary(offset[score > 0.5]).items()},
+        }
+    return fields
+
+
+def release(network, recipe, simulator, responses, path, n_patches=4096, overwrite=False):
+    """Calibrate a trained network and write it with its card.
+
+    Parameters
+    ----------
+    network : `~gammapy_asid.networks.MultiResolutionUNet`
+        Trained network.
+    recipe : `~gammapy_asid.training.Recipe`
+        Recipe of the training.
+    simulator : `~gammapy_asid.training.PatchSimulator`
+        Simulator of the training.
+    responses : list of `~gammapy_asid.inputs.Response`
+        Instruments of the training.
+    path : path
+        Weight file, ``NAME.safetensors``.
+    n_patches : int
+        Patches for the calibration, and as many for the test.
+    overwrite : bool
+        Replace existing files.
+
+    Returns
+    -------
+    card : `~gammapy_asid.weights.ModelCard`
+        Card as written.
+    """
+    network = network.eval()
+    bands = responses[0].bands
+    radius = np.array([psf_radius(response) for response in responses])
+    exposure = np.array([np.where(r.present, r.exposure.mean(axis=1), np.nan) for r in responses])
+    pixel_size = [response.pixel_size for response in responses]
+    card = ModelCard(
+        name=recipe.name,
+        version=version("gammapy-asid"),
+        architecture=asdict(network.config),
+        bands={"edges": bands.edges, "levels": bands.levels},
+        pixel_size=(min(pixel_size), max(pixel_size)),
+        psf_r68=_ranges(radius),
+        exposure=_ranges(exposure),
+        recipe=recipe.model_dump(mode="json"),
+        recipe_sha256=recipe.sha256,
+        package_version=version("gammapy-asid"),
+        **calibrate(network, simulator, n_patches),
+    )
+    return save_model(path, network.state_dict(), card, overwrite=overwrite)
+
+
+def _ranges(values):
+    """Smallest and largest value of each column, 0 to 0 where a band is always absent."""
+    low = np.min(np.nan_to_num(values, nan=np.inf), axis=0)
+    high = np.max(np.nan_to_num(values, nan=-np.inf), axis=0)
+    return tuple((float(a), float(b)) if a <= b else (0.0, 0.0) for a, b in zip(low, high, strict=True))

@@ -1,0 +1,199 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Train a detection model from a recipe."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import CSVLogger
+from torch.utils.data import DataLoader
+
+from ..inputs.bands import LAT_BANDS
+from ..inputs.response import smear_psf
+from ..networks.description import TRIAL_SPECTRA, n_conditions
+from ..networks.features import BAND_CHANNELS
+from ..networks.unet import MultiResolutionUNet, UNetConfig
+from ..simulation.diffuse import EmissionBank
+from ..simulation.instruments import lat_response
+from ..simulation.populations import draw_sky
+from .module import DetectionModule
+from .stream import PatchSimulator, PatchStream
+
+__all__ = ["build_network", "build_simulator", "recipe_responses", "train"]
+
+log = logging.getLogger(__name__)
+
+# The fixed sky of the validation never meets a seed of the training.
+VALIDATION_SEED = 2**31
+
+
+def recipe_responses(recipe):
+    """Responses of a recipe's instruments and their probabilities.
+
+    Parameters
+    ----------
+    recipe : `~gammapy_asid.training.Recipe`
+        Recipe with at least one instrument.
+
+    Returns
+    -------
+    responses : list of `~gammapy_asid.inputs.Response`
+        Responses.
+    weights : `~numpy.ndarray`
+        Probability of each.
+    """
+    rng = np.random.default_rng((recipe.seed, 1))
+    responses, weights = [], []
+    for family in recipe.instruments:
+        reference = lat_response(
+            family.irf, family.event_type, family.e_min, family.e_max, livetime=1.0, exposure=family.exposure
+        )
+        if family.native_pixel is not None:
+            reference = replace(reference, psf=smear_psf(reference.psf, family.native_pixel, reference.rad))
+        for _ in range(family.copies):
+            pixel_size = np.exp(rng.uniform(*np.log(family.pixel_size)))
+            livetime = 1.0 if family.exposure else np.exp(rng.uniform(*np.log(family.livetime)))
+            response = replace(reference, exposure=reference.exposure * livetime, pixel_size=float(pixel_size))
+            responses.append(response)
+            weights.append(family.weight / family.copies)
+    return responses, np.array(weights) / np.sum(weights)
+
+
+def build_simulator(recipe, responses=None, weights=None):
+    """Patch simulator of a recipe.
+
+    Parameters
+    ----------
+    recipe : `~gammapy_asid.training.Recipe`
+        Recipe.
+    responses, weights : list, optional
+        Instruments, by default those of the recipe.
+
+    Returns
+    -------
+    simulator : `~gammapy_asid.training.PatchSimulator`
+        Simulator.
+    """
+    if responses is None:
+        responses, weights = recipe_responses(recipe)
+    if recipe.emission is None:
+        bank = EmissionBank.from_models([analytic_emission(seed) for seed in range(2)])
+    else:
+        bank = EmissionBank.load(recipe.emission_path)
+    return PatchSimulator(
+        responses,
+        weights,
+        torch.from_numpy(bank.intensity),
+        draw_sky,
+        size=recipe.patch_size,
+        background_share=recipe.background_share,
+    )
+
+
+def build_network(bands, widths):
+    """Untrained network for bands.
+
+    Parameters
+    ----------
+    bands : `~gammapy_asid.inputs.Bands`
+        Bands.
+    widths : tuple of int
+        Feature channels on every level.
+    """
+    n_levels = len(widths)
+    inputs = [BAND_CHANNELS * sum(level == depth for level in bands.levels) for depth in range(n_levels)]
+    inputs[0] += 2 * len(TRIAL_SPECTRA) + 1
+    config = UNetConfig(inputs=tuple(inputs), conditions=n_conditions(bands), widths=tuple(widths))
+    return MultiResolutionUNet(config)
+
+
+class _Data(lightning.LightningDataModule):
+    """Batches of the current epoch, so that a resumed training sees what it would have seen."""
+
+    def __init__(self, simulator, recipe, num_workers):
+        super().__init__()
+        self.simulator, self.recipe, self.num_workers = simulator, recipe, num_workers
+
+    def train_dataloader(self):
+        settings = self.recipe.optimiser
+        start = self.trainer.current_epoch * settings.batches_per_epoch
+        stream = PatchStream(
+            self.simulator,
+            settings.batch_size,
+            start + settings.batches_per_epoch,
+            seed=self.recipe.seed,
+            start=start,
+        )
+        return DataLoader(
+            stream, batch_size=None, num_workers=self.num_workers, worker_init_fn=_one_thread, prefetch_factor=4 if self.num_workers else None
+        )
+
+    def val_dataloader(self):
+        # The module holds the validation sky; one empty batch triggers it.
+        return DataLoader(torch.zeros(1, 1))
+
+
+def _one_thread(worker):
+    torch.set_num_threads(1)
+
+
+def train(recipe, output, responses=None, resume=True, num_workers=1, progress=True):
+    """Train a detection model, or go on with an interrupted training.
+
+    Parameters
+    ----------
+    recipe : `~gammapy_asid.training.Recipe`
+        Recipe.
+    output : path
+        Folder of the checkpoints and of the history (``history.csv``).
+    responses : list of `~gammapy_asid.inputs.Response`, optional
+        Instruments, by default those of the recipe.
+    resume : bool
+        Go on from the last checkpoint in the folder, if there is one.
+    num_workers : int
+        Processes that simulate beside the training.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    module : `~gammapy_asid.training.module.DetectionModule`
+        Trained module; its network carries the averaged weights.
+    """
+    output = Path(output)
+    lightning.seed_everything(recipe.seed, verbose=False)
+    weights = None if responses is None else np.ones(len(responses)) / len(responses)
+    simulator = build_simulator(recipe, responses, weights)
+    size = recipe.optimiser.batch_size
+    n_batches = -(-recipe.validation_patches // size)
+    validation = [simulator.draw(size, (VALIDATION_SEED, i)) for i in range(n_batches)]
+    bands = simulator.bank.bands
+    network = build_network(bands, recipe.widths).to(memory_format=torch.channels_last)
+    module = DetectionModule(network, recipe.optimiser, validation)
+    checkpoints = ModelCheckpoint(output, filename="last", save_top_k=1, save_weights_only=False, enable_version_counter=False)
+    trainer = lightning.Trainer(
+        max_epochs=recipe.optimiser.epochs,
+        precision=recipe.optimiser.precision,
+        accelerator="auto",
+        devices=1,
+        logger=CSVLogger(output, name=None, version=""),
+        callbacks=[
+            checkpoints,
+            EMAWeightAveraging(decay=recipe.optimiser.ema_decay),
+            *([TQDMProgressBar(refresh_rate=10)] if progress else []),
+        ],
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        reload_dataloaders_every_n_epochs=1,
+        log_every_n_steps=1,
+        gradient_clip_val=1.0,
+    )
+    last = output / "last.ckpt"
+    data = _Data(simulator, recipe, num_workers)
+    trainer.fit(module, data, ckpt_path=str(last) if resume and last.exists() else None, weights_only=False)
+    return module

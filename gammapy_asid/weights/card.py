@@ -1,0 +1,150 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Model cards: what a set of weights is, what it was trained for and how well it does."""
+
+import hashlib
+import json
+from typing import Annotated
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from ..inputs.bands import Bands
+
+__all__ = ["ModelCard", "OperatingPoint"]
+
+Range = Annotated[tuple[float, float], Field(description="lowest and highest value")]
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+#: The two ways a model is used, each with a calibration of its own.
+INPUTS = ("with_background", "counts_only")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BandsCard(_Strict):
+    """Bands of a model: edges in GeV and resolution levels."""
+
+    edges: tuple[float, ...]
+    levels: tuple[int, ...]
+
+
+class OperatingPoint(_Strict):
+    """Purity and completeness expected of candidates above a threshold."""
+
+    threshold: Probability
+    purity: Probability
+    completeness: Probability
+
+
+class ModelCard(_Strict):
+    """Description of a trained model, kept beside its weights.
+
+    Parameters
+    ----------
+    name : str
+        Name of the model.
+    version : str
+        Version of the weights.
+    architecture : dict
+        Configuration that builds the network.
+    bands : dict
+        Band edges in GeV and resolution levels, see `~gammapy_asid.inputs.bands.Bands`.
+    units : dict
+        Units of inputs and outputs.
+    pixel_size : tuple of float
+        Range of the finest pixel size in deg.
+    psf_r68 : tuple of tuple of float
+        Range of the 68 % containment radius of each band in deg.
+    exposure : tuple of tuple of float
+        Range of the exposure of each band in cm2 s.
+    recipe : dict
+        Training recipe.
+    recipe_sha256 : str
+        SHA-256 of the recipe.
+    metrics : dict
+        Figures measured on simulations not used in training.
+    calibration : dict
+        For ``with_background`` and ``counts_only``: knots of the calibration, logit of
+        the network's score and of the probability, see
+        `gammapy_asid.evaluation.calibration.fit_knots`.
+    operating_points : dict
+        For the same two: expected purity and completeness at rising thresholds.
+    position_scale : float
+        Factor on the network's position errors that makes them cover.
+    package_version : str
+        Version of this package that trained the model.
+    weights_sha256 : str
+        SHA-256 of the weight file.
+    """
+
+    name: str
+    version: str
+    architecture: dict
+    bands: BandsCard
+    units: dict[str, str] = {"energy": "GeV", "exposure": "cm2 s", "psf_r68": "deg", "pixel_size": "deg"}
+    pixel_size: Range
+    psf_r68: tuple[Range, ...]
+    exposure: tuple[Range, ...]
+    recipe: dict
+    recipe_sha256: str
+    metrics: dict
+    calibration: dict[str, tuple[tuple[float, float], ...]]
+    operating_points: dict[str, tuple[OperatingPoint, ...]]
+    position_scale: float = 1.0
+    package_version: str
+    weights_sha256: str = ""
+
+    @field_validator("calibration", "operating_points")
+    @classmethod
+    def _both_inputs(cls, value):
+        if set(value) != set(INPUTS):
+            raise ValueError(f"needs the entries {' and '.join(INPUTS)}, got {sorted(value)}")
+        for entries in value.values():
+            first = [entry.threshold if isinstance(entry, OperatingPoint) else entry[0] for entry in entries]
+            if len(first) < 2 or not np.all(np.diff(first) > 0):
+                raise ValueError("needs at least two entries, their first value rising")
+        return value
+
+    @model_validator(mode="after")
+    def _one_range_per_band(self):
+        n_bands = len(self.to_bands())
+        if len(self.psf_r68) != n_bands or len(self.exposure) != n_bands:
+            raise ValueError(f"psf_r68 and exposure need one range for each of the {n_bands} bands")
+        return self
+
+    @property
+    def sha256(self):
+        """SHA-256 of the card itself, which candidates state."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def to_bands(self):
+        """Bands of the model (`~gammapy_asid.inputs.bands.Bands`)."""
+        return Bands(self.bands.edges, self.bands.levels)
+
+    def knots(self, has_background):
+        """Calibration knots, shape ``(n, 2)``."""
+        return np.array(self.calibration[INPUTS[0] if has_background else INPUTS[1]])
+
+    def expected(self, threshold, has_background):
+        """Purity and completeness expected of candidates above a threshold.
+
+        Parameters
+        ----------
+        threshold : float
+            Calibrated score.
+        has_background : bool
+            Whether the dataset has a background.
+
+        Returns
+        -------
+        purity, completeness : float
+            Interpolated between the operating points of the card.
+        """
+        points = self.operating_points[INPUTS[0] if has_background else INPUTS[1]]
+        at = [point.threshold for point in points]
+        purity = np.interp(threshold, at, [point.purity for point in points])
+        completeness = np.interp(threshold, at, [point.completeness for point in points])
+        return float(purity), float(completeness)

@@ -1,0 +1,56 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Models that ship with the package, by name, and models in files, by path."""
+
+from pathlib import Path
+
+from gammapy.utils.scripts import make_path
+
+__all__ = ["find_model", "list_models"]
+
+#: Folder of the models that ship with the package.
+DATA = Path(__file__).parent / "data"
+
+
+def list_models():
+    """Names of the models that ship with the package.
+
+    Returns
+    -------
+    names : list of str
+        Sorted names, each valid as the ``model`` of a detector.
+    """
+    return sorted(path.stem for path in DATA.glob("*.json"))
+
+
+def find_model(name_or_path):
+    """Weight file of a model.
+
+    Parameters
+    ----------
+    name_or_path : str or path
+        Name of a model that ships with the package, or path of a ``.safetensors`` file.
+
+    Returns
+    -------
+    path : `~pathlib.Path`
+        Weight file; its card has the same name with the suffix ``.json``.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+    FileNotFoundError
+        If the path does not exist.
+    """
+    path = make_path(name_or_path)
+    if path.suffix == ".safetensors":
+        if not path.is_file():
+            raise FileNotFoundError(f"No weight file {path}: check the path")
+        return path
+    name, known = str(name_or_path), list_models()
+    if name not in known:
+        raise ValueError(
+            f"Unknown model {name!r}: known are {', '.join(known) or 'none'}; "
+            "for weights of your own give the path of their .safetensors file"
+        )
+    return DATA / f"{name}.safetensors"

@@ -1,0 +1,133 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+import hashlib
+import json
+
+import pytest
+import torch
+
+from gammapy_asid.inputs.bands import Bands
+from gammapy_asid.weights import (
+    ModelCard,
+    find_model,
+    list_models,
+    load_card,
+    load_state,
+    registry,
+    save_model,
+)
+
+POINTS = [
+    {"threshold": 0.2, "purity": 0.6, "completeness": 0.8},
+    {"threshold": 0.8, "purity": 0.9, "completeness": 0.6},
+]
+
+
+@pytest.fixture
+def card():
+    return ModelCard(
+        name="toy",
+        version="1",
+        architecture={"widths": [4, 8]},
+        bands={"edges": [1, 10, 100], "levels": [1, 0]},
+        pixel_size=(0.05, 0.2),
+        psf_r68=[(0.5, 1.0), (0.1, 0.2)],
+        exposure=[(1e10, 1e12), (1e10, 1e12)],
+        recipe={"seed": 1},
+        recipe_sha256="0" * 64,
+        metrics={"recall": 0.6},
+        calibration={"with_background": [(-2, -3), (2, 1)], "counts_only": [(-1, -1), (1, 1)]},
+        operating_points={"with_background": POINTS, "counts_only": POINTS},
+        package_version="0.1.0",
+    )
+
+
+@pytest.fixture
+def model(card, tmp_path):
+    path = tmp_path / "toy.safetensors"
+    state = {"weight": torch.arange(6.0).reshape(2, 3).T, "steps": torch.tensor(3)}
+    save_model(path, state, card)
+    return path
+
+
+def test_save_and_load(model, card):
+    state = load_state(model)
+    assert torch.equal(state["weight"], torch.arange(6.0).reshape(2, 3).T)
+    assert state["steps"] == 3
+    loaded = load_card(model)
+    assert loaded.weights_sha256 == hashlib.sha256(model.read_bytes()).hexdigest()
+    assert loaded == card.model_copy(update={"weights_sha256": loaded.weights_sha256})
+    assert sorted(p.name for p in model.parent.iterdir()) == ["toy.json", "toy.safetensors"]
+
+
+def test_card(card):
+    assert card.to_bands() == Bands((1, 10, 100), (1, 0))
+    assert card.knots(True).tolist() == [[-2, -3], [2, 1]]
+    assert card.expected(0.5, True) == pytest.approx((0.75, 0.7))
+    assert card.expected(0.9, False) == pytest.approx((0.9, 0.6))
+    assert card.sha256 != card.model_copy(update={"version": "2"}).sha256
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"psf_r68": [(0.5, 1.0)]}, "one range for each of the 2 bands"),
+        ({"calibration": {"counts_only": [(0, 0), (1, 1)]}}, "with_background and counts_only"),
+        ({"calibration": {"with_background": [(1, 0), (0, 1)], "counts_only": [(0, 0), (1, 1)]}}, "rising"),
+        ({"surprise": 1}, "Extra inputs"),
+    ],
+)
+def test_bad_card(model, change, message):
+    path = model.with_suffix(".json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(ValueError, match=message) as error:
+        load_card(model)
+    assert "toy.json is no valid model card" in str(error.value)
+
+
+def test_altered_weights(model):
+    content = bytearray(model.read_bytes())
+    content[-1] ^= 1
+    model.write_bytes(content)
+    with pytest.raises(ValueError, match="differs from its card"):
+        load_state(model)
+
+
+def test_corrupt_weights(model, card):
+    model.write_bytes(b"nothing")
+    path = model.with_suffix(".json")
+    digest = hashlib.sha256(b"nothing").hexdigest()
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"weights_sha256": digest}))
+    with pytest.raises(ValueError, match="no safetensors file"):
+        load_state(model)
+
+
+def test_missing_files(model):
+    with pytest.raises(FileNotFoundError, match="check the path"):
+        load_state(model.with_name("other.safetensors"))
+    model.with_suffix(".json").unlink()
+    with pytest.raises(FileNotFoundError, match="No model card"):
+        load_state(model)
+
+
+def test_save_refuses(model, card):
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        save_model(model, {}, card)
+    with pytest.raises(ValueError, match=r"\.safetensors"):
+        save_model(model.with_suffix(".pt"), {}, card)
+    save_model(model, {"a": torch.ones(1)}, card, overwrite=True)
+    assert set(load_state(model)) == {"a"}
+
+
+def test_names(model, monkeypatch):
+    monkeypatch.setattr(registry, "DATA", model.parent)
+    assert list_models() == ["toy"]
+    assert find_model("toy") == model
+    with pytest.raises(ValueError, match="Unknown model 'cta': known are toy"):
+        load_card("cta")
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_models_that_ship(name):
+    card = load_card(name)
+    assert card.name == name
+    assert load_state(name)

@@ -17,8 +17,9 @@ from gammapy_asid.evaluation.metrics import offset_summary
 from gammapy_asid.inputs.bands import Bands
 from gammapy_asid.simulation.instruments import lat_response
 
-from .panes2021 import cuts
-from .sky235 import BANDS, EXPOSURE, N_PIX, PIXEL_SIZE, data_folder, load_sky235, load_spectra
+from .scoring import cuts
+from .spectra235 import load_spectra
+from .sky235 import BANDS, EXPOSURE, PIXEL_SIZE, data_folder, load_sky235
 
 __all__ = ["information_limit"]
 
@@ -106,11 +107,13 @@ def main(args=None):
         bands=bands,
         caldb=data_folder(args.data) / "lat" / "irfs",
     )
-    ts, covariance = information_limit(sky, load_spectra(sky, args.data), response)
+    ts, covariance = information_limit(sky(sky, args.data), response)
     result = {"event_type": args.event_type}
     for limit in (25, 16, 9):
         found = ts > limit
-        row = {"recall": found.mean()} | {name: found[cut].mean() for name, cut in cuts(sky.flux, sky.lat).items()}
+        row = {"recall": found.mean()} | {
+            name: found[cut].mean() for name, cut in cuts(sky.flux, sky.lat).items()
+        }
         # The significance found in one observation scatters by one around the expected one
         row["recall with Poisson scatter"] = norm.cdf(np.sqrt(ts) - np.sqrt(limit)).mean()
         result[f"TS>{limit}"] = row | offset_summary(sample_offsets(covariance[found]).ravel())

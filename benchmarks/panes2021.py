@@ -1,103 +1,180 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Detection on the simulated sky of Panes et al. 2021 (A&A 656, A62).
 
-Run as ``python -m benchmarks.panes2021 --data FOLDER --output NAME``.
+Run as ``python -m benchmarks.panes2021 --data FOLDER --model NAME --output NAME``.
 """
 
+import argparse
+import json
+import time
+from pathlib import Path
+
 import numpy as np
+import torch
+from astropy.table import Table, vstack
 
-from gammapy_asid.evaluation.calibration import expected_calibration_error
-from gammapy_asid.evaluation.matching import deduplicate_overlaps, match_brightest, match_optimal
-from gammapy_asid.evaluation.metrics import offset_summary, purity_recall
+from gammapy_asid.evaluation.baseline import ts_map_candidates
+from gammapy_asid.evaluation.calibration import apply_knots
+from gammapy_asid.inputs.bands import cube_from_arrays
+from gammapy_asid.networks.features import network_inputs
+from gammapy_asid.networks.fields import field_batch
+from gammapy_asid.networks.model import DetectionModel
+from gammapy_asid.networks.peaks import find_centres
+from gammapy_asid.simulation.diffuse import EmissionBank
+from gammapy_asid.simulation.lat_bank import build_heldout_models, build_lat_bank
 
-__all__ = ["score_predictions"]
+from .patches import emission, patch_dataset, sky_response
+from .report import markdown_table, mean_of_seeds
+from .scoring import found_sources, purity_at, score_predictions
+from .sky235 import PIXEL_SIZE, data_folder, load_sky235
 
-#: Purities at which the recall is given; the last is that of the published network.
-PURITIES = (0.95, 0.90, 0.878)
+__all__ = ["detect_patches", "ts_map_patches"]
 
-
-def cuts(flux, lat):
-    """True sources of each column of the table: name and boolean array."""
-    high, low = np.abs(lat) > 20, np.abs(lat) < 5
-    return {
-        "S1>1e-10": flux > 1e-10,
-        "S1>2e-10": flux > 2e-10,
-        "S1>4.5e-10": flux > 4.5e-10,
-        "abs(b)>20 S1>2e-10": high & (flux > 2e-10),
-        "abs(b)<5 S1>1e-9": low & (flux > 1e-9),
-    }
+BATCH = 32
+#: Models that give the background of a sky they did not make.
+OTHER_BACKGROUNDS = ("model-a", "p6v11")
+#: Model that makes the counts of the sky that no training saw.
+UNSEEN = "p6v11"
 
 
-def score_predictions(sky, patch, lon, lat, score, patches=None):
-    """All numbers of the benchmark for a list of predictions.
+@torch.inference_mode()
+def detect_patches(model, sky, counts, background, response, patches=slice(None)):
+    """Predictions of a network in the patches.
 
     Parameters
     ----------
+    model : `~gammapy_asid.networks.model.DetectionModel`
+        Model.
     sky : `~benchmarks.sky235.Sky`
         The sky.
-    patch : array-like of int
-        Patch of each prediction, shape ``(n,)``.
-    lon, lat : array-like
-        Galactic positions in deg.
-    score : array-like
-        Scores; any monotone quantity, a probability for the calibration error.
-    patches : array-like of int, optional
-        Patches that were searched; default is all.
+    counts, background : `~numpy.ndarray`
+        Counts and background in the bands of the sky, shape ``(n, 5, 64, 64)``; None
+        for no background.
+    response : `~gammapy_asid.inputs.bands.Response`
+        Response in the bands of the model.
+    patches : slice or array-like of int
+        Patches that the arrays are of.
 
     Returns
     -------
-    result : dict
-        ``average_precision``, ``calibration_error`` (None for scores that are no
-        probability), for each purity and for all predictions (key ``all``) the numbers
-        of `_at_threshold`, and the ``curve``.
+    predictions : `~astropy.table.Table`
+        Columns ``patch``, ``lon``, ``lat`` and ``score``.
     """
-    patch, lon, lat, score = (np.asarray(value) for value in (patch, lon, lat, score))
-    searched = np.isin(sky.patch, np.arange(sky.n_patches) if patches is None else patches)
-    truth = {name: getattr(sky, name)[searched] for name in ("patch", "lon", "lat", "flux", "true_id")}
-    matches = match_brightest(
-        lon, lat, score, truth["lon"], truth["lat"], truth["flux"], pred_group=patch, true_group=truth["patch"]
-    )
-    curve = purity_recall(score, matches.is_matched, matches.n_true)
-    is_probability = len(score) and score.min() >= 0 and score.max() <= 1
-    result = {
-        "n_true": matches.n_true,
-        "average_precision": curve.average_precision,
-        "calibration_error": expected_calibration_error(score, matches.is_matched) if is_probability else None,
-    }
-    thresholds = {f"{purity:g}": curve.threshold_at_purity(purity) for purity in PURITIES}
-    thresholds["all"] = score.min() if len(score) else np.inf
-    for name, threshold in thresholds.items():
-        result[name] = _at_threshold(sky, truth, matches, curve, patch, lon, lat, score, threshold)
-    result["curve"] = {name: getattr(curve, name).tolist() for name in ("threshold", "purity", "recall")}
-    return result
+    index = np.arange(sky.n_patches)[patches]
+    # The model's bands below those of the sky are absent
+    below = [(0, 0), (len(model.bands) - counts.shape[1], 0), (0, 0), (0, 0)]
+    counts = np.pad(counts, below)
+    background = background if background is None else np.pad(background, below)
+    valid = torch.ones(BATCH, *counts.shape[-2:])
+    found = []
+    for start in range(0, len(index), BATCH):
+        rows = range(start, min(start + BATCH, len(index)))
+        cubes = [
+            cube_from_arrays(
+                counts[i], sky.geom(index[i]), response, None if background is None else background[i]
+            )
+            for i in rows
+        ]
+        batch = field_batch(cubes).to(model.device)
+        output = model.network(network_inputs(batch), batch.conditions).cpu()
+        peaks = find_centres(output, PIXEL_SIZE, valid[: len(rows)])
+        patch = index[start + peaks.field]
+        lon, lat = sky.pixel_to_sky(patch, peaks.x, peaks.y)
+        score = apply_knots(peaks.score, model.card.knots(background is not None))
+        found.append(Table({"patch": patch, "lon": lon, "lat": lat, "score": score}))
+    return vstack(found)
 
 
-def _at_threshold(sky, truth, matches, curve, patch, lon, lat, score, threshold):
-    """Numbers at one threshold: purity, recall, recalls in cuts, offsets, other ways to match."""
-    found = matches.true_score(score) >= threshold
-    purity, recall = curve.at_threshold(threshold)
-    result = {"threshold": float(threshold), "purity": purity, "recall": recall}
-    for name, cut in cuts(truth["flux"], truth["lat"]).items():
-        result[name] = float(found[cut].mean()) if cut.any() else np.nan
-    kept = score >= threshold
-    result |= offset_summary(matches.separation[kept])
-
-    optimal = match_optimal(
-        lon[kept], lat[kept], truth["lon"], truth["lat"], pred_group=patch[kept], true_group=truth["patch"]
-    )
-    result["optimal purity"], result["optimal recall"] = _fractions(optimal)
-    once = np.flatnonzero(kept)
-    once = once[
-        deduplicate_overlaps(lon[kept], lat[kept], score[kept], patch[kept], sky.center_lon, sky.center_lat)
-    ]
-    _, first = np.unique(truth["true_id"], return_index=True)
-    position = truth["lon"][first], truth["lat"][first]
-    unique = match_brightest(lon[once], lat[once], score[once], *position, truth["flux"][first])
-    result["once purity"], result["once recall"] = _fractions(unique)
-    return result
+def ts_map_patches(sky, counts, background, response, patches):
+    """Peaks of Gammapy's TS map in some patches; parameters and result as of `detect_patches`."""
+    found = []
+    for i, patch in enumerate(patches):
+        dataset = patch_dataset(sky, patch, counts[i], background[i], response)
+        peaks = ts_map_candidates(
+            dataset, kernel_width="3 deg", threshold=2, min_distance="0.35 deg", image=False
+        )
+        lon, lat = peaks["glon"].value, peaks["glat"].value
+        columns = {"patch": np.full(len(peaks), patch), "lon": lon, "lat": lat, "score": peaks["score"]}
+        found.append(Table(columns))
+    return vstack(found)
 
 
-def _fractions(matches):
-    """Purity and recall of all predictions."""
-    found = matches.is_matched
-    return float(found.mean()) if len(found) else np.nan, float(found.sum() / matches.n_true)
+class Run:
+    """Predictions and their numbers for one observation of the sky."""
+
+    def __init__(self, sky, model, response):
+        self.sky, self.model, self.response = sky, model, response
+        self.predictions, self.results = {}, {}
+
+    def add(self, name, counts, background):
+        """Detect and score."""
+        table = detect_patches(self.model, self.sky, counts, background, self.response)
+        self.predictions[name] = table
+        self.results[name] = score_predictions(self.sky, *table.itercols())
+
+    def compare(self, name, reference, purity="0.95"):
+        """Sources of another case that are found again, at the threshold where its purity is reached."""
+        threshold = self.results[reference][purity]["threshold"]
+        old, new = (
+            found_sources(self.sky, *self.predictions[n].itercols(), threshold) for n in (reference, name)
+        )
+        kept = purity_at(self.results[name], threshold) - purity_at(self.results[reference], threshold)
+        self.results[name] |= {"found again": float(new[old].mean()), "purity change": kept}
+
+    def subset(self, name, patches):
+        """Numbers of a case in some patches."""
+        table = self.predictions[name]
+        table = table[np.isin(table["patch"], patches)]
+        return score_predictions(self.sky, *table.itercols(), patches=patches)
+
+
+def main(args=None):
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", help="data folder, by default GAMMAPY_ASID_DATA")
+    parser.add_argument("--model", default="lat", help="name or path of a model")
+    parser.add_argument("--bank", help="emission models of training, built from the data if not given")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--ts-map-patches", type=int, default=48, help="random patches for the TS map")
+    parser.add_argument("--output", default="panes2021", help="name of the JSON and Markdown files")
+    args = parser.parse_args(args)
+
+    sky, folder = load_sky235(args.data), data_folder(args.data)
+    model = DetectionModel.load(args.model)
+    bank = EmissionBank.load(args.bank) if args.bank else build_lat_bank(folder)
+    models = {name: bank[name] for name in bank.names} | {m.name: m for m in build_heldout_models(folder)}
+    response, model_response = sky_response(args.data), sky_response(args.data, model.bands)
+    true = sky.background()
+    other = {name: emission(sky, models[name], response) for name in {*OTHER_BACKGROUNDS, UNSEEN}}
+    backgrounds = {"true": true, "none": None} | {name: other[name] for name in OTHER_BACKGROUNDS}
+    some = np.sort(np.random.default_rng(0).choice(sky.n_patches, args.ts_map_patches, replace=False))
+
+    results = {"published network": [score_predictions(sky, *sky.published.itercols())]}
+    for seed in args.seeds:
+        counts = sky.counts(seed)
+        run = Run(sky, model, model_response)
+        for name, background in backgrounds.items():
+            run.add(f"background {name}", counts, background)
+        unseen = sky.counts(seed, emission=other[UNSEEN])
+        for name in ("true", "none"):
+            case = f"counts {UNSEEN}, background {name}"
+            run.add(case, unseen, backgrounds[name])
+            run.compare(case, f"background {name}")
+        for name, result in run.results.items():
+            results.setdefault(name, []).append(result)
+        if seed == args.seeds[0]:
+            start = time.perf_counter()
+            peaks = ts_map_patches(sky, counts[some], true[some], response, some)
+            seconds = (time.perf_counter() - start) / len(some)
+            row = score_predictions(sky, *peaks.itercols(), patches=some) | {"seconds a patch": seconds}
+            results["TS map, some patches"] = [row]
+            results["background true, the same patches"] = [run.subset("background true", some)]
+    summary = {name: mean_of_seeds(rows) for name, rows in results.items()}
+    output = Path(args.output)
+    output.with_suffix(".json").write_text(json.dumps({"summary": summary, "seeds": results}))
+    output.with_suffix(".md").write_text(markdown_table(summary))
+    print(markdown_table(summary))
+
+
+if __name__ == "__main__":
+    main()

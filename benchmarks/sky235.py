@@ -1,9 +1,7 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """The simulated sky 235 of Panes et al. 2021 (A&A 656, A62)."""
 
-import gzip
 import os
-import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +10,8 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Table
 from astropy.wcs import WCS
 from gammapy.maps import WcsGeom
-from scipy.spatial import KDTree
 
-__all__ = ["BANDS", "EXPOSURE", "N_PIX", "PIXEL_SIZE", "Sky", "data_folder", "load_sky235", "load_spectra"]
+__all__ = ["BANDS", "EXPOSURE", "N_PIX", "PIXEL_SIZE", "Sky", "data_folder", "load_sky235"]
 
 #: Band edges in GeV.
 BANDS = (0.5, 1.0, 2.0, 7.0, 20.0, 1000.0)
@@ -72,8 +69,11 @@ class Sky:
         """Expected counts of all sources."""
         return self.component(1, patches) + self.component(2, patches)
 
-    def counts(self, seed, patches=slice(None), background=None):
+    def counts(self, seed, patches=slice(None), emission=None):
         """One observation, drawn patch by patch so that a subset equals its part of the whole.
+
+        Another emission keeps the photons of the sources, and those of the true
+        emission as far as it can: only what differs is drawn anew.
 
         Parameters
         ----------
@@ -81,7 +81,7 @@ class Sky:
             Seed.
         patches : slice or array-like of int
             Patches.
-        background : `~numpy.ndarray`, optional
+        emission : `~numpy.ndarray`, optional
             Emission in place of the true one, shape of the result.
 
         Returns
@@ -89,11 +89,17 @@ class Sky:
         counts : `~numpy.ndarray`
             Counts, shape ``(n, n_bands, 64, 64)``.
         """
-        emission = self.background(patches) if background is None else background
-        expected = emission + self.sources(patches)
-        index = np.arange(self.n_patches)[patches]
-        draws = [np.random.default_rng([seed, i]).poisson(npred) for i, npred in zip(index, expected)]
-        return np.array(draws, dtype=np.float32)
+        true, sources = self.background(patches), self.sources(patches)
+        draws = np.empty_like(true)
+        for row, patch in enumerate(np.arange(self.n_patches)[patches]):
+            rng = np.random.default_rng([seed, patch])
+            source_counts, emission_counts = rng.poisson(sources[row]), rng.poisson(true[row])
+            if emission is not None:
+                kept = np.minimum(emission[row] / true[row], 1)
+                emission_counts = rng.binomial(emission_counts, kept)
+                emission_counts += rng.poisson(np.maximum(emission[row] - true[row], 0))
+            draws[row] = source_counts + emission_counts
+        return draws
 
     def geom(self, patch):
         """Image geometry of a patch: a plate carree turned so that its centre is on the equator."""
@@ -119,7 +125,10 @@ class Sky:
         lon, lat : `~numpy.ndarray`
             Position in deg.
         """
-        offset = (N_PIX / 2 - 0.5 - np.asarray(x)) * PIXEL_SIZE, (np.asarray(y) - N_PIX / 2 + 0.5) * PIXEL_SIZE
+        offset = (
+            (N_PIX / 2 - 0.5 - np.asarray(x)) * PIXEL_SIZE,
+            (np.asarray(y) - N_PIX / 2 + 0.5) * PIXEL_SIZE,
+        )
         center = SkyCoord(self.center_lon[patch], self.center_lat[patch], unit="deg")
         position = SkyCoord(*offset, unit="deg", frame=center.skyoffset_frame()).transform_to("icrs")
         return position.ra.deg, position.dec.deg
@@ -179,49 +188,3 @@ def load_sky235(folder=None):
     published["score"] = found["probability"]
     columns = (np.array(truth[name], dtype=float) for name in ("lon_p", "lat_p", "flux_1000"))
     return Sky(components, center_lon, center_lat, patch, *columns, published)
-
-
-def load_spectra(sky, folder=None):
-    """Spectra of the true sources, from the library they were simulated with.
-
-    Parameters
-    ----------
-    sky : `Sky`
-        The sky.
-    folder : path, optional
-        See `load_sky235`.
-
-    Returns
-    -------
-    dnde : callable
-        ``dnde(energy)`` with energies in GeV of shape ``(n_e,)`` gives cm-2 s-1 GeV-1
-        of shape ``(n_true, n_e)``.
-    """
-    folder = data_folder(folder) / "panes2021"
-    rows = [row for name in ("agn", "psr") for row in _read_library(folder / f"MOCK_4FGL_{name}_235.xml.gz")]
-    ra, dec, *parameters = np.array(rows).T
-    library = SkyCoord(ra, dec, unit="deg").galactic
-    tree = KDTree(library.cartesian.xyz.value.T)
-    position = SkyCoord(sky.lon, sky.lat, unit="deg", frame="galactic")
-    _, index = tree.query(position.cartesian.xyz.value.T)
-    norm, reference, slope, curvature, factor, power = (p[index][:, None] for p in parameters)
-
-    def dnde(energy):
-        energy = np.asarray(energy, dtype=float) * 1e3
-        ratio = energy / reference
-        return 1e3 * norm * ratio ** (slope + curvature * np.log(ratio)) * np.exp(-factor * energy**power)
-
-    return dnde
-
-
-def _read_library(path):
-    """Rows of ra, dec, norm, reference, slope, curvature, cut-off factor and power in MeV."""
-    with gzip.open(path) as file:
-        root = ElementTree.parse(file).getroot()
-    for source in root:
-        value = {p.get("name"): float(p.get("value")) * float(p.get("scale")) for p in source.iter("parameter")}
-        if source.find("spectrum").get("type") == "LogParabola":
-            spectrum = value["norm"], value["Eb"], -value["alpha"], -value["beta"], 0.0, 1.0
-        else:
-            spectrum = (value["Prefactor"], value["Scale"], value["Index1"], 0.0, value["Expfactor"], value["Index2"])
-        yield (value["RA"], value["DEC"], *spectrum)

@@ -33,7 +33,9 @@ def new_file(path, overwrite=False):
     """
     path = Path(os.path.expandvars(path))
     if path.exists() and not overwrite:
-        raise FileExistsError(f"{path} exists: choose another name or pass overwrite=True")
+        raise FileExistsError(
+            f"{path} exists: choose another name or overwrite it (overwrite=True, --overwrite)"
+        )
     if not path.parent.is_dir():
         raise FileNotFoundError(f"The folder {path.parent} does not exist: create it first")
     temporary = path.with_name(f".{os.getpid()}-{path.name}")

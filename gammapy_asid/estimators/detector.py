@@ -113,10 +113,15 @@ class DLSourceDetector(Estimator):
         # A border of one pixel counts as masked, so that the edge of the map is an edge.
         valid = np.pad(cube.mask.any(axis=0), 1)
         distance = distance_transform_edt(valid)[1:-1, 1:-1] * pixel_size
-        row, column = (np.clip(np.round(v).astype(int), 0, n - 1) for v, n in zip((peaks.y, peaks.x), distance.shape, strict=True))
+        row, column = (
+            np.clip(np.round(v).astype(int), 0, n - 1)
+            for v, n in zip((peaks.y, peaks.x), distance.shape, strict=True)
+        )
         flags[distance[row, column] < MATCH_RADIUS] |= CandidateFlag.NEAR_EDGE
         reach = 2 * np.nanmin(psf_radius(cube.response)) / pixel_size
-        pairs = KDTree(np.column_stack([peaks.x, peaks.y])).query_pairs(max(reach, 1e-9), output_type="ndarray")
+        pairs = KDTree(np.column_stack([peaks.x, peaks.y])).query_pairs(
+            max(reach, 1e-9), output_type="ndarray"
+        )
         fainter = np.where(peaks.score[pairs[:, 0]] < peaks.score[pairs[:, 1]], pairs[:, 0], pairs[:, 1])
         flags[fainter] |= CandidateFlag.NEAR_BRIGHTER
         return flags

@@ -1,0 +1,35 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Quality of detections: matching, purity and recall, calibration, limits and plots."""
+
+from .baseline import ts_map_candidates
+from .calibration import apply_knots, expected_calibration_error, fit_knots, reliability
+from .limits import asimov_ts, position_covariance, sample_offsets, source_image
+from .matching import Matches, angular_separation, deduplicate_overlaps, match_brightest, match_optimal
+from .metrics import PurityRecall, binned_fraction, binomial_interval, offset_summary, purity_recall
+from .plots import plot_fraction, plot_offset, plot_purity_recall, plot_reliability
+
+__all__ = [
+    "Matches",
+    "PurityRecall",
+    "angular_separation",
+    "apply_knots",
+    "asimov_ts",
+    "binned_fraction",
+    "binomial_interval",
+    "deduplicate_overlaps",
+    "expected_calibration_error",
+    "fit_knots",
+    "match_brightest",
+    "match_optimal",
+    "offset_summary",
+    "plot_fraction",
+    "plot_offset",
+    "plot_purity_recall",
+    "plot_reliability",
+    "position_covariance",
+    "purity_recall",
+    "reliability",
+    "sample_offsets",
+    "source_image",
+    "ts_map_candidates",
+]

@@ -13,7 +13,7 @@ __all__ = ["ts_map_candidates"]
 
 
 def ts_map_candidates(
-    dataset, kernel_width="1 deg", threshold=5, min_distance="0.3 deg", image=True, index=2.3, n_jobs=1
+    dataset, kernel_width="1 deg", threshold=5, min_distance="0.1 deg", image=True, index=2.3, n_jobs=1
 ):
     """Peaks of the map of sqrt(TS).
 

@@ -93,7 +93,9 @@ def fit_knots(score, is_matched, n_knots=30):
 
     score, is_matched = np.asarray(score, dtype=float), np.asarray(is_matched, dtype=float)
     if len(score) < 10 * n_knots:
-        raise ValueError(f"{len(score)} predictions are too few for {n_knots} knots: simulate more or ask for fewer")
+        raise ValueError(
+            f"{len(score)} predictions are too few for {n_knots} knots: simulate more or ask for fewer"
+        )
     order = np.argsort(score, kind="stable")
     x = logit(np.clip(score[order], SCORE_MARGIN, 1 - SCORE_MARGIN))
     y = IsotonicRegression().fit_transform(x, is_matched[order])

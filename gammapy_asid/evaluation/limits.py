@@ -68,7 +68,9 @@ def asimov_ts(source, background):
     seen = source > 0
     s, b = np.asarray(source, dtype=float)[seen], np.asarray(background, dtype=float)[seen]
     if np.any(b <= 0):
-        raise ValueError("The background is not positive where the source has counts: the limit is not defined")
+        raise ValueError(
+            "The background is not positive where the source has counts: the limit is not defined"
+        )
     return float(2 * np.sum((s + b) * np.log1p(s / b) - s))
 
 

@@ -43,7 +43,8 @@ def check_dataset(dataset):
         raise ValueError(f"{name} must have counts with one axis 'energy', got {geom.axes.names}.")
     if not dataset.counts.unit.is_equivalent(""):
         raise ValueError(
-            f"{name} must have counts without a unit, got '{dataset.counts.unit}': make the map anew with unit=''."
+            f"{name} must have counts without a unit, got '{dataset.counts.unit}': "
+            "make the map anew with unit=''."
         )
     _check_exposure(dataset.exposure, name)
     if dataset.psf is None:
@@ -68,7 +69,8 @@ def _check_exposure(exposure, name):
         )
     if not exposure.unit.is_equivalent("cm2 s"):
         raise ValueError(
-            f"{name} has an exposure in '{exposure.unit}', which is no area times time: make the map anew with unit='cm2 s'."
+            f"{name} has an exposure in '{exposure.unit}', which is no area times time: "
+            "make the map anew with unit='cm2 s'."
         )
     if exposure.geom.axes.names != ["energy_true"]:
         raise ValueError(

@@ -83,7 +83,8 @@ def _combine(parts, field, bands, e_min, e_max):
     mean = exposure.sum(axis=(1, 2)) / area
     if not mean.any():
         raise ValueError(
-            "The exposure is zero everywhere in the valid part of the field: check dataset.exposure and its unit."
+            "The exposure is zero everywhere in the valid part of the field: "
+            "check dataset.exposure and its unit."
         )
     # a band without exposure is as good as absent
     gone = ~(mean > 0)
@@ -148,7 +149,8 @@ class _Part:
         if not use.any():
             raise ValueError(
                 f"Dataset {dataset.name!r} is masked at all energies of the model "
-                f"({bands.edges[0]:.4g}-{bands.edges[-1]:.4g} GeV): widen dataset.mask_safe or dataset.mask_fit."
+                f"({bands.edges[0]:.4g}-{bands.edges[-1]:.4g} GeV): "
+                "widen dataset.mask_safe or dataset.mask_fit."
             )
         self.use, self.valid = use, self.valid[use]
         self.low, self.high, self.band = edges[:-1][use], edges[1:][use], band[use]

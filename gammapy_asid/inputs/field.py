@@ -139,14 +139,8 @@ class Field:
     """
 
     def __init__(self, grids):
-        centres = [_mean_direction(grid.centres) for grid in grids] if len(grids) > 1 else []
-        radii = [centre.separation(grid.centres).max() for centre, grid in zip(centres, grids, strict=True)]
-        for centre, radius in zip(centres[1:], radii[1:], strict=True):
-            if centre.separation(centres[0]) > radius + radii[0]:
-                raise ValueError(
-                    "The datasets do not overlap on the sky: they must show the same field. "
-                    "Run the detector on each field separately."
-                )
+        if len(grids) > 1:
+            _check_overlap(grids)
         finest = min(grids, key=lambda grid: grid.size)
         self.reference, self.scale, self.offset = None, 1.0, np.zeros(2)
         self.geom = (finest.is_regular and self._native(finest, grids)) or self._zenithal(finest, grids)
@@ -234,11 +228,23 @@ class Field:
             n_side = 2 ** int(np.ceil(np.log2(n_side)))
         x, y = grid.boxes(self.pixel, n_side)
         if grid.is_hpx:
-            width = np.full(2, ratio / n_side)
+            # upright boxes around diamonds
+            width = np.full(2, np.sqrt(2) * ratio / n_side)
         else:
             # sides of the box around each sub-pixel, which may be turned against the target
             width = np.stack([_spacing(a, n_side) for a in (x, y)])
         return box_regrid(x, y, np.minimum(width, 1.0), shape)
+
+
+def _check_overlap(grids):
+    centres = [_mean_direction(grid.centres) for grid in grids]
+    radii = [centre.separation(grid.centres).max() for centre, grid in zip(centres, grids, strict=True)]
+    for centre, radius in zip(centres, radii, strict=True):
+        if centre.separation(centres[0]) > radius + radii[0]:
+            raise ValueError(
+                "The datasets do not overlap on the sky: they must show the same field. "
+                "Run the detector on each field separately."
+            )
 
 
 def _same_image(one, other):

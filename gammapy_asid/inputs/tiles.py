@@ -63,7 +63,7 @@ class Tiling:
     def __init__(self, shape, tile=384, overlap=96, block=8):
         if any(n % block for n in (*shape, tile, overlap)):
             raise ValueError(
-                f"Field {tuple(shape)}, tile {tile} and overlap {overlap} must be multiples of {block} pixels."
+                f"Field {tuple(shape)}, tile {tile} and overlap {overlap} must be multiples of {block}."
             )
         if tile <= 2 * overlap:
             raise ValueError(

@@ -1,11 +1,9 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """What the network is told of an instrument: kernels, trial spectra, conditions."""
 
-from dataclasses import replace
-
 import numpy as np
 
-from ..simulation.kernels import psf_kernels
+from ..simulation.kernels import mean_psf, psf_kernels
 
 __all__ = ["TRIAL_SPECTRA", "trial_spectra", "conditions", "n_conditions", "feature_kernels", "psf_radius"]
 
@@ -38,18 +36,10 @@ def trial_spectra(response):
     return np.array([share / share.sum() for share in shares])
 
 
-def mean_psf(response, index=2.3):
-    """Profile of each band for a power law, shape ``(n_bands, n_rad)``."""
-    edges = np.nan_to_num(response.sub_edges, nan=1.0)
-    weight = np.sqrt(edges[:, 1:] * edges[:, :-1]) ** -index * np.diff(edges) * response.exposure
-    total = weight.sum(1, keepdims=True)
-    return np.einsum("bk,bkr->br", weight / np.where(total > 0, total, 1), response.psf)
-
-
 def psf_radius(response, containment=0.68):
     """Containment radius of each band in deg, NaN in absent bands."""
     rad = response.rad
-    density = mean_psf(response) * np.sin(np.deg2rad(rad))
+    density = mean_psf(response).psf[:, 0] * np.sin(np.deg2rad(rad))
     steps = (density[:, 1:] + density[:, :-1]) / 2 * np.diff(rad)
     cumulative = np.concatenate([np.zeros((len(steps), 1)), np.cumsum(steps, axis=1)], axis=1)
     return np.array([np.interp(containment * c[-1], c, rad) if c[-1] > 0 else np.nan for c in cumulative])
@@ -104,5 +94,4 @@ def feature_kernels(response):
     filters : `~torch.Tensor`
         Shape ``(n_bands, k, k)``.
     """
-    mean = replace(response, psf=mean_psf(response)[:, None], exposure=response.exposure[:, :1])
-    return psf_kernels(mean, half=FEATURE_HALF).mean((1, 2, 3))
+    return psf_kernels(mean_psf(response), half=FEATURE_HALF).mean((1, 2, 3))

@@ -266,7 +266,11 @@ def significance_maps(batch, background):
     bands, combined = [], None
     for band in range(len(batch.levels)):
         terms = score_terms(
-            batch.counts[band], background[band], batch.mask[band], batch.exposure[band], batch.kernels[:, band]
+            batch.counts[band],
+            background[band],
+            batch.mask[band],
+            batch.exposure[band],
+            batch.kernels[:, band],
         )
         bands.append(signed_significance(*terms))
         weight = batch.spectra[:, :, band, None, None]

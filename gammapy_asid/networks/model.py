@@ -2,6 +2,7 @@
 """A trained detection model: card, network, and its run on a band cube."""
 
 import logging
+
 import numpy as np
 import torch
 

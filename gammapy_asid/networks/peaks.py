@@ -136,7 +136,5 @@ def kmeans_centres(centre, threshold=0.5, seed=0):
         return np.zeros(0), np.zeros(0)
     maxima = F.max_pool2d(torch.tensor(centre)[None, None], 3, 1, 1)[0, 0].numpy() == centre
     n = max(1, int((maxima & (centre > threshold)).sum()))
-    result = KMeans(n, n_init=1, random_state=seed).fit(
-        np.column_stack([x, y]), sample_weight=centre[y, x]
-    )
+    result = KMeans(n, n_init=1, random_state=seed).fit(np.column_stack([x, y]), sample_weight=centre[y, x])
     return result.cluster_centers_[:, 0], result.cluster_centers_[:, 1]

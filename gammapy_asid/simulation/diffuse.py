@@ -31,6 +31,7 @@ from .sky_grid import (
     interpolate_wcs,
     interval_slice,
     sky_grid,
+    smooth_planes,
 )
 
 __all__ = ["EmissionBank", "EmissionModel", "INTERVALS", "analytic_emission"]
@@ -184,6 +185,16 @@ class EmissionBank:
         if name not in self.names:
             raise KeyError(f"No model {name!r} in the bank: it holds {', '.join(self.names)}")
         return EmissionModel(name, self.intensity[self.names.index(name)])
+
+    def smooth(self, sigma):
+        """The same models as seen with a Gaussian point spread function.
+
+        Parameters
+        ----------
+        sigma : array-like
+            Width of the Gaussian in deg in each interval, shape ``(n_intervals,)``.
+        """
+        return EmissionBank(self.names, np.stack([smooth_planes(planes, sigma) for planes in self.intensity]))
 
     def save(self, path, overwrite=False):
         """Write as safetensors.

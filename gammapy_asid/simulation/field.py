@@ -3,16 +3,22 @@
 
 import numpy as np
 import torch
+from astropy.coordinates import SkyCoord
+from scipy.signal import fftconvolve
 
 from ..inputs.bands import BandCube
 from ..inputs.field import PixelGrid
 from ..inputs.rebin import block_sum, padded_geom
+from .kernels import mean_psf, psf_kernels
 from .sky import ResponseBank, interval_weights, render_sources, source_counts
 
 __all__ = ["SPECTRAL_PARAMETERS", "simulate_cube"]
 
 #: Columns of a catalogue that describe a spectrum.
 SPECTRAL_PARAMETERS = ("amplitude", "reference", "index", "beta", "lambda_", "alpha")
+
+# Half width in pixels of the stamp of a source: the tails of a bright one reach far.
+HALF = 48
 
 
 def simulate_cube(geom, response, catalog, emission=None, rng=None):
@@ -21,15 +27,16 @@ def simulate_cube(geom, response, catalog, emission=None, rng=None):
     Parameters
     ----------
     geom : `~gammapy.maps.WcsGeom`
-        Image geometry of nearly square pixels: tangential anywhere, plate carree at the
-        equator. Enlarged at the top and right to multiples of the coarsest pixel.
+        Image geometry of nearly square pixels: ZEA (any field), TAN to 10 deg from its
+        centre, CAR along the equator. Enlarged at the top and right to multiples of the
+        coarsest pixel.
     response : `~gammapy_asid.inputs.Response`
         Instrument response, taken with the pixel size of `geom`.
     catalog : `~gammapy_asid.simulation.MockCatalog`
         Sources; those within the reach of the point spread function shine in from outside.
     emission : `~gammapy_asid.simulation.EmissionModel`, optional
-        Diffuse emission, without the blur of the point spread function. Its expected
-        counts become the background of the cube, which is otherwise None.
+        Diffuse emission. Its expected counts become the background of the cube,
+        which is otherwise None.
     rng : `~numpy.random.Generator`, optional
         Draws Poisson counts; by default the counts are those expected (Asimov).
 
@@ -46,10 +53,10 @@ def simulate_cube(geom, response, catalog, emission=None, rng=None):
     bands = response.bands
     geom = padded_geom(geom.to_image(), bands.block)
     grid = PixelGrid(geom, None)
-    if not grid.is_regular:
+    if not (grid.is_regular or geom.projection == "ZEA"):
         raise ValueError(
-            f"The pixels of the field around {geom.center_skydir.to_string()} are no squares of one size: "
-            "use the projection TAN, or a smaller field"
+            f"The pixels of the {geom.projection} field are no squares of one size: "
+            "use the projection ZEA, or a smaller field"
         )
     response = response.with_pixel_size(grid.size)
     background = None if emission is None else _emission(geom, response, emission)
@@ -62,21 +69,23 @@ def simulate_cube(geom, response, catalog, emission=None, rng=None):
         response=response,
         counts=[image.astype(np.float32) for image in counts],
         mask=np.broadcast_to(response.present[:, None, None], (len(bands), *geom.data_shape)).copy(),
-        exposure=[np.full(image.shape, p, np.float32) for image, p in zip(expected, response.present, strict=True)],
+        exposure=[
+            np.full(image.shape, p, np.float32) for image, p in zip(expected, response.present, strict=True)
+        ],
         background=None if background is None else [image.astype(np.float32) for image in background],
     )
 
 
 def _sources(geom, response, catalog):
     """Expected counts of the sources per band."""
-    position = catalog.position
+    position = SkyCoord(catalog.lon, catalog.lat, unit="deg", frame="galactic")
     # Behind the tangent point a projection has no place, or a wrong one.
     near = position.separation(geom.center_skydir).deg < 85
     x, y = (torch.tensor(v, dtype=torch.float32) for v in geom.coord_to_pix(position[near]))
     spectra = {
         name: torch.tensor(getattr(catalog, name)[near], dtype=torch.float32) for name in SPECTRAL_PARAMETERS
     }
-    bank = ResponseBank([response])
+    bank = ResponseBank([response], half=HALF)
     zero = torch.zeros(len(x), dtype=torch.long)
     counts = source_counts(bank, zero, spectra)
     images = render_sources(bank, zero, zero, x, y, counts, geom.data_shape, 1, faintest=0)
@@ -84,10 +93,18 @@ def _sources(geom, response, catalog):
 
 
 def _emission(geom, response, emission):
-    """Expected counts of the diffuse emission per band."""
-    position = geom.get_coord().skycoord.galactic
-    intensity = emission.interpolate(position.l.deg, position.b.deg) * geom.solid_angle().to_value("sr")[..., None]
+    """Expected counts of the diffuse emission per band, seen through the point spread function."""
+    block = response.bands.block
+    margin = block * int(np.ceil(response.rad[-1] / response.pixel_size / block))
+    wide = geom.pad(margin, axis_name=None)
+    position = wide.get_coord().skycoord.galactic
+    intensity = emission.interpolate(position.l.deg, position.b.deg)
+    flux = np.nan_to_num(intensity * wide.solid_angle().to_value("sr")[..., None])
     weights = interval_weights(response)
-    return [
-        block_sum(intensity @ row, 2**level) for row, level in zip(weights, response.bands.levels, strict=True)
-    ]
+    kernels = psf_kernels(mean_psf(response), half=margin, phases=1)[:, 0, 0, 0].double().numpy()
+    images = []
+    for row, kernel, level in zip(weights, kernels, response.bands.levels, strict=True):
+        edge = margin >> level
+        image = fftconvolve(block_sum(flux @ row, 2**level), kernel, mode="same")
+        images.append(image[edge:-edge, edge:-edge].clip(min=0))
+    return images

@@ -1,10 +1,29 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Pixel-integrated point spread functions at sub-pixel phases."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
-__all__ = ["psf_kernels"]
+__all__ = ["mean_psf", "psf_kernels"]
+
+
+def mean_psf(response, index=2.3):
+    """Response with one sub-band: the average over the photons of a power law.
+
+    Parameters
+    ----------
+    response : `~gammapy_asid.inputs.Response`
+        Instrument response.
+    index : float
+        Photon index.
+    """
+    edges = np.nan_to_num(response.sub_edges, nan=1.0)
+    photons = np.sqrt(edges[:, 1:] * edges[:, :-1]) ** -index * np.diff(edges) * response.exposure
+    total = photons.sum(1, keepdims=True)
+    psf = np.einsum("bk,bkr->br", photons / np.where(total > 0, total, 1), response.psf)
+    return replace(response, psf=psf[:, None], exposure=response.exposure.mean(1, keepdims=True))
 
 
 def psf_kernels(response, half=16, phases=5):
@@ -40,7 +59,7 @@ def psf_kernels(response, half=16, phases=5):
         dy, dx = (c[near] for c in np.meshgrid(cell, cell, indexing="ij"))
         r_near = np.hypot(dy[:, None, None] + sub[:, None], dx[:, None, None] + sub)
         for k in range(n_sub):
-            fine = np.interp(r * step, response.rad, response.psf[band, k])
+            fine = np.interp(r * step, response.rad, response.psf[band, k], right=0)
             fine[near] = np.interp(r_near * step, response.rad, response.psf[band, k]).mean((1, 2))
             cells = np.lib.stride_tricks.sliding_window_view(fine, (size * phases, size * phases))
             # Pixel j of phase i covers the cells from j * phases - i on.

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from ..inputs.response import INDEX
 from .diffuse import INTERVALS
 from .kernels import psf_kernels
 
@@ -72,7 +73,9 @@ class ResponseBank:
         edges = np.nan_to_num(np.array([r.sub_edges for r in self.responses]), nan=1.0)
         lo, hi = np.log(edges[..., :-1, None]), np.log(edges[..., 1:, None])
         energy = np.exp((lo + hi) / 2 + (hi - lo) / 2 * nodes)
-        exposure = np.array([r.exposure for r in self.responses])[..., None]
+        exposure = np.array(
+            [_node_exposure(r, e, weights) for r, e in zip(self.responses, energy, strict=True)]
+        )
         self.energy = torch.tensor(energy, dtype=torch.float32)
         self.node_weights = torch.tensor(exposure * weights * (hi - lo) / 2 * energy, dtype=torch.float32)
 
@@ -82,6 +85,20 @@ class ResponseBank:
             if isinstance(value, torch.Tensor):
                 setattr(self, name, value.to(device))
         return self
+
+
+def _node_exposure(response, energy, weights):
+    """Exposure at nodes in the sub-bands, a power law in each whose mean is that of the response."""
+    exposure = np.repeat(response.exposure[..., None], energy.shape[-1], axis=-1)
+    seen = response.exposure > 0
+    if seen.sum() > 1:
+        slope = np.zeros(seen.shape)
+        slope[seen] = np.gradient(np.log(response.exposure[seen]), np.log(energy[seen]).mean(-1))
+        relative = energy ** slope[..., None]
+        photons = weights * energy ** (1 - INDEX)
+        mean = (relative * photons).sum(-1, keepdims=True) / photons.sum(-1, keepdims=True)
+        exposure = exposure * relative / mean
+    return exposure
 
 
 def source_counts(bank, instrument, spectra):
@@ -188,6 +205,8 @@ def emission_counts(bank, instrument, intensity, shape):
     images = []
     for band, level in enumerate(bank.bands.levels):
         size = [s >> level for s in shape]
-        image = F.interpolate(per_area[:, band : band + 1], size=size, mode="bilinear", align_corners=False, antialias=True)
+        image = F.interpolate(
+            per_area[:, band : band + 1], size=size, mode="bilinear", align_corners=False, antialias=True
+        )
         images.append(image[:, 0] * (area * 4**level)[:, None, None])
     return images

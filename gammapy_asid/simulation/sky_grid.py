@@ -13,7 +13,7 @@ from itertools import pairwise
 import healpy
 import numpy as np
 from astropy.coordinates import SkyCoord
-from scipy.ndimage import map_coordinates
+from scipy.ndimage import gaussian_filter1d, map_coordinates
 
 __all__ = [
     "INTERVALS",
@@ -23,6 +23,7 @@ __all__ = [
     "interpolate_wcs",
     "interval_slice",
     "sky_grid",
+    "smooth_planes",
 ]
 
 #: Edges of the energy intervals in GeV.
@@ -131,3 +132,32 @@ def gaussian_field(power, nside, rng):
     real, imaginary = rng.normal(size=(2, healpy.Alm.getsize(l_max)))
     field = healpy.alm2map(healpy.almxfl(real + 1j * imaginary, np.sqrt(power)), nside, lmax=l_max)
     return field / field.std()
+
+
+def smooth_planes(planes, sigma):
+    """Convolve images on the grid with Gaussians.
+
+    Parameters
+    ----------
+    planes : `~numpy.ndarray`
+        Images, shape ``(n, n_lat, n_lon)``, without NaN.
+    sigma : array-like
+        Width of each Gaussian in deg, shape ``(n,)``.
+
+    Returns
+    -------
+    smooth : `~numpy.ndarray`
+        Float32, shape of the input. Along a parallel the width is that on the sky;
+        within 5 deg of the poles it is that at 85 deg latitude.
+    """
+    _, lat = sky_grid()
+    cos_lat = np.cos(np.radians(np.clip(lat, -85, 85)))
+    frequency = np.fft.rfftfreq(N_LON - 1, GRID_STEP)
+    smooth = np.empty_like(planes, dtype=np.float32)
+    for i, (plane, width) in enumerate(zip(planes, sigma, strict=True)):
+        # Columns are periodic, the last repeats the first.
+        transfer = np.exp(-2 * (np.pi * frequency * width / cos_lat[:, None]) ** 2)
+        rows = np.fft.irfft(np.fft.rfft(plane[:, :-1], axis=1) * transfer, n=N_LON - 1, axis=1)
+        rows = gaussian_filter1d(rows, width / GRID_STEP, axis=0, mode="nearest")
+        smooth[i] = np.concatenate([rows, rows[:, :1]], axis=1)
+    return smooth

@@ -121,7 +121,9 @@ def random_emission(models, generator):
     # The tilt pivots at the middle of the intervals.
     tilt = torch.linspace(-1, 1, n_intervals, device=models.device) * normal[:, 1:2]
     log_error = 0.2 * normal[:, :1] + 0.1 * tilt
-    log_error = (error * log_error)[:, :, None, None] + 0.15 * (error[:, 0] * uniform[:, 2])[:, None, None, None] * fields[1]
+    log_error = (error * log_error)[:, :, None, None] + 0.15 * (error[:, 0] * uniform[:, 2])[
+        :, None, None, None
+    ] * fields[1]
     # What modulates the truth is in the prediction as far as the prediction is good.
     shared = torch.exp(0.1 * uniform[:, 1, None, None, None] * fields[0] * (1 - error)[:, :, None, None])
     return truth, prediction * shared * torch.exp(log_error)

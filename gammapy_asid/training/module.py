@@ -55,7 +55,9 @@ def simulated_candidates(network, patches, chunk=32):
     for simulated in patches:
         batch = simulated.batch
         output = network_output(network, batch)
-        mask = torch.stack([m for m, level in zip(batch.mask, batch.levels, strict=True) if level == 0]).amax(0)
+        mask = torch.stack([m for m, level in zip(batch.mask, batch.levels, strict=True) if level == 0]).amax(
+            0
+        )
         for i in range(len(batch)):
             scale = float(batch.pixel_size[i])
             peaks = find_centres(output[i : i + 1], scale, mask[i : i + 1])

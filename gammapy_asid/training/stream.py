@@ -136,9 +136,12 @@ class PatchSimulator:
         if known.any():
             total = counts[known].sum((1, 2))
             error = torch.randn(3, len(total), generator=generator) / torch.sqrt(total.clamp(min=1))
-            wrong = counts[known] * (1 + error[0] + 0.02 * torch.randn(len(total), generator=generator)).clamp(
-                min=0
-            )[:, None, None]
+            wrong = (
+                counts[known]
+                * (1 + error[0] + 0.02 * torch.randn(len(total), generator=generator)).clamp(min=0)[
+                    :, None, None
+                ]
+            )
             # Position error of a fit: the width of the point spread function over the root of the counts.
             shift = 0.4 / pixel_size[patch[known]] * error[1:]
             modelled = render_sources(
@@ -255,9 +258,7 @@ class PatchStream(IterableDataset):
         patches = self.simulator.draw(self.batch_size, (self.seed, index))
         field = patches.batch
         shape = (self.simulator.size, self.simulator.size)
-        targets = target_maps(
-            patches.patch, patches.x, patches.y, field.pixel_size, self.batch_size, shape
-        )
+        targets = target_maps(patches.patch, patches.x, patches.y, field.pixel_size, self.batch_size, shape)
         inputs = network_inputs(field)
         n_level0 = [i for i, level in enumerate(field.levels) if level == 0]
         mask = torch.stack([field.mask[i] for i in n_level0]).amax(0)

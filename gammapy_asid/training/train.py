@@ -12,18 +12,18 @@ from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, TQD
 from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader
 
-from ..inputs.bands import LAT_BANDS
 from ..inputs.response import smear_psf
-from ..networks.description import TRIAL_SPECTRA, n_conditions
+from ..networks.description import TRIAL_SPECTRA, n_conditions, psf_radius
 from ..networks.features import BAND_CHANNELS
 from ..networks.unet import MultiResolutionUNet, UNetConfig
-from ..simulation.diffuse import EmissionBank
+from ..simulation.diffuse import EmissionBank, analytic_emission
 from ..simulation.instruments import lat_response
 from ..simulation.populations import draw_sky
+from ..simulation.sky_grid import INTERVALS
 from .module import DetectionModule
 from .stream import PatchSimulator, PatchStream
 
-__all__ = ["build_network", "build_simulator", "recipe_responses", "train"]
+__all__ = ["averaged_network", "build_network", "build_simulator", "recipe_responses", "train"]
 
 log = logging.getLogger(__name__)
 
@@ -57,10 +57,28 @@ def recipe_responses(recipe):
         for _ in range(family.copies):
             pixel_size = np.exp(rng.uniform(*np.log(family.pixel_size)))
             livetime = 1.0 if family.exposure else np.exp(rng.uniform(*np.log(family.livetime)))
-            response = replace(reference, exposure=reference.exposure * livetime, pixel_size=float(pixel_size))
+            response = replace(
+                reference, exposure=reference.exposure * livetime, pixel_size=float(pixel_size)
+            )
             responses.append(response)
             weights.append(family.weight / family.copies)
     return responses, np.array(weights) / np.sum(weights)
+
+
+def emission_blur(responses, weights):
+    """Mean width of the point spread function in each standard energy interval in deg.
+
+    Emission varies slowly enough for one Gaussian to stand for all instruments.
+    """
+    radius = np.array([psf_radius(response) for response in responses])
+    weights = np.where(np.isfinite(radius), np.asarray(weights)[:, None], 0)
+    total = weights.sum(axis=0)
+    mean = (np.nan_to_num(radius) * weights).sum(axis=0) / np.where(total > 0, total, 1)
+    middle = np.sqrt(np.array(INTERVALS[1:]) * np.array(INTERVALS[:-1]))
+    band = np.searchsorted(responses[0].bands.edges, middle, side="right") - 1
+    # The 68 % radius of a two-dimensional Gaussian is 1.51 of its widths. Bands that no
+    # instrument has are not blurred.
+    return np.maximum(mean[np.clip(band, 0, len(mean) - 1)] / 1.51, 0.01)
 
 
 def build_simulator(recipe, responses=None, weights=None):
@@ -87,7 +105,7 @@ def build_simulator(recipe, responses=None, weights=None):
     return PatchSimulator(
         responses,
         weights,
-        torch.from_numpy(bank.intensity),
+        torch.from_numpy(bank.smooth(emission_blur(responses, weights)).intensity),
         draw_sky,
         size=recipe.patch_size,
         background_share=recipe.background_share,
@@ -129,7 +147,11 @@ class _Data(lightning.LightningDataModule):
             start=start,
         )
         return DataLoader(
-            stream, batch_size=None, num_workers=self.num_workers, worker_init_fn=_one_thread, prefetch_factor=4 if self.num_workers else None
+            stream,
+            batch_size=None,
+            num_workers=self.num_workers,
+            worker_init_fn=_one_thread,
+            prefetch_factor=4 if self.num_workers else None,
         )
 
     def val_dataloader(self):
@@ -161,8 +183,8 @@ def train(recipe, output, responses=None, resume=True, num_workers=1, progress=T
 
     Returns
     -------
-    module : `~gammapy_asid.training.module.DetectionModule`
-        Trained module; its network carries the averaged weights.
+    network : `~gammapy_asid.networks.MultiResolutionUNet`
+        Network with the running mean of the weights, in evaluation mode.
     """
     output = Path(output)
     lightning.seed_everything(recipe.seed, verbose=False)
@@ -174,7 +196,9 @@ def train(recipe, output, responses=None, resume=True, num_workers=1, progress=T
     bands = simulator.bank.bands
     network = build_network(bands, recipe.widths).to(memory_format=torch.channels_last)
     module = DetectionModule(network, recipe.optimiser, validation)
-    checkpoints = ModelCheckpoint(output, filename="last", save_top_k=1, save_weights_only=False, enable_version_counter=False)
+    checkpoints = ModelCheckpoint(
+        output, filename="last", save_top_k=1, save_weights_only=False, enable_version_counter=False
+    )
     trainer = lightning.Trainer(
         max_epochs=recipe.optimiser.epochs,
         precision=recipe.optimiser.precision,
@@ -196,4 +220,23 @@ def train(recipe, output, responses=None, resume=True, num_workers=1, progress=T
     last = output / "last.ckpt"
     data = _Data(simulator, recipe, num_workers)
     trainer.fit(module, data, ckpt_path=str(last) if resume and last.exists() else None, weights_only=False)
-    return module
+    return averaged_network(last, bands, recipe.widths)
+
+
+def averaged_network(checkpoint, bands, widths):
+    """Network with the running mean of the weights from a checkpoint.
+
+    Parameters
+    ----------
+    checkpoint : path
+        Checkpoint of this package's own training: it is not read safely, use no other.
+    bands : `~gammapy_asid.inputs.Bands`
+        Bands.
+    widths : tuple of int
+        Feature channels on every level.
+    """
+    state = torch.load(checkpoint, map_location="cpu", weights_only=False)["state_dict"]
+    prefix = "network."
+    network = build_network(bands, widths)
+    network.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+    return network.eval().to(memory_format=torch.channels_last)

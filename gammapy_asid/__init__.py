@@ -1,0 +1,17 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Gamma-ray source detection with deep learning, as estimators for Gammapy."""
+
+from importlib.metadata import version
+
+from gammapy.estimators import ESTIMATOR_REGISTRY
+
+from .candidates import Candidates
+from .estimators.detector import DLSourceDetector
+
+__all__ = ["Candidates", "DLSourceDetector", "__version__"]
+
+__version__ = version("gammapy-asid")
+
+for _estimator in (DLSourceDetector,):
+    if _estimator not in ESTIMATOR_REGISTRY:
+        ESTIMATOR_REGISTRY.append(_estimator)

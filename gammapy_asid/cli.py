@@ -1,0 +1,271 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Command line of gammapy_asid.
+
+Modules that need seconds to import are imported by the command that uses them.
+"""
+
+import logging
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.table import Table
+
+__all__ = ["main"]
+
+console = Console()
+
+#: Files that a folder of results holds.
+PRODUCTS = {
+    "output": "candidates.fits",
+    "regions": "candidates.reg",
+    "models": "candidates.yaml",
+    "plot": "candidates.png",
+}
+
+
+class InputError(click.ClickException):
+    """What the user can mend, told in one line."""
+
+    exit_code = 2
+
+    def __init__(self, error):
+        super().__init__(" ".join(str(error).split()))
+
+
+class Commands(click.Group):
+    """Group that turns errors of the input into one line."""
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except (ValueError, TypeError, OSError) as error:
+            raise InputError(error) from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="gammapy-asid")
+def main():
+    """Gamma-ray source detection with deep learning."""
+    handler = RichHandler(console=Console(stderr=True), show_time=False, show_path=False)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
+
+
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace existing files.")
+model_option = click.option("--model", default="lat", show_default=True, help="Model name or weight file.")
+threshold_option = click.option(
+    "--threshold", default=0.5, show_default=True, type=float, help="Smallest probability to be real."
+)
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
+@model_option
+@threshold_option
+@click.option(
+    "--output",
+    "-o",
+    default="candidates.fits",
+    show_default=True,
+    help="FITS table, or a folder for table, regions, models and plot together.",
+)
+@click.option("--regions", type=click.Path(dir_okay=False), help="DS9 region file of the error circles.")
+@click.option("--models", type=click.Path(dir_okay=False), help="Gammapy models (YAML) to start a fit from.")
+@click.option("--plot", type=click.Path(dir_okay=False), help="Picture of the field.")
+@overwrite_option
+def detect(files, model, threshold, output, regions, models, plot, overwrite):
+    """Find the sources in FILES: datasets of one field, FITS or the YAML of several."""
+    from .estimators.detector import DLSourceDetector
+
+    paths = {"output": output, "regions": regions, "models": models, "plot": plot}
+    if Path(output).is_dir() or not Path(output).suffix:
+        paths = {key: paths[key] or Path(output) / name for key, name in PRODUCTS.items()} | {
+            "output": Path(output) / PRODUCTS["output"]
+        }
+    paths = _prepare(paths, overwrite)
+    datasets = _read_datasets(files)
+    with console.status("Looking for sources"):
+        candidates = DLSourceDetector(model=model, threshold=threshold).run(datasets)
+    _print_candidates(candidates)
+    _write(candidates, paths, overwrite, datasets)
+
+
+@main.command()
+@click.option("--output", "-o", default="asid-demo", show_default=True, help="Folder of the results.")
+@model_option
+@threshold_option
+@overwrite_option
+def demo(output, model, threshold, overwrite):
+    """Find sources in the Galactic centre ($GAMMAPY_DATA) or, without data, in a simulated field."""
+    from .demo import demo_field
+    from .estimators.detector import DLSourceDetector
+
+    paths = _prepare({key: Path(output) / name for key, name in PRODUCTS.items()}, overwrite)
+    detector = DLSourceDetector(model=model, threshold=threshold)
+    with console.status("Preparing the field"):
+        field = demo_field()
+    console.print(f"[bold]{field.title}[/]")
+    with console.status("Looking for sources"):
+        candidates = detector.run(field.dataset)
+    _print_candidates(candidates)
+    found = 0
+    if len(candidates) and len(field.known):
+        found = int((field.known.match_to_catalog_sky(candidates.positions)[1].deg < 0.3).sum())
+    console.print(f"{found} of {len(field.known)} {field.known_as} have a candidate within 0.3 deg.")
+    _write(candidates, paths, overwrite, field.dataset, field.known)
+
+
+@main.command()
+@click.option("--output", "-o", default="asid-simulation", show_default=True, help="Folder of the results.")
+@click.option("--center", nargs=2, type=float, default=(75, 20), show_default=True, help="Galactic, deg.")
+@click.option("--width", nargs=2, type=float, default=(20, 15), show_default=True, help="Width, deg.")
+@click.option("--livetime", type=float, default=10, show_default=True, help="Length of the survey, years.")
+@click.option("--pixel-size", type=float, default=0.1, show_default=True, help="Pixel size, deg.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of sky and counts.")
+@overwrite_option
+def simulate(output, center, width, livetime, pixel_size, seed, overwrite):
+    """Simulate a Fermi-LAT field: dataset.fits.gz (MapDataset) and catalog.fits (its sources)."""
+    from .demo import simulated_field
+    from .files import new_file
+
+    paths = _prepare(
+        {"catalog": Path(output) / "catalog.fits", "dataset": Path(output) / "dataset.fits.gz"}, overwrite
+    )
+    with console.status("Simulating"):
+        field, catalog = simulated_field(center, width, livetime, pixel_size, seed)
+    catalog.write(paths["catalog"], overwrite=overwrite)
+    with new_file(paths["dataset"], overwrite) as temporary:
+        field.dataset.write(temporary)
+    console.print(f"{field.dataset.counts.data.sum():.0f} photons, {len(catalog)} sources")
+    _print_paths(paths)
+
+
+@main.command()
+@click.argument("recipe", required=False)
+@click.option(
+    "--dataset",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Train for the instrument of this dataset.",
+)
+@click.option("--output", "-o", default="runs", show_default=True, help="Folder of checkpoints and model.")
+@click.option("--workers", type=int, default=1, show_default=True, help="Processes that simulate.")
+@overwrite_option
+def train(recipe, dataset, output, workers, overwrite):
+    """Train a model from RECIPE, a YAML file or the name of one that ships; goes on if interrupted."""
+    from .inputs.convert import to_band_cube
+    from .training.recipe import Recipe, read_recipe
+    from .training.release import release
+    from .training.train import build_simulator, recipe_responses
+    from .training.train import train as run_training
+
+    if recipe is None and dataset is None:
+        raise ValueError("Nothing to train: give a recipe or --dataset FILE")
+    settings = Recipe(name=Path(dataset).name.split(".")[0]) if recipe is None else read_recipe(recipe)
+    responses, shares = None, None
+    if dataset is not None:
+        responses, shares = [to_band_cube(_read_datasets([dataset])).response], [1.0]
+    paths = {"weights": Path(output) / f"{settings.name}.safetensors"}
+    paths = _prepare(paths | {"card": paths["weights"].with_suffix(".json")}, overwrite)
+    network = run_training(settings, output, responses=responses, num_workers=workers)
+    with console.status("Calibrating"):
+        if responses is None:
+            responses, shares = recipe_responses(settings)
+        simulator = build_simulator(settings, responses, shares)
+        release(network, settings, simulator, responses, paths["weights"], overwrite=overwrite)
+    _print_paths(paths)
+
+
+@main.command()
+def models():
+    """List the models that ship with the package."""
+    from .weights import list_models, load_card
+
+    table = Table("Model", "Version", "Energy (GeV)", "Pixels (deg)", "Purity", "Completeness", "SHA-256")
+    for name in list_models():
+        card = load_card(name)
+        purity, completeness = card.expected(0.5, has_background=True)
+        table.add_row(
+            card.name,
+            card.version,
+            f"{card.bands.edges[0]:g}-{card.bands.edges[-1]:g}",
+            f"{card.pixel_size[0]:.2g}-{card.pixel_size[1]:.2g}",
+            f"{purity:.2f}",
+            f"{completeness:.2f}",
+            card.weights_sha256[:12],
+        )
+    console.print(table)
+    console.print("Purity and completeness are those expected at a threshold of 0.5 with a background.")
+
+
+def _prepare(paths, overwrite):
+    """Paths that are wanted, in folders that exist; refused before any work is done."""
+    paths = {key: Path(path) for key, path in paths.items() if path is not None}
+    for path in paths.values():
+        if path.exists() and not overwrite:
+            raise FileExistsError(f"{path} exists: choose another name or add --overwrite")
+        path.parent.mkdir(parents=True, exist_ok=True)
+    return paths
+
+
+def _read_datasets(files):
+    from gammapy.datasets import Datasets, MapDataset
+
+    datasets = []
+    for file in map(Path, files):
+        try:
+            if file.suffix in (".yaml", ".yml"):
+                datasets.extend(Datasets.read(file))
+            else:
+                datasets.append(MapDataset.read(file, name=file.name.split(".")[0]))
+        except KeyError as error:
+            raise ValueError(f"{file} holds no Gammapy dataset ({error})") from error
+    return Datasets(datasets)
+
+
+def _print_candidates(candidates, limit=20):
+    meta = candidates.meta
+    console.print(
+        f"{len(candidates)} candidates with a score of {meta['threshold']:g} and more; "
+        f"expected purity {meta['expected_purity']:.2f}, completeness {meta['expected_completeness']:.2f}"
+    )
+    table = Table("Name", "l (deg)", "b (deg)", "r68 (deg)", "Score", "Flags")
+    for row in candidates.table[:limit]:
+        numbers = [f"{row[name].value:.3f}" for name in ("glon", "glat", "pos_err_68")]
+        table.add_row(row["name"], *numbers, f"{row['score']:.3f}", str(row["flags"]))
+    console.print(table)
+    if len(candidates) > limit:
+        console.print(f"... and {len(candidates) - limit} more in the table")
+
+
+def _write(candidates, paths, overwrite, dataset, known=None):
+    from .files import new_file
+
+    candidates.write(paths["output"], overwrite=overwrite)
+    if "regions" in paths:
+        with new_file(paths["regions"], overwrite) as temporary:
+            candidates.to_regions().write(temporary, format="ds9")
+    if "models" in paths:
+        with new_file(paths["models"], overwrite) as temporary:
+            candidates.to_models().write(temporary)
+    if "plot" in paths:
+        _plot(candidates, paths["plot"], overwrite, dataset, known)
+    _print_paths(paths)
+
+
+def _plot(candidates, path, overwrite, dataset, known):
+    import matplotlib
+
+    matplotlib.use("agg")
+    from .files import new_file
+    from .plots import plot_field
+
+    ax = plot_field(candidates, dataset, catalog=known)
+    with new_file(path, overwrite) as temporary:
+        ax.figure.savefig(temporary, dpi=150)
+    matplotlib.pyplot.close(ax.figure)
+
+
+def _print_paths(paths):
+    for path in paths.values():
+        console.print(f"[green]wrote[/] {path}", soft_wrap=True)

@@ -1,0 +1,180 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Pictures of fields, score maps and trainings."""
+
+import astropy.units as u
+import matplotlib.pyplot as plt
+import numpy as np
+from astropy.table import Table
+from gammapy.datasets import Datasets
+from gammapy.utils.scripts import make_path
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+
+__all__ = ["plot_field", "plot_score_map", "plot_training_history"]
+
+#: Up to this many candidates get their names written beside them.
+MAX_LABELS = 12
+
+#: Counts below blur a picture of sources: the PSF is wider there.
+PICTURE_E_MIN = 1 * u.GeV
+
+
+def plot_field(candidates, dataset=None, ax=None, catalog=None):
+    """Candidates on the smoothed counts of their field.
+
+    Rings mark the candidates, coloured by score; inner circles are the 95 % errors.
+
+    Parameters
+    ----------
+    candidates : `~gammapy_asid.Candidates`
+        Candidates.
+    dataset : `~gammapy.datasets.MapDataset` or `~gammapy.datasets.Datasets`, optional
+        Data of the field: the counts of the first above 1 GeV are shown. By default
+        the score map of the candidates.
+    ax : `~astropy.visualization.wcsaxes.WCSAxes`, optional
+        Axes to draw on.
+    catalog : `~gammapy.catalog.SourceCatalog` or `~astropy.coordinates.SkyCoord`, optional
+        Known sources to mark with crosses.
+
+    Returns
+    -------
+    ax : `~astropy.visualization.wcsaxes.WCSAxes`
+        Axes.
+    """
+    if dataset is None:
+        return _plot_candidates(plot_score_map(candidates, ax), candidates, catalog)
+    image = _smooth_counts(Datasets(dataset)[0])
+    ax = _new_axes(image) if ax is None else ax
+    # A few bright pixels must not hide the field
+    top = np.nanpercentile(image.data, 99.8)
+    image.plot(ax=ax, cmap="gray_r", stretch="sqrt", vmin=np.nanpercentile(image.data, 1), vmax=top)
+    return _plot_candidates(ax, candidates, catalog)
+
+
+def plot_score_map(candidates, ax=None):
+    """Score map of the network.
+
+    Parameters
+    ----------
+    candidates : `~gammapy_asid.Candidates`
+        Candidates with the map ``score``.
+    ax : `~astropy.visualization.wcsaxes.WCSAxes`, optional
+        Axes to draw on.
+
+    Returns
+    -------
+    ax : `~astropy.visualization.wcsaxes.WCSAxes`
+        Axes.
+
+    Raises
+    ------
+    ValueError
+        If the candidates have no score map.
+    """
+    if "score" not in candidates.maps:
+        raise ValueError("The candidates have no map 'score': give a dataset to draw on")
+    image = candidates.maps["score"]
+    ax = _new_axes(image) if ax is None else ax
+    image.plot(ax=ax, cmap="gray_r", stretch="linear", vmin=0, vmax=1)
+    return ax
+
+
+def plot_training_history(history, axes=None):
+    """Loss, purity and recall of each epoch of a training.
+
+    Parameters
+    ----------
+    history : str or path
+        ``metrics.csv`` in the folder of a training.
+    axes : pair of `~matplotlib.axes.Axes`, optional
+        Axes for the loss and for the validation.
+
+    Returns
+    -------
+    axes : `~numpy.ndarray` of `~matplotlib.axes.Axes`
+        Axes.
+
+    Raises
+    ------
+    ValueError
+        If the file has no columns ``epoch`` and ``loss``.
+    """
+    table = Table.read(make_path(history), format="ascii.csv")
+    if not {"epoch", "loss"} <= set(table.colnames):
+        raise ValueError(f"{history} is no training history: give the metrics.csv of a training")
+    if axes is None:
+        _, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    colours = {"background": "tab:blue", "counts": "tab:orange"}
+    lines = {"precision": ":", "recall": "--", "recall95": "-"}
+    labels = {
+        "precision": "purity at 0.5",
+        "recall": "recall at 0.5",
+        "recall95": "recall at purity 0.95",
+        "background": "with background",
+        "counts": "counts only",
+    }
+    _plot_column(axes[0], table, "loss", color="k")
+    axes[0].set(xlabel="Epoch", ylabel="Loss", yscale="log")
+    for name in table.colnames:
+        kind, _, inputs = name.partition("_")
+        if kind in lines and inputs in colours:
+            style = {"color": colours[inputs], "linestyle": lines[kind]}
+            _plot_column(axes[1], table, name, label=f"{labels[kind]}, {labels[inputs]}", **style)
+    axes[1].set(xlabel="Epoch", ylabel="Purity, recall", ylim=(0, 1))
+    axes[1].legend(fontsize="small")
+    return axes
+
+
+def _plot_column(ax, table, name, **style):
+    """A column against the epoch; the history leaves it blank in rows of the other kind."""
+    values = np.ma.filled(np.ma.asarray(table[name], dtype=float), np.nan)
+    filled = np.isfinite(values)
+    ax.plot(table["epoch"][filled], values[filled], **style)
+
+
+def _new_axes(image):
+    ny, nx = image.geom.data_shape[-2:]
+    height = np.clip(9 * ny / nx, 4, 9)
+    figure = plt.figure(figsize=(10, height + 0.5), layout="constrained")
+    ax = figure.add_subplot(projection=image.geom.wcs)
+    ax.set(xlim=(-0.5, nx - 0.5), ylim=(-0.5, ny - 0.5))
+    return ax
+
+
+def _smooth_counts(dataset):
+    """Counts above 1 GeV, or all where there are none, smoothed by about the PSF."""
+    axis = dataset.counts.geom.axes["energy"]
+    first = np.searchsorted(axis.edges[:-1].to_value("GeV"), PICTURE_E_MIN.to_value("GeV") * 0.999)
+    first = first if first < axis.nbin else 0
+    counts = dataset.counts.slice_by_idx({"energy": slice(first, None)}).sum_over_axes(keepdims=False)
+    return counts.smooth(0.1 * u.deg) if counts.geom.is_image and not counts.geom.is_hpx else counts
+
+
+def _plot_candidates(ax, candidates, catalog):
+    table, positions = candidates.table, candidates.positions
+    transform = ax.get_transform("icrs")
+    if catalog is not None:
+        known = getattr(catalog, "positions", catalog).icrs
+        style = {"marker": "x", "s": 25, "color": "tab:blue", "linewidths": 0.8, "label": "known"}
+        ax.scatter(known.ra.deg, known.dec.deg, transform=transform, **style)
+    colours = ScalarMappable(Normalize(candidates.meta.get("threshold", 0), 1), "autumn_r")
+    ax.scatter(
+        positions.ra.deg,
+        positions.dec.deg,
+        transform=transform,
+        edgecolors=colours.to_rgba(table["score"]),
+        facecolors="none",
+        s=130,
+        linewidths=1.6,
+    )
+    ax.figure.colorbar(colours, ax=ax, label="Score", shrink=0.8, pad=0.02)
+    for region in candidates.to_regions():
+        region.to_pixel(ax.wcs).plot(ax=ax, color="k", lw=0.6)
+    if len(candidates) <= MAX_LABELS:
+        for name, position in zip(table["name"], positions, strict=True):
+            x, y = ax.wcs.world_to_pixel(position)
+            label = name.removeprefix("ASID ")
+            ax.annotate(label, (x, y), xytext=(7, 7), textcoords="offset points", fontsize=7)
+    if catalog is not None:
+        ax.legend(loc="upper right", fontsize="small")
+    return ax

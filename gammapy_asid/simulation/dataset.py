@@ -1,0 +1,205 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""LAT-like Gammapy datasets of a simulated sky, without any file."""
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import SkyCoord
+from gammapy.datasets import MapDataset
+from gammapy.irf import EDispKernelMap, PSFMap
+from gammapy.maps import Map, MapAxis, WcsGeom
+
+from .diffuse import INTERVALS
+
+__all__ = ["analytic_lat_exposure", "analytic_lat_psf", "simulate_dataset"]
+
+#: Energy edges of a dataset in GeV. They hold the band edges of the model ``lat``.
+ENERGY_EDGES = (0.3, 0.5, 1.0, 2.0, 3.5, 7.0, 12.0, 20.0, 60.0, 200.0, 1000.0)
+
+#: True energy bins in each bin of the dataset.
+N_TRUE = 3
+
+#: Exposure of one year of survey, front and back events, at the energy in GeV.
+EXPOSURE_ENERGY = (0.1, 0.39, 0.71, 1.4, 3.7, 12.0, 140.0, 1000.0)
+EXPOSURE_PER_YEAR = (1.0e10, 2.0e10, 2.63e10, 3.3e10, 3.5e10, 3.5e10, 3.3e10, 2.6e10)
+
+#: The point spread function ends here, in deg.
+PSF_RADIUS = 12.0
+
+#: Sources this far outside the field still shine into it, in deg.
+MARGIN = 5.0
+
+#: Share of an interval in a part of it follows this power law.
+DIFFUSE_INDEX = 2.4
+
+
+def analytic_lat_exposure(energy, livetime=10.0):
+    """Exposure of the sky survey, the same at all positions.
+
+    Parameters
+    ----------
+    energy : array-like
+        True energy in GeV.
+    livetime : float
+        Length of the survey in years.
+
+    Returns
+    -------
+    exposure : `~numpy.ndarray`
+        Exposure in cm2 s, interpolated in a table of the P8R3 response; a few percent.
+    """
+    return livetime * np.exp(np.interp(np.log(energy), np.log(EXPOSURE_ENERGY), np.log(EXPOSURE_PER_YEAR)))
+
+
+def analytic_lat_psf(energy_axis_true):
+    """Point spread function like that of front and back events together.
+
+    A King function of slope 2 whose 68 % radius is ``0.80 deg (E / GeV)^-0.8`` with
+    0.11 deg added in quadrature; the form is that of Ackermann et al. 2013, ApJ 765, 54.
+
+    Parameters
+    ----------
+    energy_axis_true : `~gammapy.maps.MapAxis`
+        True energy.
+
+    Returns
+    -------
+    psf : `~gammapy.irf.PSFMap`
+        Normalised to one within 12 deg, the same at all positions.
+    """
+    energy = energy_axis_true.center.to_value("GeV")
+    r68 = np.hypot(0.80 * energy**-0.8, 0.11)
+    rad_axis = MapAxis.from_edges(PSF_RADIUS * np.linspace(0, 1, 401) ** 2, unit="deg", name="rad")
+    # A share of 1 - 1 / (1 + r2 / s2) lies within r: 68 % where r2 = s2 (1 / 0.32 - 1)
+    scale2 = (r68**2 / (1 / 0.32 - 1))[:, None]
+    inside = 1 - 1 / (1 + PSF_RADIUS**2 / scale2)
+    profile = (1 + rad_axis.center.value**2 / scale2) ** -2 / (np.pi * np.radians(1) ** 2 * scale2 * inside)
+    geom = WcsGeom.create(npix=(2, 1), proj="CAR", binsz=180).to_cube([rad_axis, energy_axis_true])
+    data = np.broadcast_to(profile[..., None, None], geom.data_shape)
+    return PSFMap(
+        Map.from_geom(geom, data=data.copy(), unit="sr-1"),
+        Map.from_geom(geom.squash("rad"), data=1.0, unit="cm2 s"),
+    )
+
+
+def simulate_dataset(
+    center,
+    width,
+    catalog,
+    emission,
+    livetime=10.0,
+    energy_edges=ENERGY_EDGES,
+    pixel_size=0.1,
+    rng=None,
+    name="simulated",
+):
+    """Dataset of a simulated sky seen by a LAT-like instrument.
+
+    The background map is the expectation of the diffuse emission that the counts were
+    drawn from, so sources are all that is unknown. There is no energy dispersion.
+
+    Parameters
+    ----------
+    center : `~astropy.coordinates.SkyCoord`
+        Centre of the field.
+    width : tuple of `~astropy.units.Quantity`
+        Width in longitude and latitude.
+    catalog : `~gammapy_asid.simulation.catalog.MockCatalog`
+        Sources of the sky; those outside the field and its margin are left out.
+    emission : `~gammapy_asid.simulation.diffuse.EmissionModel`
+        Diffuse emission of the sky.
+    livetime : float
+        Length of the survey in years.
+    energy_edges : sequence of float
+        Energy edges in GeV, inside 0.3 GeV to 1 TeV.
+    pixel_size : float
+        Pixel size in deg.
+    rng : `~numpy.random.Generator`, optional
+        Draws Poisson counts. By default counts are the expectation (Asimov).
+    name : str
+        Name of the dataset.
+
+    Returns
+    -------
+    dataset : `~gammapy.datasets.MapDataset`
+        Counts, background, exposure, PSF and energy dispersion (none), tangential projection
+        in Galactic coordinates.
+
+    Raises
+    ------
+    ValueError
+        If the energies are not inside 0.3 GeV to 1 TeV.
+    """
+    if energy_edges[0] < INTERVALS[0] or energy_edges[-1] > INTERVALS[-1]:
+        raise ValueError(
+            f"Energies of {energy_edges[0]}-{energy_edges[-1]} GeV: "
+            f"the emission is known in {INTERVALS[0]}-{INTERVALS[-1]} GeV, choose edges inside"
+        )
+    edges = np.geomspace(energy_edges[:-1], energy_edges[1:], N_TRUE, endpoint=False, axis=1).ravel()
+    true_axis = MapAxis.from_energy_edges([*edges, energy_edges[-1]] * u.GeV, name="energy_true")
+    axis = MapAxis.from_energy_edges(energy_edges * u.GeV, interp="log")
+    image = WcsGeom.create(
+        skydir=center.galactic, width=width, binsz=pixel_size, frame="galactic", proj="TAN"
+    )
+
+    exposure = analytic_lat_exposure(true_axis.center.to_value("GeV"), livetime)
+    psf = analytic_lat_psf(true_axis)
+    n_margin = int(round(MARGIN / pixel_size))
+    wide = image.to_cube([true_axis]).pad(n_margin, axis_name=None)
+    kernel = psf.get_psf_kernel(wide, containment=0.99)
+
+    def expected(flux):
+        """Counts in the bins of the dataset of a flux per pixel of the wide field."""
+        counts = Map.from_geom(wide, data=flux * exposure[:, None, None]).convolve(kernel)
+        data = counts.data[:, n_margin:-n_margin, n_margin:-n_margin]
+        # The Fourier transform leaves tiny negative values where nothing is expected
+        return data.reshape(len(energy_edges) - 1, N_TRUE, *data.shape[1:]).sum(axis=1).clip(min=0)
+
+    background = expected(_diffuse_flux(wide, emission))
+    total = background + expected(_source_flux(wide, catalog))
+    geom = image.to_cube([axis])
+    return MapDataset(
+        counts=Map.from_geom(geom, data=total if rng is None else rng.poisson(total).astype(float)),
+        background=Map.from_geom(geom, data=background),
+        exposure=Map.from_geom(
+            image.to_cube([true_axis]), data=exposure[:, None, None] * np.ones(image.data_shape), unit="cm2 s"
+        ),
+        psf=psf,
+        edisp=EDispKernelMap.from_diagonal_response(axis, true_axis),
+        mask_safe=Map.from_geom(geom, data=np.ones(geom.data_shape, dtype=bool)),
+        name=name,
+    )
+
+
+def _diffuse_flux(geom, emission):
+    """Flux of the diffuse emission in each pixel in cm-2 s-1."""
+
+    def integral(e_min, e_max):
+        return np.where(e_max > e_min, e_min ** (1 - DIFFUSE_INDEX) - e_max ** (1 - DIFFUSE_INDEX), 0.0)
+
+    edges = geom.axes["energy_true"].edges.to_value("GeV")
+    low, high = np.array(INTERVALS[:-1]), np.array(INTERVALS[1:])
+    overlap = integral(np.maximum(edges[:-1, None], low), np.minimum(edges[1:, None], high))
+    galactic = geom.to_image().get_coord(frame="galactic").skycoord
+    intensity = emission.interpolate(galactic.l.deg, galactic.b.deg)
+    flux = np.einsum("ei,yxi->eyx", overlap / integral(low, high), intensity)
+    return flux * geom.to_image().solid_angle().to_value("sr")
+
+
+def _source_flux(geom, catalog):
+    """Flux of the sources in cm-2 s-1, each shared between the four nearest pixels."""
+    position = SkyCoord(catalog.lon, catalog.lat, unit="deg", frame="galactic")
+    ny, nx = geom.data_shape[1:]
+    x, y = geom.to_image().coord_to_pix(position)
+    # A tangential projection has no pixels for the far side of the sky
+    inside = np.isfinite(x) & (x > 0) & (x < nx - 1) & (y > 0) & (y < ny - 1)
+    x, y, catalog = x[inside], y[inside], catalog.select(inside)
+    edges = geom.axes["energy_true"].edges.to_value("GeV")
+    flux = np.zeros(geom.data_shape)
+    for energy, (e_min, e_max) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+        source = catalog.flux(e_min, e_max)
+        for dx in (0, 1):
+            for dy in (0, 1):
+                column, row = np.floor(x).astype(int) + dx, np.floor(y).astype(int) + dy
+                share = (1 - np.abs(x - column)) * (1 - np.abs(y - row))
+                np.add.at(flux[energy], (row, column), source * share)
+    return flux

@@ -1,0 +1,120 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+import pytest
+from astropy.table import Table
+from click.testing import CliRunner
+from gammapy.datasets import MapDataset
+from gammapy.modeling.models import Models
+from regions import Regions
+
+from gammapy_asid.candidates import Candidates
+from gammapy_asid.cli import main
+
+
+def run(*args):
+    return CliRunner().invoke(main, [str(arg) for arg in args])
+
+
+@pytest.fixture(scope="module")
+def simulation(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli") / "simulation"
+    result = run("simulate", "-o", folder, "--width", 6.4, 4.8, "--seed", 3)
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+def test_simulate(simulation):
+    dataset = MapDataset.read(simulation / "dataset.fits.gz")
+    assert dataset.counts.geom.data_shape[1:] == (48, 64)
+    assert dataset.counts.data.sum() > 1000
+    assert len(Table.read(simulation / "catalog.fits")) > 1
+    result = run("simulate", "-o", simulation)
+    assert result.exit_code == 2
+    assert "--overwrite" in result.output
+
+
+def test_detect_writes_all_products(simulation, toy_model, tmp_path):
+    result = run(
+        "detect",
+        simulation / "dataset.fits.gz",
+        "--model",
+        toy_model,
+        "--threshold",
+        0.01,
+        "-o",
+        tmp_path / "out",
+    )
+    assert result.exit_code == 0, result.output
+    candidates = Candidates.read(tmp_path / "out" / "candidates.fits")
+    assert candidates.meta["model"] == "toy"
+    assert candidates.meta["datasets"] == ["dataset"]
+    assert len(Regions.read(tmp_path / "out" / "candidates.reg", format="ds9")) == len(candidates)
+    assert len(Models.read(tmp_path / "out" / "candidates.yaml")) == len(candidates)
+    assert (tmp_path / "out" / "candidates.png").stat().st_size > 10_000
+    assert len(list((tmp_path / "out").iterdir())) == 4
+
+
+def test_detect_writes_only_what_is_asked(simulation, toy_model, tmp_path):
+    args = ("detect", simulation / "dataset.fits.gz", "--model", toy_model, "-o", tmp_path / "a.fits")
+    assert run(*args, "--regions", tmp_path / "a.reg").exit_code == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.fits", "a.reg"]
+    assert run(*args).exit_code == 2
+    assert run(*args, "--overwrite").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("--model", "nothing"), "Unknown model 'nothing'"),
+        (("--threshold", "2"), "probability between 0 and 1"),
+    ],
+)
+def test_errors_are_one_line(simulation, tmp_path, args, message):
+    result = run("detect", simulation / "dataset.fits.gz", "-o", tmp_path / "a.fits", *args)
+    assert result.exit_code == 2
+    assert result.output.startswith("Error: ")
+    assert message in result.output
+    assert result.output.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("table.fits", "Dataset 'table' has no counts"),
+        pytest.param(
+            "other.yaml",
+            "other.yaml holds no Gammapy dataset",
+            marks=pytest.mark.filterwarnings("ignore:Checksum verification failed"),
+        ),
+        ("text.fits", "Error: "),
+    ],
+)
+def test_detect_no_dataset(tmp_path, toy_model, name, message):
+    Table({"a": [1]}).write(tmp_path / "table.fits")
+    (tmp_path / "other.yaml").write_text("a: 1\n")
+    (tmp_path / "text.fits").write_text("text")
+    result = run("detect", tmp_path / name, "--model", toy_model, "-o", tmp_path / "a.fits")
+    assert result.exit_code == 2
+    assert message in result.output
+    assert result.output.count("\n") == 1
+
+
+def test_demo_without_data(monkeypatch, toy_model, tmp_path):
+    monkeypatch.delenv("GAMMAPY_DATA", raising=False)
+    result = run("demo", "--model", toy_model, "-o", tmp_path / "demo")
+    assert result.exit_code == 0, result.output
+    assert "Simulated Fermi-LAT field" in result.output
+    assert sorted(p.suffix for p in (tmp_path / "demo").iterdir()) == [".fits", ".png", ".reg", ".yaml"]
+
+
+def test_models():
+    result = run("models")
+    assert result.exit_code == 0
+    assert "SHA-256" in result.output
+
+
+def test_train_needs_a_recipe(tmp_path):
+    assert "give a recipe or --dataset" in run("train").output
+    result = run("train", "nothing", "-o", tmp_path)
+    assert result.exit_code == 2
+    assert "No recipe 'nothing'" in result.output

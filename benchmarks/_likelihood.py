@@ -5,7 +5,13 @@ import astropy.units as u
 import numpy as np
 from gammapy.datasets import Datasets
 from gammapy.modeling import Fit
-from gammapy.modeling.models import FoVBackgroundModel, Models, PointSpatialModel, PowerLaw2SpectralModel, SkyModel
+from gammapy.modeling.models import (
+    FoVBackgroundModel,
+    Models,
+    PointSpatialModel,
+    PowerLaw2SpectralModel,
+    SkyModel,
+)
 
 __all__ = ["candidate_ts"]
 

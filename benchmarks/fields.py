@@ -112,7 +112,9 @@ FIELDS = {
 def _dataset(name, counts, exposure, psf, background=None):
     axes = counts.geom.axes["energy"], exposure.geom.axes["energy_true"]
     edisp = EDispKernelMap.from_diagonal_response(*axes)
-    return MapDataset(counts=counts, exposure=exposure, psf=psf, edisp=edisp, background=background, name=name)
+    return MapDataset(
+        counts=counts, exposure=exposure, psf=psf, edisp=edisp, background=background, name=name
+    )
 
 
 def _image_header(header):
@@ -139,7 +141,9 @@ def _exposure_p7rep(folder):
 
 def _diffuse(dataset, folder):
     """Expected counts of the interstellar and isotropic emission."""
-    iem = TemplateSpatialModel.read(folder / "lat/iem/gll_iem_v07_12x11_blockmean_fixedwcs.fits", normalize=False)
+    iem = TemplateSpatialModel.read(
+        folder / "lat/iem/gll_iem_v07_12x11_blockmean_fixedwcs.fits", normalize=False
+    )
     models = [
         SkyModel(spectral_model=PowerLawNormSpectralModel(), spatial_model=iem, name="iem"),
         create_fermi_isotropic_diffuse_model(folder / "lat/iem/iso/iso_P8R3_SOURCE_V3_v1.txt"),

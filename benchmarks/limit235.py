@@ -14,12 +14,11 @@ from scipy.stats import norm
 from gammapy_asid.evaluation.limits import asimov_ts, position_covariance, sample_offsets, source_image
 from gammapy_asid.evaluation.matching import angular_separation
 from gammapy_asid.evaluation.metrics import offset_summary
-from gammapy_asid.inputs.bands import Bands
-from gammapy_asid.simulation.instruments import lat_response
 
+from .patches import sky_response
 from .scoring import cuts
+from .sky235 import PIXEL_SIZE, load_sky235
 from .spectra235 import load_spectra
-from .sky235 import BANDS, EXPOSURE, PIXEL_SIZE, data_folder, load_sky235
 
 __all__ = ["information_limit"]
 
@@ -74,12 +73,14 @@ def information_limit(sky, dnde, response):
         around = once[separation < REACH]
         x, y = sky.sky_to_pixel(np.full(len(around), patch), sky.lon[around], sky.lat[around])
         shape = sources.shape[-2:]
-        total = sum(source_image(*at, counts[i], response, shape) for *at, i in zip(x, y, around))
+        total = sum(
+            source_image(*at, counts[i], response, shape) for *at, i in zip(x, y, around, strict=True)
+        )
         share = sources / np.maximum(total, np.finfo(float).tiny)
 
         listed = np.flatnonzero(sky.patch == patch)
         x, y = sky.sky_to_pixel(sky.patch[listed], sky.lon[listed], sky.lat[listed])
-        for i, xi, yi in zip(listed, x, y):
+        for i, xi, yi in zip(listed, x, y, strict=True):
             image = partial(source_image, counts=counts[i], response=response, shape=shape)
             own = share * image(xi, yi)
             others = emission + np.maximum(sources - own, 0)
@@ -93,22 +94,13 @@ def main(args=None):
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data")
-    parser.add_argument("--event-type", default="FRONT+BACK")
     parser.add_argument("--output", default="limit235.json")
     args = parser.parse_args(args)
 
     sky = load_sky235(args.data)
-    bands = Bands(BANDS, levels=(0,) * len(EXPOSURE))
-    response = lat_response(
-        event_type=args.event_type,
-        e_min=BANDS[0],
-        exposure=EXPOSURE,
-        pixel_size=PIXEL_SIZE,
-        bands=bands,
-        caldb=data_folder(args.data) / "lat" / "irfs",
-    )
-    ts, covariance = information_limit(sky(sky, args.data), response)
-    result = {"event_type": args.event_type}
+    response = sky_response(args.data)
+    ts, covariance = information_limit(sky, load_spectra(sky, args.data), response)
+    result = {}
     for limit in (25, 16, 9):
         found = ts > limit
         row = {"recall": found.mean()} | {

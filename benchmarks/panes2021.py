@@ -23,6 +23,7 @@ from gammapy_asid.networks.peaks import find_centres
 from gammapy_asid.simulation.diffuse import EmissionBank
 from gammapy_asid.simulation.lat_bank import build_heldout_models, build_lat_bank
 
+from .figures import save_figure
 from .patches import emission, patch_dataset, sky_response
 from .report import markdown_table, mean_of_seeds
 from .scoring import found_sources, purity_at, score_predictions
@@ -134,6 +135,7 @@ def main(args=None):
     parser.add_argument("--data", help="data folder, by default GAMMAPY_ASID_DATA")
     parser.add_argument("--model", default="lat", help="name or path of a model")
     parser.add_argument("--bank", help="emission models of training, built from the data if not given")
+    parser.add_argument("--unseen", help="emission models that no training saw, built likewise")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--ts-map-patches", type=int, default=48, help="random patches for the TS map")
     parser.add_argument("--output", default="panes2021", help="name of the JSON and Markdown files")
@@ -142,7 +144,11 @@ def main(args=None):
     sky, folder = load_sky235(args.data), data_folder(args.data)
     model = DetectionModel.load(args.model)
     bank = EmissionBank.load(args.bank) if args.bank else build_lat_bank(folder)
-    models = {name: bank[name] for name in bank.names} | {m.name: m for m in build_heldout_models(folder)}
+    if args.unseen:
+        unseen = EmissionBank.load(args.unseen)
+    else:
+        unseen = EmissionBank.from_models(build_heldout_models(folder))
+    models = {name: models[name] for models in (bank, unseen) for name in models.names}
     response, model_response = sky_response(args.data), sky_response(args.data, model.bands)
     true = sky.background()
     other = {name: emission(sky, models[name], response) for name in {*OTHER_BACKGROUNDS, UNSEEN}}
@@ -169,6 +175,8 @@ def main(args=None):
             row = score_predictions(sky, *peaks.itercols(), patches=some) | {"seconds a patch": seconds}
             results["TS map, some patches"] = [row]
             results["background true, the same patches"] = [run.subset("background true", some)]
+            shown = {"published network": sky.published} | run.predictions
+            save_figure(f"{args.output}.png", sky, shown, "background true")
     summary = {name: mean_of_seeds(rows) for name, rows in results.items()}
     output = Path(args.output)
     output.with_suffix(".json").write_text(json.dumps({"summary": summary, "seeds": results}))

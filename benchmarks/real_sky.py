@@ -106,9 +106,9 @@ def describe(candidates, catalogs, dataset, radius, fit_width):
         found = matches.pred_index >= 0
         sources = SkyCoord(catalog["glon"], catalog["glat"], unit="deg", frame="galactic")
         near = (positions[:, None].separation(sources).deg < radius).any(axis=1)
-        rows = catalog.copy()
-        rows.sort("signif_range", reverse=True)
-        rows["found"] = found[np.argsort(catalog["signif_range"], kind="stable")[::-1]]
+        order = np.argsort(-np.asarray(catalog["signif_range"]), kind="stable")
+        rows = catalog[order]
+        rows["found"] = found[order]
         result["catalogs"][name] = {
             "n_found": int(found.sum()),
             "n_sources": len(catalog),
@@ -177,10 +177,27 @@ def to_markdown(results):
                 seconds = f"{result['seconds']:.2f}"
                 rows.append([field, method, catalog, *number, *strong, *rest, seconds])
             unmatched += [
-                [field, method, *(f"{row[name]:.3f}" for name in ("glon", "glat", "score")), f"{row['ts']:.1f}"]
+                [
+                    field,
+                    method,
+                    *(f"{row[name]:.3f}" for name in ("glon", "glat", "score")),
+                    f"{row['ts']:.1f}",
+                ]
                 for row in result["unmatched"]
             ]
-    header = ["field", "method", "catalogue", "candidates", "found", ">4 sigma", ">5", ">10", "double", "unmatched", "s"]
+    header = [
+        "field",
+        "method",
+        "catalogue",
+        "candidates",
+        "found",
+        ">4 sigma",
+        ">5",
+        ">10",
+        "double",
+        "unmatched",
+        "s",
+    ]
     text = rows_to_markdown(header, rows) + "\n"
     return text + rows_to_markdown(["field", "method", "glon", "glat", "score", "TS"], unmatched)
 

@@ -149,30 +149,46 @@ def simulate(output, center, width, livetime, pixel_size, seed, overwrite):
     help="Train for the instrument of this dataset.",
 )
 @click.option("--output", "-o", default="runs", show_default=True, help="Folder of checkpoints and model.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Epochs, in place of those of the recipe.")
 @click.option("--workers", type=int, default=1, show_default=True, help="Processes that simulate.")
 @overwrite_option
-def train(recipe, dataset, output, workers, overwrite):
-    """Train a model from RECIPE, a YAML file or the name of one that ships; goes on if interrupted."""
-    from .inputs.convert import to_band_cube
-    from .training.recipe import Recipe, read_recipe
+def train(recipe, dataset, output, epochs, workers, overwrite):
+    """Train a model from RECIPE, a YAML file or the name of one that ships; goes on if interrupted.
+
+    For a dataset the default recipe is 'dataset'.
+    """
+    from .training.dataset import dataset_simulator
+    from .training.recipe import read_recipe
     from .training.release import release
-    from .training.train import build_simulator, recipe_responses
+    from .training.train import build_simulator
     from .training.train import train as run_training
 
     if recipe is None and dataset is None:
         raise ValueError("Nothing to train: give a recipe or --dataset FILE")
-    settings = Recipe(name=Path(dataset).name.split(".")[0]) if recipe is None else read_recipe(recipe)
-    responses, shares = None, None
-    if dataset is not None:
-        responses, shares = [to_band_cube(_read_datasets([dataset])).response], [1.0]
+    settings = read_recipe(recipe or "dataset")
+    if recipe is None:
+        settings = settings.model_copy(update={"name": Path(dataset).name.split(".")[0]})
+    if epochs is not None:
+        optimiser = settings.optimiser.model_copy(update={"epochs": epochs})
+        settings = settings.model_copy(update={"optimiser": optimiser})
     paths = {"weights": Path(output) / f"{settings.name}.safetensors"}
     paths = _prepare(paths | {"card": paths["weights"].with_suffix(".json")}, overwrite)
-    network = run_training(settings, output, responses=responses, num_workers=workers)
+    with console.status("Preparing the simulation"):
+        if dataset is None:
+            simulator = build_simulator(settings)
+        else:
+            simulator = dataset_simulator(_read_datasets([dataset]), settings)
+    network = run_training(settings, output, simulator, num_workers=workers)
     with console.status("Calibrating"):
-        if responses is None:
-            responses, shares = recipe_responses(settings)
-        simulator = build_simulator(settings, responses, shares)
-        release(network, settings, simulator, responses, paths["weights"], overwrite=overwrite)
+        release(
+            network,
+            settings,
+            simulator,
+            simulator.bank.responses,
+            paths["weights"],
+            n_patches=settings.calibration_patches,
+            overwrite=overwrite,
+        )
     _print_paths(paths)
 
 

@@ -9,6 +9,7 @@ from gammapy.datasets import Datasets
 from gammapy.utils.scripts import make_path
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
+from matplotlib.patheffects import withStroke
 
 __all__ = ["plot_field", "plot_score_map", "plot_training_history"]
 
@@ -76,6 +77,7 @@ def plot_score_map(candidates, ax=None):
     image = candidates.maps["score"]
     ax = _new_axes(image) if ax is None else ax
     image.plot(ax=ax, cmap="gray_r", stretch="linear", vmin=0, vmax=1)
+    ax.figure.colorbar(ax.images[0], ax=ax, label="Probability of a source", shrink=0.8, pad=0.02)
     return ax
 
 
@@ -113,29 +115,22 @@ def plot_training_history(history, axes=None):
         "background": "with background",
         "counts": "counts only",
     }
-    _plot_column(axes[0], table, "loss", color="k")
+    axes[0].plot(table["epoch"], table["loss"], color="k")
     axes[0].set(xlabel="Epoch", ylabel="Loss", yscale="log")
     for name in table.colnames:
         kind, _, inputs = name.partition("_")
         if kind in lines and inputs in colours:
             style = {"color": colours[inputs], "linestyle": lines[kind]}
-            _plot_column(axes[1], table, name, label=f"{labels[kind]}, {labels[inputs]}", **style)
+            axes[1].plot(table["epoch"], table[name], label=f"{labels[kind]}, {labels[inputs]}", **style)
     axes[1].set(xlabel="Epoch", ylabel="Purity, recall", ylim=(0, 1))
     axes[1].legend(fontsize="small")
     return axes
 
 
-def _plot_column(ax, table, name, **style):
-    """A column against the epoch; the history leaves it blank in rows of the other kind."""
-    values = np.ma.filled(np.ma.asarray(table[name], dtype=float), np.nan)
-    filled = np.isfinite(values)
-    ax.plot(table["epoch"][filled], values[filled], **style)
-
-
 def _new_axes(image):
     ny, nx = image.geom.data_shape[-2:]
-    height = np.clip(9 * ny / nx, 4, 9)
-    figure = plt.figure(figsize=(10, height + 0.5), layout="constrained")
+    height = np.clip(8 * ny / nx, 4, 7)
+    figure = plt.figure(figsize=(9.5, height + 0.5), layout="constrained")
     ax = figure.add_subplot(projection=image.geom.wcs)
     ax.set(xlim=(-0.5, nx - 0.5), ylim=(-0.5, ny - 0.5))
     return ax
@@ -155,7 +150,7 @@ def _plot_candidates(ax, candidates, catalog):
     transform = ax.get_transform("icrs")
     if catalog is not None:
         known = getattr(catalog, "positions", catalog).icrs
-        style = {"marker": "x", "s": 25, "color": "tab:blue", "linewidths": 0.8, "label": "known"}
+        style = {"marker": "x", "s": 30, "color": "tab:blue", "linewidths": 1, "label": "known"}
         ax.scatter(known.ra.deg, known.dec.deg, transform=transform, **style)
     colours = ScalarMappable(Normalize(candidates.meta.get("threshold", 0), 1), "autumn_r")
     ax.scatter(
@@ -174,7 +169,8 @@ def _plot_candidates(ax, candidates, catalog):
         for name, position in zip(table["name"], positions, strict=True):
             x, y = ax.wcs.world_to_pixel(position)
             label = name.removeprefix("ASID ")
-            ax.annotate(label, (x, y), xytext=(7, 7), textcoords="offset points", fontsize=7)
+            text = ax.annotate(label, (x, y), xytext=(7, 7), textcoords="offset points", fontsize=7)
+            text.set_path_effects([withStroke(linewidth=2, foreground="white")])
     if catalog is not None:
         ax.legend(loc="upper right", fontsize="small")
     return ax

@@ -1,4 +1,6 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
+import os
+
 import pytest
 from astropy.table import Table
 from click.testing import CliRunner
@@ -8,6 +10,7 @@ from regions import Regions
 
 from gammapy_asid.candidates import Candidates
 from gammapy_asid.cli import main
+from gammapy_asid.demo import demo_field
 
 
 def run(*args):
@@ -118,3 +121,12 @@ def test_train_needs_a_recipe(tmp_path):
     result = run("train", "nothing", "-o", tmp_path)
     assert result.exit_code == 2
     assert "No recipe 'nothing'" in result.output
+
+
+@pytest.mark.skipif("GAMMAPY_DATA" not in os.environ, reason="needs GAMMAPY_DATA")
+def test_demo_field_is_real_where_there_is_data():
+    field = demo_field()
+    assert "Galactic centre" in field.title
+    # Valid counts of the file, and 3FHL sources in its 20 x 10 deg
+    assert field.dataset.counts.data[field.dataset.mask.data].sum() == 27727
+    assert len(field.known) == 22

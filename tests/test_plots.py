@@ -59,7 +59,7 @@ def test_plot_empty(candidates):
 
 def test_plot_training_history(tmp_path):
     path = tmp_path / "metrics.csv"
-    path.write_text("epoch,loss,recall95_background,step\n0,,0.1,9\n0,2.0,,9\n1,,0.3,19\n1,1.0,,19\n")
+    path.write_text("epoch,loss,recall95_background\n0,2.0,0.1\n1,1.0,0.3\n")
     loss, validation = plot_training_history(path)
     assert loss.lines[0].get_ydata().tolist() == [2, 1]
     assert validation.lines[0].get_ydata().tolist() == [0.1, 0.3]

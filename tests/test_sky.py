@@ -18,9 +18,10 @@ from gammapy_asid.inputs.convert import to_band_cube
 from gammapy_asid.inputs.rebin import block_sum
 from gammapy_asid.simulation.catalog import MockCatalog
 from gammapy_asid.simulation.diffuse import INTERVALS, EmissionModel
-from gammapy_asid.simulation.field import SPECTRAL_PARAMETERS, simulate_cube
+from gammapy_asid.simulation.field import simulate_cube
 from gammapy_asid.simulation.kernels import mean_psf, psf_kernels
 from gammapy_asid.simulation.sky import (
+    SPECTRAL_PARAMETERS,
     ResponseBank,
     emission_counts,
     interval_weights,

@@ -110,7 +110,7 @@ hard.models = best.to_models()
 for parameter in hard.models[0].spatial_model.parameters:
     parameter.frozen = True
 Fit().run(Datasets([hard]))
-print(hard.models.to_parameters_table())
+print(hard.models[0])
 
 # %%
 # To keep the list: ``candidates.write("candidates.fits")``, ``candidates.to_regions()`` for error circles,

@@ -5,14 +5,13 @@ import astropy.units as u
 import numpy as np
 from gammapy.estimators import Estimator
 from gammapy.maps import Maps, WcsNDMap
-from scipy.ndimage import distance_transform_edt
 from scipy.spatial import KDTree
 
 from ..candidates import CandidateFlag, Candidates
 from ..inputs.convert import to_band_cube
 from ..networks.description import psf_radius
 from ..networks.model import DetectionModel
-from ..networks.peaks import MATCH_RADIUS
+from ..networks.peaks import edge_distance
 
 __all__ = ["DLSourceDetector"]
 
@@ -75,7 +74,8 @@ class DLSourceDetector(Estimator):
         -------
         candidates : `~gammapy_asid.Candidates`
             Candidates above the threshold, by decreasing score. Their maps are ``score``, the
-            network's probability of a source within 0.3 deg of each pixel, and ``centre``.
+            network's probability of a source within the model's match radius (LAT: 0.3 deg) of
+            each pixel, and ``centre``.
 
         Raises
         ------
@@ -110,14 +110,8 @@ class DLSourceDetector(Estimator):
         if len(peaks) == 0:
             return flags
         pixel_size = cube.response.pixel_size
-        # A border of one pixel counts as masked, so that the edge of the map is an edge.
-        valid = np.pad(cube.mask.any(axis=0), 1)
-        distance = distance_transform_edt(valid)[1:-1, 1:-1] * pixel_size
-        row, column = (
-            np.clip(np.round(v).astype(int), 0, n - 1)
-            for v, n in zip((peaks.y, peaks.x), distance.shape, strict=True)
-        )
-        flags[distance[row, column] < MATCH_RADIUS] |= CandidateFlag.NEAR_EDGE
+        distance = edge_distance(cube.mask.any(axis=0), peaks.x, peaks.y) * pixel_size
+        flags[distance < cube.bands.match_radius] |= CandidateFlag.NEAR_EDGE
         reach = 2 * np.nanmin(psf_radius(cube.response)) / pixel_size
         pairs = KDTree(np.column_stack([peaks.x, peaks.y])).query_pairs(
             max(reach, 1e-9), output_type="ndarray"

@@ -12,7 +12,7 @@ SCORE_MARGIN = 1e-6
 
 def _equal_count_slices(n, n_bins):
     edges = np.linspace(0, n, min(n_bins, n) + 1).astype(int)
-    return [slice(a, b) for a, b in zip(edges[:-1], edges[1:])]
+    return [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
 
 
 def reliability(score, is_matched, n_bins=15):

@@ -6,7 +6,7 @@ import numpy as np
 __all__ = ["asimov_ts", "position_covariance", "sample_offsets", "source_image"]
 
 #: Pixels nearer than this to a source, in pixels, are integrated on a finer grid.
-NEAR = 6
+NEAR = 10
 OVERSAMPLE = 5
 
 

@@ -100,7 +100,7 @@ def offset_summary(separation):
     if len(separation) == 0:
         return dict.fromkeys(["offset_50", "offset_68", "offset_95", "within_0p15"], np.nan)
     percentiles = np.percentile(separation, [50, 68, 95])
-    summary = {f"offset_{q}": float(value) for q, value in zip((50, 68, 95), percentiles)}
+    summary = {f"offset_{q}": float(value) for q, value in zip((50, 68, 95), percentiles, strict=True)}
     summary["within_0p15"] = float(np.mean(separation < 0.15))
     return summary
 

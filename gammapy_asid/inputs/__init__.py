@@ -1,0 +1,17 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""From Gammapy datasets to what a network sees: the band cube, and tiles of it."""
+
+from .bands import LAT_BANDS, BandCube, Bands, Response, cube_from_arrays
+from .convert import to_band_cube
+from .tiles import Tile, Tiling
+
+__all__ = [
+    "BandCube",
+    "Bands",
+    "LAT_BANDS",
+    "Response",
+    "Tile",
+    "Tiling",
+    "cube_from_arrays",
+    "to_band_cube",
+]

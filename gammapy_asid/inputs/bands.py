@@ -8,7 +8,10 @@ from gammapy.maps import WcsGeom
 
 from .rebin import block_mean, block_sum, pad_to_block, padded_geom
 
-__all__ = ["Bands", "LAT_BANDS", "BandCube", "Response", "cube_from_arrays"]
+__all__ = ["DEPTH", "Bands", "LAT_BANDS", "BandCube", "Response", "cube_from_arrays"]
+
+#: Resolution levels of a network.
+DEPTH = 4
 
 
 @dataclass(frozen=True)
@@ -22,10 +25,14 @@ class Bands:
     levels : tuple of int
         Resolution level of each band: its pixels are ``2**level`` times the
         finest ones, and it enters the network at the depth of that size.
+    pixel_size : float
+        Nominal size of the finest pixels in deg. Those of a field come close to it, and
+        angles inside a model are multiples of it: by default those of the LAT.
     """
 
     edges: tuple
     levels: tuple
+    pixel_size: float = 0.1
 
     def __post_init__(self):
         if len(self.edges) != len(self.levels) + 1:
@@ -34,14 +41,33 @@ class Bands:
             )
         if not np.all(np.diff(self.edges) > 0):
             raise ValueError(f"Band edges must increase, got {self.edges}")
+        if not all(0 <= level < DEPTH for level in self.levels) or 0 not in self.levels:
+            raise ValueError(f"Levels must be 0-{DEPTH - 1} with a band of level 0, got {self.levels}")
+        if not self.pixel_size > 0:
+            raise ValueError(f"The pixel size must be positive, got {self.pixel_size} deg")
 
     def __len__(self):
         return len(self.levels)
 
     @property
     def block(self):
-        """Number of finest pixels along a side of the coarsest one."""
-        return 2 ** max(self.levels)
+        """Number of finest pixels along a side of the network's coarsest one."""
+        return 2 ** (DEPTH - 1)
+
+    @property
+    def scale(self):
+        """Nominal pixel size over that of the LAT."""
+        return self.pixel_size / 0.1
+
+    @property
+    def centre_sigma(self):
+        """Width in deg of the Gaussian that marks a source in the centre map."""
+        return 0.12 * self.scale
+
+    @property
+    def match_radius(self):
+        """Radius in deg within which a candidate counts as the true source."""
+        return 0.3 * self.scale
 
 
 LAT_BANDS = Bands(edges=(0.3, 0.5, 1.0, 2.0, 7.0, 20.0, 1000.0), levels=(3, 2, 1, 0, 0, 0))

@@ -58,11 +58,11 @@ def to_band_cube(datasets, bands=LAT_BANDS, seed=0):
     if not len(datasets):
         raise ValueError("No dataset was given: give a MapDataset or Datasets with at least one.")
     parts = [_Part(dataset, bands) for dataset in datasets]
-    field = Field([part.grid for part in parts])
+    field = Field([part.grid for part in parts], bands.pixel_size)
     if min(field.geom.data_shape) < MIN_PIXELS:
         ny, nx = field.geom.data_shape
         raise ValueError(
-            f"The field is too small: {nx} x {ny} pixels of {field.pixel_size:.2f} deg, "
+            f"The field is too small: {nx} x {ny} pixels of {field.pixel_size:.2g} deg, "
             f"and a side needs {MIN_PIXELS}: use a wider map."
         )
     e_min = np.fmin.reduce([part.e_min for part in parts])

@@ -11,8 +11,6 @@ from .rebin import box_regrid
 
 __all__ = ["MAX_RADIUS", "Field", "PixelGrid"]
 
-#: Pixels of the model in deg: native ones in between are kept.
-NOMINAL, LARGEST = 0.1, 0.2
 #: Largest distance in deg of a pixel from the centre of a field that must be reprojected.
 MAX_RADIUS = 45.0
 #: Largest relative deviation of a pixel's sides from a common square.
@@ -123,7 +121,7 @@ class Field:
     """The finest pixels of a band cube, common to all datasets of a field.
 
     A geometry with nearly square pixels of one size is kept: its pixels are
-    joined or split by a whole number to come to 0.07-0.2 deg. Others are moved
+    joined or split by a whole number to come to 0.7-2 nominal ones. Others are moved
     to an equal-area zenithal projection (ZEA) around the centre of the valid
     pixels, whose distortion stays below 3 % up to 28 deg from there.
 
@@ -131,6 +129,8 @@ class Field:
     ----------
     grids : list of `PixelGrid`
         Images of the datasets.
+    nominal : float
+        Nominal pixel size of the model in deg.
 
     Raises
     ------
@@ -138,7 +138,8 @@ class Field:
         If the field is too large, or if images do not overlap.
     """
 
-    def __init__(self, grids):
+    def __init__(self, grids, nominal):
+        self.nominal = nominal
         if len(grids) > 1:
             _check_overlap(grids)
         finest = min(grids, key=lambda grid: grid.size)
@@ -148,11 +149,12 @@ class Field:
     def _native(self, finest, grids):
         """Geometry of the finest image with its pixels joined or split; None if that would be distorted."""
         size = finest.size
-        if size < NOMINAL:
-            options = np.arange(1, int(2 * NOMINAL / size) + 2)
-            scale = float(options[np.argmin(np.abs(np.log(options * size / NOMINAL)))])
+        if size < self.nominal:
+            options = np.arange(1, int(2 * self.nominal / size) + 2)
+            scale = float(options[np.argmin(np.abs(np.log(options * size / self.nominal)))])
         else:
-            scale = 1 / max(1, np.ceil(size / LARGEST - 1e-6))
+            # a pixel of twice the nominal size, give or take the projection, is not split
+            scale = 1 / max(1, np.ceil(size / (2 * self.nominal) - 0.01))
         geom = finest.geom
         wcs = geom.wcs.deepcopy()
         _scale_wcs(wcs.wcs, scale)
@@ -177,8 +179,8 @@ class Field:
                 f"The field reaches {radius:.0f} deg from its centre, more than {MAX_RADIUS:.0f} deg: "
                 "cut it into smaller fields, e.g. with dataset.cutout() or a mask, and run them one by one."
             )
-        size = finest.size
-        binsz = NOMINAL if size <= LARGEST else size / np.ceil(size / LARGEST)
+        parts = np.ceil(finest.size / (2 * self.nominal) - 0.01)
+        binsz = self.nominal if parts <= 1 else finest.size / parts
         point = WcsGeom.create(skydir=centre, npix=(1, 1), binsz=binsz, proj="ZEA", frame=finest.geom.frame)
         return _extended(point, grids)[0]
 

@@ -3,11 +3,13 @@
 
 import numpy as np
 
+from ..inputs.bands import LAT_BANDS
 from ..simulation.kernels import mean_psf, psf_kernels
 
 __all__ = ["TRIAL_SPECTRA", "trial_spectra", "conditions", "n_conditions", "feature_kernels", "psf_radius"]
 
-# (index, cut-off energy in GeV): hard, average and soft AGN, and a pulsar.
+# (index, cut-off energy in GeV): hard, average and soft AGN, and a pulsar. The cut-off is that
+# for the LAT; it moves with the middle of a model's energy range.
 TRIAL_SPECTRA = ((1.8, np.inf), (2.3, np.inf), (2.8, np.inf), (1.3, 3.0))
 
 # Half width of the matched filters in pixels of their band.
@@ -28,12 +30,18 @@ def trial_spectra(response):
         Shape ``(n_spectra, n_bands)``, each row adds to one.
     """
     edges = response.sub_edges
+    shift = _middle(response.bands) / _middle(LAT_BANDS)
     energy, width = np.sqrt(edges[:, 1:] * edges[:, :-1]), np.diff(edges)
     shares = [
-        np.nansum(energy**-index * np.exp(-energy / cutoff) * width * response.exposure, axis=1)
+        np.nansum(energy**-index * np.exp(-energy / (cutoff * shift)) * width * response.exposure, axis=1)
         for index, cutoff in TRIAL_SPECTRA
     ]
     return np.array([share / share.sum() for share in shares])
+
+
+def _middle(bands):
+    """Geometric mean of a model's energy range in GeV."""
+    return np.sqrt(bands.edges[0] * bands.edges[-1])
 
 
 def psf_radius(response, containment=0.68):
@@ -75,7 +83,7 @@ def conditions(response, has_background):
             np.log(response.e_max / np.array(response.bands.edges[1:])),
         ]
     per_band = np.where(present, columns, 0.0).ravel()
-    field = [float(has_background), np.log(response.pixel_size / 0.1)]
+    field = [float(has_background), np.log(response.pixel_size / response.bands.pixel_size)]
     return np.concatenate([per_band, field]).astype(np.float32)
 
 

@@ -40,6 +40,8 @@ class FieldBatch:
         Whether the background is a prediction, bool of shape ``(n,)``.
     pixel_size : `~torch.Tensor`
         Finest pixel size in deg, shape ``(n,)``.
+    scale : float
+        Nominal pixel size of the bands over that of the LAT.
     """
 
     levels: tuple
@@ -52,6 +54,7 @@ class FieldBatch:
     conditions: torch.Tensor
     has_background: torch.Tensor
     pixel_size: torch.Tensor
+    scale: float = 1.0
 
     def to(self, device):
         """A copy on another device."""
@@ -204,7 +207,7 @@ def upsample(image, shape):
     return F.interpolate(image[:, None], size=tuple(shape), mode="bilinear", align_corners=False)[:, 0]
 
 
-# Scales of the smooth background in deg: with a prediction, and without one.
+# Scales of the smooth background in deg for the LAT: with a prediction, and without one.
 SMOOTHING = (2.5, 1.2)
 # Smallest expected counts of a pixel, where the prediction is zero.
 MIN_BACKGROUND = 1e-5
@@ -226,7 +229,7 @@ def known_sky(batch):
         Shape as the counts.
     """
     result = []
-    scale = torch.where(batch.has_background, SMOOTHING[0], SMOOTHING[1]) / batch.pixel_size
+    scale = torch.where(batch.has_background, SMOOTHING[0], SMOOTHING[1]) * batch.scale / batch.pixel_size
     for level, counts, background, mask in zip(
         batch.levels, batch.counts, batch.background, batch.mask, strict=True
     ):

@@ -54,4 +54,5 @@ def field_batch(cubes):
         conditions=repeat(conditions(response, known)),
         has_background=torch.full((n,), known),
         pixel_size=torch.full((n,), response.pixel_size),
+        scale=response.bands.scale,
     )

@@ -122,7 +122,7 @@ class DetectionModel:
         """
         finest = [level == 0 for level in cube.bands.levels]
         mask = torch.from_numpy(cube.mask[finest].any(axis=0)).float()
-        peaks = find_centres(output[None], cube.response.pixel_size, mask[None])
+        peaks = find_centres(output[None], cube.response.pixel_size, mask[None], bands=self.bands)
         peaks.score = apply_knots(peaks.score, self.card.knots(cube.has_background))
         return peaks
 

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.ndimage import distance_transform_edt, map_coordinates
+from scipy.stats import norm
 from sklearn.cluster import KMeans
 
-__all__ = ["Peaks", "find_centres", "kmeans_centres", "CENTRE_SIGMA", "MATCH_RADIUS"]
+from ..inputs.bands import LAT_BANDS
 
-# Width in deg of the Gaussian that marks a source in the centre map.
-CENTRE_SIGMA = 0.12
-# Radius in deg within which a candidate counts as the true source.
-MATCH_RADIUS = 0.3
+__all__ = ["Peaks", "edge_distance", "find_centres", "kmeans_centres"]
+
+# Smallest position error at the edge of a field, in nominal pixels.
+MIN_ERROR = 0.6
 
 
 @dataclass
@@ -27,7 +29,8 @@ class Peaks:
     x, y : `~numpy.ndarray`
         Position in finest pixels.
     score : `~numpy.ndarray`
-        Network probability of a source within the match radius, not yet calibrated.
+        Network probability of a source within the match radius, not yet calibrated,
+        times the probability that it lies on valid data.
     height : `~numpy.ndarray`
         Response of the Laplacian of Gaussian, one for an isolated certain source.
     sigma : `~numpy.ndarray`
@@ -62,10 +65,12 @@ def laplacian_kernel(sigma):
     return kernel / (kernel * np.exp(-r2 / 2)).sum()
 
 
-def find_centres(output, pixel_size, mask, threshold=0.03):
+def find_centres(output, pixel_size, mask, threshold=0.03, bands=LAT_BANDS):
     """Local maxima of the Laplacian of Gaussian of the centre map.
 
-    The pixel of the maximum is refined by the network's own offset map.
+    The pixel of the maximum is refined by the network's own offset map. Near the edge of
+    the valid data a source may lie on either side of it: the score is multiplied with the
+    probability that the source is inside.
 
     Parameters
     ----------
@@ -78,6 +83,8 @@ def find_centres(output, pixel_size, mask, threshold=0.03):
         Share of valid data in each finest pixel, shape ``(n, ny, nx)``.
     threshold : float
         Minimal response of the Laplacian of Gaussian.
+    bands : `~gammapy_asid.inputs.Bands`
+        Bands of the model.
 
     Returns
     -------
@@ -85,7 +92,7 @@ def find_centres(output, pixel_size, mask, threshold=0.03):
         Sorted by field, then by decreasing score.
     """
     centre, match = torch.sigmoid(output[:, :1]), torch.sigmoid(output[:, 1])
-    kernel = laplacian_kernel(CENTRE_SIGMA / pixel_size)
+    kernel = laplacian_kernel(bands.centre_sigma / pixel_size)
     kernel = torch.tensor(kernel, dtype=output.dtype, device=output.device)[None, None]
     response = F.conv2d(centre * (mask[:, None] > 0), kernel, padding=kernel.shape[-1] // 2)
     is_peak = (response == F.max_pool2d(response, 3, 1, 1)) & (response > threshold) & (mask[:, None] > 0)
@@ -105,10 +112,30 @@ def find_centres(output, pixel_size, mask, threshold=0.03):
             )
         )
     )
-    ny, nx = output.shape[-2:]
-    inside = (np.abs(peaks.x - (nx - 1) / 2) <= nx / 2) & (np.abs(peaks.y - (ny - 1) / 2) <= ny / 2)
-    peaks = peaks.select(inside)
+    for i in np.unique(peaks.field):
+        here = peaks.field == i
+        distance = edge_distance(mask[i].cpu().numpy() > 0, peaks.x[here], peaks.y[here])
+        sigma = np.hypot(peaks.sigma[here], MIN_ERROR * bands.pixel_size / pixel_size)
+        peaks.score[here] *= norm.cdf(distance / sigma)
+        peaks.height[here] *= distance > 0
+    peaks = peaks.select(peaks.height > 0)
     return peaks.select(np.lexsort((-peaks.score, peaks.field)))
+
+
+def edge_distance(valid, x, y):
+    """Distance in pixels to the edge of the valid pixels, negative outside them.
+
+    Parameters
+    ----------
+    valid : `~numpy.ndarray`
+        Valid pixels, bool of shape ``(ny, nx)``.
+    x, y : `~numpy.ndarray`
+        Positions in pixels, within one and a half pixels of the image.
+    """
+    padded = np.pad(valid, 2)
+    # An edge lies half way between the centres of a valid and an invalid pixel.
+    signed = np.where(padded, distance_transform_edt(padded) - 0.5, 0.5 - distance_transform_edt(~padded))
+    return map_coordinates(signed, [np.asarray(y) + 2, np.asarray(x) + 2], order=1, mode="nearest")
 
 
 def kmeans_centres(centre, threshold=0.5, seed=0):

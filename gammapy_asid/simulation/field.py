@@ -10,12 +10,9 @@ from ..inputs.bands import BandCube
 from ..inputs.field import PixelGrid
 from ..inputs.rebin import block_sum, padded_geom
 from .kernels import mean_psf, psf_kernels
-from .sky import ResponseBank, interval_weights, render_sources, source_counts
+from .sky import SPECTRAL_PARAMETERS, ResponseBank, interval_weights, render_sources, source_counts
 
-__all__ = ["SPECTRAL_PARAMETERS", "simulate_cube"]
-
-#: Columns of a catalogue that describe a spectrum.
-SPECTRAL_PARAMETERS = ("amplitude", "reference", "index", "beta", "lambda_", "alpha")
+__all__ = ["simulate_cube"]
 
 # Half width in pixels of the stamp of a source: the tails of a bright one reach far.
 HALF = 48

@@ -11,7 +11,17 @@ from ..inputs.response import INDEX
 from .diffuse import INTERVALS
 from .kernels import psf_kernels
 
-__all__ = ["ResponseBank", "interval_weights", "render_sources", "source_counts", "emission_counts"]
+__all__ = [
+    "SPECTRAL_PARAMETERS",
+    "ResponseBank",
+    "interval_weights",
+    "render_sources",
+    "source_counts",
+    "emission_counts",
+]
+
+#: What describes a spectrum: columns of a catalogue.
+SPECTRAL_PARAMETERS = ("amplitude", "reference", "index", "beta", "lambda_", "alpha")
 
 # Gauss-Legendre nodes in a sub-band: exact to 1e-4 for any spectrum of the populations.
 N_NODES = 3

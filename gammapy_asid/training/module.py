@@ -38,14 +38,14 @@ def simulated_candidates(network, patches, chunk=32):
     ----------
     network : `~gammapy_asid.networks.MultiResolutionUNet`
         Network in evaluation mode.
-    patches : list of `~gammapy_asid.training.stream.SimulatedPatches`
+    patches : list of `~gammapy_asid.training.patches.SimulatedPatches`
         Patches with their truth.
 
     Returns
     -------
     candidates : dict of `~numpy.ndarray`
         ``score``, ``height``, ``sigma`` and ``has_background`` of every candidate, its
-        ``offset`` in deg from the source that it claims within 0.3 deg, NaN for none, and the
+        ``offset`` in deg from the source that it claims within the match radius, NaN for none, and the
         ``flux`` of that source.
     n_true : `~numpy.ndarray`
         Number of true sources in fields without and with a background, shape ``(2,)``.
@@ -60,7 +60,7 @@ def simulated_candidates(network, patches, chunk=32):
         )
         for i in range(len(batch)):
             scale = float(batch.pixel_size[i])
-            peaks = find_centres(output[i : i + 1], scale, mask[i : i + 1])
+            peaks = find_centres(output[i : i + 1], scale, mask[i : i + 1], bands=simulated.bands)
             here = (simulated.patch == i).numpy()
             x, y = simulated.x.numpy()[here], simulated.y.numpy()[here]
             flux = simulated.flux.numpy()[here]
@@ -70,7 +70,13 @@ def simulated_candidates(network, patches, chunk=32):
             inside[inside] = mask[i].numpy()[row[inside], column[inside]] > 0
             x, y, flux = x[inside], y[inside], flux[inside]
             matches = match_brightest(
-                peaks.x * scale, peaks.y * scale - 5, peaks.score, x * scale, y * scale - 5, flux
+                peaks.x * scale,
+                peaks.y * scale - 5,
+                peaks.score,
+                x * scale,
+                y * scale - 5,
+                flux,
+                radius=simulated.bands.match_radius,
             )
             known = int(batch.has_background[i])
             n_true[known] += len(x)
@@ -94,7 +100,7 @@ class DetectionModule(lightning.LightningModule):
         Network.
     optimiser : `~gammapy_asid.training.recipe.OptimiserRecipe`
         Length and step size.
-    validation : list of `~gammapy_asid.training.stream.SimulatedPatches`
+    validation : list of `~gammapy_asid.training.patches.SimulatedPatches`
         The fixed simulated sky.
     """
 
@@ -109,8 +115,8 @@ class DetectionModule(lightning.LightningModule):
         inputs = {k: v.to(memory_format=torch.channels_last) for k, v in batch["inputs"].items()}
         output = self.network(inputs, batch["conditions"]).float()
         parts = detection_loss(output, batch["targets"], batch["mask"])
-        self.log_dict(parts, prog_bar=False, on_step=False, on_epoch=True, batch_size=len(output))
-        self.log("train_loss", parts["loss"], prog_bar=True, logger=False)
+        self.log_dict(parts, on_step=False, on_epoch=True, batch_size=len(output))
+        self.log("last_loss", parts["loss"], prog_bar=True)
         return parts["loss"]
 
     def validation_step(self, batch, batch_idx):
@@ -121,7 +127,7 @@ class DetectionModule(lightning.LightningModule):
         metrics = {}
         for known, name in enumerate(("counts", "background")):
             chosen = candidates["has_background"] == known
-            if not (chosen.any() and n_true[known]):
+            if n_true[known] == 0:
                 continue
             found = np.isfinite(candidates["offset"][chosen])
             curve = purity_recall(candidates["score"][chosen], found, n_true[known])

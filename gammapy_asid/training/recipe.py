@@ -104,6 +104,8 @@ class Recipe(_Strict):
         Feature channels of the network on every level.
     validation_patches : int
         Number of patches of the fixed simulated sky.
+    calibration_patches : int
+        Number of patches for the calibration of the score, and as many for its test.
     optimiser : `OptimiserRecipe`
         Length and step size.
     """
@@ -116,6 +118,7 @@ class Recipe(_Strict):
     patch_size: int = Field(64, ge=32, multiple_of=8)
     widths: tuple[int, ...] = (24, 48, 96, 128)
     validation_patches: int = 128
+    calibration_patches: int = 4096
     optimiser: OptimiserRecipe = OptimiserRecipe()
 
     @property

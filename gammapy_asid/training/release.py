@@ -20,6 +20,9 @@ CALIBRATION_SEED, TEST_SEED = 2**32, 2**33
 # Squared 68 % radius of a two-dimensional Gaussian in units of its variance.
 CHI2_68 = -2 * np.log(1 - 0.68)
 
+# Knots of a calibration, and the candidates that each needs.
+N_KNOTS, PER_KNOT = 30, 10
+
 THRESHOLDS = np.round(np.arange(0.05, 0.96, 0.05), 2)
 
 
@@ -30,7 +33,7 @@ def calibrate(network, simulator, n_patches, batch_size=32):
     ----------
     network : `~gammapy_asid.networks.MultiResolutionUNet`
         Network in evaluation mode.
-    simulator : `~gammapy_asid.training.PatchSimulator`
+    simulator : `~gammapy_asid.training.patches.Simulator`
         Simulator of the training.
     n_patches : int
         Patches for the calibration, and as many for the test.
@@ -42,6 +45,11 @@ def calibrate(network, simulator, n_patches, batch_size=32):
     fields : dict
         Fields of the `~gammapy_asid.weights.ModelCard`: ``calibration``,
         ``operating_points``, ``position_scale`` and ``metrics``.
+
+    Raises
+    ------
+    ValueError
+        If there are too few candidates.
     """
     n_batches = -(-n_patches // batch_size)
 
@@ -51,7 +59,13 @@ def calibrate(network, simulator, n_patches, batch_size=32):
 
     fit, _ = candidates(CALIBRATION_SEED)
     test, n_true = candidates(TEST_SEED)
+    number = min(np.sum(c["has_background"] == known) for c in (fit, test) for known in (0, 1))
     good = (fit["score"] > 0.5) & np.isfinite(fit["offset"])
+    if number < 2 * PER_KNOT or not good.any():
+        raise ValueError(
+            f"The network finds {number} candidates in {n_batches * batch_size} simulated patches, too few "
+            "to calibrate it: train for more epochs, or on more calibration_patches"
+        )
     pull = (fit["offset"][good] / fit["sigma"][good]) ** 2
     fields = {
         "calibration": {},
@@ -61,7 +75,8 @@ def calibrate(network, simulator, n_patches, batch_size=32):
     }
     for known, name in zip((1, 0), INPUTS, strict=True):
         chosen = fit["has_background"] == known
-        knots = fit_knots(fit["score"][chosen], np.isfinite(fit["offset"][chosen]))
+        n_knots = min(N_KNOTS, chosen.sum() // PER_KNOT)
+        knots = fit_knots(fit["score"][chosen], np.isfinite(fit["offset"][chosen]), n_knots)
         chosen = test["has_background"] == known
         score = apply_knots(test["score"][chosen], knots)
         found, offset = np.isfinite(test["offset"][chosen]), test["offset"][chosen]
@@ -95,7 +110,7 @@ def release(network, recipe, simulator, responses, path, n_patches=4096, overwri
         Trained network.
     recipe : `~gammapy_asid.training.Recipe`
         Recipe of the training.
-    simulator : `~gammapy_asid.training.PatchSimulator`
+    simulator : `~gammapy_asid.training.patches.Simulator`
         Simulator of the training.
     responses : list of `~gammapy_asid.inputs.Response`
         Instruments of the training.
@@ -120,7 +135,7 @@ def release(network, recipe, simulator, responses, path, n_patches=4096, overwri
         name=recipe.name,
         version=version("gammapy-asid"),
         architecture=asdict(network.config),
-        bands={"edges": bands.edges, "levels": bands.levels},
+        bands=asdict(bands),
         pixel_size=(min(pixel_size), max(pixel_size)),
         psf_r68=_ranges(radius),
         exposure=_ranges(exposure),

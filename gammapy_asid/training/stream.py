@@ -1,51 +1,28 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
-"""Endless training batches, simulated as they are needed."""
-
-from dataclasses import dataclass
+"""Training batches, simulated as they are needed."""
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch.utils.data import IterableDataset
+from torch.utils.data import Dataset
 
-from ..networks.description import conditions, feature_kernels, trial_spectra
-from ..networks.features import FieldBatch, network_inputs
-from ..simulation.sky import ResponseBank, emission_counts, render_sources, source_counts
+from ..networks.features import network_inputs
+from ..simulation.sky import SPECTRAL_PARAMETERS, emission_counts, source_counts
 from ..simulation.variations import patch_axes, patch_grid, random_emission, sample_emission
+from .patches import SimulatedPatches, Simulator
 from .targets import target_maps
 
-__all__ = ["PatchSimulator", "PatchStream", "SimulatedPatches"]
+__all__ = ["PatchSimulator", "PatchStream"]
 
 # Sources within this many deg of a patch shine into it.
 MARGIN = 2.5
 # Range of the number of sources over that of the populations.
 DENSITY = (0.4, 1.1)
+# Logarithms of the photon fluxes 1-100 GeV above which a user may have modelled all sources.
+MODELLED = (-9.7, -8.3)
 
 
-@dataclass
-class SimulatedPatches:
-    """Patches with their truth.
-
-    Parameters
-    ----------
-    batch : `~gammapy_asid.networks.FieldBatch`
-        What the network sees.
-    patch, x, y, flux : `~torch.Tensor`
-        True sources that are not part of the known sky: patch, position in finest
-        pixels, photon flux 1-100 GeV in 1 / (cm2 s); shape ``(n_sources,)``.
-    latitude : `~torch.Tensor`
-        Galactic latitude of the patches in deg, shape ``(n_patches,)``.
-    """
-
-    batch: FieldBatch
-    patch: torch.Tensor
-    x: torch.Tensor
-    y: torch.Tensor
-    flux: torch.Tensor
-    latitude: torch.Tensor
-
-
-class PatchSimulator:
+class PatchSimulator(Simulator):
     """Draws patches of random skies seen by random instruments.
 
     Parameters
@@ -57,7 +34,8 @@ class PatchSimulator:
     emission : `~torch.Tensor`
         Intensities of an emission bank.
     draw_sky : callable
-        Takes a `~numpy.random.Generator` and ``scale``, a factor on the number of sources; returns a `~gammapy_asid.simulation.MockCatalog`.
+        Takes a `~numpy.random.Generator` and ``scale``, a factor on the number of sources;
+        returns a `~gammapy_asid.simulation.MockCatalog`.
     size : int
         Patch size in finest pixels.
     background_share : float
@@ -70,18 +48,11 @@ class PatchSimulator:
     def __init__(
         self, responses, weights, emission, draw_sky, size=64, background_share=0.65, plane_share=0.3
     ):
-        self.bank = ResponseBank(responses)
+        super().__init__(responses, size, background_share)
         self.weights = np.asarray(weights, float) / np.sum(weights)
         self.emission = emission
         self.draw_sky = draw_sky
-        self.size = size
-        self.background_share = background_share
         self.plane_share = plane_share
-        self.filters = torch.stack([feature_kernels(response) for response in responses])
-        self.spectra = torch.tensor(np.array([trial_spectra(r) for r in responses]), dtype=torch.float32)
-        self.conditions = torch.tensor(
-            np.array([[conditions(r, known) for known in (False, True)] for r in responses])
-        )
 
     def draw(self, n, seed):
         """Simulate ``n`` patches.
@@ -95,8 +66,8 @@ class PatchSimulator:
 
         Returns
         -------
-        patches : `SimulatedPatches`
-            Patches and truth.
+        patches : `~gammapy_asid.training.patches.SimulatedPatches`
+            Patches and truth; fluxes are those of 1-100 GeV.
         """
         rng = np.random.default_rng(seed)
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
@@ -127,60 +98,33 @@ class PatchSimulator:
         patch, index, x, y = self._project(sources, centres, roll, pixel_size, width)
         spectra = {
             name: torch.tensor(getattr(sources, name)[index], dtype=torch.float32)
-            for name in ("amplitude", "reference", "index", "beta", "lambda_", "alpha")
+            for name in SPECTRAL_PARAMETERS
         }
         counts = source_counts(self.bank, instrument[patch], spectra) * exposure[patch, None, None]
         flux = torch.tensor(sources.flux(1, 100)[index], dtype=torch.float32)
-        images = render_sources(self.bank, instrument[patch], patch, x, y, counts, shape, n)
-        known = self._known_sources(rng, patch, flux, counts, has_background)
+        known = self.known_sources(rng, patch, flux, MODELLED, has_background)
+        images = self.images(instrument, patch, x, y, counts)
         if known.any():
-            total = counts[known].sum((1, 2))
-            error = torch.randn(3, len(total), generator=generator) / torch.sqrt(total.clamp(min=1))
-            wrong = (
-                counts[known]
-                * (1 + error[0] + 0.02 * torch.randn(len(total), generator=generator)).clamp(min=0)[
-                    :, None, None
-                ]
-            )
-            # Position error of a fit: the width of the point spread function over the root of the counts.
-            shift = 0.4 / pixel_size[patch[known]] * error[1:]
-            modelled = render_sources(
-                self.bank,
-                instrument[patch[known]],
-                patch[known],
-                x[known] + shift[0].clamp(-1, 1),
-                y[known] + shift[1].clamp(-1, 1),
-                wrong,
-                shape,
-                n,
-            )
+            modelled = self.modelled(instrument, *(v[known] for v in (patch, x, y, counts)), generator)
             background = [b + m for b, m in zip(background, modelled, strict=True)]
 
         mask = self._masks(rng, n)
-        observed, known_sky, masks = [], [], []
+        masks = []
         for band, level in enumerate(self.bank.bands.levels):
             pooled = F.avg_pool2d(mask[:, None], 2**level)[:, 0] if level else mask
-            valid = pooled * self.bank.present[instrument, band, None, None]
-            # Partly masked coarse pixels lose the masked share of their photons.
-            observed.append(torch.poisson((expected[band] + images[band]) * valid, generator=generator))
-            sky = torch.where(has_background[:, None, None], background[band], 1.0)
-            known_sky.append(sky * valid)
-            masks.append(valid)
-        batch = FieldBatch(
-            levels=self.bank.bands.levels,
-            counts=observed,
-            background=known_sky,
-            mask=masks,
-            exposure=[torch.ones_like(v) for v in observed],
-            kernels=self.filters[instrument],
-            spectra=self.spectra[instrument],
-            conditions=self.conditions[instrument, has_background.long()],
-            has_background=has_background,
-            pixel_size=pixel_size,
+            masks.append(pooled * self.bank.present[instrument, band, None, None])
+        # Partly masked coarse pixels lose the masked share of their photons.
+        batch = self.observe(
+            instrument,
+            [(e + i) * m for e, i, m in zip(expected, images, masks, strict=True)],
+            [b * m for b, m in zip(background, masks, strict=True)],
+            masks,
+            [torch.ones_like(m) for m in masks],
+            has_background,
+            generator,
         )
         new = ~known
-        latitude = torch.rad2deg(centres[:, 1])
-        return SimulatedPatches(batch, patch[new], x[new], y[new], flux[new], latitude)
+        return SimulatedPatches(self.bank.bands, batch, patch[new], x[new], y[new], flux[new])
 
     def _project(self, sources, centres, roll, pixel_size, width):
         """Patch, catalogue index and pixel position of all sources near the patches."""
@@ -194,14 +138,6 @@ class PatchSimulator:
         x = (vectors[index] * axis_x[patch]).sum(-1) / scale + (self.size - 1) / 2
         y = (vectors[index] * axis_y[patch]).sum(-1) / scale + (self.size - 1) / 2
         return patch, index, x, y
-
-    def _known_sources(self, rng, patch, flux, counts, has_background):
-        """Sources that the user has modelled already: the bright ones of some patches."""
-        n = len(has_background)
-        limit = np.where(rng.random(n) < 0.35, 10 ** rng.uniform(-9.7, -8.3, n), np.inf)
-        bright = flux > torch.tensor(limit, dtype=torch.float32)[patch]
-        chosen = torch.from_numpy(rng.random(len(patch)) < 0.85)
-        return bright & chosen & has_background[patch]
 
     def _masks(self, rng, n):
         """Valid pixels: the whole patch, a smaller field, or one with a hole; ``(n, size, size)``."""
@@ -219,17 +155,17 @@ class PatchSimulator:
         return torch.from_numpy(mask)
 
 
-class PatchStream(IterableDataset):
+class PatchStream(Dataset):
     """Batches of network inputs and targets, equal for equal seeds.
 
     Parameters
     ----------
-    simulator : `PatchSimulator`
+    simulator : `~gammapy_asid.training.patches.Simulator`
         Makes the patches.
     batch_size : int
         Patches in a batch.
     n_batches : int
-        Length of the stream.
+        Where the stream ends.
     seed : int
         Seed; batch ``i`` depends on the seed and on ``i`` alone.
     start : int
@@ -246,19 +182,17 @@ class PatchStream(IterableDataset):
     def __len__(self):
         return self.n_batches - self.start
 
-    def __iter__(self):
-        worker = torch.utils.data.get_worker_info()
-        first, step = (worker.id, worker.num_workers) if worker else (0, 1)
-        for index in range(self.start + first, self.n_batches, step):
-            yield self.batch(index)
-
     @torch.no_grad()
-    def batch(self, index):
-        """Batch number ``index``: dict of ``inputs``, ``conditions``, ``targets`` and ``mask``."""
-        patches = self.simulator.draw(self.batch_size, (self.seed, index))
+    def __getitem__(self, index):
+        """Batch ``start + index``: dict of ``inputs``, ``conditions``, ``targets`` and ``mask``."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"No batch {index} in a stream of {len(self)}")
+        patches = self.simulator.draw(self.batch_size, (self.seed, self.start + index))
         field = patches.batch
         shape = (self.simulator.size, self.simulator.size)
-        targets = target_maps(patches.patch, patches.x, patches.y, field.pixel_size, self.batch_size, shape)
+        targets = target_maps(
+            patches.patch, patches.x, patches.y, field.pixel_size, len(field), shape, bands=patches.bands
+        )
         inputs = network_inputs(field)
         n_level0 = [i for i, level in enumerate(field.levels) if level == 0]
         mask = torch.stack([field.mask[i] for i in n_level0]).amax(0)

@@ -3,7 +3,7 @@
 
 import torch
 
-from ..networks.peaks import CENTRE_SIGMA, MATCH_RADIUS
+from ..inputs.bands import LAT_BANDS
 
 __all__ = ["target_maps", "detection_loss"]
 
@@ -11,7 +11,7 @@ __all__ = ["target_maps", "detection_loss"]
 OFFSET_RANGE = 1.5
 
 
-def target_maps(patch, x, y, pixel_size, n_patches, shape, half=5):
+def target_maps(patch, x, y, pixel_size, n_patches, shape, half=5, bands=LAT_BANDS):
     """Draw sources into target maps.
 
     Parameters
@@ -28,6 +28,8 @@ def target_maps(patch, x, y, pixel_size, n_patches, shape, half=5):
         ``(ny, nx)`` of a patch.
     half : int
         Half width in pixels of what a source marks.
+    bands : `~gammapy_asid.inputs.Bands`
+        Bands of the model.
 
     Returns
     -------
@@ -45,16 +47,16 @@ def target_maps(patch, x, y, pixel_size, n_patches, shape, half=5):
     dx, dy = torch.broadcast_tensors(x[:, None, None] - column, y[:, None, None] - row)
     scale = pixel_size[patch][:, None, None]
     r2 = (dx**2 + dy**2) * scale**2
-    gauss = torch.exp(-0.5 * r2 / CENTRE_SIGMA**2)
+    gauss = torch.exp(-0.5 * r2 / bands.centre_sigma**2)
     valid = (column >= 0) & (column < nx) & (row >= 0) & (row < ny)
     flat = ((patch[:, None, None] * ny + row) * nx + column)[valid]
     gauss, r2, dx, dy = gauss[valid], r2[valid], dx[valid], dy[valid]
 
     centre = torch.zeros(n_patches * ny * nx, device=x.device).scatter_reduce_(0, flat, gauss, "amax")
     match = torch.zeros_like(centre)
-    match[flat[r2 < MATCH_RADIUS**2]] = 1
+    match[flat[r2 < bands.match_radius**2]] = 1
     # A pixel's offset points to the source that marks it most.
-    own = (gauss == centre[flat]) & (r2 < (OFFSET_RANGE * CENTRE_SIGMA) ** 2)
+    own = (gauss == centre[flat]) & (r2 < (OFFSET_RANGE * bands.centre_sigma) ** 2)
     offset = torch.zeros(3, len(centre), device=x.device)
     offset[:, flat[own]] = torch.stack([dx[own], dy[own], torch.ones_like(dx[own])])
     maps = torch.cat([centre[None], match[None], offset]).view(5, n_patches, ny, nx)

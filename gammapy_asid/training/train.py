@@ -2,6 +2,8 @@
 """Train a detection model from a recipe."""
 
 import logging
+import warnings
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +11,6 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
-from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader
 
 from ..inputs.response import smear_psf
@@ -20,6 +21,7 @@ from ..simulation.diffuse import EmissionBank, analytic_emission
 from ..simulation.instruments import lat_response
 from ..simulation.populations import draw_sky
 from ..simulation.sky_grid import INTERVALS
+from .history import History
 from .module import DetectionModule
 from .stream import PatchSimulator, PatchStream
 
@@ -163,7 +165,24 @@ def _one_thread(worker):
     torch.set_num_threads(1)
 
 
-def train(recipe, output, responses=None, resume=True, num_workers=1, progress=True):
+@contextmanager
+def _quiet():
+    """Keep Lightning's notes and its use of deprecated parts of torch from the user."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=FutureWarning, module="lightning")
+            # A training that goes on finds its own files.
+            warnings.filterwarnings("ignore", "Checkpoint directory .* is not empty")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+@_quiet()
+def train(recipe, output, simulator=None, resume=True, num_workers=1, progress=True):
     """Train a detection model, or go on with an interrupted training.
 
     Parameters
@@ -171,9 +190,9 @@ def train(recipe, output, responses=None, resume=True, num_workers=1, progress=T
     recipe : `~gammapy_asid.training.Recipe`
         Recipe.
     output : path
-        Folder of the checkpoints and of the history (``history.csv``).
-    responses : list of `~gammapy_asid.inputs.Response`, optional
-        Instruments, by default those of the recipe.
+        Folder of the checkpoints and of the history (``metrics.csv``).
+    simulator : `~gammapy_asid.training.patches.Simulator`, optional
+        What makes the patches, by default that of the recipe's instruments.
     resume : bool
         Go on from the last checkpoint in the folder, if there is one.
     num_workers : int
@@ -188,8 +207,7 @@ def train(recipe, output, responses=None, resume=True, num_workers=1, progress=T
     """
     output = Path(output)
     lightning.seed_everything(recipe.seed, verbose=False)
-    weights = None if responses is None else np.ones(len(responses)) / len(responses)
-    simulator = build_simulator(recipe, responses, weights)
+    simulator = build_simulator(recipe) if simulator is None else simulator
     size = recipe.optimiser.batch_size
     n_batches = -(-recipe.validation_patches // size)
     validation = [simulator.draw(size, (VALIDATION_SEED, i)) for i in range(n_batches)]
@@ -204,8 +222,9 @@ def train(recipe, output, responses=None, resume=True, num_workers=1, progress=T
         precision=recipe.optimiser.precision,
         accelerator="auto",
         devices=1,
-        logger=CSVLogger(output, name=None, version=""),
+        logger=False,
         callbacks=[
+            History(output / "metrics.csv"),
             checkpoints,
             EMAWeightAveraging(decay=recipe.optimiser.ema_decay),
             *([TQDMProgressBar(refresh_rate=10)] if progress else []),
@@ -214,7 +233,6 @@ def train(recipe, output, responses=None, resume=True, num_workers=1, progress=T
         enable_model_summary=False,
         num_sanity_val_steps=0,
         reload_dataloaders_every_n_epochs=1,
-        log_every_n_steps=1,
         gradient_clip_val=1.0,
     )
     last = output / "last.ckpt"

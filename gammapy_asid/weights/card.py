@@ -24,10 +24,11 @@ class _Strict(BaseModel):
 
 
 class BandsCard(_Strict):
-    """Bands of a model: edges in GeV and resolution levels."""
+    """Bands of a model: edges in GeV, resolution levels and nominal pixel size in deg."""
 
     edges: tuple[float, ...]
     levels: tuple[int, ...]
+    pixel_size: float = 0.1
 
 
 class OperatingPoint(_Strict):
@@ -50,7 +51,8 @@ class ModelCard(_Strict):
     architecture : dict
         Configuration that builds the network.
     bands : dict
-        Band edges in GeV and resolution levels, see `~gammapy_asid.inputs.bands.Bands`.
+        Band edges in GeV, resolution levels and nominal pixel size in deg, see
+        `~gammapy_asid.inputs.bands.Bands`.
     units : dict
         Units of inputs and outputs.
     pixel_size : tuple of float
@@ -122,7 +124,7 @@ class ModelCard(_Strict):
 
     def to_bands(self):
         """Bands of the model (`~gammapy_asid.inputs.bands.Bands`)."""
-        return Bands(self.bands.edges, self.bands.levels)
+        return Bands(**self.bands.model_dump())
 
     def knots(self, has_background):
         """Calibration knots, shape ``(n, 2)``."""

@@ -1,0 +1,232 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Training patches for the instrument of a dataset."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from ..inputs.bands import LAT_BANDS
+from ..inputs.convert import to_band_cube
+from ..networks.features import MIN_BACKGROUND, known_sky, score_terms, signed_significance
+from ..networks.fields import field_batch
+from ..simulation.sky import source_counts
+from ..simulation.variations import random_emission
+from .bands_of_dataset import bands_for_dataset
+from .patches import SimulatedPatches, Simulator
+from .train import build_simulator
+
+__all__ = ["DatasetSimulator", "dataset_simulator", "detection_flux"]
+
+# Sources in a patch of 64 x 64 finest pixels: mean number, and its range from patch to patch.
+DENSITY, DENSITY_RANGE = 4.0, (0.2, 1.8)
+# Sources within this many finest pixels of a patch shine into it.
+MARGIN = 8
+# Photon index: mean and standard deviation.
+INDEX = (2.3, 0.3)
+# Logarithms of the photon fluxes in units of that of a source of 5 standard deviations: of all
+# sources, and of those above which a user may have modelled all.
+FLUX, MODELLED = (np.log10(0.2), 2.0), (0.0, 1.7)
+
+
+def dataset_simulator(datasets, recipe):
+    """Simulator of patches for the instrument of a dataset.
+
+    LAT-like data (see `bands_for_dataset`) are simulated as the LAT's sky of known populations
+    and emission, any other from the dataset's own background.
+
+    Parameters
+    ----------
+    datasets : `~gammapy.datasets.MapDataset` or `~gammapy.datasets.Datasets`
+        Data of one field.
+    recipe : `~gammapy_asid.training.Recipe`
+        Recipe; its instruments are not used.
+
+    Returns
+    -------
+    simulator : `~gammapy_asid.training.patches.Simulator`
+        Simulator.
+    """
+    bands = bands_for_dataset(datasets)
+    cube = to_band_cube(datasets, bands)
+    if bands == LAT_BANDS:
+        return build_simulator(recipe, [cube.response], [1.0])
+    return DatasetSimulator(cube, size=recipe.patch_size, background_share=recipe.background_share)
+
+
+class DatasetSimulator(Simulator):
+    """Draws patches of a dataset's own background with random sources.
+
+    A patch is a random part of the field in one of its eight orientations. Its background is
+    modulated at random, and the prediction of it is wrong at random, as in
+    `~gammapy_asid.simulation.variations.random_emission`. Where the dataset has no
+    background, a smooth estimate from its counts takes its place.
+
+    Parameters
+    ----------
+    cube : `~gammapy_asid.inputs.BandCube`
+        Field.
+    size : int
+        Patch size in finest pixels.
+    background_share : float
+        Share of the patches that come with a predicted background.
+    """
+
+    def __init__(self, cube, size=64, background_share=0.65):
+        super().__init__([cube.response], size, background_share)
+        self.levels, self.block = cube.bands.levels, cube.bands.block
+        field = field_batch([cube])
+        background = field.background if cube.has_background else known_sky(field)
+        self._set_detection_terms(field, background)
+        # Patches reach over the edge of the field, which data have too.
+        margin = size // 2 // self.block * self.block
+
+        def padded(images):
+            return [
+                F.pad(image[0] * (mask[0] > 0), [margin >> level] * 4)
+                for image, mask, level in zip(images, field.mask, self.levels, strict=True)
+            ]
+
+        self.background, self.mask, self.exposure = map(padded, (background, field.mask, field.exposure))
+        # Sources shine with the exposure of a pixel's valid part.
+        self.reach = padded([torch.from_numpy(image)[None] for image in cube.exposure])
+        finest = [mask for mask, level in zip(self.mask, self.levels, strict=True) if level == 0]
+        valid = torch.stack(finest).amax(0)[None, None]
+        share = F.avg_pool2d(valid, size, stride=self.block)[0, 0]
+        self.corners = (torch.nonzero(share >= 0.5 * share.max()) * self.block).numpy()
+
+    def _set_detection_terms(self, field, background):
+        """Score terms of a source of one count in each band, at a typical pixel of the field."""
+        self.expected, self.information = torch.zeros(2, len(self.levels), dtype=torch.float64)
+        for band, known in enumerate(background):
+            mask = field.mask[band]
+            if not (mask == 1).any():
+                continue
+            known = known.clamp(min=MIN_BACKGROUND)
+            _, expected, information = score_terms(
+                known, known, mask, field.exposure[band], field.kernels[:, band]
+            )
+            self.expected[band] = expected[mask == 1].median()
+            self.information[band] = information[mask == 1].median()
+
+    def draw(self, n, seed):
+        """Simulate ``n`` patches.
+
+        Parameters
+        ----------
+        n : int
+            Number of patches.
+        seed : int or sequence of int
+            Equal seeds give equal patches.
+
+        Returns
+        -------
+        patches : `~gammapy_asid.training.patches.SimulatedPatches`
+            Patches and truth; fluxes are those of the dataset's energy range.
+        """
+        rng = np.random.default_rng(seed)
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        instrument = torch.zeros(n, dtype=torch.long)
+        has_background = torch.from_numpy(rng.random(n) < self.background_share)
+        corners, turns = self.corners[rng.integers(len(self.corners), size=n)], rng.integers(8, size=n)
+        background, mask, exposure, reach = (
+            self._cut(images, corners, turns)
+            for images in (self.background, self.mask, self.exposure, self.reach)
+        )
+        norm = torch.tensor(rng.lognormal(0, 0.15, n), dtype=torch.float32)[:, None, None]
+        grid = torch.ones(n, 1, len(self.levels), self.size // 2, self.size // 2)
+        expected, prediction = (
+            [b * norm * f for b, f in zip(background, self._resized(factors), strict=True)]
+            for factors in random_emission(grid, generator)
+        )
+
+        patch, x, y, flux, ratio, counts = self._sources(rng, n)
+        images = self.images(instrument, patch, x, y, counts)
+        expected = [e + r * i for e, r, i in zip(expected, reach, images, strict=True)]
+        known = self.known_sources(rng, patch, ratio, MODELLED, has_background)
+        if known.any():
+            modelled = self.modelled(instrument, *(v[known] for v in (patch, x, y, counts)), generator)
+            prediction = [p + r * m for p, r, m in zip(prediction, reach, modelled, strict=True)]
+        batch = self.observe(instrument, expected, prediction, mask, exposure, has_background, generator)
+        new = ~known
+        return SimulatedPatches(self.bank.bands, batch, patch[new], x[new], y[new], flux[new])
+
+    def _cut(self, images, corners, turns):
+        """Patches of images per band, turned by multiples of 90 deg and mirrored from the fourth on."""
+        result = []
+        for image, level in zip(images, self.levels, strict=True):
+            size = self.size >> level
+            patches = []
+            for (y, x), turn in zip(corners >> level, turns, strict=True):
+                patch = torch.rot90(image[y : y + size, x : x + size], int(turn))
+                patches.append(patch.T if turn > 3 else patch)
+            result.append(torch.stack(patches))
+        return result
+
+    def _resized(self, factors):
+        """Factors of every band on its pixels, from one grid."""
+        return [
+            F.interpolate(
+                factors[:, band : band + 1], size=(self.size >> level,) * 2, mode="bilinear", antialias=True
+            )[:, 0]
+            for band, level in enumerate(self.levels)
+        ]
+
+    def _sources(self, rng, n):
+        """Power laws at random places: patch, x, y, flux, flux over the detection limit, and counts."""
+        wide = self.size + 2 * MARGIN
+        number = rng.poisson(DENSITY * (wide / 64) ** 2 * rng.uniform(*DENSITY_RANGE, n))
+        total = number.sum()
+        patch = torch.from_numpy(np.repeat(np.arange(n), number))
+        x, y = torch.tensor(rng.uniform(-MARGIN, self.size + MARGIN, (2, total)) - 0.5, dtype=torch.float32)
+        counts = self._unit_counts(rng.normal(*INDEX, total))
+        limit = detection_flux(counts.sum(-1), self.expected, self.information)
+        ratio = torch.from_numpy(10 ** rng.uniform(*FLUX, total))
+        flux = ratio * limit
+        return patch, x, y, flux.float(), ratio.float(), (counts * flux[:, None, None]).float()
+
+    def _unit_counts(self, index):
+        """Expected counts of power laws with a photon flux of 1 / (cm2 s), float64."""
+        response = self.bank.responses[0]
+        low, high = np.nanmin(response.e_min), np.nanmax(response.e_max)
+        reference = np.sqrt(low * high)
+        shape = (high / reference) ** (1 - index) - (low / reference) ** (1 - index)
+        amplitude = (1 - index) / (reference * shape)
+        spectra = {
+            "amplitude": amplitude,
+            "reference": np.full(len(index), reference),
+            "index": index,
+            "beta": np.zeros(len(index)),
+            "lambda_": np.zeros(len(index)),
+            "alpha": np.ones(len(index)),
+        }
+        spectra = {name: torch.tensor(value, dtype=torch.float32) for name, value in spectra.items()}
+        return source_counts(self.bank, torch.zeros(len(index), dtype=torch.long), spectra).double()
+
+
+def detection_flux(counts, expected, information, significance=5.0):
+    """Flux of sources that reach a significance in data without fluctuations.
+
+    Parameters
+    ----------
+    counts : `~torch.Tensor`
+        Counts in each band of sources of unit flux, shape ``(n, n_bands)``.
+    expected, information : `~torch.Tensor`
+        See `~gammapy_asid.networks.features.score_terms`, shape ``(n_bands,)``.
+    significance : float
+        Standard deviations.
+
+    Returns
+    -------
+    flux : `~torch.Tensor`
+        Shape ``(n,)``.
+    """
+    expected, information = (counts * expected).sum(-1), (counts**2 * information).sum(-1)
+    # In effective counts mu on the known sky, any significance s is reached by s**2 + 3 s sqrt(mu) more.
+    mu = expected**2 / information
+    low = torch.zeros_like(mu)
+    high = (significance**2 + 3 * significance * torch.sqrt(mu)) / expected
+    for _ in range(40):
+        middle = (low + high) / 2
+        above = signed_significance(expected + middle * information, expected, information) > significance
+        low, high = torch.where(above, low, middle), torch.where(above, middle, high)
+    return high

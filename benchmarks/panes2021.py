@@ -14,7 +14,6 @@ import torch
 from astropy.table import Table, vstack
 
 from gammapy_asid.evaluation.baseline import ts_map_candidates
-from gammapy_asid.evaluation.calibration import apply_knots
 from gammapy_asid.inputs.bands import cube_from_arrays
 from gammapy_asid.networks.features import network_inputs
 from gammapy_asid.networks.fields import field_batch
@@ -81,7 +80,7 @@ def detect_patches(model, sky, counts, background, response, patches=slice(None)
         peaks = find_centres(output, PIXEL_SIZE, valid[: len(rows)])
         patch = index[start + peaks.field]
         lon, lat = sky.pixel_to_sky(patch, peaks.x, peaks.y)
-        score = apply_knots(peaks.score, model.card.knots(background is not None))
+        score = model.card.score(peaks.score, peaks.height, background is not None)
         found.append(Table({"patch": patch, "lon": lon, "lat": lat, "score": score}))
     return vstack(found)
 

@@ -158,9 +158,10 @@ def main(args=None):
             seconds = time.perf_counter() - start
             result = describe(candidates, catalogs, dataset, RADIUS[field], FIT_WIDTH.get(field, 4))
             results.setdefault(field, {})[method] = result | {"seconds": seconds}
-    output = Path(args.output)
-    output.with_suffix(".json").write_text(json.dumps(results, indent=1))
-    output.with_suffix(".md").write_text(to_markdown(results))
+        # After each field: the large ones take minutes
+        output = Path(args.output)
+        output.with_suffix(".json").write_text(json.dumps(results, indent=1))
+        output.with_suffix(".md").write_text(to_markdown(results))
     print(to_markdown(results))
 
 

@@ -14,7 +14,8 @@ from gammapy.maps import Map, MapAxis, WcsGeom
 from gammapy.modeling.models import PointSpatialModel, PowerLawSpectralModel, SkyModel
 from numpy.testing import assert_allclose
 
-from gammapy_asid import Candidates, DLSourceDetector
+from gammapy_asid import DLSourceDetector
+from gammapy_asid.candidates import COLUMNS
 from gammapy_asid.cli import main
 from gammapy_asid.inputs.bands import LAT_BANDS, Bands
 from gammapy_asid.inputs.convert import to_band_cube
@@ -23,7 +24,9 @@ from gammapy_asid.networks.features import signed_significance
 from gammapy_asid.training.bands_of_dataset import bands_for_dataset
 from gammapy_asid.training.dataset import DatasetSimulator, dataset_simulator, detection_flux
 from gammapy_asid.training.recipe import Recipe, read_recipe
-from gammapy_asid.training.stream import PatchSimulator, PatchStream
+from gammapy_asid.training.release import calibrate
+from gammapy_asid.training.stream import PatchStream
+from gammapy_asid.training.train import build_network
 from gammapy_asid.weights import ModelCard
 
 SOURCE = SkyCoord(0.52, -0.31, unit="deg", frame="galactic")
@@ -205,8 +208,14 @@ def test_dataset_without_background():
     assert simulator.draw(4, 0).batch.has_background.any()
 
 
-def test_lat_data_are_simulated_on_the_sky_of_the_lat():
-    assert isinstance(dataset_simulator(lat_like(), Recipe(name="a", patch_size=32)), PatchSimulator)
+def test_lat_data_are_simulated_on_the_sky_of_the_lat(monkeypatch):
+    monkeypatch.setattr("gammapy_asid.training.dataset.build_simulator", lambda *args: args)
+    recipe = Recipe(name="a")
+    used, (response,), weights = dataset_simulator(lat_like(), recipe)
+    assert used is recipe
+    assert weights == [1.0]
+    assert response.bands is LAT_BANDS
+    assert_allclose(response.exposure[4, 0], 3e11, rtol=0.5)
 
 
 def test_stream_is_made_of_marked_sources(simulator):
@@ -217,6 +226,12 @@ def test_stream_is_made_of_marked_sources(simulator):
     marked = batch["targets"][:, 1].sum((1, 2))
     assert float(marked.min()) < 6 * disc
     assert batch["targets"][:, 0].max() > 0.8
+
+
+def test_untrained_network_cannot_be_calibrated(simulator):
+    network = build_network(simulator.bank.bands, (4, 4, 4, 4)).eval()
+    with pytest.raises(ValueError, match="finds 0 candidates in 32 simulated patches, too few"):
+        calibrate(network, simulator, 32)
 
 
 def test_train_and_detect(dataset, tmp_path):
@@ -234,7 +249,7 @@ def test_train_and_detect(dataset, tmp_path):
     assert card.to_bands() == bands_for_dataset(dataset)
     assert card.recipe["optimiser"]["epochs"] == 1
     candidates = DLSourceDetector(model=tmp_path / "tiny.safetensors", threshold=0.1).run(dataset)
-    assert candidates.table.colnames == Candidates.from_positions(SOURCE.reshape(1)[:0], *[[]] * 3).table.colnames
+    assert candidates.table.colnames == [column.name for column in COLUMNS]
     assert len(candidates) < 5
     assert candidates.positions[0].separation(SOURCE).deg < card.to_bands().match_radius
     assert candidates.table["score"][0] > 0.3

@@ -4,7 +4,14 @@
 import numpy as np
 from scipy.special import expit, logit
 
-__all__ = ["apply_knots", "expected_calibration_error", "fit_knots", "reliability"]
+__all__ = [
+    "apply_knots",
+    "combined_score",
+    "expected_calibration_error",
+    "fit_combination",
+    "fit_knots",
+    "reliability",
+]
 
 #: Scores of 0 and 1 have no logit: they count as this far from the ends.
 SCORE_MARGIN = 1e-6
@@ -134,3 +141,54 @@ def apply_knots(score, knots):
     knots = np.asarray(knots, dtype=float)
     beyond = x - np.clip(x, knots[0, 0], knots[-1, 0])
     return expit(np.interp(x, knots[:, 0], knots[:, 1]) + beyond)
+
+
+def combined_score(score, height, weights):
+    """One score of the two that the network gives for a candidate.
+
+    Parameters
+    ----------
+    score : array-like
+        Probability of a source within the match radius, 0 to 1.
+    height : array-like
+        Height of the peak in the centre map, above 0.
+    weights : tuple of float
+        Constant, weight of the logit of the score and of the logarithm of the height.
+
+    Returns
+    -------
+    combined : `~numpy.ndarray`
+        Between 0 and 1.
+    """
+    constant, *slopes = weights
+    return expit(constant + _columns(score, height) @ np.array(slopes))
+
+
+def fit_combination(score, height, is_matched):
+    """Weights of `combined_score` by logistic regression.
+
+    The score alone counts faint sources that happen to be near; a peak has a height only where
+    the data show a place.
+
+    Parameters
+    ----------
+    score, height : array-like
+        See `combined_score`.
+    is_matched : array-like of bool
+        Which candidates are true.
+
+    Returns
+    -------
+    weights : tuple of float
+        Weights.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    fit = LogisticRegression(C=1e3, max_iter=1000).fit(_columns(score, height), is_matched)
+    return tuple(float(v) for v in (fit.intercept_[0], *fit.coef_[0]))
+
+
+def _columns(score, height):
+    """Logit of the score and logarithm of the height, shape ``(n, 2)``."""
+    logit_score = logit(np.clip(np.asarray(score, dtype=float), SCORE_MARGIN, 1 - SCORE_MARGIN))
+    return np.column_stack([logit_score, np.log(np.clip(height, SCORE_MARGIN, None))])

@@ -6,7 +6,6 @@ import logging
 import numpy as np
 import torch
 
-from ..evaluation.calibration import apply_knots
 from ..inputs.tiles import Tiling
 from ..weights import load_card, load_state
 from .description import psf_radius
@@ -123,7 +122,7 @@ class DetectionModel:
         finest = [level == 0 for level in cube.bands.levels]
         mask = torch.from_numpy(cube.mask[finest].any(axis=0)).float()
         peaks = find_centres(output[None], cube.response.pixel_size, mask[None], bands=self.bands)
-        peaks.score = apply_knots(peaks.score, self.card.knots(cube.has_background))
+        peaks.score = self.card.score(peaks.score, peaks.height, cube.has_background)
         return peaks
 
     def check_range(self, response):
@@ -146,9 +145,9 @@ class DetectionModel:
                 # Absent bands have no value to compare.
                 if value > 0 and not 0.98 * limit[0] <= value <= 1.02 * limit[1]:
                     log.warning(
-                        f"The {name} {value:.3g} {unit} is outside {limit[0]:.3g}-{limit[1]:.3g} {unit}, for which "
-                        f"model {card.name!r} was trained: check its candidates, or train on this dataset with "
-                        f"'gammapy-asid train --dataset'."
+                        f"The {name} {value:.3g} {unit} is outside {limit[0]:.3g}-{limit[1]:.3g} {unit}, for "
+                        f"which model {card.name!r} was trained: check its candidates, or train on this "
+                        "dataset with 'gammapy-asid train --dataset'."
                     )
 
 

@@ -140,6 +140,7 @@ class DatasetSimulator(Simulator):
         )
 
         patch, x, y, flux, ratio, counts = self._sources(rng, n)
+        significance = self.significance(instrument, patch, x, y, counts, expected, mask)
         images = self.images(instrument, patch, x, y, counts)
         expected = [e + r * i for e, r, i in zip(expected, reach, images, strict=True)]
         known = self.known_sources(rng, patch, ratio, MODELLED, has_background)
@@ -147,8 +148,8 @@ class DatasetSimulator(Simulator):
             modelled = self.modelled(instrument, *(v[known] for v in (patch, x, y, counts)), generator)
             prediction = [p + r * m for p, r, m in zip(prediction, reach, modelled, strict=True)]
         batch = self.observe(instrument, expected, prediction, mask, exposure, has_background, generator)
-        new = ~known
-        return SimulatedPatches(self.bank.bands, batch, patch[new], x[new], y[new], flux[new])
+        truth = (v[~known] for v in (patch, x, y, flux, significance))
+        return SimulatedPatches(self.bank.bands, batch, *truth)
 
     def _cut(self, images, corners, turns):
         """Patches of images per band, turned by multiples of 90 deg and mirrored from the fourth on."""

@@ -13,6 +13,9 @@ from .targets import detection_loss
 
 __all__ = ["DetectionModule", "simulated_candidates", "network_output"]
 
+# Expected significance from which a true source is one that the data could show.
+DETECTABLE = 2.0
+
 
 @torch.inference_mode()
 def network_output(network, batch):
@@ -33,6 +36,9 @@ def network_output(network, batch):
 
 def simulated_candidates(network, patches, chunk=32):
     """Run the network on simulated patches and match its candidates with the truth.
+
+    True sources are those with an expected significance of at least `DETECTABLE`: a fainter one
+    near a candidate has not made it.
 
     Parameters
     ----------
@@ -66,7 +72,8 @@ def simulated_candidates(network, patches, chunk=32):
             flux = simulated.flux.numpy()[here]
             column, row = np.round(x).astype(int), np.round(y).astype(int)
             ny, nx = mask.shape[1:]
-            inside = (column >= 0) & (column < nx) & (row >= 0) & (row < ny)
+            inside = simulated.significance.numpy()[here] >= DETECTABLE
+            inside &= (column >= 0) & (column < nx) & (row >= 0) & (row < ny)
             inside[inside] = mask[i].numpy()[row[inside], column[inside]] > 0
             x, y, flux = x[inside], y[inside], flux[inside]
             matches = match_brightest(

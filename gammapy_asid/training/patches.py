@@ -8,7 +8,7 @@ import torch
 
 from ..inputs.bands import Bands
 from ..networks.description import conditions, feature_kernels, trial_spectra
-from ..networks.features import FieldBatch
+from ..networks.features import MIN_BACKGROUND, FieldBatch, score_terms
 from ..simulation.sky import ResponseBank, render_sources
 
 __all__ = ["SimulatedPatches", "Simulator"]
@@ -27,6 +27,9 @@ class SimulatedPatches:
     patch, x, y, flux : `~torch.Tensor`
         True sources that are not part of the known sky: patch, position in finest
         pixels, photon flux in 1 / (cm2 s); shape ``(n_sources,)``.
+    significance : `~torch.Tensor`
+        Standard deviations at which each of them would be seen on average, were it alone
+        on the true emission; shape ``(n_sources,)``.
     """
 
     bands: Bands
@@ -35,6 +38,7 @@ class SimulatedPatches:
     x: torch.Tensor
     y: torch.Tensor
     flux: torch.Tensor
+    significance: torch.Tensor
 
 
 class Simulator:
@@ -118,6 +122,38 @@ class Simulator:
         bright = flux > torch.tensor(limit, dtype=torch.float32)[patch]
         chosen = torch.from_numpy(rng.random(len(patch)) < 0.85)
         return bright & chosen & has_background[patch]
+
+    def significance(self, instrument, patch, x, y, counts, emission, mask):
+        """Expected significance of sources, each alone on the emission.
+
+        Parameters
+        ----------
+        instrument : `~torch.Tensor`
+            Instrument of each patch, shape ``(n_patches,)``.
+        patch, x, y : `~torch.Tensor`
+            Patch and position in finest pixels of each source, shape ``(n,)``.
+        counts : `~torch.Tensor`
+            Expected counts, shape ``(n, n_bands, n_sub)``.
+        emission, mask : list of `~torch.Tensor`
+            Per band, shape ``(n_patches, ny / 2**level, nx / 2**level)``: expected counts
+            of the emission, zero where masked, and share of valid pixels.
+
+        Returns
+        -------
+        significance : `~torch.Tensor`
+            Root of the information (`~gammapy_asid.networks.features.score_terms`) times the
+            squared counts, at the nearest pixel; shape ``(n,)``.
+        """
+        squared = torch.zeros(len(patch))
+        for band, level in enumerate(self.bank.bands.levels):
+            b, m = emission[band].clamp(min=MIN_BACKGROUND), mask[band]
+            kernels = self.filters[instrument, band]
+            _, _, information = score_terms(b, b, m, torch.ones_like(m), kernels)
+            row, column = (
+                torch.round((v + 0.5) / 2**level - 0.5).long().clamp(0, m.shape[1] - 1) for v in (y, x)
+            )
+            squared += counts[:, band].sum(1) ** 2 * information[patch, row, column].clamp(min=0)
+        return torch.sqrt(squared)
 
     def observe(self, instrument, expected, prediction, mask, exposure, has_background, generator):
         """Poisson counts of patches, and all that the network sees with them.

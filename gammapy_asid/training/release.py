@@ -6,7 +6,13 @@ from importlib.metadata import version
 
 import numpy as np
 
-from ..evaluation.calibration import apply_knots, expected_calibration_error, fit_knots
+from ..evaluation.calibration import (
+    apply_knots,
+    combined_score,
+    expected_calibration_error,
+    fit_combination,
+    fit_knots,
+)
 from ..evaluation.metrics import offset_summary, purity_recall
 from ..networks.description import psf_radius
 from ..weights import ModelCard, OperatingPoint, save_model
@@ -43,8 +49,8 @@ def calibrate(network, simulator, n_patches, batch_size=32):
     Returns
     -------
     fields : dict
-        Fields of the `~gammapy_asid.weights.ModelCard`: ``calibration``,
-        ``operating_points``, ``position_scale`` and ``metrics``.
+        Fields of the `~gammapy_asid.weights.ModelCard`: ``score_weights``,
+        ``calibration``, ``operating_points``, ``position_scale`` and ``metrics``.
 
     Raises
     ------
@@ -68,6 +74,7 @@ def calibrate(network, simulator, n_patches, batch_size=32):
         )
     pull = (fit["offset"][good] / fit["sigma"][good]) ** 2
     fields = {
+        "score_weights": {},
         "calibration": {},
         "operating_points": {},
         "position_scale": float(np.sqrt(np.quantile(pull, 0.68) / CHI2_68)),
@@ -76,11 +83,15 @@ def calibrate(network, simulator, n_patches, batch_size=32):
     for known, name in zip((1, 0), INPUTS, strict=True):
         chosen = fit["has_background"] == known
         n_knots = min(N_KNOTS, chosen.sum() // PER_KNOT)
-        knots = fit_knots(fit["score"][chosen], np.isfinite(fit["offset"][chosen]), n_knots)
+        real = np.isfinite(fit["offset"][chosen])
+        weights = fit_combination(fit["score"][chosen], fit["height"][chosen], real)
+        combined = combined_score(fit["score"][chosen], fit["height"][chosen], weights)
+        knots = fit_knots(combined, real, n_knots)
         chosen = test["has_background"] == known
-        score = apply_knots(test["score"][chosen], knots)
+        score = apply_knots(combined_score(test["score"][chosen], test["height"][chosen], weights), knots)
         found, offset = np.isfinite(test["offset"][chosen]), test["offset"][chosen]
         curve = purity_recall(score, found, n_true[known])
+        fields["score_weights"][name] = weights
         fields["calibration"][name] = tuple(map(tuple, knots.tolist()))
         fields["operating_points"][name] = tuple(
             OperatingPoint(

@@ -123,8 +123,10 @@ class PatchSimulator(Simulator):
             has_background,
             generator,
         )
-        new = ~known
-        return SimulatedPatches(self.bank.bands, batch, patch[new], x[new], y[new], flux[new])
+        emission = [e * m for e, m in zip(expected, masks, strict=True)]
+        significance = self.significance(instrument, patch, x, y, counts, emission, masks)
+        truth = (v[~known] for v in (patch, x, y, flux, significance))
+        return SimulatedPatches(self.bank.bands, batch, *truth)
 
     def _project(self, sources, centres, roll, pixel_size, width):
         """Patch, catalogue index and pixel position of all sources near the patches."""

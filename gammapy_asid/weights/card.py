@@ -8,6 +8,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from ..evaluation.calibration import apply_knots, combined_score
 from ..inputs.bands import Bands
 
 __all__ = ["ModelCard", "OperatingPoint"]
@@ -67,6 +68,9 @@ class ModelCard(_Strict):
         SHA-256 of the recipe.
     metrics : dict
         Figures measured on simulations not used in training.
+    score_weights : dict
+        For ``with_background`` and ``counts_only``: weights that make one score of the network's
+        two, see `gammapy_asid.evaluation.calibration.combined_score`.
     calibration : dict
         For ``with_background`` and ``counts_only``: knots of the calibration, logit of
         the network's score and of the probability, see
@@ -92,6 +96,7 @@ class ModelCard(_Strict):
     recipe: dict
     recipe_sha256: str
     metrics: dict
+    score_weights: dict[str, tuple[float, float, float]] = dict.fromkeys(INPUTS, (0.0, 1.0, 0.0))
     calibration: dict[str, tuple[tuple[float, float], ...]]
     operating_points: dict[str, tuple[OperatingPoint, ...]]
     position_scale: float = 1.0
@@ -129,6 +134,19 @@ class ModelCard(_Strict):
     def knots(self, has_background):
         """Calibration knots, shape ``(n, 2)``."""
         return np.array(self.calibration[INPUTS[0] if has_background else INPUTS[1]])
+
+    def score(self, score, height, has_background):
+        """Calibrated probability of the network's two scores of candidates.
+
+        Parameters
+        ----------
+        score, height : `~numpy.ndarray`
+            See `gammapy_asid.evaluation.calibration.combined_score`.
+        has_background : bool
+            Whether the dataset has a background.
+        """
+        weights = self.score_weights[INPUTS[0] if has_background else INPUTS[1]]
+        return apply_knots(combined_score(score, height, weights), self.knots(has_background))
 
     def expected(self, threshold, has_background):
         """Purity and completeness expected of candidates above a threshold.

@@ -1,4 +1,6 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
+import os
+
 import astropy.units as u
 import matplotlib.pyplot as plt
 import numpy as np
@@ -321,3 +323,40 @@ def test_plots(predictions, rng):
     assert axes[1, 1].get_yscale() == "log"
     figure.canvas.draw()
     plt.close(figure)
+
+
+@pytest.mark.skipif("GAMMAPY_ASID_DATA" not in os.environ, reason="needs the folder GAMMAPY_ASID_DATA")
+def test_published_network_scores_what_its_authors_published():
+    """Precision and recall that the authors of Panes et al. 2021 give for this sky, and its cuts."""
+    sky235 = pytest.importorskip("benchmarks.sky235")
+    scoring = pytest.importorskip("benchmarks.scoring")
+    sky = sky235.load_sky235()
+    result = scoring.score_predictions(sky, *sky.published.itercols())["all"]
+    expected = {
+        "purity": 0.878,
+        "recall": 0.558,
+        "S1>1e-10": 0.711,
+        "S1>2e-10": 0.821,
+        "S1>4.5e-10": 0.909,
+        "abs(b)>20 S1>2e-10": 0.921,
+        "abs(b)<5 S1>1e-9": 0.851,
+        "offset_50": 0.129,
+        "offset_68": 0.163,
+        "offset_95": 0.249,
+    }
+    assert_allclose([result[name] for name in expected], [*expected.values()], atol=5e-4)
+    # Pixels and sky agree with the geometry of each patch, and back
+    patch = np.array([0, 300, 500, 767])
+    lon, lat = sky.pixel_to_sky(patch, np.full(4, 10.0), np.full(4, 50.0))
+    for i in range(4):
+        position = sky.geom(patch[i]).to_image().pix_to_coord((10.0, 50.0))
+        assert_allclose(
+            [position[0].to_value("deg") % 360, position[1].to_value("deg")], [lon[i] % 360, lat[i]]
+        )
+    assert_allclose(sky.sky_to_pixel(patch, lon, lat), [[10] * 4, [50] * 4], atol=1e-9)
+    # The same photons of the sources under another emission
+    counts = sky.counts(3, [5, 9])
+    assert_array_equal(counts, sky.counts(3, [5, 9], emission=sky.background([5, 9])))
+    brighter = sky.counts(3, [5, 9], emission=2 * sky.background([5, 9]))
+    assert np.all(brighter >= counts)
+    assert_allclose((brighter - counts).sum() / sky.background([5, 9]).sum(), 1, atol=0.01)

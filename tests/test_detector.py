@@ -130,6 +130,12 @@ def test_without_background(detector, dataset, catalog):
     assert np.mean(separation.deg < 0.2) > 0.6
 
 
+def test_kmeans_finds_the_same_bright_sources(dataset, catalog):
+    found = DLSourceDetector(centres="kmeans").run(dataset)
+    _, separation, _ = positions(catalog, dataset).match_to_catalog_sky(found.positions)
+    assert np.all(separation.deg < 0.2)
+
+
 def test_tiles_have_no_seams(detector, dataset, monkeypatch):
     handle = detector._handle
     cube = to_band_cube(dataset, handle.bands)
@@ -146,6 +152,8 @@ def test_configuration(detector):
     assert "lat" in repr(detector._handle)
     with pytest.raises(ValueError, match="between 0 and 1"):
         DLSourceDetector(threshold=1.5)
+    with pytest.raises(ValueError, match="'log' or 'kmeans'"):
+        DLSourceDetector(centres="median")
     with pytest.raises(ValueError, match="Unknown model 'nothing'"):
         DLSourceDetector(model="nothing")
 

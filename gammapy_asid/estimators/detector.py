@@ -37,6 +37,9 @@ class DLSourceDetector(Estimator):
         Name of a shipped model, or path of weights with their card beside them.
     threshold : float
         Smallest calibrated probability of a candidate to be real.
+    centres : {"log", "kmeans"}
+        Source centres by the Laplacian of Gaussian with sub-pixel refinement, or by K-means as in
+        the published pipeline. The calibration of the score is that of the former.
     device : str, optional
         Torch device; by default the accelerator if there is one.
 
@@ -49,10 +52,13 @@ class DLSourceDetector(Estimator):
 
     tag = "DLSourceDetector"
 
-    def __init__(self, model="lat", threshold=0.5, device=None):
+    def __init__(self, model="lat", threshold=0.5, centres="log", device=None):
         if not 0 < threshold < 1:
             raise ValueError(f"The threshold is a probability between 0 and 1, got {threshold}")
+        if centres not in ("log", "kmeans"):
+            raise ValueError(f"Centres are found by 'log' or 'kmeans', got {centres!r}")
         self.model = model
+        self.centres = centres
         self.threshold = threshold
         self.device = device
         self._handle = DetectionModel.load(model, device)
@@ -60,7 +66,12 @@ class DLSourceDetector(Estimator):
     @property
     def config_parameters(self):
         """Configuration, without the network."""
-        return {"model": str(self.model), "threshold": self.threshold, "device": str(self._handle.device)}
+        return {
+            "model": str(self.model),
+            "threshold": self.threshold,
+            "centres": self.centres,
+            "device": str(self._handle.device),
+        }
 
     def run(self, datasets):
         """Find the sources of a field.
@@ -86,7 +97,7 @@ class DLSourceDetector(Estimator):
         cube = to_band_cube(datasets, handle.bands)
         handle.check_range(cube.response)
         output = handle.output(cube)
-        peaks = handle.peaks(output, cube)
+        peaks = handle.peaks(output, cube, self.centres)
         flags = self._flags(peaks, cube)
         chosen = peaks.score >= self.threshold
         peaks, flags = peaks.select(chosen), flags[chosen]

@@ -104,7 +104,7 @@ class DetectionModel:
 
         return torch.from_numpy(tiling.stitch(evaluate(tile) for tile in tiling))
 
-    def peaks(self, output, cube):
+    def peaks(self, output, cube, method="log"):
         """Source centres with calibrated score and position error.
 
         Parameters
@@ -113,6 +113,8 @@ class DetectionModel:
             Result of `output`.
         cube : `~gammapy_asid.inputs.BandCube`
             Field.
+        method : {"log", "kmeans"}
+            See `~gammapy_asid.networks.peaks.find_centres`.
 
         Returns
         -------
@@ -121,7 +123,9 @@ class DetectionModel:
         """
         finest = [level == 0 for level in cube.bands.levels]
         mask = torch.from_numpy(cube.mask[finest].any(axis=0)).float()
-        peaks = find_centres(output[None], cube.response.pixel_size, mask[None], bands=self.bands)
+        peaks = find_centres(
+            output[None], cube.response.pixel_size, mask[None], bands=self.bands, method=method
+        )
         peaks.score = self.card.score(peaks.score, peaks.height, cube.has_background)
         return peaks
 

@@ -65,12 +65,12 @@ def laplacian_kernel(sigma):
     return kernel / (kernel * np.exp(-r2 / 2)).sum()
 
 
-def find_centres(output, pixel_size, mask, threshold=0.03, bands=LAT_BANDS):
-    """Local maxima of the Laplacian of Gaussian of the centre map.
+def find_centres(output, pixel_size, mask, threshold=0.03, bands=LAT_BANDS, method="log"):
+    """Source centres in the centre map.
 
-    The pixel of the maximum is refined by the network's own offset map. Near the edge of
-    the valid data a source may lie on either side of it: the score is multiplied with the
-    probability that the source is inside.
+    By default the local maxima of its Laplacian of Gaussian, each refined by the network's
+    own offset map. Near the edge of the valid data a source may lie on either side of it: the
+    score is multiplied with the probability that the source is inside.
 
     Parameters
     ----------
@@ -85,33 +85,38 @@ def find_centres(output, pixel_size, mask, threshold=0.03, bands=LAT_BANDS):
         Minimal response of the Laplacian of Gaussian.
     bands : `~gammapy_asid.inputs.Bands`
         Bands of the model.
+    method : {"log", "kmeans"}
+        Laplacian of Gaussian, or `kmeans_centres` as in the published pipeline, unrefined.
 
     Returns
     -------
     peaks : `Peaks`
         Sorted by field, then by decreasing score.
     """
-    centre, match = torch.sigmoid(output[:, :1]), torch.sigmoid(output[:, 1])
+    valid = mask[:, None] > 0
+    centre, match = torch.sigmoid(output[:, :1]) * valid, torch.sigmoid(output[:, 1])
     kernel = laplacian_kernel(bands.centre_sigma / pixel_size)
     kernel = torch.tensor(kernel, dtype=output.dtype, device=output.device)[None, None]
-    response = F.conv2d(centre * (mask[:, None] > 0), kernel, padding=kernel.shape[-1] // 2)
-    is_peak = (response == F.max_pool2d(response, 3, 1, 1)) & (response > threshold) & (mask[:, None] > 0)
-    field, _, y, x = torch.nonzero(is_peak, as_tuple=True)
-    dx, dy = output[field, 2, y, x], output[field, 3, y, x]
-    x_fine, y_fine = x + dx.clamp(-1.5, 1.5), y + dy.clamp(-1.5, 1.5)
-    peaks = Peaks(
-        *(
-            v.detach().cpu().numpy()
-            for v in (
-                field,
-                x_fine,
-                y_fine,
-                match[field, y, x],
-                response[field, 0, y, x],
-                torch.exp(output[field, 4, y, x]),
-            )
-        )
+    response = F.conv2d(centre, kernel, padding=kernel.shape[-1] // 2)
+    if method == "log":
+        is_peak = (response == F.max_pool2d(response, 3, 1, 1)) & (response > threshold) & valid
+        field, _, y, x = torch.nonzero(is_peak, as_tuple=True)
+        x_fine = x + output[field, 2, y, x].clamp(-1.5, 1.5)
+        y_fine = y + output[field, 3, y, x].clamp(-1.5, 1.5)
+    else:
+        parts = [kmeans_centres(image[0].cpu().numpy()) for image in centre]
+        field = torch.repeat_interleave(torch.tensor([len(x) for x, _ in parts]))
+        x_fine, y_fine = (torch.tensor(np.concatenate(v)) for v in zip(*parts, strict=True))
+        x, y = torch.round(x_fine).long(), torch.round(y_fine).long()
+    columns = (
+        field,
+        x_fine,
+        y_fine,
+        match[field, y, x],
+        response[field, 0, y, x],
+        output[field, 4, y, x].exp(),
     )
+    peaks = Peaks(*(v.detach().cpu().numpy() for v in columns))
     for i in np.unique(peaks.field):
         here = peaks.field == i
         distance = edge_distance(mask[i].cpu().numpy() > 0, peaks.x[here], peaks.y[here])
@@ -138,7 +143,7 @@ def edge_distance(valid, x, y):
     return map_coordinates(signed, [np.asarray(y) + 2, np.asarray(x) + 2], order=1, mode="nearest")
 
 
-def kmeans_centres(centre, threshold=0.5, seed=0):
+def kmeans_centres(centre, threshold=0.3, seed=0):
     """Centres by K-means of the pixels above a threshold, as in the published pipeline.
 
     One cluster per local maximum above the threshold (Panes et al. 2021, A&A 656, A62,

@@ -1,9 +1,7 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Catalogues of simulated point sources: spectra, FITS files and Gammapy models."""
 
-import os
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 import astropy.units as u
 import numpy as np
@@ -16,6 +14,8 @@ from gammapy.modeling.models import (
     PowerLawSpectralModel,
     SkyModel,
 )
+
+from ..files import new_file
 
 __all__ = ["SOURCE_CLASSES", "MockCatalog"]
 
@@ -144,16 +144,8 @@ class MockCatalog:
         FileExistsError
             If the file exists and `overwrite` is False.
         """
-        path = Path(path)
-        if path.exists() and not overwrite:
-            raise FileExistsError(f"{path} exists: choose another name or pass overwrite=True")
-        # Readers never see a half-written file.
-        part = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            self.to_table().write(part, format="fits", overwrite=True)
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+        with new_file(path, overwrite) as temporary:
+            self.to_table().write(temporary, format="fits")
 
     @classmethod
     def read(cls, path):

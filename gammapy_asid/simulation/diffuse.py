@@ -5,7 +5,6 @@ All models live on the grid and in the intervals of `gammapy_asid.simulation.sky
 """
 
 import json
-import os
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +19,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 from scipy.ndimage import map_coordinates
 
+from ..files import new_file
 from .sky_grid import (
     GRID_STEP,
     INTERVALS,
@@ -204,13 +204,9 @@ class EmissionBank:
         FileExistsError
             If the file exists and `overwrite` is False.
         """
-        path = Path(path)
-        if path.exists() and not overwrite:
-            raise FileExistsError(f"{path} exists: choose another name or pass overwrite=True")
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")
         metadata = {"names": json.dumps(self.names), "edges": json.dumps(INTERVALS)}
-        save_file({"intensity": np.ascontiguousarray(self.intensity)}, part, metadata=metadata)
-        os.replace(part, path)
+        with new_file(path, overwrite) as temporary:
+            save_file({"intensity": np.ascontiguousarray(self.intensity)}, temporary, metadata=metadata)
 
     @classmethod
     def load(cls, path):

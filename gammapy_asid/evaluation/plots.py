@@ -8,7 +8,7 @@ from .metrics import binned_fraction, binomial_interval
 
 __all__ = ["plot_fraction", "plot_offset", "plot_purity_recall", "plot_reliability"]
 
-#: 1-100 GeV flux in cm-2 s-1 above which 90 % of the 4FGL-DR4 sources at |b| > 10 deg lie.
+#: 1-100 GeV flux in cm-2 s-1 above which 90 % of the 4FGL-DR4 sources at |b| > 20 deg lie.
 FLUX_4FGL = 8e-11
 
 

@@ -48,7 +48,8 @@ def field_batch(cubes):
         # Without a prediction every valid pixel counts alike.
         background=stack("background") if known else masks,
         mask=masks,
-        exposure=stack("exposure"),
+        # The exposure of a cube holds the valid share of a pixel, which the mask states on its own.
+        exposure=[e / m.clamp(min=1e-6) for e, m in zip(stack("exposure"), masks, strict=True)],
         kernels=repeat(feature_kernels(response)),
         spectra=repeat(trial_spectra(response)),
         conditions=repeat(conditions(response, known)),

@@ -189,6 +189,16 @@ class PatchStream(Dataset):
         """Batch ``start + index``: dict of ``inputs``, ``conditions``, ``targets`` and ``mask``."""
         if not 0 <= index < len(self):
             raise IndexError(f"No batch {index} in a stream of {len(self)}")
+        # The number of threads changes the order of sums: one, so that workers do not matter.
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            return self._batch(index)
+        finally:
+            torch.set_num_threads(threads)
+
+    def _batch(self, index):
+        """Simulate a batch."""
         patches = self.simulator.draw(self.batch_size, (self.seed, self.start + index))
         field = patches.batch
         shape = (self.simulator.size, self.simulator.size)

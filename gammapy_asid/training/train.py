@@ -152,17 +152,12 @@ class _Data(lightning.LightningDataModule):
             stream,
             batch_size=None,
             num_workers=self.num_workers,
-            worker_init_fn=_one_thread,
             prefetch_factor=4 if self.num_workers else None,
         )
 
     def val_dataloader(self):
         # The module holds the validation sky; one empty batch triggers it.
         return DataLoader(torch.zeros(1, 1))
-
-
-def _one_thread(worker):
-    torch.set_num_threads(1)
 
 
 @contextmanager

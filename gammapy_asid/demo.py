@@ -54,8 +54,10 @@ def galactic_centre_field(folder):
     folder = Path(folder)
     dataset = MapDataset.read(folder / "fermi-3fhl-gc" / "fermi-3fhl-gc.fits.gz", name="fermi-3fhl-gc")
     known = SourceCatalog3FHL(folder / "catalogs" / "fermi" / "gll_psch_v13.fit.gz").positions
-    known = known[dataset.counts.geom.to_image().contains(known)]
-    return DemoField("Fermi-LAT, Galactic centre, 10-500 GeV", dataset, known, "3FHL sources")
+    valid = dataset.mask_safe.reduce_over_axes(np.logical_or)
+    known = known[valid.geom.contains(known)]
+    known = known[valid.get_by_coord(known).astype(bool)]
+    return DemoField("Fermi-LAT, Galactic centre, 10-500 GeV", dataset, known, "3FHL sources on valid data")
 
 
 def simulated_field(center=(75.0, 20.0), width=(20.0, 15.0), livetime=10.0, pixel_size=0.1, seed=1):

@@ -69,6 +69,12 @@ class FieldBatch:
     def __len__(self):
         return len(self.has_background)
 
+    @property
+    def field_mask(self):
+        """Share of valid data in each finest pixel in any band, shape ``(n, ny, nx)``."""
+        finest = [mask for mask, level in zip(self.mask, self.levels, strict=True) if level == 0]
+        return torch.stack(finest).amax(0)
+
 
 def fast_length(n):
     """Smallest even length from ``n`` on with no prime factor above 5."""
@@ -305,9 +311,11 @@ def network_inputs(batch):
     """
     background = known_sky(batch)
     bands, combined = significance_maps(batch, background)
-    known = batch.has_background[:, None, None]
-    given = [torch.where(known, b, n) for b, n in zip(batch.background, background, strict=True)]
-    given_bands, given_combined = significance_maps(batch, [b.clamp(min=MIN_BACKGROUND) for b in given])
+    given_bands, given_combined = bands, combined
+    if batch.has_background.any():
+        known = batch.has_background[:, None, None]
+        given = [torch.where(known, b, n) for b, n in zip(batch.background, background, strict=True)]
+        given_bands, given_combined = significance_maps(batch, [b.clamp(min=MIN_BACKGROUND) for b in given])
     inputs = {}
     for band, level in enumerate(batch.levels):
         present = (batch.spectra[:, 0, band] > 0).float()[:, None, None] * batch.mask[band]
@@ -318,7 +326,6 @@ def network_inputs(batch):
             torch.log(background[band] + 0.01),
         ]
         inputs.setdefault(level, []).extend(c * present for c in channels)
-    finest = [mask for mask, level in zip(batch.mask, batch.levels, strict=True) if level == 0]
     maps = [*compress(combined).unbind(1), *compress(given_combined).unbind(1)]
-    inputs[0].extend([*maps, torch.stack(finest).amax(0)])
+    inputs[0].extend([*maps, batch.field_mask])
     return {level: torch.stack(channels, 1) for level, channels in inputs.items()}

@@ -34,7 +34,7 @@ def network_output(network, batch):
     return network(inputs, batch.conditions).float().cpu()
 
 
-def simulated_candidates(network, patches, chunk=32):
+def simulated_candidates(network, patches):
     """Run the network on simulated patches and match its candidates with the truth.
 
     True sources are those with an expected significance of at least `DETECTABLE`: a fainter one
@@ -61,9 +61,7 @@ def simulated_candidates(network, patches, chunk=32):
     for simulated in patches:
         batch = simulated.batch
         output = network_output(network, batch)
-        mask = torch.stack([m for m, level in zip(batch.mask, batch.levels, strict=True) if level == 0]).amax(
-            0
-        )
+        mask = batch.field_mask
         for i in range(len(batch)):
             scale = float(batch.pixel_size[i])
             peaks = find_centres(output[i : i + 1], scale, mask[i : i + 1], bands=simulated.bands)

@@ -206,6 +206,9 @@ class PatchStream(Dataset):
             patches.patch, patches.x, patches.y, field.pixel_size, len(field), shape, bands=patches.bands
         )
         inputs = network_inputs(field)
-        n_level0 = [i for i, level in enumerate(field.levels) if level == 0]
-        mask = torch.stack([field.mask[i] for i in n_level0]).amax(0)
-        return {"inputs": inputs, "conditions": field.conditions, "targets": targets, "mask": mask}
+        return {
+            "inputs": inputs,
+            "conditions": field.conditions,
+            "targets": targets,
+            "mask": field.field_mask,
+        }

@@ -19,6 +19,7 @@ from gammapy_asid.networks.features import network_inputs
 from gammapy_asid.networks.fields import field_batch
 from gammapy_asid.networks.model import DetectionModel
 from gammapy_asid.networks.peaks import find_centres
+from gammapy_asid.networks.source_model import FAINTEST_SCORE, SourceEnsemble, fit_batch
 from gammapy_asid.simulation.diffuse import EmissionBank
 from gammapy_asid.simulation.lat_bank import build_heldout_models, build_lat_bank
 
@@ -38,13 +39,15 @@ UNSEEN = "p6v11"
 
 
 @torch.inference_mode()
-def detect_patches(model, sky, counts, background, response, patches=slice(None)):
+def detect_patches(model, ensemble, sky, counts, background, response, patches=slice(None)):
     """Predictions of a network in the patches.
 
     Parameters
     ----------
     model : `~gammapy_asid.networks.model.DetectionModel`
         Model.
+    ensemble : `~gammapy_asid.networks.source_model.SourceEnsemble`
+        Its ensemble for positions.
     sky : `~benchmarks.sky235.Sky`
         The sky.
     counts, background : `~numpy.ndarray`
@@ -78,9 +81,15 @@ def detect_patches(model, sky, counts, background, response, patches=slice(None)
         batch = field_batch(cubes).to(model.device)
         output = model.network(network_inputs(batch), batch.conditions).cpu()
         peaks = find_centres(output, PIXEL_SIZE, valid[: len(rows)])
-        patch = index[start + peaks.field]
-        lon, lat = sky.pixel_to_sky(patch, peaks.x, peaks.y)
         score = model.card.score(peaks.score, peaks.height, background is not None)
+        patch = index[start + peaks.field]
+        near = score >= FAINTEST_SCORE
+        sources = fit_batch(
+            batch, response, peaks.field[near], peaks.x[near], peaks.y[near], score[near], peaks.sigma[near]
+        )
+        refined = ensemble.positions(sources)
+        peaks.x[near], peaks.y[near] = refined.x, refined.y
+        lon, lat = sky.pixel_to_sky(patch, peaks.x, peaks.y)
         found.append(Table({"patch": patch, "lon": lon, "lat": lat, "score": score}))
     return vstack(found)
 
@@ -102,13 +111,13 @@ def ts_map_patches(sky, counts, background, response, patches):
 class Run:
     """Predictions and their numbers for one observation of the sky."""
 
-    def __init__(self, sky, model, response):
-        self.sky, self.model, self.response = sky, model, response
+    def __init__(self, sky, model, ensemble, response):
+        self.sky, self.model, self.ensemble, self.response = sky, model, ensemble, response
         self.predictions, self.results = {}, {}
 
     def add(self, name, counts, background):
         """Detect and score."""
-        table = detect_patches(self.model, self.sky, counts, background, self.response)
+        table = detect_patches(self.model, self.ensemble, self.sky, counts, background, self.response)
         self.predictions[name] = table
         self.results[name] = score_predictions(self.sky, *table.itercols())
 
@@ -141,7 +150,7 @@ def main(args=None):
     args = parser.parse_args(args)
 
     sky, folder = load_sky235(args.data), data_folder(args.data)
-    model = DetectionModel.load(args.model)
+    model, ensemble = DetectionModel.load(args.model), SourceEnsemble.load(args.model, "position")
     bank = EmissionBank.load(args.bank) if args.bank else build_lat_bank(folder)
     if args.unseen:
         unseen = EmissionBank.load(args.unseen)
@@ -157,7 +166,7 @@ def main(args=None):
     results = {"published network": [score_predictions(sky, *sky.published.itercols())]}
     for seed in args.seeds:
         counts = sky.counts(seed)
-        run = Run(sky, model, model_response)
+        run = Run(sky, model, ensemble, model_response)
         for name, background in backgrounds.items():
             run.add(f"background {name}", counts, background)
         unseen = sky.counts(seed, emission=other[UNSEEN])

@@ -7,11 +7,13 @@ from gammapy.estimators import ESTIMATOR_REGISTRY
 
 from .candidates import Candidates
 from .estimators.detector import DLSourceDetector
+from .estimators.flux import DLFluxEstimator
+from .fluxes import SourceFluxes
 
-__all__ = ["Candidates", "DLSourceDetector", "__version__"]
+__all__ = ["Candidates", "DLFluxEstimator", "DLSourceDetector", "SourceFluxes", "__version__"]
 
 __version__ = version("gammapy-asid")
 
-for _estimator in (DLSourceDetector,):
+for _estimator in (DLSourceDetector, DLFluxEstimator):
     if _estimator not in ESTIMATOR_REGISTRY:
         ESTIMATOR_REGISTRY.append(_estimator)

@@ -15,7 +15,7 @@ from astropy.table import QTable
 from gammapy.maps import Map, Maps
 from gammapy.modeling.models import Models
 from gammapy.utils.scripts import make_path
-from regions import CircleSkyRegion, Regions
+from regions import EllipseSkyRegion, Regions
 
 from .catalog import START_SPECTRUM, SourceCatalogASID
 from .files import new_file
@@ -30,6 +30,10 @@ class CandidateFlag(IntFlag):
     NEAR_EDGE = 1
     #: A candidate of higher score lies within twice the 68 % PSF radius of the best band.
     NEAR_BRIGHTER = 2
+    #: No flux: the position is outside the valid data.
+    OUTSIDE = 4
+    #: Another position of the list is nearer than a pixel: they share their flux.
+    DUPLICATE = 8
 
 
 @dataclass(frozen=True)
@@ -78,9 +82,24 @@ COLUMNS = (
     Column("glat", "f8", "Galactic latitude", "deg"),
     Column("pos_err_68", "f8", "Radius that holds the source with a probability of 68 %", "deg"),
     Column("pos_err_95", "f8", "Radius that holds the source with a probability of 95 %", "deg"),
+    Column("semi_major_68", "f8", "Larger semi-axis of the 68 % error ellipse", "deg"),
+    Column("semi_minor_68", "f8", "Smaller semi-axis of the 68 % error ellipse", "deg"),
+    Column("semi_major_95", "f8", "Larger semi-axis of the 95 % error ellipse", "deg"),
+    Column("semi_minor_95", "f8", "Smaller semi-axis of the 95 % error ellipse", "deg"),
+    Column("pos_angle", "f8", "Angle of the larger axis, from north to east (ICRS)", "deg"),
     Column("score", "f8", "Calibrated probability to be a real source"),
+    Column("e_min", "f8", "Lower end of the energy range of the flux", "GeV"),
+    Column("e_max", "f8", "Upper end of the energy range of the flux", "GeV"),
+    Column("flux", "f8", "Photon flux", "cm-2 s-1"),
+    Column("flux_err", "f8", "Mean of flux_errn and flux_errp", "cm-2 s-1"),
+    Column("flux_errn", "f8", "Flux down to the lower end of its 68 % interval", "cm-2 s-1"),
+    Column("flux_errp", "f8", "Flux up to the upper end of its 68 % interval", "cm-2 s-1"),
+    Column("flux_ul", "f8", "Upper limit of the flux, 95 % one-sided", "cm-2 s-1"),
     Column("flags", "i4", "Bit mask of CandidateFlag"),
 )
+
+#: Columns that `Candidates.with_fluxes` fills.
+FLUX_COLUMNS = ("e_min", "e_max", "flux", "flux_err", "flux_errn", "flux_errp", "flux_ul")
 
 # Header cards of the file that a reader of FITS sees at once; the whole is in the PROVENANCE table.
 HEADER_CARDS = {"model": "MODEL", "card_sha256": "CARDSHA", "threshold": "THRESH"}
@@ -145,8 +164,10 @@ class Candidates:
         self.meta = json.loads(json.dumps(meta, default=lambda value: value.tolist()))
 
     @classmethod
-    def from_positions(cls, positions, score, pos_err_68, pos_err_95, flags=0, maps=None, meta=None):
-        """Make candidates of their positions and scores.
+    def from_positions(
+        cls, positions, score, axes_68, axes_95, pos_angle=0 * u.deg, flags=0, maps=None, meta=None
+    ):
+        """Make candidates of their positions and scores, without fluxes.
 
         Parameters
         ----------
@@ -154,8 +175,11 @@ class Candidates:
             Positions in any frame, shape ``(n,)``.
         score : array-like
             Probability of each to be real, shape ``(n,)``.
-        pos_err_68, pos_err_95 : `~astropy.units.Quantity`
-            Containment radii, shape ``(n,)``.
+        axes_68, axes_95 : `~astropy.units.Quantity`
+            Semi-axes of the error ellipses, the larger first, shape ``(n, 2)``. A circle of equal
+            area gives ``pos_err_68`` and ``pos_err_95``.
+        pos_angle : `~astropy.units.Quantity`
+            Angle of the larger axis from north to east, shape ``(n,)`` or one for all.
         flags : array-like of int
             Bits of `CandidateFlag`, shape ``(n,)`` or one for all.
         maps, meta
@@ -168,9 +192,21 @@ class Candidates:
             "dec": icrs.dec,
             "glon": galactic.l,
             "glat": galactic.b,
-            "pos_err_68": pos_err_68,
-            "pos_err_95": pos_err_95,
+            "pos_err_68": np.sqrt(axes_68[:, 0] * axes_68[:, 1]),
+            "pos_err_95": np.sqrt(axes_95[:, 0] * axes_95[:, 1]),
+            "semi_major_68": axes_68[:, 0],
+            "semi_minor_68": axes_68[:, 1],
+            "semi_major_95": axes_95[:, 0],
+            "semi_minor_95": axes_95[:, 1],
+            "pos_angle": np.broadcast_to(pos_angle, positions.shape, subok=True),
             "score": score,
+            "e_min": np.full(positions.shape, np.nan) * u.GeV,
+            "e_max": np.full(positions.shape, np.nan) * u.GeV,
+            **{
+                name: np.full(positions.shape, np.nan) / (u.cm**2 * u.s)
+                for name in FLUX_COLUMNS
+                if name.startswith("flux")
+            },
             "flags": np.broadcast_to(flags, positions.shape),
         }
         return cls(QTable(table), maps, meta)
@@ -198,6 +234,32 @@ class Candidates:
         """Positions (`~astropy.coordinates.SkyCoord`, ICRS)."""
         return SkyCoord(self.table["ra"], self.table["dec"], frame="icrs")
 
+    def with_fluxes(self, fluxes):
+        """Candidates with the fluxes of `~gammapy_asid.DLFluxEstimator`.
+
+        Parameters
+        ----------
+        fluxes : `~gammapy_asid.SourceFluxes`
+            Fluxes of these candidates, in their order.
+
+        Returns
+        -------
+        candidates : `Candidates`
+            A copy with the columns of the flux, and the flags of both.
+
+        Raises
+        ------
+        ValueError
+            If the fluxes are those of other sources.
+        """
+        if list(fluxes.table["name"]) != list(self.table["name"]):
+            raise ValueError("The fluxes are not those of these candidates: estimate them again")
+        table = self.table.copy()
+        for name in FLUX_COLUMNS:
+            table[name] = fluxes.table[name]
+        table["flags"] = table["flags"] | fluxes.table["flags"]
+        return Candidates(table, self.maps, self.meta | {"flux": fluxes.meta})
+
     def to_catalog(self):
         """Candidates as `~gammapy_asid.catalog.SourceCatalogASID`."""
         return SourceCatalogASID(self.table)
@@ -219,32 +281,37 @@ class Candidates:
         return Models([source.sky_model(spectral_model) for source in self.to_catalog()])
 
     def to_regions(self, containment=0.95):
-        """Error circles.
+        """Error ellipses.
 
         Parameters
         ----------
         containment : {0.68, 0.95}
-            Probability that the circle holds the source.
+            Probability that the ellipse holds the source.
 
         Returns
         -------
         regions : `~regions.Regions`
-            Circles labelled with the names.
+            Ellipses labelled with the names.
 
         Raises
         ------
         ValueError
             If the containment is another one.
         """
-        column = f"pos_err_{containment * 100:.0f}"
-        if column not in self.table.colnames:
-            raise ValueError(f"No error radius for a containment of {containment}: give 0.68 or 0.95")
+        level = f"{containment * 100:.0f}"
+        if f"pos_err_{level}" not in self.table.colnames:
+            raise ValueError(f"No error ellipse for a containment of {containment}: give 0.68 or 0.95")
+        # The width of a region points west to east, its angle runs anticlockwise on the sky.
         return Regions(
             [
-                CircleSkyRegion(position, radius, meta={"text": str(name)})
-                for position, radius, name in zip(
-                    self.positions, self.table[column], self.table["name"], strict=True
+                EllipseSkyRegion(
+                    center=position,
+                    width=2 * row[f"semi_minor_{level}"],
+                    height=2 * row[f"semi_major_{level}"],
+                    angle=row["pos_angle"],
+                    meta={"text": str(row["name"])},
                 )
+                for position, row in zip(self.positions, self.table, strict=True)
             ]
         )
 
@@ -299,7 +366,8 @@ class Candidates:
                 raise ValueError(
                     f"{filename} was not written by Candidates.write: it has no CANDIDATES table"
                 )
-            table = QTable.read(hdulist["CANDIDATES"])
+            # Fluxes that were not estimated are NaN, not masked.
+            table = QTable.read(hdulist["CANDIDATES"], mask_invalid=False)
             meta = {str(row["key"]): json.loads(row["value"]) for row in QTable.read(hdulist["PROVENANCE"])}
             names = [hdu.name.lower() for hdu in hdulist[3:] if not hdu.name.endswith("_BANDS")]
             maps = {name: Map.from_hdulist(hdulist, hdu=name) for name in names}

@@ -77,6 +77,7 @@ threshold_option = click.option(
 def detect(files, model, threshold, output, regions, models, plot, overwrite):
     """Find the sources in FILES: datasets of one field, FITS or the YAML of several."""
     from .estimators.detector import DLSourceDetector
+    from .estimators.flux import DLFluxEstimator
 
     paths = {"output": output, "regions": regions, "models": models, "plot": plot}
     if Path(output).is_dir() or not Path(output).suffix:
@@ -87,8 +88,49 @@ def detect(files, model, threshold, output, regions, models, plot, overwrite):
     datasets = _read_datasets(files)
     with console.status("Looking for sources"):
         candidates = DLSourceDetector(model=model, threshold=threshold).run(datasets)
+        candidates = candidates.with_fluxes(DLFluxEstimator(model=model).run(datasets, candidates))
     _print_candidates(candidates)
     _write(candidates, paths, overwrite, datasets)
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
+@click.option(
+    "--sources",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False),
+    help="Candidates (FITS), Gammapy models (YAML), or a table with columns ra and dec or glon and glat.",
+)
+@model_option
+@click.option("--e-min", type=float, help="Lower end of the energy range, GeV; by default of the data.")
+@click.option("--e-max", type=float, help="Upper end of the energy range, GeV; by default of the data.")
+@click.option(
+    "--output", "-o", default="fluxes.fits", show_default=True, help="Table of fluxes (FITS or ECSV)."
+)
+@overwrite_option
+def flux(files, sources, model, e_min, e_max, output, overwrite):
+    """Fluxes of known sources in FILES: datasets of one field, FITS or the YAML of several."""
+    import astropy.units as u
+
+    from .estimators.flux import DLFluxEstimator
+    from .files import new_file
+
+    paths = _prepare({"output": output}, overwrite)
+    listed, datasets = _read_sources(Path(sources)), _read_datasets(files)
+    e_min, e_max = (None if e is None else e * u.GeV for e in (e_min, e_max))
+    with console.status("Estimating fluxes"):
+        result = DLFluxEstimator(model=model, e_min=e_min, e_max=e_max).run(datasets, listed)
+    low, high = result.meta["energy_range"]
+    table = Table("Name", f"Flux {low:g}-{high:g} GeV (cm-2 s-1)", "-", "+", "Upper limit", "Flags")
+    for row in result.table[:20]:
+        numbers = [f"{row[name].value:.3g}" for name in ("flux", "flux_errn", "flux_errp", "flux_ul")]
+        table.add_row(row["name"], *numbers, str(row["flags"]))
+    console.print(table)
+    if len(result) > 20:
+        console.print(f"... and {len(result) - 20} more in the table")
+    with new_file(paths["output"], overwrite) as temporary:
+        result.table.write(temporary)
+    _print_paths(paths)
 
 
 @main.command()
@@ -100,6 +142,7 @@ def demo(output, model, threshold, overwrite):
     """Find sources in the Galactic centre ($GAMMAPY_DATA) or, without data, in a simulated field."""
     from .demo import demo_field
     from .estimators.detector import DLSourceDetector
+    from .estimators.flux import DLFluxEstimator
 
     paths = _prepare({key: Path(output) / name for key, name in PRODUCTS.items()}, overwrite)
     detector = DLSourceDetector(model=model, threshold=threshold)
@@ -108,6 +151,7 @@ def demo(output, model, threshold, overwrite):
     console.print(f"[bold]{field.title}[/]")
     with console.status("Looking for sources"):
         candidates = detector.run(field.dataset)
+        candidates = candidates.with_fluxes(DLFluxEstimator(model=model).run(field.dataset, candidates))
     _print_candidates(candidates)
     found = 0
     if len(candidates) and len(field.known):
@@ -155,13 +199,18 @@ def simulate(output, center, width, livetime, pixel_size, seed, overwrite):
 def train(recipe, dataset, output, epochs, workers, overwrite):
     """Train a model from RECIPE, a YAML file or the name of one that ships; goes on if interrupted.
 
+    Detection first, then the ensembles for position and flux.
+
     For a dataset the default recipe is 'dataset'.
     """
+    from .networks.model import DetectionModel
     from .training.dataset import dataset_simulator
     from .training.recipe import read_recipe
     from .training.release import release
+    from .training.release_sources import release_sources
     from .training.train import build_simulator
     from .training.train import train as run_training
+    from .weights.registry import ENSEMBLES
 
     if recipe is None and dataset is None:
         raise ValueError("Nothing to train: give a recipe or --dataset FILE")
@@ -172,7 +221,11 @@ def train(recipe, dataset, output, epochs, workers, overwrite):
         optimiser = settings.optimiser.model_copy(update={"epochs": epochs})
         settings = settings.model_copy(update={"optimiser": optimiser})
     paths = {"weights": Path(output) / f"{settings.name}.safetensors"}
-    paths = _prepare(paths | {"card": paths["weights"].with_suffix(".json")}, overwrite)
+    paths["card"] = paths["weights"].with_suffix(".json")
+    for kind in ENSEMBLES:
+        weights = Path(output) / f"{settings.name}-{kind}.safetensors"
+        paths |= {f"{kind} weights": weights, f"{kind} card": weights.with_suffix(".json")}
+    paths = _prepare(paths, overwrite)
     with console.status("Preparing the simulation"):
         if dataset is None:
             simulator = build_simulator(settings)
@@ -189,6 +242,8 @@ def train(recipe, dataset, output, epochs, workers, overwrite):
             n_patches=settings.calibration_patches,
             overwrite=overwrite,
         )
+    model = DetectionModel.load(paths["weights"])
+    release_sources(model, paths["weights"], settings, simulator, output, overwrite=overwrite)
     _print_paths(paths)
 
 
@@ -239,16 +294,43 @@ def _read_datasets(files):
     return Datasets(datasets)
 
 
+def _read_sources(file):
+    from astropy.coordinates import SkyCoord
+    from astropy.table import Table as AstropyTable
+    from gammapy.modeling.models import Models
+
+    from .candidates import Candidates
+
+    if file.suffix in (".yaml", ".yml"):
+        return Models.read(file)
+    try:
+        return Candidates.read(file)
+    except ValueError:
+        table = AstropyTable.read(file)
+    columns = {name.lower(): name for name in table.colnames}
+    for frame, pairs in FRAMES.items():
+        for pair in pairs:
+            if set(pair) <= set(columns):
+                lon, lat = (table[columns[name]] for name in pair)
+                return SkyCoord(lon, lat, unit="deg", frame=frame)
+    raise ValueError(f"{file} has no columns ra and dec, or glon and glat: name the positions so")
+
+
+#: Names of the columns of positions in tables of others.
+FRAMES = {"icrs": (("ra", "dec"), ("raj2000", "dej2000")), "galactic": (("glon", "glat"),)}
+
+
 def _print_candidates(candidates, limit=20):
     meta = candidates.meta
     console.print(
         f"{len(candidates)} candidates with a score of {meta['threshold']:g} and more; "
         f"expected purity {meta['expected_purity']:.2f}, completeness {meta['expected_completeness']:.2f}"
     )
-    table = Table("Name", "l (deg)", "b (deg)", "r68 (deg)", "Score", "Flags")
+    table = Table("Name", "l (deg)", "b (deg)", "r68 (deg)", "Score", "Flux (cm-2 s-1)", "Error", "Flags")
     for row in candidates.table[:limit]:
         numbers = [f"{row[name].value:.3f}" for name in ("glon", "glat", "pos_err_68")]
-        table.add_row(row["name"], *numbers, f"{row['score']:.3f}", str(row["flags"]))
+        flux = [f"{row[name].value:.2e}" for name in ("flux", "flux_err")]
+        table.add_row(row["name"], *numbers, f"{row['score']:.3f}", *flux, str(row["flags"]))
     console.print(table)
     if len(candidates) > limit:
         console.print(f"... and {len(candidates) - limit} more in the table")

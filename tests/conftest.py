@@ -7,14 +7,15 @@ matplotlib.use("agg")
 
 @pytest.fixture(scope="session")
 def toy_model(tmp_path_factory):
-    """Weights and card of an untrained network for the bands of the model ``lat``."""
+    """Weights and cards of untrained networks for the bands of the model ``lat``."""
     from dataclasses import asdict
 
     import torch
 
     from gammapy_asid.inputs.bands import LAT_BANDS
     from gammapy_asid.training.train import build_network
-    from gammapy_asid.weights import ModelCard, save_model
+    from gammapy_asid.weights import ModelCard, ensemble_path, save_model
+    from gammapy_asid.weights.registry import ENSEMBLES
 
     torch.manual_seed(0)
     network = build_network(LAT_BANDS, (4, 4, 4, 4))
@@ -36,5 +37,46 @@ def toy_model(tmp_path_factory):
         package_version="0",
     )
     path = tmp_path_factory.mktemp("model") / "toy.safetensors"
-    save_model(path, network.state_dict(), card)
+    card = save_model(path, network.state_dict(), card)
+    for kind in ENSEMBLES:
+        ensemble, ensemble_card = toy_ensemble(card, kind)
+        save_model(ensemble_path(path, kind), ensemble.state_dict(), ensemble_card)
     return path
+
+
+def toy_ensemble(card, kind):
+    """Untrained ensemble of a detection model: it leaves the fit as it is."""
+    from dataclasses import asdict
+
+    from gammapy_asid.networks.description import n_conditions
+    from gammapy_asid.networks.ensembles import Ensemble, EnsembleConfig
+    from gammapy_asid.networks.source_features import n_inputs
+    from gammapy_asid.networks.source_model import FLUX_LEVELS, POSITION_LEVELS, SPREADS
+    from gammapy_asid.weights import EnsembleCard
+
+    bands = card.to_bands()
+    size = n_inputs(bands, n_conditions(bands))
+    config = EnsembleConfig(size, 2, 3, 8) if kind == "position" else EnsembleConfig(size + 6, 1, 3, 8)
+    ensemble = Ensemble(config)
+    for layers in (ensemble.mean, ensemble.spread):
+        layers.weights[2].data.zero_()
+    if kind == "position":
+        levels, calibration = POSITION_LEVELS, {"detected": [(0.0, 2.28, 5.99)]}
+    else:
+        row = (0.0, -1.96, -1.0, 1.0, 1.96, 1.64)
+        keys = [f"{spread} {mode}" for spread in SPREADS for mode in ("detected", "given")]
+        levels, calibration = FLUX_LEVELS, {key: [row] for key in keys}
+    fields = {name: getattr(card, name) for name in ("name", "version", "pixel_size", "psf_r68", "exposure")}
+    return ensemble, EnsembleCard(
+        **fields,
+        kind=kind,
+        architecture=asdict(config),
+        bands=card.bands.model_dump(),
+        detection_sha256=card.weights_sha256,
+        recipe={},
+        recipe_sha256="",
+        levels=levels,
+        calibration=calibration,
+        metrics={},
+        package_version="0",
+    )

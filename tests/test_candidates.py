@@ -24,8 +24,9 @@ def candidates():
     return Candidates.from_positions(
         positions,
         score=[0.99, 0.7, 0.55],
-        pos_err_68=[0.01, 0.02, 0.05] * u.deg,
-        pos_err_95=[60, 120, 300] * u.arcsec,
+        axes_68=[[0.01, 0.01], [0.04, 0.01], [0.05, 0.05]] * u.deg,
+        axes_95=[[60, 60], [240, 60], [300, 300]] * u.arcsec,
+        pos_angle=[0, 30, 0] * u.deg,
         flags=[0, CandidateFlag.NEAR_EDGE, CandidateFlag.NEAR_EDGE | CandidateFlag.NEAR_BRIGHTER],
         maps={"score": score, "counts": counts},
         meta={
@@ -40,7 +41,7 @@ def candidates():
 def test_columns(candidates):
     table = candidates.table
     assert table.colnames == [c.name for c in COLUMNS]
-    assert [str(table[c.name].unit or "") for c in COLUMNS] == [c.unit or "" for c in COLUMNS]
+    assert [str(table[c.name].unit or "") for c in COLUMNS] == [str(u.Unit(c.unit or "")) for c in COLUMNS]
     assert table["pos_err_95"][0].to_value("deg") == pytest.approx(60 / 3600)
     # Galactic centre direction from the definition of the frame, to the rounding of the input
     assert table["glon"][0].to_value("deg") == pytest.approx(359.946, abs=2e-3)
@@ -75,7 +76,7 @@ def test_write_and_read_back_equal(candidates, tmp_path):
     assert back.meta == candidates.meta
     assert back.table.colnames == candidates.table.colnames
     for name in back.table.colnames:
-        assert np.all(back.table[name] == candidates.table[name])
+        np.testing.assert_array_equal(back.table[name], candidates.table[name])
         assert back.table[name].dtype == candidates.table[name].dtype
     assert set(back.maps) == {"score", "counts"}
     for name, m in candidates.maps.items():
@@ -112,7 +113,8 @@ def test_empty_has_all_columns(candidates, tmp_path):
 
 def test_empty_from_positions():
     positions = SkyCoord([], [], unit="deg", frame="galactic")
-    empty = Candidates.from_positions(positions, [], [] * u.deg, [] * u.deg)
+    none = np.zeros((0, 2)) * u.deg
+    empty = Candidates.from_positions(positions, [], none, none)
     assert len(empty) == 0
     assert empty.table["ra"].unit == "deg"
 
@@ -137,6 +139,12 @@ def test_models_carry_the_position_error(candidates, tmp_path):
     assert Models.read(tmp_path / "models.yaml").names == list(candidates.table["name"])
 
 
+def test_error_radius_is_that_of_a_circle_of_equal_area(candidates):
+    assert candidates.table["pos_err_68"][1].to_value("deg") == pytest.approx(0.02)
+    assert candidates.table["semi_major_68"][1].to_value("deg") == 0.04
+    assert candidates.table["pos_angle"][1].to_value("deg") == 30
+
+
 def test_models_with_another_spectrum(candidates):
     spectrum = PowerLawSpectralModel(index=2.5, amplitude="1e-12 cm-2 s-1 TeV-1", reference="1 TeV")
     models = candidates.to_models(spectrum)
@@ -146,8 +154,14 @@ def test_models_with_another_spectrum(candidates):
 
 def test_regions(candidates, tmp_path):
     regions = candidates.to_regions()
-    assert regions[2].radius.to_value("deg") == pytest.approx(300 / 3600)
-    assert candidates.to_regions(0.68)[2].radius.to_value("deg") == 0.05
+    assert regions[1].height.to_value("deg") == pytest.approx(2 * 240 / 3600)
+    assert candidates.to_regions(0.68)[1].width.to_value("deg") == pytest.approx(0.02)
+    # The larger axis points 30 deg from north to east.
+    wcs = candidates.maps["score"].geom.wcs
+    pixel = regions[1].to_pixel(wcs)
+    along = np.array([-np.sin(pixel.angle), np.cos(pixel.angle)]) * float(pixel.height) / 2
+    tip = wcs.pixel_to_world(*(np.array(pixel.center.xy) + along)).icrs
+    assert candidates.positions[1].position_angle(tip).deg == pytest.approx(30, abs=1)
     regions.write(tmp_path / "out.reg", format="ds9")
     back = Regions.read(tmp_path / "out.reg", format="ds9")
     assert back[1].center.separation(candidates.positions[1]).arcsec < 1
@@ -170,7 +184,7 @@ def test_catalog(candidates, tmp_path):
 
 def test_bad_tables(candidates):
     table = candidates.table
-    with pytest.raises(ValueError, match="no column score, flags"):
+    with pytest.raises(ValueError, match="no column flux_ul, flags"):
         Candidates(QTable({name: table[name] for name in table.colnames[:-2]}))
     table["ra"] = np.ones(3) * u.s
     with pytest.raises(ValueError, match="'ra' must be in deg"):

@@ -24,9 +24,8 @@ def candidates():
     positions = CENTER.directional_offset_by([0, 90] * u.deg, [0, 1] * u.deg)
     score = Map.create(skydir=CENTER, npix=(40, 30), binsz=0.1, frame="galactic")
     maps, meta = {"score": score}, {"threshold": 0.5}
-    return Candidates.from_positions(
-        positions, [0.6, 1.0], [0.05, 0.05] * u.deg, [0.1, 0.1] * u.deg, 0, maps, meta
-    )
+    axes = [[0.05, 0.05], [0.05, 0.05]] * u.deg
+    return Candidates.from_positions(positions, [0.6, 1.0], axes, 2 * axes, maps=maps, meta=meta)
 
 
 def test_plot_field(candidates):

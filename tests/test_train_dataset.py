@@ -18,10 +18,10 @@ from gammapy_asid import DLSourceDetector
 from gammapy_asid.candidates import COLUMNS
 from gammapy_asid.cli import main
 from gammapy_asid.inputs.bands import LAT_BANDS, Bands
+from gammapy_asid.inputs.bands_of_dataset import bands_for_dataset
 from gammapy_asid.inputs.convert import to_band_cube
 from gammapy_asid.networks.description import TRIAL_SPECTRA, trial_spectra
 from gammapy_asid.networks.features import signed_significance
-from gammapy_asid.training.bands_of_dataset import bands_for_dataset
 from gammapy_asid.training.dataset import DatasetSimulator, dataset_simulator, detection_flux
 from gammapy_asid.training.recipe import Recipe, read_recipe
 from gammapy_asid.training.release import calibrate

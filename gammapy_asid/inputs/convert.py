@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 MIN_PIXELS = 16
 
 
-def to_band_cube(datasets, bands=LAT_BANDS, seed=0):
+def to_band_cube(datasets, bands=LAT_BANDS, seed=0, without=()):
     """Bring the datasets of one field to the bands of a model.
 
     An energy bin belongs to the band of its logarithmic centre. Several datasets
@@ -35,6 +35,8 @@ def to_band_cube(datasets, bands=LAT_BANDS, seed=0):
         Bands of the model.
     seed : int
         Seed for the place of counts inside pixels that must be divided.
+    without : sequence of str
+        Names of models on the datasets that are not part of the known sky.
 
     Returns
     -------
@@ -57,7 +59,7 @@ def to_band_cube(datasets, bands=LAT_BANDS, seed=0):
         check_dataset(datasets)
     if not len(datasets):
         raise ValueError("No dataset was given: give a MapDataset or Datasets with at least one.")
-    parts = [_Part(dataset, bands) for dataset in datasets]
+    parts = [_Part(dataset, bands, without) for dataset in datasets]
     field = Field([part.grid for part in parts], bands.pixel_size)
     if min(field.geom.data_shape) < MIN_PIXELS:
         ny, nx = field.geom.data_shape
@@ -128,11 +130,13 @@ class _Part:
         Data.
     bands : `~gammapy_asid.inputs.bands.Bands`
         Bands of the model.
+    without : sequence of str
+        Names of models that are not part of the known sky.
     """
 
-    def __init__(self, dataset, bands):
+    def __init__(self, dataset, bands, without):
         check_dataset(dataset)
-        self.dataset, self.name, self.bands = dataset, dataset.name, bands
+        self.dataset, self.name, self.bands, self.without = dataset, dataset.name, bands, without
         edges = dataset.counts.geom.axes["energy"].edges.to_value("GeV")
         band = np.searchsorted(bands.edges, np.sqrt(edges[:-1] * edges[1:]), side="right") - 1
         inside = (band >= 0) & (band < len(bands))
@@ -177,7 +181,7 @@ class _Part:
         regrid = field.regrid(self.grid)
         self.valid = self.valid & regrid.reached
         self.counts = regrid.scatter(self._per_band(self.dataset.counts.data, "counts"), rng)
-        known = _known_sky(self.dataset)
+        known = _known_sky(self.dataset, self.without)
         self.background = None
         if known is not None:
             known = self._per_band(known, "predicted counts of background and models")
@@ -224,9 +228,10 @@ class _Part:
         return photons
 
 
-def _known_sky(dataset):
+def _known_sky(dataset, without):
     """Predicted counts of background and models, None without either; `dataset` is left alone."""
-    if dataset.models:
+    models = [model for model in dataset.models or () if model.name not in without]
+    if models:
         # a dataset of its own, because evaluation fills caches
         own = MapDataset(
             counts=dataset.counts,
@@ -238,7 +243,7 @@ def _known_sky(dataset):
             mask_fit=dataset.mask_fit,
             gti=dataset.gti,
             name=dataset.name,
-            models=dataset.models,
+            models=models,
         )
         return own.npred().data
     return None if dataset.background is None else dataset.background.data

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-__all__ = ["mean_psf", "psf_kernels"]
+__all__ = ["mean_psf", "psf_kernels", "psf_tables"]
 
 
 def mean_psf(response, index=2.3):
@@ -69,3 +69,33 @@ def psf_kernels(response, half=16, phases=5):
                     kernels[band, k, iy, ix] = view.reshape(size, phases, size, phases).sum((1, 3))
     total = kernels.sum((-2, -1), keepdims=True)
     return torch.from_numpy(kernels / np.where(total > 0, total, 1))
+
+
+def psf_tables(response, half=10, phases=5):
+    """Pixel-integrated point spread function and its slopes on steps of a fraction of a pixel.
+
+    Parameters
+    ----------
+    response : `~gammapy_asid.inputs.Response`
+        Instrument response.
+    half : int
+        Largest distance from the source in pixels of the band.
+    phases : int
+        Steps in a pixel.
+
+    Returns
+    -------
+    tables : `~torch.Tensor`
+        Shape ``(n_bands, 3, size, size)`` with the source in the middle: share of the photons in
+        a pixel around each place, for an average spectrum, and the derivatives of it with respect
+        to the source's x and y in pixels of the band.
+    """
+    wide = half + 2
+    kernels = psf_kernels(mean_psf(response), half=max(16, wide), phases=phases)[:, 0]
+    n_bands, size = len(kernels), kernels.shape[-1]
+    # Pixel j of phase i lies 5 (j - half) + 2 - i steps from the source, for five phases.
+    fine = kernels.flip((1, 2)).permute(0, 3, 1, 4, 2).reshape(n_bands, size * phases, size * phases)
+    dy, dx = torch.gradient(fine, dim=(1, 2))
+    tables = torch.stack([fine, -dx * phases, -dy * phases], 1)
+    cut = (size - 1) // 2 * phases - half * phases
+    return tables[..., cut:-cut, cut:-cut] if cut else tables

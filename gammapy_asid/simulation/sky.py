@@ -23,6 +23,8 @@ __all__ = [
 #: What describes a spectrum: columns of a catalogue.
 SPECTRAL_PARAMETERS = ("amplitude", "reference", "index", "beta", "lambda_", "alpha")
 
+# Sources with more counts in a band are placed between the phases of the kernels.
+BRIGHT = 30.0
 # Gauss-Legendre nodes in a sub-band: exact to 1e-4 for any spectrum of the populations.
 N_NODES = 3
 
@@ -169,25 +171,56 @@ def render_sources(bank, instrument, patch, x, y, counts, shape, n_patches, fain
     for band, level in enumerate(bank.bands.levels):
         ny, nx = (s >> level for s in shape)
         xb, yb = (x + 0.5) / 2**level - 0.5, (y + 0.5) / 2**level - 0.5
-        xi, yi = torch.round(xb).long(), torch.round(yb).long()
+        xi, yi = torch.round(xb), torch.round(yb)
         inside = (xi >= -half) & (xi < nx + half) & (yi >= -half) & (yi < ny + half)
-        keep = torch.nonzero(inside & (counts[:, band].sum(-1) > faintest))[:, 0]
-        xi, yi = xi[keep], yi[keep]
-        px = ((xb[keep] - xi + 0.5) * phases).long().clamp(0, phases - 1)
-        py = ((yb[keep] - yi + 0.5) * phases).long().clamp(0, phases - 1)
+        total = counts[:, band].sum(-1)
+        keep = torch.nonzero(inside & (total > faintest))[:, 0]
+        keep, xi, yi, px, py, share = _phases(keep, xb, yb, phases, total > BRIGHT)
         stamps = torch.zeros(len(keep), len(offset), len(offset), device=x.device)
         for k in range(counts.shape[2]):
-            stamps += counts[keep, band, k, None, None] * bank.kernels[instrument[keep], band, k, py, px]
+            level_counts = (counts[keep, band, k] * share)[:, None, None]
+            stamps += level_counts * bank.kernels[instrument[keep], band, k, py, px]
         # A border of the stamp's width on every side takes what falls outside.
-        wide = nx + 4 * half
-        image = torch.zeros(n_patches, (ny + 4 * half) * wide, device=x.device)
-        row = (yi[:, None] + 2 * half + offset) * wide
-        column = xi[:, None] + 2 * half + offset
+        border = 2 * half + 1
+        wide = nx + 2 * border
+        image = torch.zeros(n_patches, (ny + 2 * border) * wide, device=x.device)
+        row = (yi[:, None] + border + offset) * wide
+        column = xi[:, None] + border + offset
         target = patch[keep, None, None] * image.shape[1] + row[:, :, None] + column[:, None, :]
         image.view(-1).index_add_(0, target.reshape(-1), stamps.reshape(-1))
-        image = image.view(n_patches, ny + 4 * half, wide)
-        images.append(image[:, 2 * half : 2 * half + ny, 2 * half : 2 * half + nx])
+        image = image.view(n_patches, ny + 2 * border, wide)
+        images.append(image[:, border : border + ny, border : border + nx])
     return images
+
+
+def _phases(keep, x, y, phases, bright):
+    """Pixel and phase of the kernel of each source: the nearest, or four with shares for bright ones."""
+    near = keep[~bright[keep]]
+    bright = keep[bright[keep]]
+    parts = []
+    if len(near):
+        (xi, px), (yi, py) = (_split(torch.round(_steps(v[near], phases)), phases) for v in (x, y))
+        parts.append((near, xi, yi, px, py, torch.ones_like(x[near])))
+    if len(bright):
+        sx, sy = (_steps(v[bright], phases) for v in (x, y))
+        for cx, cy in ((0, 0), (1, 0), (0, 1), (1, 1)):
+            (xi, px), (yi, py) = (_split(torch.floor(v) + c, phases) for v, c in ((sx, cx), (sy, cy)))
+            wx, wy = (torch.abs(1 - c - (v - torch.floor(v))) for v, c in ((sx, cx), (sy, cy)))
+            parts.append((bright, xi, yi, px, py, wx * wy))
+    if not parts:
+        parts = [(keep, *(keep,) * 4, x[keep])]
+    return tuple(torch.cat(column) for column in zip(*parts, strict=True))
+
+
+def _steps(x, phases):
+    """Position in steps of a phase: phase 0 of pixel 0 is at 0."""
+    return (x + 0.5) * phases - 0.5
+
+
+def _split(steps, phases):
+    """Pixel and phase of whole steps."""
+    steps = steps.long()
+    return torch.div(steps, phases, rounding_mode="floor"), steps % phases
 
 
 def emission_counts(bank, instrument, intensity, shape):

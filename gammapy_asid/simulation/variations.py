@@ -112,7 +112,7 @@ def random_emission(models, generator):
         return torch.softmax(2 * logits * sharp, 1)
 
     own = mixture()
-    error = uniform[:, :1] ** 2
+    error = uniform[:, :1] ** 1.3
     other = (1 - error) * own + error * mixture()
     truth = torch.einsum("pm,pmiyx->piyx", own, models)
     prediction = torch.einsum("pm,pmiyx->piyx", other, models)

@@ -6,12 +6,12 @@ import torch
 import torch.nn.functional as F
 
 from ..inputs.bands import LAT_BANDS
+from ..inputs.bands_of_dataset import bands_for_dataset
 from ..inputs.convert import to_band_cube
 from ..networks.features import MIN_BACKGROUND, known_sky, score_terms, signed_significance
 from ..networks.fields import field_batch
 from ..simulation.sky import source_counts
 from ..simulation.variations import random_emission
-from .bands_of_dataset import bands_for_dataset
 from .patches import SimulatedPatches, Simulator
 from .train import build_simulator
 
@@ -108,7 +108,7 @@ class DatasetSimulator(Simulator):
             self.expected[band] = expected[mask == 1].median()
             self.information[band] = information[mask == 1].median()
 
-    def draw(self, n, seed):
+    def draw(self, n, seed, instrument=None):
         """Simulate ``n`` patches.
 
         Parameters
@@ -117,6 +117,8 @@ class DatasetSimulator(Simulator):
             Number of patches.
         seed : int or sequence of int
             Equal seeds give equal patches.
+        instrument : int, optional
+            There is only one.
 
         Returns
         -------
@@ -125,7 +127,7 @@ class DatasetSimulator(Simulator):
         """
         rng = np.random.default_rng(seed)
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        instrument = torch.zeros(n, dtype=torch.long)
+        instrument = torch.full((n,), instrument or 0)
         has_background = torch.from_numpy(rng.random(n) < self.background_share)
         corners, turns = self.corners[rng.integers(len(self.corners), size=n)], rng.integers(8, size=n)
         background, mask, exposure, reach = (
@@ -139,7 +141,7 @@ class DatasetSimulator(Simulator):
             for factors in random_emission(grid, generator)
         )
 
-        patch, x, y, flux, ratio, counts = self._sources(rng, n)
+        patch, x, y, flux, ratio, spectra, counts = self._sources(rng, n)
         significance = self.significance(instrument, patch, x, y, counts, expected, mask)
         images = self.images(instrument, patch, x, y, counts)
         expected = [e + r * i for e, r, i in zip(expected, reach, images, strict=True)]
@@ -149,7 +151,11 @@ class DatasetSimulator(Simulator):
             prediction = [p + r * m for p, r, m in zip(prediction, reach, modelled, strict=True)]
         batch = self.observe(instrument, expected, prediction, mask, exposure, has_background, generator)
         truth = (v[~known] for v in (patch, x, y, flux, significance))
-        return SimulatedPatches(self.bank.bands, batch, *truth)
+        spectra = {name: value[~known] for name, value in spectra.items()}
+        nowhere = torch.full((int((~known).sum()),), torch.nan)
+        return SimulatedPatches(
+            self.bank.bands, batch, *truth, spectra, counts[~known].sum(-1), nowhere, instrument, expected
+        )
 
     def _cut(self, images, corners, turns):
         """Patches of images per band, turned by multiples of 90 deg and mirrored from the fourth on."""
@@ -173,20 +179,24 @@ class DatasetSimulator(Simulator):
         ]
 
     def _sources(self, rng, n):
-        """Power laws at random places: patch, x, y, flux, flux over the detection limit, and counts."""
+        """Power laws at random places: patch, x, y, flux, flux over the detection limit,
+        spectra and counts."""
         wide = self.size + 2 * MARGIN
         number = rng.poisson(DENSITY * (wide / 64) ** 2 * rng.uniform(*DENSITY_RANGE, n))
         total = number.sum()
         patch = torch.from_numpy(np.repeat(np.arange(n), number))
         x, y = torch.tensor(rng.uniform(-MARGIN, self.size + MARGIN, (2, total)) - 0.5, dtype=torch.float32)
-        counts = self._unit_counts(rng.normal(*INDEX, total))
+        spectra = self._unit_spectra(rng.normal(*INDEX, total))
+        counts = source_counts(self.bank, torch.zeros(total, dtype=torch.long), spectra).double()
         limit = detection_flux(counts.sum(-1), self.expected, self.information)
         ratio = torch.from_numpy(10 ** rng.uniform(*FLUX, total))
         flux = ratio * limit
-        return patch, x, y, flux.float(), ratio.float(), (counts * flux[:, None, None]).float()
+        spectra["amplitude"] = (spectra["amplitude"].double() * flux).float()
+        counts = (counts * flux[:, None, None]).float()
+        return patch, x, y, flux.float(), ratio.float(), spectra, counts
 
-    def _unit_counts(self, index):
-        """Expected counts of power laws with a photon flux of 1 / (cm2 s), float64."""
+    def _unit_spectra(self, index):
+        """Power laws with a photon flux of 1 / (cm2 s)."""
         response = self.bank.responses[0]
         low, high = np.nanmin(response.e_min), np.nanmax(response.e_max)
         reference = np.sqrt(low * high)
@@ -200,8 +210,7 @@ class DatasetSimulator(Simulator):
             "lambda_": np.zeros(len(index)),
             "alpha": np.ones(len(index)),
         }
-        spectra = {name: torch.tensor(value, dtype=torch.float32) for name, value in spectra.items()}
-        return source_counts(self.bank, torch.zeros(len(index), dtype=torch.long), spectra).double()
+        return {name: torch.tensor(value, dtype=torch.float32) for name, value in spectra.items()}
 
 
 def detection_flux(counts, expected, information, significance=5.0):

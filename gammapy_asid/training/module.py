@@ -143,17 +143,19 @@ class DetectionModule(lightning.LightningModule):
         self.log_dict(metrics, prog_bar=True, batch_size=1)
 
     def configure_optimizers(self):
-        """AdamW with a linear rise and a cosine fall of the learning rate."""
+        """AdamW with cycles of a linear rise and a cosine fall of the learning rate."""
         recipe = self.optimiser
         parameters = self.network.parameters()
         optimiser = torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-        steps = recipe.epochs * recipe.batches_per_epoch
-        rise = max(1, steps // 20)
+        bounds = np.array([0, *recipe.restarts, recipe.epochs]) * recipe.batches_per_epoch
 
         def factor(step):
+            cycle = min(np.searchsorted(bounds, step, side="right"), len(bounds) - 1)
+            step, length = step - bounds[cycle - 1], bounds[cycle] - bounds[cycle - 1]
+            rise = max(1, length // 20)
             if step < rise:
                 return (step + 1) / rise
-            return 0.5 * (1 + np.cos(np.pi * min(1.0, (step - rise) / max(1, steps - rise)))) + 1e-3
+            return 0.5 * (1 + np.cos(np.pi * min(1.0, (step - rise) / max(1, length - rise)))) + 1e-3
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -30,6 +30,16 @@ class SimulatedPatches:
     significance : `~torch.Tensor`
         Standard deviations at which each of them would be seen on average, were it alone
         on the true emission; shape ``(n_sources,)``.
+    spectra : dict of `~torch.Tensor`
+        Their spectra, see `~gammapy_asid.simulation.sky.source_counts`; each of shape ``(n_sources,)``.
+    counts : `~torch.Tensor`
+        Expected counts of each of them in the bands on valid sky, shape ``(n_sources, n_bands)``.
+    latitude : `~torch.Tensor`
+        Their Galactic latitude in deg, NaN where the patch is nowhere on the sky; shape ``(n_sources,)``.
+    instrument : `~torch.Tensor`
+        Index of each patch's response, shape ``(n_patches,)``.
+    expected : list of `~torch.Tensor`
+        Per band: expected counts of the patches, shape as the counts.
     """
 
     bands: Bands
@@ -39,6 +49,11 @@ class SimulatedPatches:
     y: torch.Tensor
     flux: torch.Tensor
     significance: torch.Tensor
+    spectra: dict
+    counts: torch.Tensor
+    latitude: torch.Tensor
+    instrument: torch.Tensor
+    expected: list
 
 
 class Simulator:
@@ -52,10 +67,14 @@ class Simulator:
         Patch size in finest pixels.
     background_share : float
         Share of the patches that come with a predicted background.
+    weights : array-like, optional
+        Probability of each instrument, by default equal.
     """
 
-    def __init__(self, responses, size, background_share):
+    def __init__(self, responses, size, background_share, weights=None):
         self.bank = ResponseBank(responses)
+        weights = np.ones(len(responses)) if weights is None else np.asarray(weights, float)
+        self.weights = weights / weights.sum()
         self.size = size
         self.background_share = background_share
         self.filters = torch.stack([feature_kernels(response) for response in responses])

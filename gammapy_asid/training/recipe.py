@@ -10,7 +10,7 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-__all__ = ["InstrumentRecipe", "OptimiserRecipe", "Recipe", "read_recipe"]
+__all__ = ["InstrumentRecipe", "OptimiserRecipe", "Recipe", "SourceRecipe", "read_recipe"]
 
 
 class _Strict(BaseModel):
@@ -64,7 +64,9 @@ class OptimiserRecipe(_Strict):
     epochs : int
         Number of epochs.
     learning_rate : float
-        Largest learning rate; rises over the first 5 % and falls as a cosine.
+        Largest learning rate; rises over the first 5 % of a cycle and falls as a cosine.
+    restarts : tuple of int
+        Epochs at which a new cycle of the learning rate begins (Loshchilov & Hutter 2017, ICLR).
     weight_decay : float
         Decoupled weight decay of AdamW.
     ema_decay : float
@@ -77,9 +79,40 @@ class OptimiserRecipe(_Strict):
     batches_per_epoch: int = 250
     epochs: int = 40
     learning_rate: float = 2e-3
+    restarts: tuple[int, ...] = ()
     weight_decay: float = 1e-3
     ema_decay: float = 0.999
     precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"
+
+
+class SourceRecipe(_Strict):
+    """Ensembles for position and flux, trained on the candidates of the detection model.
+
+    Parameters
+    ----------
+    patches : int
+        Simulated patches that they learn from; a quarter as many calibrate them, and again test them.
+    members : int
+        Networks in each ensemble.
+    width : int
+        Hidden units of each layer.
+    batch_size : int
+        Sources in a batch of one member.
+    steps : int
+        Steps of the means, and half as many of the spreads.
+    learning_rate : float
+        Largest learning rate; falls as a cosine.
+    weight_decay : float
+        Decoupled weight decay of AdamW.
+    """
+
+    patches: int = Field(24000, ge=8)
+    members: int = Field(15, ge=2)
+    width: int = 128
+    batch_size: int = 256
+    steps: int = 8000
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
 
 
 class Recipe(_Strict):
@@ -108,6 +141,8 @@ class Recipe(_Strict):
         Number of patches for the calibration of the score, and as many for its test.
     optimiser : `OptimiserRecipe`
         Length and step size.
+    sources : `SourceRecipe`
+        Ensembles for position and flux.
     """
 
     name: str
@@ -120,6 +155,7 @@ class Recipe(_Strict):
     validation_patches: int = 128
     calibration_patches: int = 4096
     optimiser: OptimiserRecipe = OptimiserRecipe()
+    sources: SourceRecipe = SourceRecipe()
 
     @property
     def sha256(self):

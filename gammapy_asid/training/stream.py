@@ -48,13 +48,12 @@ class PatchSimulator(Simulator):
     def __init__(
         self, responses, weights, emission, draw_sky, size=64, background_share=0.65, plane_share=0.3
     ):
-        super().__init__(responses, size, background_share)
-        self.weights = np.asarray(weights, float) / np.sum(weights)
+        super().__init__(responses, size, background_share, weights)
         self.emission = emission
         self.draw_sky = draw_sky
         self.plane_share = plane_share
 
-    def draw(self, n, seed):
+    def draw(self, n, seed, instrument=None):
         """Simulate ``n`` patches.
 
         Parameters
@@ -63,6 +62,8 @@ class PatchSimulator(Simulator):
             Number of patches.
         seed : int or sequence of int
             Equal seeds give equal patches.
+        instrument : int, optional
+            The one instrument of all patches; by default each has its own.
 
         Returns
         -------
@@ -71,7 +72,8 @@ class PatchSimulator(Simulator):
         """
         rng = np.random.default_rng(seed)
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        instrument = torch.from_numpy(rng.choice(len(self.weights), n, p=self.weights))
+        drawn = torch.from_numpy(rng.choice(len(self.weights), n, p=self.weights))
+        instrument = drawn if instrument is None else torch.full((n,), instrument)
         pixel_size = self.bank.pixel_size[instrument].float()
         sin_lat = np.where(
             rng.random(n) < self.plane_share,
@@ -100,8 +102,11 @@ class PatchSimulator(Simulator):
             name: torch.tensor(getattr(sources, name)[index], dtype=torch.float32)
             for name in SPECTRAL_PARAMETERS
         }
-        counts = source_counts(self.bank, instrument[patch], spectra) * exposure[patch, None, None]
-        flux = torch.tensor(sources.flux(1, 100)[index], dtype=torch.float32)
+        # The network knows the mean exposure only: what differs from it counts as brighter sky.
+        spectra["amplitude"] = spectra["amplitude"] * exposure[patch]
+        counts = source_counts(self.bank, instrument[patch], spectra)
+        flux = torch.tensor(sources.flux(1, 100)[index], dtype=torch.float32) * exposure[patch]
+        latitude = torch.tensor(sources.lat[index], dtype=torch.float32)
         known = self.known_sources(rng, patch, flux, MODELLED, has_background)
         images = self.images(instrument, patch, x, y, counts)
         if known.any():
@@ -114,9 +119,10 @@ class PatchSimulator(Simulator):
             pooled = F.avg_pool2d(mask[:, None], 2**level)[:, 0] if level else mask
             masks.append(pooled * self.bank.present[instrument, band, None, None])
         # Partly masked coarse pixels lose the masked share of their photons.
+        total = [(e + i) * m for e, i, m in zip(expected, images, masks, strict=True)]
         batch = self.observe(
             instrument,
-            [(e + i) * m for e, i, m in zip(expected, images, masks, strict=True)],
+            total,
             [b * m for b, m in zip(background, masks, strict=True)],
             masks,
             [torch.ones_like(m) for m in masks],
@@ -126,7 +132,17 @@ class PatchSimulator(Simulator):
         emission = [e * m for e, m in zip(expected, masks, strict=True)]
         significance = self.significance(instrument, patch, x, y, counts, emission, masks)
         truth = (v[~known] for v in (patch, x, y, flux, significance))
-        return SimulatedPatches(self.bank.bands, batch, *truth)
+        spectra = {name: value[~known] for name, value in spectra.items()}
+        return SimulatedPatches(
+            self.bank.bands,
+            batch,
+            *truth,
+            spectra,
+            counts[~known].sum(-1),
+            latitude[~known],
+            instrument,
+            total,
+        )
 
     def _project(self, sources, centres, roll, pixel_size, width):
         """Patch, catalogue index and pixel position of all sources near the patches."""

@@ -25,7 +25,7 @@ from .history import History
 from .module import DetectionModule
 from .stream import PatchSimulator, PatchStream
 
-__all__ = ["averaged_network", "build_network", "build_simulator", "recipe_responses", "train"]
+__all__ = ["averaged_network", "build_network", "build_simulator", "quiet", "recipe_responses", "train"]
 
 log = logging.getLogger(__name__)
 
@@ -161,7 +161,7 @@ class _Data(lightning.LightningDataModule):
 
 
 @contextmanager
-def _quiet():
+def quiet():
     """Keep Lightning's notes and its use of deprecated parts of torch from the user."""
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level
@@ -171,12 +171,14 @@ def _quiet():
             warnings.filterwarnings("ignore", category=FutureWarning, module="lightning")
             # A training that goes on finds its own files.
             warnings.filterwarnings("ignore", "Checkpoint directory .* is not empty")
+            # The checkpoints of the ensembles hold the state after a step, as they should.
+            warnings.filterwarnings("ignore", "Using ModelCheckpoint with manual optimization")
             yield
     finally:
         logger.setLevel(level)
 
 
-@_quiet()
+@quiet()
 def train(recipe, output, simulator=None, resume=True, num_workers=1, progress=True):
     """Train a detection model, or go on with an interrupted training.
 

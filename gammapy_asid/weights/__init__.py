@@ -1,13 +1,15 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Trained models: weights, their cards and where they are."""
 
-from .card import ModelCard, OperatingPoint
+from .card import EnsembleCard, ModelCard, OperatingPoint
 from .io import load_card, load_state, save_model
-from .registry import find_model, list_models
+from .registry import ensemble_path, find_model, list_models
 
 __all__ = [
+    "EnsembleCard",
     "ModelCard",
     "OperatingPoint",
+    "ensemble_path",
     "find_model",
     "list_models",
     "load_card",

@@ -3,7 +3,7 @@
 
 import hashlib
 import json
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from ..evaluation.calibration import apply_knots, combined_score
 from ..inputs.bands import Bands
 
-__all__ = ["ModelCard", "OperatingPoint"]
+__all__ = ["EnsembleCard", "ModelCard", "OperatingPoint"]
 
 Range = Annotated[tuple[float, float], Field(description="lowest and highest value")]
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -168,3 +168,68 @@ class ModelCard(_Strict):
         purity = np.interp(threshold, at, [point.purity for point in points])
         completeness = np.interp(threshold, at, [point.completeness for point in points])
         return float(purity), float(completeness)
+
+
+class EnsembleCard(_Strict):
+    """Description of the ensemble for position or flux of a detection model.
+
+    Parameters
+    ----------
+    name : str
+        Name of the detection model.
+    kind : str
+        What the ensemble predicts.
+    version : str
+        Version of the weights.
+    architecture : dict
+        See `~gammapy_asid.networks.ensembles.EnsembleConfig`.
+    bands, units, pixel_size, psf_r68, exposure
+        See `ModelCard`.
+    detection_sha256 : str
+        SHA-256 of the weights of the detection model whose candidates it was trained on.
+    recipe : dict
+        Training recipe.
+    recipe_sha256 : str
+        SHA-256 of the recipe.
+    levels : tuple of float
+        Probabilities that the columns of the calibration belong to.
+    calibration : dict
+        For ``detected`` and ``given`` positions, and each way to the spread: rows of the
+        logarithm of the predicted standard deviation, and the quantiles of the deviations in units of it, see
+        `gammapy_asid.evaluation.uncertainty.fit_quantiles`.
+    metrics : dict
+        Figures measured on simulations not used in training.
+    package_version : str
+        Version of this package that trained the ensemble.
+    weights_sha256 : str
+        SHA-256 of the weight file.
+    """
+
+    name: str
+    kind: Literal["position", "flux"]
+    version: str
+    architecture: dict
+    bands: BandsCard
+    units: dict[str, str] = {"energy": "GeV", "flux": "cm-2 s-1", "position": "deg", "pixel_size": "deg"}
+    pixel_size: Range
+    psf_r68: tuple[Range, ...]
+    exposure: tuple[Range, ...]
+    detection_sha256: str
+    recipe: dict
+    recipe_sha256: str
+    levels: tuple[Probability, ...]
+    calibration: dict[str, tuple[tuple[float, ...], ...]]
+    metrics: dict
+    package_version: str
+    weights_sha256: str = ""
+
+    def to_bands(self):
+        """Bands of the model (`~gammapy_asid.inputs.bands.Bands`)."""
+        return Bands(**self.bands.model_dump())
+
+    @model_validator(mode="after")
+    def _one_column_per_level(self):
+        for rows in self.calibration.values():
+            if not rows or any(len(row) != 1 + len(self.levels) for row in rows):
+                raise ValueError(f"calibration needs rows of {1 + len(self.levels)} values")
+        return self

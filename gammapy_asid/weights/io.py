@@ -15,13 +15,15 @@ from .registry import find_model
 __all__ = ["load_card", "load_state", "save_model"]
 
 
-def load_card(name_or_path):
+def load_card(name_or_path, kind=ModelCard):
     """Read the card of a model.
 
     Parameters
     ----------
     name_or_path : str or path
         Name of a model that ships with the package, or path of a weight file.
+    kind : type
+        `ModelCard` of a detection model, or `EnsembleCard` of its ensembles.
 
     Returns
     -------
@@ -41,7 +43,7 @@ def load_card(name_or_path):
             f"No model card {path}: it belongs beside the weights, copy both files together"
         )
     try:
-        return ModelCard.model_validate_json(path.read_bytes())
+        return kind.model_validate_json(path.read_bytes())
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "card"
@@ -50,13 +52,15 @@ def load_card(name_or_path):
         ) from None
 
 
-def load_state(name_or_path):
+def load_state(name_or_path, kind=ModelCard):
     """Read the weights of a model, only if they are those that the card describes.
 
     Parameters
     ----------
     name_or_path : str or path
         Name of a model that ships with the package, or path of a weight file.
+    kind : type
+        See `load_card`.
 
     Returns
     -------
@@ -70,7 +74,7 @@ def load_state(name_or_path):
     FileNotFoundError
         If weights or card do not exist.
     """
-    card, path = load_card(name_or_path), find_model(name_or_path)
+    card, path = load_card(name_or_path, kind), find_model(name_or_path)
     if not path.is_file():
         raise FileNotFoundError(f"No weight file {path}, though its card exists: install the package again")
     content = path.read_bytes()

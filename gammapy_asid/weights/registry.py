@@ -5,10 +5,13 @@ from pathlib import Path
 
 from gammapy.utils.scripts import make_path
 
-__all__ = ["find_model", "list_models"]
+__all__ = ["ENSEMBLES", "ensemble_path", "find_model", "list_models"]
 
 #: Folder of the models that ship with the package.
 DATA = Path(__file__).parent / "data"
+
+#: Ensembles that belong to a detection model ``NAME``, in files ``NAME-position`` and ``NAME-flux``.
+ENSEMBLES = ("position", "flux")
 
 
 def list_models():
@@ -19,7 +22,27 @@ def list_models():
     names : list of str
         Sorted names, each valid as the ``model`` of a detector.
     """
-    return sorted(path.stem for path in DATA.glob("*.json"))
+    names = (path.stem for path in DATA.glob("*.json"))
+    return sorted(name for name in names if name.rpartition("-")[2] not in ENSEMBLES)
+
+
+def ensemble_path(name_or_path, kind):
+    """Weight file of an ensemble of a model, whether it exists or not.
+
+    Parameters
+    ----------
+    name_or_path : str or path
+        Detection model, see `find_model`.
+    kind : {"position", "flux"}
+        Ensemble.
+
+    Returns
+    -------
+    path : `~pathlib.Path`
+        Weight file beside that of the detection model.
+    """
+    path = find_model(name_or_path)
+    return path.with_name(f"{path.stem}-{kind}.safetensors")
 
 
 def find_model(name_or_path):

@@ -4,11 +4,11 @@
 import numpy as np
 from gammapy.datasets import MapDataset
 
-from ..inputs.bands import DEPTH, LAT_BANDS, Bands
-from ..inputs.checks import check_dataset
-from ..inputs.convert import to_band_cube
-from ..inputs.field import PixelGrid
 from ..networks.description import psf_radius
+from .bands import DEPTH, LAT_BANDS, Bands
+from .checks import check_dataset
+from .convert import to_band_cube
+from .field import PixelGrid
 
 __all__ = ["bands_for_dataset"]
 

@@ -1,0 +1,223 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Fluxes of sources with a deep ensemble."""
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.table import QTable
+from gammapy.datasets import MapDataset
+from gammapy.estimators import Estimator
+from gammapy.modeling.models import DatasetModels
+from scipy.spatial import KDTree
+
+from ..candidates import CandidateFlag, Candidates, iau_names
+from ..fluxes import SourceFluxes
+from ..inputs.convert import to_band_cube
+from ..networks.source_model import SPREADS, SourceEnsemble, fit_field
+
+__all__ = ["DLFluxEstimator"]
+
+UNIT = u.Unit("cm-2 s-1")
+# Positions nearer than this in nominal finest pixels are one.
+SAME = 0.5
+
+
+class DLFluxEstimator(Estimator):
+    """Estimate fluxes with calibrated uncertainties by a deep ensemble.
+
+    All sources are fitted together on stamps of the band cube; an ensemble of networks
+    corrects the fit and states how far it can be trusted. Method of AutoSourceID-FE (Stoppa et
+    al. 2023, A&A 680, A109) with the likelihood fit as the starting point. Nothing but the
+    background and the models of the dataset is taken as known; models that are
+    estimated themselves are left out of the known sky.
+
+    Parameters
+    ----------
+    model : str or path
+        Name of a shipped model, or path of its weights.
+    e_min, e_max : `~astropy.units.Quantity`, optional
+        Range of energies of the flux; by default that of the data.
+    uncertainty : {"mean-variance", "ensemble"}
+        Two-step mean-variance estimation, or the scatter among the networks, either recalibrated
+        on simulations.
+    """
+
+    tag = "DLFluxEstimator"
+
+    def __init__(self, model="lat", e_min=None, e_max=None, uncertainty="mean-variance"):
+        if uncertainty not in SPREADS:
+            raise ValueError(f"The uncertainty is one of {', '.join(SPREADS)}, got {uncertainty!r}")
+        for name, energy in (("e_min", e_min), ("e_max", e_max)):
+            if energy is not None and not u.Quantity(energy).unit.is_equivalent("GeV"):
+                raise ValueError(f"{name} must be an energy, got {energy}: give a Quantity such as 1 * u.GeV")
+        self.model = model
+        self.e_min, self.e_max = (None if e is None else u.Quantity(e) for e in (e_min, e_max))
+        if e_min is not None and e_max is not None and not self.e_min < self.e_max:
+            raise ValueError(f"e_min must be below e_max, got {e_min} and {e_max}")
+        self.uncertainty = uncertainty
+        self._ensemble = SourceEnsemble.load(model, "flux")
+        self._bands = self._ensemble.card.to_bands()
+
+    @property
+    def config_parameters(self):
+        """Configuration, without the networks."""
+        return {
+            "model": str(self.model),
+            "e_min": self.e_min,
+            "e_max": self.e_max,
+            "uncertainty": self.uncertainty,
+        }
+
+    def run(self, datasets, sources):
+        r"""Estimate the fluxes of sources.
+
+        Parameters
+        ----------
+        datasets : `~gammapy.datasets.MapDataset` or `~gammapy.datasets.Datasets`
+            Data of one field.
+        sources : `~astropy.coordinates.SkyCoord`, `~gammapy_asid.Candidates` or \
+                `~gammapy.modeling.models.Models`
+            Positions. Sources that are not in the list and not on the dataset add to the flux of their
+            neighbours.
+
+        Returns
+        -------
+        fluxes : `~gammapy_asid.SourceFluxes`
+            One row per source, none lost: a source outside the valid data has NaN and the flag
+            ``OUTSIDE``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the data can't be used, see `~gammapy_asid.inputs.to_band_cube`, the range of
+            energies is not inside that of the data, or the sources have no positions.
+        """
+        names, positions, scores, without = _sources(sources)
+        cube = to_band_cube(datasets, self._bands, without=without)
+        e_min, e_max = self._range(cube.response)
+        x, y = (np.atleast_1d(v) for v in cube.geom.wcs.world_to_pixel(positions))
+        valid = _on_valid_data(cube, x, y)
+        flags = np.where(valid, 0, CandidateFlag.OUTSIDE)
+        flags[valid] |= _duplicates(x[valid], y[valid], cube)
+        present = np.flatnonzero(cube.response.present)
+        ranges = [(e_min, e_max)] + [
+            (cube.response.e_min[band], cube.response.e_max[band]) for band in present
+        ]
+        columns = [{name: np.full(len(x), np.nan) for name in COLUMNS} for _ in ranges]
+        index = np.full(len(x), np.nan)
+        if valid.any():
+            score = None if scores is None else scores[valid]
+            fitted = fit_field(cube, x[valid], y[valid], score, free_position=False)
+            index[valid] = fitted.power_laws.index.numpy()
+            for column, (low, high) in zip(columns, ranges, strict=True):
+                fluxes = self._ensemble.fluxes(fitted, low, high, self.uncertainty)
+                for name, values in _columns(fluxes).items():
+                    column[name][valid] = values
+        table = QTable(
+            {
+                "name": np.array(names, dtype="U64"),
+                "ra": positions.icrs.ra,
+                "dec": positions.icrs.dec,
+                "e_min": np.full(len(x), e_min) * u.GeV,
+                "e_max": np.full(len(x), e_max) * u.GeV,
+                **{name: values * (UNIT if name != "is_ul" else 1) for name, values in columns[0].items()},
+                "index": index,
+                "flags": flags.astype("i4"),
+            }
+        )
+        table["is_ul"] = np.nan_to_num(columns[0]["is_ul"]) > 0
+        bands = QTable(
+            {
+                name: np.stack([column[name] for column in columns[1:]], 1) * (UNIT if name != "is_ul" else 1)
+                for name in COLUMNS
+            }
+        )
+        bands["is_ul"] = np.nan_to_num(np.asarray(bands["is_ul"])) > 0
+        bands.meta |= {
+            "e_min": cube.response.e_min[present] * u.GeV,
+            "e_max": cube.response.e_max[present] * u.GeV,
+        }
+        card = self._ensemble.card
+        meta = {
+            "model": card.name,
+            "weights_sha256": card.weights_sha256,
+            "uncertainty": self.uncertainty,
+            "energy_range": [float(e_min), float(e_max)],
+        }
+        return SourceFluxes(table, bands, meta)
+
+    def _range(self, response):
+        """Range of energies of the flux in GeV, inside that of the data."""
+        low, high = np.nanmin(response.e_min), np.nanmax(response.e_max)
+        e_min = low if self.e_min is None else self.e_min.to_value("GeV")
+        e_max = high if self.e_max is None else self.e_max.to_value("GeV")
+        if e_min < low * (1 - 1e-6) or e_max > high * (1 + 1e-6) or not e_min < e_max:
+            raise ValueError(
+                f"The flux is wanted for {e_min:.4g}-{e_max:.4g} GeV, and the data hold {low:.4g}-{high:.4g} "
+                "GeV: choose e_min and e_max inside that range"
+            )
+        return e_min, e_max
+
+
+#: Columns of a flux.
+COLUMNS = ("flux", "flux_err", "flux_errn", "flux_errp", "flux_ul", "is_ul")
+
+
+def _columns(fluxes):
+    errn = np.maximum(fluxes.flux - fluxes.low68, 0)
+    errp = np.maximum(fluxes.high68 - fluxes.flux, 0)
+    return {
+        "flux": fluxes.flux,
+        "flux_err": (errn + errp) / 2,
+        "flux_errn": errn,
+        "flux_errp": errp,
+        "flux_ul": fluxes.upper_limit,
+        "is_ul": (fluxes.low95 <= 0).astype(float),
+    }
+
+
+def _sources(sources):
+    """Names, positions, scores (None where given) and names of models to leave out of the known sky."""
+    if isinstance(sources, Candidates):
+        table = sources.table
+        return list(table["name"]), sources.positions, np.array(table["score"]), ()
+    if isinstance(sources, SkyCoord):
+        positions = sources.reshape(-1)
+        return iau_names(positions), positions, None, ()
+    if isinstance(sources, DatasetModels):
+        placed = [
+            m for m in sources if getattr(m, "spatial_model", None) is not None and m.position is not None
+        ]
+        if len(placed) < len(sources):
+            lost = sorted(set(sources.names) - {m.name for m in placed})
+            raise ValueError(f"Models without a position: {', '.join(lost)}: leave them out")
+        lon, lat = ([getattr(m.position.icrs, axis).deg for m in placed] for axis in ("ra", "dec"))
+        positions = SkyCoord(lon, lat, unit="deg", frame="icrs")
+        return [m.name for m in placed], positions, None, tuple(m.name for m in placed)
+    if isinstance(sources, MapDataset):
+        raise TypeError(
+            "The second argument are the sources, not a dataset: give several datasets as Datasets"
+        )
+    raise TypeError(f"Sources are SkyCoord, Candidates or Models, got {type(sources).__name__}")
+
+
+def _on_valid_data(cube, x, y):
+    """Whether positions lie on valid pixels of any band."""
+    valid = cube.mask.any(axis=0)
+    ny, nx = valid.shape
+    column, row = (
+        np.nan_to_num(np.round(x), nan=-1).astype(int),
+        np.nan_to_num(np.round(y), nan=-1).astype(int),
+    )
+    inside = (column >= 0) & (column < nx) & (row >= 0) & (row < ny)
+    return inside & valid[row.clip(0, ny - 1), column.clip(0, nx - 1)]
+
+
+def _duplicates(x, y, cube):
+    """Flag of positions that are nearer than `SAME` to another one."""
+    flags = np.zeros(len(x), int)
+    if len(x) > 1:
+        reach = SAME * cube.bands.pixel_size / cube.response.pixel_size
+        pairs = KDTree(np.column_stack([x, y])).query_pairs(reach, output_type="ndarray")
+        flags[pairs.ravel()] = CandidateFlag.DUPLICATE
+    return flags

@@ -1,0 +1,91 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Fluxes of sources: one table, and native flux points of each."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.table import QTable, Table
+from gammapy.estimators import FluxPoints
+from gammapy.modeling.models import PowerLawSpectralModel
+
+__all__ = ["SourceFluxes"]
+
+
+@dataclass
+class SourceFluxes:
+    """Fluxes of the sources of one field.
+
+    Parameters
+    ----------
+    table : `~astropy.table.QTable`
+        One row per source: ``name``, ``ra``, ``dec``, ``e_min``, ``e_max``, ``flux``, ``flux_err``,
+        ``flux_errn``, ``flux_errp``, ``flux_ul``, ``index`` and ``flags``; NaN where a source lies
+        outside the valid data.
+    bands : `~astropy.table.QTable`
+        The same columns of flux for each energy band, each of shape ``(n, n_bands)``; ``e_min``
+        and ``e_max`` of the bands are in its ``meta``.
+    meta : dict
+        Provenance.
+    """
+
+    table: QTable
+    bands: QTable
+    meta: dict
+
+    def __len__(self):
+        return len(self.table)
+
+    def __str__(self):
+        return f"{type(self).__name__}: {len(self)} sources\n" + "\n".join(self.table.pformat(max_width=-1))
+
+    def _row(self, source):
+        if isinstance(source, str):
+            rows = np.flatnonzero(self.table["name"] == source)
+            if len(rows) == 0:
+                raise KeyError(f"No source {source!r}: the names are in the column 'name'")
+            return int(rows[0])
+        return source
+
+    def flux_points(self, source):
+        """Spectral energy distribution of a source, one point per energy band.
+
+        Parameters
+        ----------
+        source : int or str
+            Row or name.
+
+        Returns
+        -------
+        points : `~gammapy.estimators.FluxPoints`
+            Flux points of type ``flux``. Points whose 95 % interval reaches zero are upper limits.
+        """
+        row = self._row(source)
+        columns = {name: self.bands[name][row] for name in self.bands.colnames}
+        columns |= {"e_min": self.bands.meta["e_min"], "e_max": self.bands.meta["e_max"]}
+        return self._points(columns, row)
+
+    def integral(self, source):
+        """Flux of a source in the whole range as a single flux point.
+
+        Parameters
+        ----------
+        source : int or str
+            Row or name.
+
+        Returns
+        -------
+        points : `~gammapy.estimators.FluxPoints`
+            One flux point of type ``flux``.
+        """
+        row = self._row(source)
+        names = [*self.bands.colnames, "e_min", "e_max"]
+        return self._points({name: self.table[name][row : row + 1] for name in names}, row)
+
+    def _points(self, columns, row):
+        table = Table({name: columns[name] for name in ("e_min", "e_max", *self.bands.colnames)})
+        table["e_ref"] = np.sqrt(columns["e_min"] * columns["e_max"])
+        table["is_ul"] = table["is_ul"].astype(bool)
+        table.meta["SED_TYPE"] = "flux"
+        index = self.table["index"][row]
+        reference = PowerLawSpectralModel(index=index if np.isfinite(index) else 2.0)
+        return FluxPoints.from_table(table, sed_type="flux", reference_model=reference)

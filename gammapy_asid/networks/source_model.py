@@ -1,0 +1,273 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Trained ensembles for position and flux, and their run on a band cube."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..evaluation.uncertainty import apply_quantiles
+from ..simulation.kernels import psf_tables
+from ..weights import EnsembleCard, ensemble_path, load_card, load_state
+from .ensembles import Ensemble, EnsembleConfig, ensemble_moments
+from .fields import field_batch
+from .source_features import source_features
+from .source_fit import fit_sources
+from .spectral_fit import flux_scale
+
+__all__ = [
+    "FAINTEST_SCORE",
+    "FLUX_LEVELS",
+    "GIVEN_ERROR",
+    "POSITION_LEVELS",
+    "SPREADS",
+    "FittedSources",
+    "Fluxes",
+    "Positions",
+    "SourceEnsemble",
+    "fit_batch",
+    "fit_field",
+]
+
+#: Ways to the spread of a flux: two-step mean-variance estimation, or the scatter of the means alone.
+SPREADS = ("mean-variance", "ensemble")
+
+#: Probabilities of the position ellipses.
+POSITION_LEVELS = (0.68, 0.95)
+#: Quantiles of the flux: both ends of the 95 % and the 68 % interval, and the upper limit.
+FLUX_LEVELS = (0.025, 0.16, 0.84, 0.975, 0.95)
+#: Candidates from this calibrated score on are fitted together; fainter ones are no neighbours.
+FAINTEST_SCORE = 0.1
+#: Error of positions that are given, in nominal finest pixels.
+GIVEN_ERROR = 0.1
+
+
+@dataclass
+class Positions:
+    """Refined positions, arrays with one row per source.
+
+    Parameters
+    ----------
+    x, y : `~numpy.ndarray`
+        Position in finest pixels, shape ``(n,)``.
+    covariance : `~numpy.ndarray`
+        Covariance in finest pixels, shape ``(n, 2, 2)``.
+    scale : `~numpy.ndarray`
+        Squared deviation, in units of the covariance, that holds the source with the
+        probabilities `POSITION_LEVELS`; shape ``(n, 2)``.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    covariance: np.ndarray
+    scale: np.ndarray
+
+
+@dataclass
+class Fluxes:
+    """Photon fluxes in one range of energies, arrays of shape ``(n,)`` in 1 / (cm2 s).
+
+    Parameters
+    ----------
+    flux : `~numpy.ndarray`
+        Flux.
+    low95, low68, high68, high95 : `~numpy.ndarray`
+        Ends of the intervals.
+    upper_limit : `~numpy.ndarray`
+        95 % upper limit.
+    """
+
+    flux: np.ndarray
+    low95: np.ndarray
+    low68: np.ndarray
+    high68: np.ndarray
+    high95: np.ndarray
+    upper_limit: np.ndarray
+
+
+@dataclass
+class FittedSources:
+    """Sources of one field with their fit and features.
+
+    Parameters
+    ----------
+    response : `~gammapy_asid.inputs.Response`
+        Instrument response of the field.
+    fit : `~gammapy_asid.networks.source_fit.SourceFit`
+        Fit.
+    features : `~gammapy_asid.networks.source_features.SourceFeatures`
+        Features.
+    power_laws : `~gammapy_asid.networks.spectral_fit.PowerLaws`
+        Power laws.
+    given : bool
+        Whether the positions were given, else the sources were detected.
+    """
+
+    response: object
+    fit: object
+    features: object
+    power_laws: object
+    given: bool
+
+    @property
+    def mode(self):
+        """Which calibration holds."""
+        return "given" if self.given else "detected"
+
+
+def fit_batch(batch, response, field, x, y, score, sigma, free_position=True, tables=None):
+    """Fit sources of fields of one instrument and collect what the ensembles see.
+
+    Parameters
+    ----------
+    batch : `~gammapy_asid.networks.FieldBatch`
+        Fields.
+    response : `~gammapy_asid.inputs.Response`
+        Instrument response of the fields.
+    field, x, y : array-like
+        Field and position in finest pixels of each source, shape ``(n,)``.
+    score : array-like or None
+        Calibrated scores of the detection; None if the positions are given.
+    sigma : array-like
+        Position errors per axis in finest pixels.
+    free_position : bool
+        Fit the positions.
+    tables : `~torch.Tensor`, optional
+        Result of `~gammapy_asid.simulation.kernels.psf_tables`, if at hand.
+
+    Returns
+    -------
+    sources : `FittedSources`
+        Fitted sources.
+    """
+    field = torch.as_tensor(field)
+    given = score is None
+    score = np.full(len(field), np.nan) if given else score
+    x, y, score, sigma = (torch.as_tensor(np.asarray(v), dtype=torch.float32) for v in (x, y, score, sigma))
+    tables = psf_tables(response) if tables is None else tables
+    fit = fit_sources(batch, tables, field, x, y, free_position)
+    features, power_laws = source_features(batch, response, field, x, y, score, sigma, fit)
+    return FittedSources(response, fit, features, power_laws, given)
+
+
+def fit_field(cube, x, y, score=None, sigma=None, free_position=True):
+    """Fit sources of one field, see `fit_batch`.
+
+    Parameters
+    ----------
+    cube : `~gammapy_asid.inputs.BandCube`
+        Field.
+    x, y, score, sigma, free_position
+        See `fit_batch`. By default the positions are given, to a tenth of a nominal pixel.
+    """
+    nominal = cube.bands.pixel_size / cube.response.pixel_size
+    sigma = np.full(len(x), GIVEN_ERROR * nominal) if sigma is None else sigma
+    field = torch.zeros(len(x), dtype=torch.long)
+    return fit_batch(field_batch([cube]), cube.response, field, x, y, score, sigma, free_position)
+
+
+class SourceEnsemble:
+    """Ensemble with its card, ready to run.
+
+    Parameters
+    ----------
+    card : `~gammapy_asid.weights.EnsembleCard`
+        Card.
+    ensemble : `~gammapy_asid.networks.ensembles.Ensemble`
+        Ensemble.
+    """
+
+    def __init__(self, card, ensemble):
+        self.card, self.ensemble = card, ensemble.eval()
+
+    def __repr__(self):
+        return f"<SourceEnsemble {self.card.name!r} {self.card.kind}, version {self.card.version}>"
+
+    @classmethod
+    def load(cls, model, kind):
+        """Load the ensemble of a model.
+
+        Parameters
+        ----------
+        model : str or path
+            Name or weight file of the detection model.
+        kind : {"position", "flux"}
+            Ensemble.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the model has no such ensemble.
+        ValueError
+            If the weights are corrupt or not those of the card.
+        """
+        path = ensemble_path(model, kind)
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"Model {str(model)!r} has no ensemble for {kind} ({path.name}): train it with "
+                "'gammapy-asid train', or use another model"
+            )
+        card = load_card(path, EnsembleCard)
+        ensemble = Ensemble(EnsembleConfig(**card.architecture))
+        state = {name: value.float() for name, value in load_state(path, EnsembleCard).items()}
+        try:
+            ensemble.load_state_dict(state)
+        except RuntimeError as error:
+            raise ValueError(f"The weights {path.name} do not fit their card: {error}") from error
+        return cls(card, ensemble)
+
+    @torch.inference_mode()
+    def positions(self, sources):
+        """Refined positions of fitted sources.
+
+        Parameters
+        ----------
+        sources : `FittedSources`
+            Sources.
+
+        Returns
+        -------
+        positions : `Positions`
+            Positions with their errors.
+        """
+        moments = ensemble_moments(*self.ensemble(sources.features.flat()))
+        scale = sources.features.scale[:, None]
+        mean, covariance = moments.mean * scale, moments.covariance * scale[..., None] ** 2
+        covariance = covariance.double().numpy()
+        spread = np.linalg.det(covariance) ** 0.25 * sources.response.pixel_size
+        return Positions(
+            (sources.fit.x + mean[:, 0]).double().numpy(),
+            (sources.fit.y + mean[:, 1]).double().numpy(),
+            covariance,
+            apply_quantiles(self.card.calibration[sources.mode], spread),
+        )
+
+    @torch.inference_mode()
+    def fluxes(self, sources, e_min, e_max, spread=SPREADS[0]):
+        """Fluxes of fitted sources in a range of energies.
+
+        Parameters
+        ----------
+        sources : `FittedSources`
+            Sources.
+        e_min, e_max : float
+            Range in GeV, inside that of the data.
+        spread : {"mean-variance", "ensemble"}
+            Whether the uncertainty is the predicted one, or only the scatter of the means.
+
+        Returns
+        -------
+        fluxes : `Fluxes`
+            Fluxes with their errors.
+        """
+        n = len(sources.features)
+        ends = (torch.full((n,), float(e)) for e in (e_min, e_max))
+        fit = sources.fit
+        scale = flux_scale(sources.response, sources.power_laws, fit.counts, fit.counts_error, *ends)
+        moments = ensemble_moments(*self.ensemble(torch.cat([sources.features.flat(), scale.inputs()], 1)))
+        variance = moments.covariance if spread == SPREADS[0] else moments.epistemic
+        mean, sigma = moments.mean[:, 0], torch.sqrt(variance[:, 0, 0])
+        rows = self.card.calibration[f"{spread} {sources.mode}"]
+        quantiles = apply_quantiles(rows, (sigma * scale.width).numpy())
+        values = [mean, *(mean + sigma * torch.tensor(q, dtype=torch.float32) for q in quantiles.T)]
+        return Fluxes(*(scale.flux(value).numpy() for value in values))

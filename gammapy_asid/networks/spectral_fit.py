@@ -1,0 +1,198 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Power laws through the counts of many sources, and what they say of a range of energies."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+__all__ = ["FluxScale", "PowerLaws", "fit_power_laws", "flux_scale"]
+
+# Grid of photon indices, and the prior on them: mean and standard deviation.
+INDICES = torch.arange(1.0, 4.55, 0.1)
+PRIOR = (2.3, 0.4)
+# Spectra are no power laws: relative scatter of a band's counts around one.
+CURVATURE = 0.2
+# Relative error of the brightest fluxes.
+SYSTEMATIC = 0.03
+# Energies per band for the integrals.
+N_NODES = 16
+
+
+@dataclass
+class PowerLaws:
+    """Power laws, tensors of shape ``(n,)``.
+
+    Parameters
+    ----------
+    log_amplitude : `~torch.Tensor`
+        Logarithm of the differential flux at the reference energy in 1 / (cm2 s GeV).
+    index, index_error : `~torch.Tensor`
+        Photon index: mean and standard deviation of its posterior.
+    counts : `~torch.Tensor`
+        Expected counts in each band, shape ``(n, n_bands)``.
+    reference : float
+        Reference energy in GeV.
+    """
+
+    log_amplitude: torch.Tensor
+    index: torch.Tensor
+    index_error: torch.Tensor
+    counts: torch.Tensor
+    reference: float
+
+    def select(self, rows):
+        """Power laws of some sources."""
+        return replace(self, **{k: v[rows] for k, v in vars(self).items() if k != "reference"})
+
+
+@dataclass
+class FluxScale:
+    """Flux of power laws in a range of energies, and the scale on which it is learned; shape ``(n,)``.
+
+    A flux ``F`` is learned as ``asinh(F / 2 s)``, ``s`` the flux that the counts measure with one
+    standard deviation: linear for faint sources, logarithmic for bright ones (Lupton et al. 1999,
+    AJ 118, 1406). The power law is the zero point, the error of its counts the unit.
+
+    Parameters
+    ----------
+    log_flux : `~torch.Tensor`
+        Logarithm of the photon flux of the power law in 1 / (cm2 s).
+    log_unit : `~torch.Tensor`
+        Logarithm of ``s``.
+    predicted, observed : `~torch.Tensor`
+        Counts in the range of the power law, and those fitted.
+    energies : `~torch.Tensor`
+        Logarithms of the range over the reference energy, shape ``(n, 2)``.
+    """
+
+    log_flux: torch.Tensor
+    log_unit: torch.Tensor
+    predicted: torch.Tensor
+    observed: torch.Tensor
+    energies: torch.Tensor
+
+    @property
+    def start(self):
+        """Coordinate of the power law."""
+        return torch.asinh(0.5 * torch.exp(self.log_flux - self.log_unit))
+
+    @property
+    def width(self):
+        """Unit of the learned coordinate."""
+        return torch.hypot(0.5 / torch.cosh(self.start), torch.full_like(self.start, SYSTEMATIC))
+
+    def coordinate(self, flux):
+        """Learned coordinate of fluxes in 1 / (cm2 s)."""
+        ratio = (flux.double() * torch.exp(-self.log_unit.double())).float()
+        return (torch.asinh(0.5 * ratio) - self.start) / self.width
+
+    def flux(self, coordinate):
+        """Fluxes in 1 / (cm2 s) of learned coordinates, at least 0; float64."""
+        value = (self.start + coordinate * self.width).double().clamp(min=0)
+        return 2 * torch.sinh(value) * torch.exp(self.log_unit.double())
+
+    def inputs(self):
+        """What the network is told of the range, shape ``(n, 6)``."""
+        columns = [
+            self.start,
+            torch.log1p(self.predicted),
+            torch.log1p(self.observed),
+            torch.asinh((self.observed - self.predicted) / torch.sqrt(self.predicted + 1)),
+        ]
+        return torch.cat([self.energies, torch.stack(columns, -1)], 1)
+
+
+def _band_counts(response, index):
+    """Counts in each band of power laws of unit amplitude at the reference, ``(n, n_bands, n_nodes)``."""
+    reference = float(np.sqrt(response.bands.edges[0] * response.bands.edges[-1]))
+    edges = np.nan_to_num(response.sub_edges, nan=1.0)
+    n_sub = response.exposure.shape[1]
+    fine = np.linspace(0, n_sub, N_NODES + 1)
+    log_edges = np.array([np.interp(fine, np.arange(n_sub + 1), np.log(e)) for e in edges])
+    middle = (log_edges[:, 1:] + log_edges[:, :-1]) / 2
+    at = np.linspace(0, n_sub, N_NODES + 1)[:-1] + n_sub / N_NODES / 2
+    exposure = np.array([np.interp(at - 0.5, np.arange(n_sub), e) for e in response.exposure])
+    weight = exposure * np.diff(log_edges) * np.exp(middle)
+    log_x = torch.tensor(middle - np.log(reference), dtype=torch.float64)
+    counts = torch.exp(-index.double()[:, None, None] * log_x) * torch.tensor(weight)
+    return counts, torch.tensor(middle), reference
+
+
+def fit_power_laws(response, counts, error):
+    """Power laws through fitted counts: the posterior mean over photon indices.
+
+    Parameters
+    ----------
+    response : `~gammapy_asid.inputs.Response`
+        Instrument response.
+    counts, error : `~torch.Tensor`
+        Counts in each band and their errors, shape ``(n, n_bands)``.
+
+    Returns
+    -------
+    power_laws : `PowerLaws`
+        Power laws.
+    """
+    unit, _, reference = _band_counts(response, INDICES)
+    unit = unit.sum(-1)
+    share = (unit / unit.sum(-1, keepdim=True))[None]
+    present = torch.tensor(response.present)
+    a = counts.double()[:, None]
+    total = counts.double().sum(-1).clamp(min=1.0)
+    # No count says less than one count.
+    variance = error.double().clamp(min=1.0)[:, None] ** 2 + (CURVATURE * total[:, None, None] * share) ** 2
+    weight = present / variance
+    level = ((a * share * weight).sum(-1) / (share**2 * weight).sum(-1)).clamp(min=0.3)
+    chi2 = ((a - level[..., None] * share) ** 2 * weight).sum(-1) + ((INDICES - PRIOR[0]) / PRIOR[1]) ** 2
+    chi2 = chi2 + (torch.log(variance) * present).sum(-1)
+    posterior = torch.softmax(-chi2 / 2, -1)
+    index = (posterior * INDICES).sum(-1)
+    index_error = torch.sqrt((posterior * (INDICES - index[:, None]) ** 2).sum(-1))
+    log_total = (posterior * torch.log(level)).sum(-1)
+    own, _, _ = _band_counts(response, index)
+    own = own.sum(-1)
+    log_amplitude = log_total - torch.log(own.sum(-1))
+    predicted = torch.exp(log_amplitude)[:, None] * own
+    return PowerLaws(log_amplitude.float(), index.float(), index_error.float(), predicted.float(), reference)
+
+
+def flux_scale(response, power_laws, counts, error, e_min, e_max):
+    """Flux of power laws between two energies, and its unit.
+
+    Parameters
+    ----------
+    response : `~gammapy_asid.inputs.Response`
+        Instrument response.
+    power_laws : `PowerLaws`
+        Power laws.
+    counts, error : `~torch.Tensor`
+        Counts in each band and their errors, shape ``(n, n_bands)``.
+    e_min, e_max : `~torch.Tensor`
+        Range of energies of each source in GeV, shape ``(n,)``.
+
+    Returns
+    -------
+    scale : `FluxScale`
+        Flux and unit.
+    """
+    nodes, middle, _ = _band_counts(response, power_laws.index)
+    nodes = nodes * torch.exp(power_laws.log_amplitude.double())[:, None, None]
+    low, high = torch.log(e_min.double())[:, None, None], torch.log(e_max.double())[:, None, None]
+    # A node stands for its cell; cells that the range cuts count in part.
+    width = (middle[:, 1:2] - middle[:, :1]).clamp(min=1e-9)
+    covered = (torch.minimum(high, middle + width / 2) - torch.maximum(low, middle - width / 2)) / width
+    inside = nodes * covered.clamp(0, 1)
+    share = inside.sum(-1) / nodes.sum(-1).clamp(min=1e-30)
+    predicted = inside.sum((1, 2)).clamp(min=1e-9)
+    observed = (share * counts.double()).sum(-1)
+    sigma = torch.sqrt((share**2 * error.double().clamp(min=1.0) ** 2).sum(-1)).clamp(min=0.1)
+    one = 1 - power_laws.index.double()
+    one = torch.where(one.abs() < 1e-3, torch.full_like(one, -1e-3), one)
+    x0, x1 = low[:, 0, 0] - np.log(power_laws.reference), high[:, 0, 0] - np.log(power_laws.reference)
+    # The integral of the power law; the longer side first, so that nothing overflows.
+    integral = (torch.exp(one * x1) - torch.exp(one * x0)) / one * power_laws.reference
+    log_flux = power_laws.log_amplitude.double() + torch.log(integral.clamp(min=1e-30))
+    log_unit = log_flux + torch.log(sigma) - torch.log(predicted)
+    energies = torch.stack([x0, x1], -1)
+    return FluxScale(*(v.float() for v in (log_flux, log_unit, predicted, observed, energies)))

@@ -1,0 +1,77 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Tests of power laws through counts and of the scale of fluxes."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+from test_training import make_response
+
+from gammapy_asid.networks.spectral_fit import FluxScale, fit_power_laws, flux_scale
+from gammapy_asid.simulation.sky import ResponseBank, source_counts
+from gammapy_asid.simulation.spectra import photon_flux
+
+RESPONSE = make_response(0.1)
+
+
+def power_law(index, flux=3e-8):
+    """Spectra with a photon flux above 1 GeV, and their counts."""
+    index = torch.tensor(index)
+    ones = torch.ones_like(index)
+    spectra = {"amplitude": flux * (index - 1), "reference": ones, "index": index}
+    spectra |= {"beta": 0 * ones, "lambda_": 0 * ones, "alpha": ones}
+    counts = source_counts(ResponseBank([RESPONSE]), torch.zeros(len(index), dtype=torch.long), spectra)
+    return spectra, counts.sum(-1)
+
+
+def test_photon_flux_of_a_power_law():
+    spectra, _ = power_law([2.0, 2.5])
+    low, high = torch.tensor([1.0, 1.0]), torch.tensor([100.0, 100.0])
+    exact = 3e-8 * (1 - 100 ** -np.array([1.0, 1.5]))
+    assert_allclose(photon_flux(spectra, low, high), exact, rtol=1e-6)
+
+
+def test_power_laws_are_recovered():
+    index = [1.8, 2.3, 2.9]
+    spectra, counts = power_law(index)
+    laws = fit_power_laws(RESPONSE, counts, torch.sqrt(counts))
+    # The prior and the freedom of spectra draw to 2.3.
+    assert_allclose(laws.index, index, atol=0.12)
+    assert_allclose(laws.counts, counts, rtol=0.15)
+    for low, high in ((1.0, 100.0), (0.3, 1000.0), (2.0, 7.0)):
+        ends = torch.full((3,), low), torch.full((3,), high)
+        scale = flux_scale(RESPONSE, laws, counts, torch.sqrt(counts), *ends)
+        assert_allclose(torch.exp(scale.log_flux), photon_flux(spectra, *ends), rtol=0.12)
+        assert_allclose(scale.observed, scale.predicted, rtol=0.15)
+
+
+def test_unit_is_the_error_of_the_counts():
+    _, counts = power_law([2.3])
+    error = torch.sqrt(counts)
+    laws = fit_power_laws(RESPONSE, counts, error)
+    scale = flux_scale(RESPONSE, laws, counts, error, torch.tensor([2.0]), torch.tensor([7.0]))
+    relative = float(torch.exp(scale.log_unit - scale.log_flux))
+    assert relative == pytest.approx(float(error[0, 3] / counts[0, 3]), rel=0.1)
+
+
+def test_no_counts_give_a_flux_near_zero():
+    counts = torch.zeros(1, 6)
+    laws = fit_power_laws(RESPONSE, counts, torch.full((1, 6), 3.0))
+    scale = flux_scale(
+        RESPONSE, laws, counts, torch.full((1, 6), 3.0), torch.tensor([0.3]), torch.tensor([1e3])
+    )
+    assert torch.isfinite(scale.inputs()).all()
+    assert scale.start < 0.2
+
+
+@settings(deadline=None)
+@given(st.floats(-40, -10), st.floats(-8, 8), st.floats(-5, 30))
+def test_scale_is_inverted(log_unit, ratio, coordinate):
+    one = torch.ones(1)
+    scale = FluxScale((log_unit + ratio) * one, log_unit * one, one, one, torch.zeros(1, 2))
+    flux = scale.flux(coordinate * one)
+    assert flux >= 0
+    if flux > 0:
+        assert_allclose(scale.coordinate(flux), coordinate, rtol=1e-3, atol=2e-2)

@@ -1,0 +1,111 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Tests of simulated sources and of the release of the ensembles."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from test_training import RECIPE, make_response
+
+from gammapy_asid.networks.model import DetectionModel
+from gammapy_asid.networks.source_features import n_inputs
+from gammapy_asid.networks.source_model import SourceEnsemble
+from gammapy_asid.simulation.spectra import photon_flux
+from gammapy_asid.training.recipe import SourceRecipe
+from gammapy_asid.training.release_sources import release_sources, simulated_sources
+from gammapy_asid.training.sources import simulate_sources
+from gammapy_asid.training.train import build_simulator
+from gammapy_asid.weights import EnsembleCard, ensemble_path, load_card, load_state
+
+SOURCES = SourceRecipe(patches=256, members=2, width=8, batch_size=16, steps=20)
+TINY = RECIPE.model_copy(update={"sources": SOURCES, "patch_size": 64})
+
+
+@pytest.fixture(scope="module")
+def simulator():
+    return build_simulator(TINY, [make_response(0.1, 5.0)], [1.0])
+
+
+@pytest.fixture(scope="module")
+def model():
+    return DetectionModel.load("lat")
+
+
+@pytest.fixture(scope="module")
+def sources(model, simulator):
+    return list(simulate_sources(model, simulator, 16, seed=3, batch_size=8))
+
+
+def test_batches_alternate(sources, model):
+    assert [bool(part.given.all()) for part in sources] == [False, True]
+    for part in sources:
+        n = len(part)
+        assert n > 10
+        inputs = part.features.flat()
+        assert inputs.shape == (n, n_inputs(model.bands, 32))
+        assert torch.isfinite(inputs).all()
+        assert torch.isfinite(part.range_coordinate).all()
+
+
+def test_bright_sources_are_fitted_to_their_truth(sources):
+    detected, given = sources
+    bright = (detected.significance > 15) & detected.isolated
+    assert bright.sum() >= 2
+    assert detected.offset[bright].norm(dim=1).median() < 0.5
+    # The bound is what the data allow: the fit is not better, and not far from it.
+    bound = torch.sqrt((detected.bound[:, 0, 0] + detected.bound[:, 1, 1]) / 2)
+    ratio = (detected.offset.norm(dim=1) / bound)[bright].median() / 1.18
+    assert 0.4 < ratio < 2.5
+    bright = (given.significance > 15) & given.isolated
+    # In units of the error of the counts; spectra are no power laws.
+    assert given.range_coordinate[bright][:, 1].abs().median() < 6
+    assert given.offset.norm(dim=1).median() < 0.3
+
+
+def test_true_flux_of_the_ranges(sources, simulator):
+    given = sources[1]
+    patches = simulator.draw(8, (3, 1, 1), 0)
+    flux = photon_flux(patches.spectra, torch.tensor([1.0]), torch.tensor([100.0])).numpy()
+    assert_allclose(flux, patches.flux, rtol=2e-3)
+    # The middle of the bands is 2-100 GeV: less than above 1 GeV.
+    assert given.range_log_flux[:, 1].max() < np.log(flux.max())
+    # The whole range holds more photons than any part of it.
+    assert (given.range_log_flux[:, :1] >= given.range_log_flux - 1e-4).all()
+
+
+def test_simulation_is_kept(model, simulator, tmp_path, monkeypatch):
+    first = simulated_sources(model, simulator, 16, 5, tmp_path)
+    files = sorted(tmp_path.iterdir())
+    assert [f.name for f in files] == ["sources_5_000.safetensors"]
+    monkeypatch.setattr(simulator, "draw", None)
+    again = simulated_sources(model, simulator, 16, 5, tmp_path)
+    assert torch.equal(first.features.flat(), again.features.flat())
+    assert torch.equal(first.bound, again.bound)
+
+
+def test_release(model, simulator, tmp_path):
+    weights = tmp_path / "tiny.safetensors"
+    weights.write_bytes(b"")
+    cards = release_sources(model, weights, TINY, simulator, tmp_path / "run", progress=False)
+    assert set(cards) == {"position", "flux"}
+    for kind, card in cards.items():
+        path = ensemble_path(weights, kind)
+        assert load_card(path, EnsembleCard) == card
+        state = load_state(path, EnsembleCard)
+        assert {value.dtype for value in state.values()} == {torch.float16}
+        assert card.detection_sha256 == model.card.weights_sha256
+        assert card.recipe["sources"]["members"] == 2
+    assert 0 < cards["position"].metrics["coverage_68"] <= 1
+    assert set(cards["flux"].calibration) == {
+        f"{spread} {mode}" for spread in ("mean-variance", "ensemble") for mode in ("detected", "given")
+    }
+    ensemble = SourceEnsemble.load(weights, "position")
+    assert "position" in repr(ensemble)
+    with pytest.raises(FileExistsError):
+        release_sources(model, weights, TINY, simulator, tmp_path / "run", progress=False)
+
+
+def test_missing_ensemble(tmp_path):
+    (tmp_path / "own.safetensors").write_bytes(b"")
+    with pytest.raises(FileNotFoundError, match="has no ensemble for flux"):
+        SourceEnsemble.load(tmp_path / "own.safetensors", "flux")

@@ -17,7 +17,7 @@ from gammapy.modeling.models import Models
 from gammapy.utils.scripts import make_path
 from regions import EllipseSkyRegion, Regions
 
-from .catalog import START_SPECTRUM, SourceCatalogASID
+from .catalog import SourceCatalogASID
 from .files import new_file
 
 __all__ = ["COLUMNS", "CandidateFlag", "Candidates", "Column", "iau_names"]
@@ -264,14 +264,14 @@ class Candidates:
         """Candidates as `~gammapy_asid.catalog.SourceCatalogASID`."""
         return SourceCatalogASID(self.table)
 
-    def to_models(self, spectral_model=START_SPECTRUM):
+    def to_models(self, spectral_model=None):
         """Point sources with the position errors as parameter errors.
 
         Parameters
         ----------
-        spectral_model : `~gammapy.modeling.models.SpectralModel`
-            Spectrum for a fit to start from. By default a power law of index 2 and
-            1e-9 cm-2 s-1 GeV-1 at 1 GeV, a common faint LAT source: it is no measurement.
+        spectral_model : `~gammapy.modeling.models.SpectralModel`, optional
+            Spectrum for a fit to start from. By default a power law of index 2 with the estimated
+            flux; where there is none, 1e-9 cm-2 s-1 GeV-1 at 1 GeV, a common faint LAT source.
 
         Returns
         -------

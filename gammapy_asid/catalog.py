@@ -36,22 +36,29 @@ class SourceCatalogObjectASID(SourceCatalogObject):
         model.lon_0.error = sigma / np.cos(position.dec.rad)
         return model
 
-    def sky_model(self, spectral_model=START_SPECTRUM):
+    def spectral_model(self):
+        """Power law of index 2 with the estimated flux, or `START_SPECTRUM` where there is none."""
+        model = START_SPECTRUM.copy()
+        if np.isfinite(self.data["flux"]) and self.data["flux"] > 0:
+            ratio = self.data["flux"] / model.integral(self.data["e_min"], self.data["e_max"])
+            model.amplitude.value *= ratio.to_value("")
+        return model
+
+    def sky_model(self, spectral_model=None):
         """Point source at the position.
 
         Parameters
         ----------
-        spectral_model : `~gammapy.modeling.models.SpectralModel`
-            Spectrum to start a fit from, copied. By default `START_SPECTRUM`.
+        spectral_model : `~gammapy.modeling.models.SpectralModel`, optional
+            Spectrum to start a fit from, copied. By default that of `spectral_model`.
 
         Returns
         -------
         model : `~gammapy.modeling.models.SkyModel`
             Model with the name of the candidate.
         """
-        return SkyModel(
-            spectral_model=spectral_model.copy(), spatial_model=self.spatial_model(), name=self.name
-        )
+        spectrum = self.spectral_model() if spectral_model is None else spectral_model.copy()
+        return SkyModel(spectral_model=spectrum, spatial_model=self.spatial_model(), name=self.name)
 
 
 class SourceCatalogASID(SourceCatalog):

@@ -5,8 +5,16 @@ import numpy as np
 
 from .calibration import expected_calibration_error, reliability
 from .metrics import binned_fraction, binomial_interval
+from .uncertainty import coverage_curve
 
-__all__ = ["plot_fraction", "plot_offset", "plot_purity_recall", "plot_reliability"]
+__all__ = [
+    "plot_binned",
+    "plot_coverage",
+    "plot_fraction",
+    "plot_offset",
+    "plot_purity_recall",
+    "plot_reliability",
+]
 
 #: 1-100 GeV flux in cm-2 s-1 above which 90 % of the 4FGL-DR4 sources at |b| > 20 deg lie.
 FLUX_4FGL = 8e-11
@@ -152,4 +160,59 @@ def plot_offset(flux, separation, edges, ax=None, limit=None, **kwargs):
         ax.plot(center, limit, color="k", linestyle=":", label="68 %, information limit")
     ax.set(xscale="log", yscale="log", xlabel="Flux 1-100 GeV [cm$^{-2}$ s$^{-1}$]", ylabel="Offset [deg]")
     ax.legend(loc="upper right")
+    return ax
+
+
+def plot_binned(x, y, edges, ax=None, **kwargs):
+    """Median and central 68 % of a quantity in bins of another.
+
+    Parameters
+    ----------
+    x, y : array-like
+        Quantities, shape ``(n,)``.
+    edges : array-like
+        Bin edges of `x`. Bins with fewer than five values are left out.
+    ax : `~matplotlib.axes.Axes`, optional
+        Axes.
+    **kwargs : dict
+        Passed to `~matplotlib.axes.Axes.errorbar`.
+
+    Returns
+    -------
+    ax : `~matplotlib.axes.Axes`
+        Axes.
+    """
+    ax, x, y, edges = _axes(ax), np.asarray(x), np.asarray(y), np.asarray(edges, dtype=float)
+    points = []
+    for low, high in zip(edges[:-1], edges[1:], strict=True):
+        own = y[(x >= low) & (x < high)]
+        if len(own) >= 5:
+            points.append([np.sqrt(low * high), *np.quantile(own, [0.16, 0.5, 0.84])])
+    center, low, middle, high = np.reshape(points, (-1, 4)).T
+    kwargs = {"marker": "o", "markersize": 4, "capsize": 2} | kwargs
+    ax.errorbar(center, middle, yerr=[middle - low, high - middle], **kwargs)
+    return ax
+
+
+def plot_coverage(pit, ax=None, **kwargs):
+    """Share of truths inside the regions of a stated probability, against that probability.
+
+    Parameters
+    ----------
+    pit : array-like
+        Result of `~gammapy_asid.evaluation.uncertainty.probability_integral_transform`.
+    ax : `~matplotlib.axes.Axes`, optional
+        Axes.
+    **kwargs : dict
+        Passed to `~matplotlib.axes.Axes.plot`.
+
+    Returns
+    -------
+    ax : `~matplotlib.axes.Axes`
+        Axes.
+    """
+    ax, levels = _axes(ax), np.linspace(0, 1, 101)
+    ax.plot(levels, coverage_curve(pit, levels), **kwargs)
+    ax.plot([0, 1], [0, 1], "k--", lw=0.8)
+    ax.set(xlabel="Stated probability", ylabel="Share of true values inside", xlim=(0, 1), ylim=(0, 1))
     return ax

@@ -51,16 +51,20 @@ def simulated_sources(model, simulator, n_patches, seed, folder):
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    parts = []
-    for chunk in range(-(-n_patches // CHUNK)):
-        path = folder / f"sources_{seed}_{chunk:03d}.safetensors"
-        if not path.exists():
-            n = min(CHUNK, n_patches - chunk * CHUNK)
-            drawn = SimulatedSources.cat(list(simulate_sources(model, simulator, n, seed + chunk)))
-            with new_file(path) as temporary:
-                save_file(_to_tensors(drawn), temporary)
-        parts.append(_from_tensors(load_file(path)))
-    return SimulatedSources.cat(parts)
+    sizes = [min(CHUNK, n_patches - start) for start in range(0, n_patches, CHUNK)]
+    return SimulatedSources.cat(
+        [simulated_chunk(model, simulator, n, seed, folder, chunk) for chunk, n in enumerate(sizes)]
+    )
+
+
+def simulated_chunk(model, simulator, n_patches, seed, folder, chunk):
+    """One file of `simulated_sources`, simulated if it is not there."""
+    path = folder / f"sources_{seed}_{chunk:03d}.safetensors"
+    if not path.exists():
+        drawn = SimulatedSources.cat(list(simulate_sources(model, simulator, n_patches, seed + chunk)))
+        with new_file(path) as temporary:
+            save_file(_to_tensors(drawn), temporary)
+    return _from_tensors(load_file(path))
 
 
 def _to_tensors(sources):

@@ -83,7 +83,7 @@ def emission_blur(responses, weights):
     return np.maximum(mean[np.clip(band, 0, len(mean) - 1)] / 1.51, 0.01)
 
 
-def build_simulator(recipe, responses=None, weights=None):
+def build_simulator(recipe, responses=None, weights=None, bank=None):
     """Patch simulator of a recipe.
 
     Parameters
@@ -92,6 +92,8 @@ def build_simulator(recipe, responses=None, weights=None):
         Recipe.
     responses, weights : list, optional
         Instruments, by default those of the recipe.
+    bank : `~gammapy_asid.simulation.EmissionBank`, optional
+        Emission, by default that of the recipe.
 
     Returns
     -------
@@ -100,9 +102,9 @@ def build_simulator(recipe, responses=None, weights=None):
     """
     if responses is None:
         responses, weights = recipe_responses(recipe)
-    if recipe.emission is None:
+    if bank is None and recipe.emission is None:
         bank = EmissionBank.from_models([analytic_emission(seed) for seed in range(2)])
-    else:
+    elif bank is None:
         bank = EmissionBank.load(recipe.emission_path)
     return PatchSimulator(
         responses,

@@ -1,0 +1,246 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Positions and fluxes of simulated sources that no training and no calibration saw.
+
+Run as ``python -m benchmarks.sources --model lat --recipe lat --patches 6000 --output NAME``; the
+recipe's emission bank must be where the recipe says, ``--unseen`` is a bank whose model ``p6v11`` makes a
+second sky.
+"""
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from gammapy_asid.evaluation.uncertainty import apply_quantiles, mahalanobis2
+from gammapy_asid.networks.model import DetectionModel
+from gammapy_asid.networks.source_model import POSITION_LEVELS, SPREADS, SourceEnsemble
+from gammapy_asid.simulation.diffuse import EmissionBank
+from gammapy_asid.training.recipe import read_recipe
+from gammapy_asid.training.release_sources import flux_errors, position_errors
+from gammapy_asid.training.sources import SimulatedSources, simulate_sources
+from gammapy_asid.training.train import build_simulator
+
+from .report import rows_to_markdown
+from .source_figures import save_figure
+
+__all__ = ["FluxResult", "PositionResult", "flux_result", "position_result"]
+
+SEED = 2**40
+#: Bins of S1 (1-100 GeV): decades, and half decades from 2e-10 on.
+DECADES = 10.0 ** np.arange(-11, -6)
+HALF_DECADES = 2e-10 * 10.0 ** np.arange(0, 2.6, 0.5)
+UNSEEN = "p6v11"
+#: Range of energies of the fluxes: the second of `SimulatedSources`, 1-100 GeV as far as the data go.
+RANGE = 1
+
+
+@dataclass
+class PositionResult:
+    """Refined positions of detected sources, arrays of shape ``(n,)``.
+
+    Parameters
+    ----------
+    offset, bound : `~numpy.ndarray`
+        Distance from the truth, and the median distance that the Cramer-Rao bound allows, in deg.
+    inside : `~numpy.ndarray`
+        Whether the ellipses of 68 % and 95 % hold the truth, shape ``(n, 2)``.
+    distance2 : `~numpy.ndarray`
+        Squared distance in units of the predicted covariance.
+    """
+
+    offset: np.ndarray
+    bound: np.ndarray
+    inside: np.ndarray
+    distance2: np.ndarray
+
+
+@dataclass
+class FluxResult:
+    """Fluxes of sources, arrays of shape ``(n,)``.
+
+    Parameters
+    ----------
+    log_ratio : `~numpy.ndarray`
+        Logarithm of estimated over true flux.
+    log_flux : `~numpy.ndarray`
+        Logarithm of the estimated flux.
+    bound : `~numpy.ndarray`
+        Relative error that the Cramer-Rao bound allows.
+    inside : `~numpy.ndarray`
+        Whether the intervals of 68 % and 95 % hold the truth, shape ``(n, 2)``.
+    """
+
+    log_ratio: np.ndarray
+    log_flux: np.ndarray
+    bound: np.ndarray
+    inside: np.ndarray
+
+
+def position_result(ensemble, sources):
+    """Positions of an ensemble beside their truth."""
+    delta, aleatoric, epistemic = position_errors(ensemble.ensemble, sources)
+    covariance = aleatoric + epistemic
+    distance2 = mahalanobis2(delta, covariance)
+    scale = apply_quantiles(ensemble.card.calibration["detected"], np.linalg.det(covariance) ** 0.25)
+    bound = sources.bound[:, :2, :2].double().numpy() * sources.pixel_size.numpy()[:, None, None] ** 2
+    # Of a round Gaussian with the same area: its median radius is 1.177 of its widths.
+    median = np.sqrt(2 * np.log(2)) * np.linalg.det(bound) ** 0.25
+    return PositionResult(np.linalg.norm(delta, axis=1), median, distance2[:, None] <= scale, distance2)
+
+
+def flux_result(ensemble, sources, which=RANGE, spread=SPREADS[0]):
+    """Fluxes of an ensemble beside their truth."""
+    delta, aleatoric, epistemic = flux_errors(ensemble.ensemble, sources, which)
+    sigma = np.sqrt(epistemic + (aleatoric if spread == SPREADS[0] else 0))
+    width, start = (
+        sources.range_width[:, which].double().numpy(),
+        sources.range_start[:, which].double().numpy(),
+    )
+    inside = np.zeros((len(delta), 2), bool)
+    for mode in (False, True):
+        own = sources.given.numpy() == mode
+        rows = ensemble.card.calibration[f"{spread} {'given' if mode else 'detected'}"]
+        low95, low, high, high95, _ = apply_quantiles(rows, (sigma * width)[own]).T
+        pull = (delta / sigma)[own]
+        inside[own] = np.stack([(pull >= low) & (pull <= high), (pull >= low95) & (pull <= high95)], axis=1)
+    true = start + sources.range_coordinate[:, which].double().numpy() * width
+    estimate = np.maximum(true - delta * width, 1e-6)
+    log_ratio = np.log(np.sinh(estimate) / np.sinh(np.maximum(true, 1e-6)))
+    log_flux = log_ratio + sources.range_log_flux[:, which].numpy()
+    return FluxResult(log_ratio, log_flux, np.sqrt(sources.bound[:, 2, 2].numpy()), inside)
+
+
+def simulated(model, simulator, n_patches, seed):
+    """Sources of simulated skies."""
+    return SimulatedSources.cat(list(simulate_sources(model, simulator, n_patches, seed)))
+
+
+def spread68(values):
+    """Half the width of the central 68 %."""
+    low, high = np.quantile(values, [0.16, 0.84])
+    return (high - low) / 2
+
+
+def position_rows(sources, result, edges):
+    """Offsets beside the bound in bins of flux, isolated and crowded."""
+    rows, flux = [], sources.flux.numpy()
+    isolated = sources.isolated.numpy()
+    for low, high in zip(edges[:-1], edges[1:], strict=True):
+        for kind, chosen in (("isolated", isolated), ("crowded", ~isolated)):
+            own = chosen & (flux >= low) & (flux < high)
+            if own.sum() >= 20:
+                ratio = np.median(result.offset[own] / result.bound[own])
+                rows.append(
+                    [
+                        f"{low:.1e}-{high:.1e}",
+                        kind,
+                        f"{own.sum()}",
+                        f"{np.median(result.offset[own]):.4f}",
+                        f"{np.median(result.bound[own]):.4f}",
+                        f"{ratio:.2f}",
+                    ]
+                )
+    return rows
+
+
+def flux_rows(sources, result, edges):
+    """Bias and scatter beside the bound in bins of true flux, isolated and crowded."""
+    rows, flux = [], sources.flux.numpy()
+    isolated = sources.isolated.numpy()
+    for low, high in zip(edges[:-1], edges[1:], strict=True):
+        for kind, chosen in (("isolated", isolated), ("crowded", ~isolated)):
+            own = chosen & (flux >= low) & (flux < high)
+            if own.sum() >= 20:
+                ratio = result.log_ratio[own]
+                rows.append(
+                    [
+                        f"{low:.1e}-{high:.1e}",
+                        kind,
+                        f"{own.sum()}",
+                        f"{100 * np.expm1(np.median(ratio)):+.1f} %",
+                        f"{100 * spread68(ratio):.1f} %",
+                        f"{spread68(ratio / result.bound[own]):.2f}",
+                    ]
+                )
+    return rows
+
+
+def coverage_rows(name, sources, inside, flux):
+    """Coverage overall, in decades of flux and for both latitudes."""
+    latitude = np.abs(sources.latitude.numpy())
+    cuts = {"all": np.ones(len(inside), bool)}
+    cuts |= {
+        f"{low:.0e}-{high:.0e}": (flux >= low) & (flux < high)
+        for low, high in zip(DECADES[:-1], DECADES[1:], strict=True)
+    }
+    cuts |= {"abs(b) > 10": latitude > 10, "abs(b) < 10": latitude < 10}
+    return [
+        [name, cut, f"{own.sum()}", *(f"{share:.3f}" for share in inside[own].mean(axis=0))]
+        for cut, own in cuts.items()
+        if own.sum() >= 50
+    ]
+
+
+def main(args=None):
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="lat")
+    parser.add_argument("--recipe", default="lat", help="recipe of the simulated skies")
+    parser.add_argument("--patches", type=int, default=6000)
+    parser.add_argument("--unseen", help="emission bank with a model that no training saw")
+    parser.add_argument("--output", default="sources", help="name of the JSON, Markdown and PNG files")
+    args = parser.parse_args(args)
+
+    model, recipe = DetectionModel.load(args.model), read_recipe(args.recipe)
+    position, flux = (SourceEnsemble.load(args.model, kind) for kind in ("position", "flux"))
+    simulator = build_simulator(recipe)
+    skies = {"training emission": simulated(model, simulator, args.patches, SEED)}
+    if args.unseen:
+        bank = EmissionBank.load(args.unseen)
+        only = EmissionBank.from_models([bank[UNSEEN]])
+        responses, weights = simulator.bank.responses, simulator.weights
+        other = build_simulator(recipe, responses, weights, only)
+        skies[f"emission {UNSEEN}"] = simulated(model, other, args.patches // 3, SEED + 1)
+    lines, results = [], {}
+    for sky, sources in skies.items():
+        # Fluxes in bins are those of 1-100 GeV, which data from higher energies do not hold.
+        whole = sources.select(_covers(sources, simulator))
+        found, given = whole.select(~whole.given), whole.select(whole.given)
+        every = sources.select(~sources.given)
+        where = position_result(position, every)
+        lines += [f"### {sky}: {len(found)} detected and {len(given)} given sources", ""]
+        header = ["S1", "sources", "n", "median offset (deg)", "bound (deg)", "ratio"]
+        where_found = position_result(position, found)
+        lines += ["Positions", "", rows_to_markdown(header, position_rows(found, where_found, HALF_DECADES))]
+        rows = coverage_rows("position", every, where.inside, every.flux.numpy())
+        header = ["S1", "sources", "n", "median bias", "scatter", "scatter over bound"]
+        by_name = {"detected": found, "given": given}
+        for name, part in by_name.items():
+            result = flux_result(flux, part)
+            lines += [f"Fluxes, {name}", "", rows_to_markdown(header, flux_rows(part, result, HALF_DECADES))]
+            for spread in SPREADS:
+                own = flux_result(flux, part, spread=spread)
+                rows += coverage_rows(f"flux, {name}, {spread}", part, own.inside, np.exp(own.log_flux))
+        header = ["what", "sources", "n", *(f"inside {level:.0%}" for level in POSITION_LEVELS)]
+        lines += ["Coverage", "", rows_to_markdown(header, rows)]
+        results[sky] = {"coverage": rows}
+        if sky == "training emission":
+            save_figure(f"{args.output}.png", found, where_found, flux_result(flux, found))
+    text = "\n".join(lines)
+    output = Path(args.output)
+    output.with_suffix(".json").write_text(json.dumps(results))
+    output.with_suffix(".md").write_text(text)
+    print(text)
+
+
+def _covers(sources, simulator):
+    """Sources of instruments that hold 1-100 GeV."""
+    good = [np.nanmin(r.e_min) <= 1 and np.nanmax(r.e_max) >= 100 for r in simulator.bank.responses]
+    return torch.tensor(good)[sources.instrument]
+
+
+if __name__ == "__main__":
+    main()

@@ -54,12 +54,14 @@ def markdown_table(summary):
             at = result[purity]
             offsets = "/".join(f"{at[f'offset_{q}']:.3f}" for q in (50, 68, 95))
             row = [case, purity, *(f"{at[name]:.3f}" for name in COLUMNS.values())]
+            bright = f"{at['bright offset_68']:.3f}, {100 * at['bright within_0p15']:.1f} %"
             once = f"{at['once purity']:.3f}/{at['once recall']:.3f}"
             optimal = f"{at['optimal purity']:.3f}/{at['optimal recall']:.3f}"
-            rows.append([*row, offsets, f"{100 * at['within_0p15']:.1f} %", optimal, once])
+            rows.append([*row, offsets, f"{100 * at['within_0p15']:.1f} %", bright, optimal, once])
         names = "average_precision", "calibration_error", "found again", "purity change", "seconds a patch"
         general.append([case, *(f"{result[name]:.4f}" if name in result else "-" for name in names)])
-    header = ["case", "P", *COLUMNS, "offset 50/68/95 deg", "<0.15 deg", "optimal P/R", "counted once P/R"]
+    offsets = ["offset 50/68/95 deg", "<0.15 deg", "S1>4.5e-10: 68 % offset, <0.15 deg"]
+    header = ["case", "P", *COLUMNS, *offsets, "optimal P/R", "counted once P/R"]
     text = rows_to_markdown(header, rows) + "\n"
     header = ["case", "average precision", "calibration error", "found again", "purity change", "s a patch"]
     return text + rows_to_markdown(header, general)

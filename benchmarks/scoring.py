@@ -12,6 +12,9 @@ __all__ = ["PURITIES", "cuts", "found_sources", "purity_at", "score_predictions"
 #: Purities at which the recall is given; the last is that of the published network.
 PURITIES = (0.95, 0.90, 0.878)
 
+#: Flux S1 in cm-2 s-1 above which offsets are given apart.
+BRIGHT = 4.5e-10
+
 
 def cuts(flux, lat):
     """True sources of each column of the table: name and boolean array."""
@@ -87,6 +90,9 @@ def _at_threshold(sky, truth, matches, curve, patch, lon, lat, score, threshold)
         result[name] = float(found[cut].mean()) if cut.any() else np.nan
     kept = score >= threshold
     result |= offset_summary(matches.separation[kept])
+    claimed = matches.is_matched & kept
+    bright = np.flatnonzero(claimed)[truth["flux"][matches.true_index[claimed]] > BRIGHT]
+    result |= {f"bright {k}": v for k, v in offset_summary(matches.separation[bright]).items()}
 
     optimal = match_optimal(
         lon[kept], lat[kept], truth["lon"], truth["lat"], pred_group=patch[kept], true_group=truth["patch"]

@@ -9,6 +9,7 @@ second sky.
 import argparse
 import json
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ import torch
 
 from gammapy_asid.evaluation.uncertainty import apply_quantiles, mahalanobis2
 from gammapy_asid.networks.model import DetectionModel
-from gammapy_asid.networks.source_model import POSITION_LEVELS, SPREADS, SourceEnsemble
+from gammapy_asid.networks.source_model import POSITION_LEVELS, SPREADS, WIDE, SourceEnsemble, calibration_key
 from gammapy_asid.simulation.diffuse import EmissionBank
 from gammapy_asid.training.recipe import read_recipe
 from gammapy_asid.training.release_sources import flux_errors, position_errors
@@ -99,18 +100,21 @@ def flux_result(ensemble, sources, which=RANGE, spread=SPREADS[0]):
         sources.range_width[:, which].double().numpy(),
         sources.range_start[:, which].double().numpy(),
     )
-    inside = np.zeros((len(delta), 2), bool)
-    for mode in (False, True):
-        own = sources.given.numpy() == mode
-        rows = ensemble.card.calibration[f"{spread} {'given' if mode else 'detected'}"]
-        low95, low, high, high95, _ = apply_quantiles(rows, (sigma * width)[own]).T
-        pull = (delta / sigma)[own]
-        inside[own] = np.stack([(pull >= low) & (pull <= high), (pull >= low95) & (pull <= high95)], axis=1)
+    energies = sources.range_inputs[:, which, :2].numpy()
+    wide = energies[:, 1] - energies[:, 0] > np.log(WIDE)
+    given, pull = sources.given.numpy(), delta / sigma
+    quantiles = np.zeros((len(delta), 6))
+    for mode, breadth in product((False, True), (False, True)):
+        own = (given == mode) & (wide == breadth)
+        rows = ensemble.card.calibration[calibration_key(spread, "given" if mode else "detected", breadth)]
+        quantiles[own] = apply_quantiles(rows, (sigma * width)[own])
+    low95, low, high, high95, _, middle = quantiles.T
+    inside = np.stack([(pull >= low) & (pull <= high), (pull >= low95) & (pull <= high95)], axis=1)
     true = start + sources.range_coordinate[:, which].double().numpy() * width
-    estimate = np.maximum(true - delta * width, 1e-6)
+    estimate = np.maximum(true - (delta - middle * sigma) * width, 1e-6)
     log_ratio = np.log(np.sinh(estimate) / np.sinh(np.maximum(true, 1e-6)))
     log_flux = log_ratio + sources.range_log_flux[:, which].numpy()
-    return FluxResult(log_ratio, log_flux, np.sqrt(sources.bound[:, 2, 2].numpy()), inside)
+    return FluxResult(log_ratio, log_flux, sources.range_bound[:, which].numpy(), inside)
 
 
 def simulated(model, simulator, n_patches, seed):

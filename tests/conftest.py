@@ -47,11 +47,12 @@ def toy_model(tmp_path_factory):
 def toy_ensemble(card, kind):
     """Untrained ensemble of a detection model: it leaves the fit as it is."""
     from dataclasses import asdict
+    from itertools import product
 
     from gammapy_asid.networks.description import n_conditions
     from gammapy_asid.networks.ensembles import Ensemble, EnsembleConfig
     from gammapy_asid.networks.source_features import n_inputs
-    from gammapy_asid.networks.source_model import FLUX_LEVELS, POSITION_LEVELS, SPREADS
+    from gammapy_asid.networks.source_model import FLUX_LEVELS, POSITION_LEVELS, SPREADS, calibration_key
     from gammapy_asid.weights import EnsembleCard
 
     bands = card.to_bands()
@@ -63,8 +64,8 @@ def toy_ensemble(card, kind):
     if kind == "position":
         levels, calibration = POSITION_LEVELS, {"detected": [(0.0, 2.28, 5.99)]}
     else:
-        row = (0.0, -1.96, -1.0, 1.0, 1.96, 1.64)
-        keys = [f"{spread} {mode}" for spread in SPREADS for mode in ("detected", "given")]
+        row = (0.0, -1.96, -1.0, 1.0, 1.96, 1.64, 0.0)
+        keys = [calibration_key(*key) for key in product(SPREADS, ("detected", "given"), (False, True))]
         levels, calibration = FLUX_LEVELS, {key: [row] for key in keys}
     fields = {name: getattr(card, name) for name in ("name", "version", "pixel_size", "psf_r68", "exposure")}
     return ensemble, EnsembleCard(

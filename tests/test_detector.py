@@ -9,11 +9,13 @@ import pytest
 from astropy.coordinates import SkyCoord
 from gammapy.datasets import Datasets, MapDataset
 from gammapy.estimators import ESTIMATOR_REGISTRY
+from gammapy.maps import WcsGeom
 from gammapy.modeling.models import Models, PointSpatialModel, PowerLawSpectralModel, SkyModel
 from numpy.testing import assert_allclose
 
 from gammapy_asid import DLSourceDetector
 from gammapy_asid.candidates import COLUMNS
+from gammapy_asid.estimators.detector import sky_ellipses
 from gammapy_asid.inputs import to_band_cube
 from gammapy_asid.networks import model as model_module
 from gammapy_asid.simulation.dataset import simulate_dataset
@@ -71,6 +73,38 @@ def test_candidates(candidates):
     assert 0.5 < candidates.meta["expected_purity"] <= 1
     assert_allclose(candidates.meta["energy_range"], [0.3, 1000], rtol=0.01)
     assert set(candidates.maps) == {"score", "centre"}
+
+
+def test_error_ellipses(candidates, dataset):
+    table = candidates.table
+    for level in ("68", "95"):
+        major, minor = table[f"semi_major_{level}"], table[f"semi_minor_{level}"]
+        assert np.all(major >= minor)
+        assert_allclose(np.sqrt(major * minor), table[f"pos_err_{level}"])
+    assert np.all((table["pos_angle"] >= 0) & (table["pos_angle"] < 180 * u.deg))
+    # Without the refinement: circles of the network, close to the refined positions.
+    plain = DLSourceDetector(model="lat", refine=False).run(dataset)
+    assert_allclose(plain.table["semi_major_68"], plain.table["semi_minor_68"])
+    assert sorted(plain.table["score"]) == sorted(table["score"])
+    moved = plain.positions.separation(candidates.positions)
+    assert 0 < moved.deg.max() < 0.15
+
+
+def test_refined_positions_are_nearer(candidates, catalog, dataset):
+    true = positions(catalog, dataset)
+    plain = DLSourceDetector(model="lat", refine=False).run(dataset)
+    refined, coarse = (true.match_to_catalog_sky(c.positions)[1].deg for c in (candidates, plain))
+    assert np.mean(refined) < np.mean(coarse)
+
+
+def test_ellipses_follow_the_sky():
+    geom = WcsGeom.create(skydir=CENTER, npix=(50, 40), binsz=0.1, frame="galactic")
+    covariance = np.array([[[4.0, 0.0], [0.0, 1.0]]])
+    axes, angle = sky_ellipses(geom.wcs, np.array([24.5]), np.array([19.5]), covariance)
+    assert_allclose(axes.to_value("deg"), [[0.2, 0.1]], rtol=1e-3)
+    # The larger axis lies along Galactic longitude.
+    east = CENTER.icrs.position_angle(CENTER.directional_offset_by(90 * u.deg, 0.1 * u.deg).icrs)
+    assert_allclose(angle.to_value("deg"), [east.deg % 180], atol=0.1)
 
 
 def test_equal_runs_give_equal_results(detector, dataset, candidates):

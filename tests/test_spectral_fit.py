@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from test_training import make_response
 
-from gammapy_asid.networks.spectral_fit import FluxScale, fit_power_laws, flux_scale
+from gammapy_asid.networks.spectral_fit import FluxScale, fit_power_laws, flux_bound, flux_scale
 from gammapy_asid.simulation.sky import ResponseBank, source_counts
 from gammapy_asid.simulation.spectra import photon_flux
 
@@ -54,6 +54,22 @@ def test_unit_is_the_error_of_the_counts():
     scale = flux_scale(RESPONSE, laws, counts, error, torch.tensor([2.0]), torch.tensor([7.0]))
     relative = float(torch.exp(scale.log_unit - scale.log_flux))
     assert relative == pytest.approx(float(error[0, 3] / counts[0, 3]), rel=0.1)
+
+
+def test_bound_is_that_of_the_bands():
+    spectra, counts = power_law([2.3])
+    ends = torch.tensor([2.0]), torch.tensor([7.0])
+    # Nothing but the band of the range itself is seen: the error of its counts.
+    only = torch.zeros(1, 6)
+    only[:, 3] = 100.0
+    alone = flux_bound(only, RESPONSE, spectra, *ends)
+    assert alone == pytest.approx(0.1, rel=0.03)
+    # All bands together tell more of it, and less than if the spectrum were known.
+    every = flux_bound(torch.full((1, 6), 100.0), RESPONSE, spectra, *ends)
+    assert 1 / np.sqrt(600) < every < alone
+    # A range without photons of its own leans on the others and on what spectra are like.
+    beyond = flux_bound(only, RESPONSE, spectra, torch.tensor([20.0]), torch.tensor([1000.0]))
+    assert beyond > 3 * alone
 
 
 def test_no_counts_give_a_flux_near_zero():

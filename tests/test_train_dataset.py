@@ -240,6 +240,7 @@ def test_train_and_detect(dataset, tmp_path):
     recipe |= {"validation_patches": 16, "calibration_patches": 128}
     recipe["optimiser"] |= {"batch_size": 16, "batches_per_epoch": 60, "epochs": 3, "learning_rate": 0.01}
     recipe["optimiser"] |= {"precision": "32-true", "ema_decay": 0.9}
+    recipe["sources"] |= {"patches": 1024, "members": 2, "width": 8, "steps": 40}
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(recipe))
     dataset.write(tmp_path / "field.fits.gz")
     args = ["train", tmp_path / "tiny.yaml", "--dataset", tmp_path / "field.fits.gz", "--epochs", 1]

@@ -61,7 +61,7 @@ def source_limits(datasets, models):
     images = source_images(tables, batch.levels, shape, field, x, y, counts)
     expected = [b + i * w for b, i, w in zip(sky, images, weight, strict=True)]
     information = position_information(tables, batch.levels, expected, weight, field, x, y, counts)
-    information = information.double().numpy()
+    information = information.sum(1).double().numpy()
     covariance = np.full(information.shape, np.nan)
     seen = np.linalg.det(information) > 0
     covariance[seen] = np.linalg.inv(information[seen])

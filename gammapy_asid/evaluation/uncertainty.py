@@ -12,6 +12,9 @@ __all__ = [
     "probability_integral_transform",
 ]
 
+# Shares of the sources, by increasing spread, at which the bins of a recalibration end.
+CUTS = (1 / 128, 1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 3 / 8, 1 / 2, 5 / 8, 3 / 4, 7 / 8)
+
 
 def mahalanobis2(delta, covariance):
     """Squared deviations in units of their covariance.
@@ -64,11 +67,12 @@ def coverage_curve(pit, levels):
     return np.searchsorted(np.sort(pit), np.asarray(levels), side="right") / max(1, len(pit))
 
 
-def fit_quantiles(pull, spread, levels, n_bins=8):
+def fit_quantiles(pull, spread, levels, weights=None, min_count=100):
     """Quantiles of deviations as a function of the predicted spread.
 
-    Recalibration on data that trained nothing: in bins of equal count of the spread the
-    quantiles replace those of a Gaussian (Kuleshov et al. 2018, ICML; Romano et al. 2019, NeurIPS).
+    Recalibration on data that trained nothing: in bins of the spread the quantiles replace those
+    of a Gaussian (Kuleshov et al. 2018, ICML; Romano et al. 2019, NeurIPS). Bins become
+    narrower towards small spreads, which few sources have.
 
     Parameters
     ----------
@@ -78,8 +82,10 @@ def fit_quantiles(pull, spread, levels, n_bins=8):
         Predicted spreads, shape ``(n,)``.
     levels : sequence of float
         Probabilities.
-    n_bins : int
-        Number of bins.
+    weights : `~numpy.ndarray`, optional
+        Weight of each deviation, by default equal.
+    min_count : int
+        Smallest number of deviations in a bin.
 
     Returns
     -------
@@ -89,14 +95,21 @@ def fit_quantiles(pull, spread, levels, n_bins=8):
     Raises
     ------
     ValueError
-        If there are fewer than 20 deviations for each bin.
+        If there are fewer than 20 deviations.
     """
-    if len(pull) < 20 * n_bins:
-        raise ValueError(
-            f"{len(pull)} sources are too few for {n_bins} bins of a recalibration: simulate more patches"
-        )
-    parts = np.array_split(np.argsort(spread, kind="stable"), n_bins)
-    rows = [[np.log(np.median(spread[part])), *np.quantile(pull[part], levels)] for part in parts]
+    n = len(pull)
+    if n < 20:
+        raise ValueError(f"{n} sources are too few for a recalibration: simulate more patches")
+    weights = np.ones(n) if weights is None else weights
+    cuts = [cut for cut in CUTS if cut * n >= min_count and n >= 8 * min_count]
+    parts = np.split(np.argsort(spread, kind="stable"), (np.array(cuts) * n).astype(int))
+    rows = [
+        [
+            np.log(np.median(spread[part])),
+            *np.quantile(pull[part], levels, weights=weights[part], method="inverted_cdf"),
+        ]
+        for part in parts
+    ]
     return np.array(rows)
 
 

@@ -347,9 +347,10 @@ def position_information(tables, levels, expected, weight, field, x, y, counts):
     Returns
     -------
     information : `~torch.Tensor`
-        Of x, y (finest pixels) and the relative amplitude of all bands, shape ``(n, 3, 3)``.
+        Of x, y (finest pixels) and the relative amplitude of each band, shape
+        ``(n, n_bands, 3, 3)``: bands add.
     """
-    total = torch.zeros(len(x), 3, 3)
+    parts = []
     for band, level in enumerate(levels):
         half = STAMP_HALF[level]
         column, row = _nearest(x, y, level, expected[band].shape)
@@ -358,5 +359,5 @@ def position_information(tables, levels, expected, weight, field, x, y, counts):
         model = source_stamps(expected[band], field, column, row, half)
         slopes = counts[:, band, None, None] * torch.stack([psf[1] / 2**level, psf[2] / 2**level, psf[0]])
         inverse = torch.where(model > 0, 1 / model.clamp(min=MIN_BACKGROUND), 0.0)
-        total += torch.einsum("inyx,jnyx,nyx->nij", slopes, slopes, inverse)
-    return total
+        parts.append(torch.einsum("inyx,jnyx,nyx->nij", slopes, slopes, inverse))
+    return torch.stack(parts, 1)

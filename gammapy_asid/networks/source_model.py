@@ -21,10 +21,12 @@ __all__ = [
     "GIVEN_ERROR",
     "POSITION_LEVELS",
     "SPREADS",
+    "WIDE",
     "FittedSources",
     "Fluxes",
     "Positions",
     "SourceEnsemble",
+    "calibration_key",
     "fit_batch",
     "fit_field",
 ]
@@ -34,8 +36,10 @@ SPREADS = ("mean-variance", "ensemble")
 
 #: Probabilities of the position ellipses.
 POSITION_LEVELS = (0.68, 0.95)
-#: Quantiles of the flux: both ends of the 95 % and the 68 % interval, and the upper limit.
-FLUX_LEVELS = (0.025, 0.16, 0.84, 0.975, 0.95)
+#: Quantiles of the flux: both ends of the 95 % and the 68 % interval, the upper limit, and the estimate.
+FLUX_LEVELS = (0.025, 0.16, 0.84, 0.975, 0.95, 0.5)
+#: Ranges of energies wider than this factor are calibrated apart from narrower ones.
+WIDE = 12.0
 #: Candidates from this calibrated score on are fitted together; fainter ones are no neighbours.
 FAINTEST_SCORE = 0.1
 #: Error of positions that are given, in nominal finest pixels.
@@ -267,7 +271,22 @@ class SourceEnsemble:
         moments = ensemble_moments(*self.ensemble(torch.cat([sources.features.flat(), scale.inputs()], 1)))
         variance = moments.covariance if spread == SPREADS[0] else moments.epistemic
         mean, sigma = moments.mean[:, 0], torch.sqrt(variance[:, 0, 0])
-        rows = self.card.calibration[f"{spread} {sources.mode}"]
-        quantiles = apply_quantiles(rows, (sigma * scale.width).numpy())
-        values = [mean, *(mean + sigma * torch.tensor(q, dtype=torch.float32) for q in quantiles.T)]
+        rows = self.card.calibration[calibration_key(spread, sources.mode, e_max / e_min > WIDE)]
+        *intervals, middle = apply_quantiles(rows, (sigma * scale.width).numpy()).T
+        values = [mean + sigma * torch.tensor(q, dtype=torch.float32) for q in (middle, *intervals)]
         return Fluxes(*(scale.flux(value).numpy() for value in values))
+
+
+def calibration_key(spread, mode, wide):
+    """Name of the calibration of fluxes.
+
+    Parameters
+    ----------
+    spread : {"mean-variance", "ensemble"}
+        Way to the uncertainty.
+    mode : {"detected", "given"}
+        Where the positions are from.
+    wide : bool
+        Whether the range of energies is wider than a factor `WIDE`.
+    """
+    return f"{spread} {mode} {'wide' if wide else 'narrow'}"

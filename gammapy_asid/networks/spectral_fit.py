@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-__all__ = ["FluxScale", "PowerLaws", "fit_power_laws", "flux_scale"]
+__all__ = ["FluxScale", "PowerLaws", "fit_power_laws", "flux_bound", "flux_scale"]
 
 # Grid of photon indices, and the prior on them: mean and standard deviation.
 INDICES = torch.arange(1.0, 4.55, 0.1)
@@ -14,7 +14,9 @@ PRIOR = (2.3, 0.4)
 # Spectra are no power laws: relative scatter of a band's counts around one.
 CURVATURE = 0.2
 # Relative error of the brightest fluxes.
-SYSTEMATIC = 0.03
+SYSTEMATIC = 0.02
+# Standard deviations of index and curvature among sources.
+SHAPE_PRIOR = (0.3, 0.1)
 # Energies per band for the integrals.
 N_NODES = 16
 
@@ -52,12 +54,12 @@ class FluxScale:
 
     A flux ``F`` is learned as ``asinh(F / 2 s)``, ``s`` the flux that the counts measure with one
     standard deviation: linear for faint sources, logarithmic for bright ones (Lupton et al. 1999,
-    AJ 118, 1406). The power law is the zero point, the error of its counts the unit.
+    AJ 118, 1406). The flux of the fit is the zero point, its error the unit.
 
     Parameters
     ----------
     log_flux : `~torch.Tensor`
-        Logarithm of the photon flux of the power law in 1 / (cm2 s).
+        Logarithm of the photon flux of the fit in 1 / (cm2 s).
     log_unit : `~torch.Tensor`
         Logarithm of ``s``.
     predicted, observed : `~torch.Tensor`
@@ -74,7 +76,7 @@ class FluxScale:
 
     @property
     def start(self):
-        """Coordinate of the power law."""
+        """Coordinate of the flux of the fit."""
         return torch.asinh(0.5 * torch.exp(self.log_flux - self.log_unit))
 
     @property
@@ -194,5 +196,55 @@ def flux_scale(response, power_laws, counts, error, e_min, e_max):
     integral = (torch.exp(one * x1) - torch.exp(one * x0)) / one * power_laws.reference
     log_flux = power_laws.log_amplitude.double() + torch.log(integral.clamp(min=1e-30))
     log_unit = log_flux + torch.log(sigma) - torch.log(predicted)
+    # Where the counts say more than the power law, the flux is theirs.
+    expected_scatter = (CURVATURE * predicted) ** 2
+    excess = (observed / predicted - 1) * expected_scatter / (expected_scatter + sigma**2)
+    log_flux = log_flux + torch.log((1 + excess).clamp(min=0.05))
     energies = torch.stack([x0, x1], -1)
     return FluxScale(*(v.float() for v in (log_flux, log_unit, predicted, observed, energies)))
+
+
+def flux_bound(information, response, spectra, e_min, e_max):
+    """Relative error of the flux between two energies that the photons allow.
+
+    The bound of Cramer and Rao with amplitude, index and curvature of the spectrum unknown, and the
+    last two as uncertain beforehand as they are among the sources of the sky (van Trees 1968).
+
+    Parameters
+    ----------
+    information : `~torch.Tensor`
+        Fisher information of the relative amplitude of each band, shape ``(n, n_bands)``.
+    response : `~gammapy_asid.inputs.Response`
+        Instrument response.
+    spectra : dict of `~torch.Tensor`
+        True spectra, see `~gammapy_asid.simulation.sky.source_counts`.
+    e_min, e_max : `~torch.Tensor`
+        Range of energies of each source in GeV, shape ``(n,)``.
+
+    Returns
+    -------
+    error : `~torch.Tensor`
+        Shape ``(n,)``.
+    """
+    index = spectra["index"].clamp(1, 4)
+    nodes, middle, reference = _band_counts(response, index)
+    # Of the local slope of each band: derivatives of the logarithm of counts and flux.
+    log_x = (middle - np.log(reference)).expand_as(nodes)
+    weight = nodes / nodes.sum(-1, keepdim=True).clamp(min=1e-30)
+
+    def derivatives(share):
+        return torch.stack([share.sum(-1), -(share * log_x).sum(-1), -(share * log_x**2).sum(-1)], -1)
+
+    bands = derivatives(weight)
+    low, high = (torch.log(e.double())[:, None, None] for e in (e_min, e_max))
+    # Photon flux of each node: the counts over the exposure fall out of the shares of a band.
+    photons = torch.exp(middle * (1 - index.double()[:, None, None]))
+    width = (middle[:, 1:2] - middle[:, :1]).clamp(min=0)
+    covered = (torch.minimum(high, middle + width / 2) - torch.maximum(low, middle - width / 2)).clamp(min=0)
+    photons = photons * covered * (torch.tensor(response.present)[:, None])
+    photons = photons / photons.sum((1, 2), keepdim=True)
+    flux = derivatives(photons).sum(1)
+    total = torch.einsum("nb,nbi,nbj->nij", information.double(), bands, bands)
+    total = total + torch.diag(torch.tensor([0.0, *(1 / width**2 for width in SHAPE_PRIOR)]).double())
+    covariance = torch.linalg.inv(total + 1e-9 * torch.eye(3, dtype=torch.float64))
+    return torch.sqrt(torch.einsum("ni,nij,nj->n", flux, covariance, flux)).float()

@@ -1,7 +1,7 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """From simulated sources to ensembles that ship: training, calibration, metrics, card."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
@@ -14,9 +14,9 @@ from ..evaluation.uncertainty import apply_quantiles, fit_quantiles, mahalanobis
 from ..files import new_file
 from ..networks.ensembles import ensemble_moments
 from ..networks.source_features import SourceFeatures
-from ..networks.source_model import FLUX_LEVELS, POSITION_LEVELS, SPREADS
+from ..networks.source_model import FLUX_LEVELS, POSITION_LEVELS, SPREADS, WIDE, calibration_key
 from ..weights import EnsembleCard, ensemble_path, save_model
-from .ensembles import FluxTask, PositionTask, train_ensemble
+from .ensembles import FluxTask, PositionTask, flat_weights, train_ensemble
 from .sources import SimulatedSources, simulate_sources
 
 __all__ = ["calibrate_flux", "calibrate_position", "release_sources", "simulated_sources"]
@@ -161,7 +161,7 @@ def calibrate_position(ensemble, calibration, test):
         return delta, mahalanobis2(delta, covariance), np.linalg.det(covariance) ** 0.25
 
     _, distance2, spread = pulls(calibration)
-    rows = fit_quantiles(distance2, spread, POSITION_LEVELS, n_bins=_n_bins(len(spread)))
+    rows = fit_quantiles(distance2, spread, POSITION_LEVELS)
     delta, distance2, spread = pulls(test)
     inside = distance2[:, None] <= apply_quantiles(rows, spread)
     offset = np.linalg.norm(delta, axis=1)
@@ -189,38 +189,59 @@ def calibrate_flux(ensemble, calibration, test):
         Fields ``levels``, ``calibration`` and ``metrics`` of the card.
     """
     fields = {"levels": FLUX_LEVELS, "calibration": {}, "metrics": {}}
-
-    def pulls(sources, spread):
-        columns = []
-        for which in range(sources.range_coordinate.shape[1]):
-            delta, aleatoric, epistemic = flux_errors(ensemble, sources, which)
-            sigma = np.sqrt(epistemic + (aleatoric if spread == SPREADS[0] else 0))
-            columns.append((delta / sigma, sigma * sources.range_width[:, which].numpy()))
-        return (np.concatenate(column) for column in zip(*columns, strict=True))
-
-    for mode, spread in product(MODES, SPREADS):
-        fit, check = (s.select(s.given == (mode == "given")) for s in (calibration, test))
-        pull, sigma = pulls(fit, spread)
-        rows = fit_quantiles(pull, sigma, FLUX_LEVELS, n_bins=_n_bins(len(fit)))
-        pull, sigma = pulls(check, spread)
-        quantiles = apply_quantiles(rows, sigma)
-        share = [
-            float(((pull >= quantiles[:, low]) & (pull <= quantiles[:, high])).mean())
-            for low, high in ((1, 2), (0, 3))
-        ]
-        key = f"{spread} {mode}"
+    fit, check = (_flux_pulls(ensemble, sources) for sources in (calibration, test))
+    for spread, mode, wide in product(SPREADS, MODES, (False, True)):
+        own, other = ((p.given == (mode == "given")) & (p.wide == wide) for p in (fit, check))
+        sigma = fit.sigma[spread]
+        pull, width = (fit.delta / sigma)[own], (sigma * fit.unit)[own]
+        rows = fit_quantiles(pull, width, FLUX_LEVELS[:-1])
+        # The estimate is the median with sources of all brightnesses counting alike.
+        middle = fit_quantiles(pull, width, FLUX_LEVELS[-1:], weights=fit.weight[own])
+        rows = np.column_stack([rows, middle[:, 1]])
+        sigma = check.sigma[spread]
+        pull = (check.delta / sigma)[other]
+        quantiles = apply_quantiles(rows, (sigma * check.unit)[other])
+        inside68, inside95 = (
+            (pull >= quantiles[:, low]) & (pull <= quantiles[:, high]) for low, high in ((1, 2), (0, 3))
+        )
+        key = calibration_key(spread, mode, wide)
         fields["calibration"][key] = _rows(rows)
         fields["metrics"][key] = {
-            "coverage_68": round(share[0], 4),
-            "coverage_95": round(share[1], 4),
-            "n": len(check),
+            "coverage_68": round(float(inside68.mean()), 4),
+            "coverage_95": round(float(inside95.mean()), 4),
+            "n": int(other.sum()),
         }
     return fields
 
 
-def _n_bins(n):
-    """Bins of a calibration: at most 12, with enough sources each."""
-    return int(np.clip(n // 200, 1, 12))
+@dataclass
+class _FluxPulls:
+    """Deviations of fluxes in all ranges of energies, arrays of shape ``(n,)``."""
+
+    delta: np.ndarray
+    sigma: dict
+    unit: np.ndarray
+    given: np.ndarray
+    wide: np.ndarray
+    weight: np.ndarray
+
+
+def _flux_pulls(ensemble, sources):
+    n_ranges = sources.range_coordinate.shape[1]
+    delta, aleatoric, epistemic = (
+        np.concatenate(column)
+        for column in zip(*(flux_errors(ensemble, sources, i) for i in range(n_ranges)), strict=True)
+    )
+    energies = sources.range_inputs[:, :, :2].numpy()
+    weight = flat_weights(sources.significance, sources.given).numpy()
+    return _FluxPulls(
+        delta,
+        dict(zip(SPREADS, (np.sqrt(aleatoric + epistemic), np.sqrt(epistemic)), strict=True)),
+        sources.range_width.T.flatten().numpy(),
+        np.tile(sources.given.numpy(), n_ranges),
+        (energies[..., 1] - energies[..., 0] > np.log(WIDE)).T.flatten(),
+        np.tile(weight, n_ranges),
+    )
 
 
 def _rows(rows):

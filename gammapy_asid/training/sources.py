@@ -11,7 +11,7 @@ from ..networks.peaks import find_centres
 from ..networks.source_features import SourceFeatures
 from ..networks.source_fit import position_information
 from ..networks.source_model import FAINTEST_SCORE, GIVEN_ERROR, fit_batch
-from ..networks.spectral_fit import flux_scale
+from ..networks.spectral_fit import flux_bound, flux_scale
 from ..simulation.kernels import psf_tables
 from ..simulation.spectra import photon_flux
 from .module import DETECTABLE, network_output
@@ -51,7 +51,11 @@ class SimulatedSources:
     isolated : `~torch.Tensor`
         Whether no true source of a fifth of the flux is near, bool.
     bound : `~torch.Tensor`
-        Cramer-Rao covariance of x, y (finest pixels) and relative flux, shape ``(n, 3, 3)``.
+        Cramer-Rao covariance of x, y (finest pixels) and the relative flux of all bands, shape
+        ``(n, 3, 3)``.
+    range_bound : `~torch.Tensor`
+        Relative error of the flux in each range that the photons allow, see
+        `~gammapy_asid.networks.spectral_fit.flux_bound`; shape ``(n, N_RANGES)``.
     pixel_size : `~torch.Tensor`
         Finest pixel size in deg.
     instrument : `~torch.Tensor`
@@ -72,6 +76,7 @@ class SimulatedSources:
     has_background: torch.Tensor
     isolated: torch.Tensor
     bound: torch.Tensor
+    range_bound: torch.Tensor
     pixel_size: torch.Tensor
     instrument: torch.Tensor
 
@@ -197,13 +202,13 @@ def _collect(patches, response, tables, rows, given, rng):
     keep = true >= 0
     true, fields = true[keep], field[keep]
     spectra = {name: value[true] for name, value in patches.spectra.items()}
-    ranges = []
-    for e_min, e_max in _energy_ranges(response, len(true), rng):
+    ranges, columns = _energy_ranges(response, len(true), rng), []
+    for e_min, e_max in ranges:
         scale = flux_scale(
             response, power_laws.select(keep), fit.counts[keep], fit.counts_error[keep], e_min, e_max
         )
         flux = photon_flux(spectra, e_min, e_max)
-        ranges.append(
+        columns.append(
             (
                 scale.inputs(),
                 scale.coordinate(flux),
@@ -222,13 +227,14 @@ def _collect(patches, response, tables, rows, given, rng):
         features.select(keep),
         torch.full((n,), given),
         place - torch.stack([fit.x, fit.y], -1)[keep],
-        *(torch.stack(v, 1) for v in zip(*ranges, strict=True)),
+        *(torch.stack(v, 1) for v in zip(*columns, strict=True)),
         patches.flux[true],
         patches.significance[true],
         patches.latitude[true],
         batch.has_background[fields],
         _isolated(patches, true),
-        torch.linalg.inv(information + 1e-6 * torch.eye(3)),
+        torch.linalg.inv(information.sum(1) + 1e-6 * torch.eye(3)),
+        torch.stack([flux_bound(information[:, :, 2, 2], response, spectra, *r) for r in ranges], 1),
         batch.pixel_size[fields],
         patches.instrument[fields],
     )
@@ -242,8 +248,8 @@ def _energy_ranges(response, n, rng):
     ends = np.sort(rng.uniform(np.log(low), np.log(high), (2, n)), axis=0)
     ends[1] = np.minimum(np.maximum(ends[1], ends[0] + 0.4), np.log(high))
     ends[0] = np.minimum(ends[0], ends[1] - 0.4)
-    # For the LAT: 1-100 GeV as far as the data go, for others the second to the last but one band.
-    inner = response.bands.edges[2], response.bands.edges[-1] / 10
+    # For the LAT: 1-100 GeV as far as the data go.
+    inner = response.bands.edges[min(2, len(response.bands) - 1)], response.bands.edges[-1] / 10
     inner = max(low, inner[0]), min(high, inner[1])
     if not inner[0] < inner[1]:
         inner = low, high

@@ -194,8 +194,9 @@ class EnsembleCard(_Strict):
     levels : tuple of float
         Probabilities that the columns of the calibration belong to.
     calibration : dict
-        For ``detected`` and ``given`` positions, and each way to the spread: rows of the
-        logarithm of the predicted standard deviation, and the quantiles of the deviations in units of it, see
+        For ``detected`` and ``given`` positions, fluxes also for each way to the spread and
+        for wide and narrow ranges of energies: rows of the logarithm of the predicted
+        standard deviation, and the quantiles of the deviations in units of it, see
         `gammapy_asid.evaluation.uncertainty.fit_quantiles`.
     metrics : dict
         Figures measured on simulations not used in training.

@@ -3,6 +3,7 @@
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -92,6 +93,28 @@ def sample_psf(tables, dx, dy, half):
     return sampled[0].view(3, len(dx), size, size)
 
 
+def stamp_index(shape, field, column, row, half):
+    """Places of stamps in flattened images with a border of their half width.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        ``(n_fields, ny, nx)`` of the images.
+    field, column, row : `~torch.Tensor`
+        Field and central pixel of each stamp, shape ``(n,)``.
+    half : int
+        Half width.
+
+    Returns
+    -------
+    index : `~torch.Tensor`
+        Shape ``(n, 2 * half + 1, 2 * half + 1)``.
+    """
+    offset = torch.arange(2 * half + 1, device=column.device)
+    rows, columns = row[:, None, None] + offset[:, None], column[:, None, None] + offset
+    return (field[:, None, None] * (shape[1] + 2 * half) + rows) * (shape[2] + 2 * half) + columns
+
+
 def source_stamps(images, field, column, row, half):
     """Stamps of images around pixels, zero outside.
 
@@ -109,23 +132,17 @@ def source_stamps(images, field, column, row, half):
     stamps : `~torch.Tensor`
         Shape ``(n, 2 * half + 1, 2 * half + 1)``.
     """
-    offset = torch.arange(2 * half + 1, device=images.device)
-    padded = F.pad(images, [half] * 4)
-    rows, columns = row[:, None, None] + offset[:, None], column[:, None, None] + offset
-    return padded[field[:, None, None], rows, columns]
+    return F.pad(images, [half] * 4).flatten()[stamp_index(images.shape, field, column, row, half)]
 
 
 def add_stamps(stamps, field, column, row, shape):
     """Sum of stamps around pixels, shape ``(n_fields, ny, nx)``: the reverse of `source_stamps`."""
-    n_fields, ny, nx = shape
     half = stamps.shape[-1] // 2
-    offset = torch.arange(2 * half + 1, device=stamps.device)
-    wide = nx + 2 * half
-    image = torch.zeros(n_fields * (ny + 2 * half) * wide, device=stamps.device)
-    rows, columns = row[:, None, None] + offset[:, None], column[:, None, None] + offset
-    flat = (field[:, None, None] * (ny + 2 * half) + rows) * wide + columns
-    image.index_add_(0, flat.reshape(-1), stamps.reshape(-1))
-    return image.view(n_fields, ny + 2 * half, wide)[:, half : half + ny, half : half + nx]
+    n_fields, ny, nx = shape
+    wide = n_fields, ny + 2 * half, nx + 2 * half
+    image = torch.zeros(int(np.prod(wide)), device=stamps.device)
+    image.index_add_(0, stamp_index(shape, field, column, row, half).flatten(), stamps.flatten())
+    return image.view(wide)[:, half : half + ny, half : half + nx]
 
 
 class _Band:
@@ -136,17 +153,23 @@ class _Band:
         self.half = STAMP_HALF[self.level]
         self.shape = batch.counts[band].shape
         self.column, self.row = _nearest(x, y, self.level, self.shape)
+        self.index = stamp_index(self.shape, field, self.column, self.row, self.half)
         # Photons of a source fall on valid sky only.
-        self.exposure = batch.exposure[band] * batch.mask[band]
-        self.weight = self.cut(self.exposure)
+        self.exposure = self.pad(batch.exposure[band] * batch.mask[band])
+        self.weight = self.exposure[self.index]
         self.valid = (self.weight > 0).float()
         self.counts = self.cut(batch.counts[band]) * self.valid
         self.amplitude = torch.zeros(len(x), device=x.device)
+        self.image = torch.zeros(self.shape, device=x.device)
         self.prior = torch.where(batch.has_background, *LEVEL_PRIOR).to(x)[field]
+
+    def pad(self, image):
+        """Flattened images with a border."""
+        return F.pad(image, [self.half] * 4).flatten()
 
     def cut(self, image):
         """Stamps of an image."""
-        return source_stamps(image, self.field, self.column, self.row, self.half)
+        return self.pad(image)[self.index]
 
     def set_sky(self, sky):
         """Take a known sky, its level not yet fitted."""
@@ -154,18 +177,24 @@ class _Band:
         self.factor = torch.ones_like(self.amplitude)
 
     def total(self, stamps):
-        """Image of all stamps together."""
-        return add_stamps(stamps, self.field, self.column, self.row, self.shape) * self.exposure
+        """Image of all stamps together, flattened and with a border."""
+        image = torch.zeros_like(self.exposure)
+        return image.index_add_(0, self.index.flatten(), stamps.flatten()) * self.exposure
 
     def move(self, x, y):
-        """Put the sources at positions: their photons on the stamps, the slopes of these, the others'."""
+        """Put the sources at positions: their photons on the stamps, the slopes of these, the crowd."""
         local = on_level(x, self.level) - self.column, on_level(y, self.level) - self.row
-        psf = sample_psf(self.tables, *local, self.half)
-        self.image = self.total(psf[0] * self.amplitude[:, None, None])
-        crowd = self.cut(self.total(psf[0]))
-        self.psf, self.psf_x, self.psf_y = psf * self.weight
-        self.others = (self.cut(self.image) - self.own).clamp(min=0)
-        self.crowd = torch.maximum(crowd, self.psf)
+        self.source = sample_psf(self.tables, *local, self.half)
+        self.psf, self.psf_x, self.psf_y = self.source * self.weight
+        self.crowd = torch.maximum(self.total(self.source[0])[self.index], self.psf)
+
+    def meet(self):
+        """See what the other sources put on each stamp."""
+        image = self.total(self.source[0] * self.amplitude[:, None, None])
+        self.others = (image[self.index] - self.own).clamp(min=0)
+        n, ny, nx = self.shape
+        inner = slice(self.half, -self.half)
+        self.image = image.view(n, ny + 2 * self.half, nx + 2 * self.half)[:, inner, inner]
 
     @property
     def own(self):
@@ -248,18 +277,22 @@ def fit_sources(batch, tables, field, x, y, free_position=True):
     bands = [_Band(batch, band, tables[band], field, x, y) for band in range(len(batch.levels))]
     for band, sky in zip(bands, known_sky(batch), strict=True):
         band.set_sky(sky)
+    # Bands that the data do not hold say nothing.
+    present = [band for band in bands if band.valid.any()]
     start = torch.stack([x, y], -1)
     place = start.clone()
     prior = 1 / (POSITION_PRIOR * nominal) ** 2
     identity = torch.eye(2, device=x.device)
     for step in range(N_STEPS):
         gradient, information = 0.0, 0.0
-        for band in bands:
-            band.move(*place.unbind(-1))
+        for band in present:
+            if free_position or step == 0:
+                band.move(*place.unbind(-1))
+            band.meet()
             band.fit_amplitude()
             g, i = band.position_terms()
             gradient, information = gradient + g, information + i
-        if free_position and step >= AMPLITUDE_STEPS:
+        if free_position and present and step >= AMPLITUDE_STEPS:
             gradient = gradient - prior * (place - start)
             shift = torch.linalg.solve(information + prior[..., None] * identity, gradient)
             length = shift.norm(dim=-1, keepdim=True).clamp(min=1e-9)
@@ -271,6 +304,7 @@ def fit_sources(batch, tables, field, x, y, free_position=True):
                 band.set_sky(sky)
     for band in bands:
         band.move(*place.unbind(-1))
+        band.meet()
         band.fit_amplitude()
     centre = [(slice(None), band.half, band.half) for band in bands]
     return SourceFit(

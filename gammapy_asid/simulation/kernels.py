@@ -95,7 +95,9 @@ def psf_tables(response, half=10, phases=5):
     n_bands, size = len(kernels), kernels.shape[-1]
     # Pixel j of phase i lies 5 (j - half) + 2 - i steps from the source, for five phases.
     fine = kernels.flip((1, 2)).permute(0, 3, 1, 4, 2).reshape(n_bands, size * phases, size * phases)
+    cut = ((size - 1) // 2 - wide) * phases
+    fine = fine[:, cut : fine.shape[1] - cut, cut : fine.shape[2] - cut]
     dy, dx = torch.gradient(fine, dim=(1, 2))
     tables = torch.stack([fine, -dx * phases, -dy * phases], 1)
-    cut = (size - 1) // 2 * phases - half * phases
-    return tables[..., cut:-cut, cut:-cut] if cut else tables
+    cut = (wide - half) * phases
+    return tables[..., cut:-cut, cut:-cut]

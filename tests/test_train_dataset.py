@@ -22,6 +22,7 @@ from gammapy_asid.inputs.bands_of_dataset import bands_for_dataset
 from gammapy_asid.inputs.convert import to_band_cube
 from gammapy_asid.networks.description import TRIAL_SPECTRA, trial_spectra
 from gammapy_asid.networks.features import signed_significance
+from gammapy_asid.simulation.sky import source_counts
 from gammapy_asid.training.dataset import DatasetSimulator, dataset_simulator, detection_flux
 from gammapy_asid.training.recipe import Recipe, read_recipe
 from gammapy_asid.training.release import calibrate
@@ -188,7 +189,8 @@ def test_patches(simulator, cube):
 
 
 def test_source_counts_are_those_of_gammapy(simulator, dataset):
-    counts = simulator._unit_counts(np.array([2.2]))[0].sum(-1)
+    spectra = simulator._unit_spectra(np.array([2.2]))
+    counts = source_counts(simulator.bank, torch.zeros(1, dtype=torch.long), spectra)[0].sum(-1)
     spectrum = PowerLawSpectralModel(index=2.2, amplitude="1e-11 cm-2 s-1 TeV-1", reference="1 TeV")
     flux = spectrum.integral(0.1 * u.TeV, 10 * u.TeV).to_value("cm-2 s-1")
     axis = dataset.exposure.geom.axes["energy_true"]

@@ -113,5 +113,5 @@ Fit().run(Datasets([hard]))
 print(hard.models[0])
 
 # %%
-# To keep the list: ``candidates.write("candidates.fits")``, ``candidates.to_regions()`` for error circles,
+# To keep the list: ``candidates.write("candidates.fits")``, ``candidates.to_regions()`` for error ellipses,
 # ``candidates.to_catalog()`` for a source catalogue.

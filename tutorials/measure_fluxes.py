@@ -41,7 +41,7 @@ from gammapy_asid.simulation.populations import draw_sky
 rng = np.random.default_rng(3)
 catalog = draw_sky(rng)
 center = SkyCoord(160, 40, unit="deg", frame="galactic")
-dataset = simulate_dataset(center, (14 * u.deg, 14 * u.deg), catalog, analytic_emission(), rng=rng)
+dataset = simulate_dataset(center, (24 * u.deg, 24 * u.deg), catalog, analytic_emission(), rng=rng)
 
 # %%
 # Positions
@@ -51,7 +51,8 @@ dataset = simulate_dataset(center, (14 * u.deg, 14 * u.deg), catalog, analytic_e
 # of 68 % and of 95 % to hold the source.
 
 candidates = DLSourceDetector(model="lat", threshold=0.5).run(dataset)
-candidates.table["name", "ra", "dec", "semi_major_68", "semi_minor_68", "pos_angle", "score"][:5].pprint()
+table = candidates.table["name", "ra", "dec", "semi_major_68", "semi_minor_68", "pos_angle", "score"]
+table[:5].pprint(max_width=-1)
 
 # %%
 # Fluxes
@@ -61,7 +62,7 @@ candidates.table["name", "ra", "dec", "semi_major_68", "semi_minor_68", "pos_ang
 
 estimator = DLFluxEstimator(model="lat", e_min=1 * u.GeV, e_max=100 * u.GeV)
 fluxes = estimator.run(dataset, candidates)
-fluxes.table["name", "flux", "flux_errn", "flux_errp", "flux_ul"][:5].pprint()
+fluxes.table["name", "flux", "flux_errn", "flux_errp", "flux_ul"][:5].pprint(max_width=-1)
 
 # %%
 # With these the candidates are complete.
@@ -77,7 +78,8 @@ candidates = candidates.with_fluxes(fluxes)
 
 brightest = int(np.argmax(fluxes.table["flux"]))
 points = fluxes.flux_points(brightest)
-ax = points.plot(sed_type="e2dnde")
+fig, ax = plt.subplots(figsize=(7, 5), layout="constrained")
+points.plot(ax=ax, sed_type="e2dnde")
 ax.set_title(fluxes.table["name"][brightest])
 plt.show()
 
@@ -85,8 +87,10 @@ plt.show()
 # Are the errors true?
 # --------------------
 #
-# Each candidate is compared with the brightest simulated source within 0.3 deg.
+# Each candidate is compared with the brightest simulated source within 0.3 deg. Fainter sources than
+# 1e-10 cm-2 s-1 are left out: these data can't show them, and they lie near any position by chance.
 
+catalog = catalog.select(catalog.flux(1, 100) > 1e-10)
 positions = SkyCoord(catalog.lon, catalog.lat, unit="deg", frame="galactic")
 true_flux = catalog.flux(1, 100)
 separation = candidates.positions[:, None].separation(positions).deg
@@ -116,7 +120,7 @@ plt.show()
 # How much better could anyone do? The Cramér-Rao bound says what the photons of this dataset allow, with all
 # else known.
 
-limits = source_limits(dataset, candidates[real].to_models())
+limits = source_limits(dataset, catalog.select(own[real]).to_models())
 ratio = offset[real] / (
     limits["pos_err_68"].to_value("deg") / np.sqrt(-2 * np.log(0.32)) * np.sqrt(2 * np.log(2))
 )

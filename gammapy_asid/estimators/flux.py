@@ -69,16 +69,15 @@ class DLFluxEstimator(Estimator):
         }
 
     def run(self, datasets, sources):
-        r"""Estimate the fluxes of sources.
+        """Estimate the fluxes of sources.
 
         Parameters
         ----------
         datasets : `~gammapy.datasets.MapDataset` or `~gammapy.datasets.Datasets`
             Data of one field.
-        sources : `~astropy.coordinates.SkyCoord`, `~gammapy_asid.Candidates` or \
-                `~gammapy.modeling.models.Models`
-            Positions. Sources that are not in the list and not on the dataset add to the flux of their
-            neighbours.
+        sources : SkyCoord, `~gammapy_asid.Candidates` or Models
+            Positions: of Astropy, or of Gammapy models. Sources that are neither in the list nor on
+            the dataset add to the flux of their neighbours.
 
         Returns
         -------

@@ -186,20 +186,29 @@ def _diffuse_flux(geom, emission):
 
 
 def _source_flux(geom, catalog):
-    """Flux of the sources in cm-2 s-1, each shared between the four nearest pixels."""
+    """Flux of the sources in cm-2 s-1, each shared between pixels so that it is not blurred.
+
+    Cubic shares (Keys 1981, IEEE ASSP 29, 1153), which have the width of a point; some are negative.
+    """
     position = SkyCoord(catalog.lon, catalog.lat, unit="deg", frame="galactic")
     ny, nx = geom.data_shape[1:]
     x, y = geom.to_image().coord_to_pix(position)
     # A tangential projection has no pixels for the far side of the sky
-    inside = np.isfinite(x) & (x > 0) & (x < nx - 1) & (y > 0) & (y < ny - 1)
+    inside = np.isfinite(x) & (x > 1) & (x < nx - 2) & (y > 1) & (y < ny - 2)
     x, y, catalog = x[inside], y[inside], catalog.select(inside)
     edges = geom.axes["energy_true"].edges.to_value("GeV")
     flux = np.zeros(geom.data_shape)
     for energy, (e_min, e_max) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
         source = catalog.flux(e_min, e_max)
-        for dx in (0, 1):
-            for dy in (0, 1):
+        for dx in (-1, 0, 1, 2):
+            for dy in (-1, 0, 1, 2):
                 column, row = np.floor(x).astype(int) + dx, np.floor(y).astype(int) + dy
-                share = (1 - np.abs(x - column)) * (1 - np.abs(y - row))
+                share = _cubic(x - column) * _cubic(y - row)
                 np.add.at(flux[energy], (row, column), source * share)
     return flux
+
+
+def _cubic(distance):
+    """Share of a pixel at a distance in pixels."""
+    t = np.abs(distance)
+    return np.where(t < 1, (1.5 * t - 2.5) * t**2 + 1, ((2.5 - 0.5 * t) * t - 4) * t + 2)

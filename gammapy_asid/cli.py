@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.table import Table
+from rich.table import Column, Table
 
 __all__ = ["main"]
 
@@ -70,7 +70,7 @@ threshold_option = click.option(
     show_default=True,
     help="FITS table, or a folder for table, regions, models and plot together.",
 )
-@click.option("--regions", type=click.Path(dir_okay=False), help="DS9 region file of the error circles.")
+@click.option("--regions", type=click.Path(dir_okay=False), help="DS9 region file of the error ellipses.")
 @click.option("--models", type=click.Path(dir_okay=False), help="Gammapy models (YAML) to start a fit from.")
 @click.option("--plot", type=click.Path(dir_okay=False), help="Picture of the field.")
 @overwrite_option
@@ -121,10 +121,11 @@ def flux(files, sources, model, e_min, e_max, output, overwrite):
     with console.status("Estimating fluxes"):
         result = DLFluxEstimator(model=model, e_min=e_min, e_max=e_max).run(datasets, listed)
     low, high = result.meta["energy_range"]
-    table = Table("Name", f"Flux {low:g}-{high:g} GeV (cm-2 s-1)", "-", "+", "Upper limit", "Flags")
+    table = Table(Column("Name", no_wrap=True), "Flux", "-", "+", "Upper limit", "Flags")
     for row in result.table[:20]:
         numbers = [f"{row[name].value:.3g}" for name in ("flux", "flux_errn", "flux_errp", "flux_ul")]
         table.add_row(row["name"], *numbers, str(row["flags"]))
+    console.print(f"Photon fluxes {low:g}-{high:g} GeV in cm-2 s-1")
     console.print(table)
     if len(result) > 20:
         console.print(f"... and {len(result) - 20} more in the table")
@@ -326,7 +327,9 @@ def _print_candidates(candidates, limit=20):
         f"{len(candidates)} candidates with a score of {meta['threshold']:g} and more; "
         f"expected purity {meta['expected_purity']:.2f}, completeness {meta['expected_completeness']:.2f}"
     )
-    table = Table("Name", "l (deg)", "b (deg)", "r68 (deg)", "Score", "Flux (cm-2 s-1)", "Error", "Flags")
+    table = Table(
+        Column("Name", no_wrap=True), "l (deg)", "b (deg)", "r68", "Score", "Flux", "Error", "Flags"
+    )
     for row in candidates.table[:limit]:
         numbers = [f"{row[name].value:.3f}" for name in ("glon", "glat", "pos_err_68")]
         flux = [f"{row[name].value:.2e}" for name in ("flux", "flux_err")]

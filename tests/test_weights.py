@@ -7,7 +7,9 @@ import torch
 
 from gammapy_asid.inputs.bands import Bands
 from gammapy_asid.weights import (
+    EnsembleCard,
     ModelCard,
+    ensemble_path,
     find_model,
     list_models,
     load_card,
@@ -15,6 +17,7 @@ from gammapy_asid.weights import (
     registry,
     save_model,
 )
+from gammapy_asid.weights.registry import ENSEMBLES
 
 POINTS = [
     {"threshold": 0.2, "purity": 0.6, "completeness": 0.8},
@@ -131,3 +134,19 @@ def test_models_that_ship(name):
     card = load_card(name)
     assert card.name == name
     assert load_state(name)
+
+
+def test_ensembles_belong_to_their_model():
+    assert list_models() == ["lat"]
+    for kind in ENSEMBLES:
+        path = ensemble_path("lat", kind)
+        card = load_card(path, EnsembleCard)
+        assert (card.name, card.kind) == ("lat", kind)
+        # The weights of the detection model whose candidates they learned from.
+        assert card.detection_sha256 == load_card("lat").weights_sha256
+        assert path.stat().st_size < 5e6
+        with pytest.raises(ValueError, match="no valid model card"):
+            load_card(path)
+    row = card.model_dump() | {"calibration": {"given": [(0.0, 1.0)]}}
+    with pytest.raises(ValueError, match="needs rows of 7 values"):
+        EnsembleCard(**row)

@@ -81,7 +81,9 @@ def _model(position, free):
     spectrum.amplitude.min, spectrum.index.min, spectrum.index.max = 0, 1, 5
     spectrum.index.frozen = not free
     place = PointSpatialModel.from_position(position.galactic)
-    place.lon_0.frozen = place.lat_0.frozen = not free
+    for axis in (place.lon_0, place.lat_0):
+        # A fit that runs away would leave the sphere.
+        axis.frozen, axis.min, axis.max = not free, axis.value - 1, axis.value + 1
     return SkyModel(spectral_model=spectrum, spatial_model=place)
 
 
@@ -179,7 +181,7 @@ def main(args=None):
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="lat")
-    parser.add_argument("--limit", type=int, default=12, help="fits in a field")
+    parser.add_argument("--limit", type=int, default=8, help="fits in a field")
     parser.add_argument("--output", default="source_fits", help="name of the JSON and Markdown files")
     args = parser.parse_args(args)
 

@@ -208,8 +208,8 @@ class SourceEnsemble:
         path = ensemble_path(model, kind)
         if not path.is_file():
             raise FileNotFoundError(
-                f"Model {str(model)!r} has no ensemble for {kind} ({path.name}): train it with "
-                "'gammapy-asid train', or use another model"
+                f"Model {str(model)!r} has no ensemble for {kind} ({path.name}): train it with 'gammapy-asid "
+                "train', use another model, or detect without it by refine=False"
             )
         card = load_card(path, EnsembleCard)
         ensemble = Ensemble(EnsembleConfig(**card.architecture))

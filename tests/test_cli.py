@@ -1,6 +1,7 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 import os
 
+import numpy as np
 import pytest
 from astropy.table import Table
 from click.testing import CliRunner
@@ -8,7 +9,7 @@ from gammapy.datasets import MapDataset
 from gammapy.modeling.models import Models
 from regions import Regions
 
-from gammapy_asid.candidates import Candidates
+from gammapy_asid.candidates import CandidateFlag, Candidates
 from gammapy_asid.cli import main
 from gammapy_asid.demo import demo_field
 
@@ -130,3 +131,44 @@ def test_demo_field_is_real_where_there_is_data():
     # Valid counts of the file; of the 22 3FHL sources in its 20 x 10 deg two lie in the masked border
     assert field.dataset.counts.data[field.dataset.mask.data].sum() == 27727
     assert len(field.known) == 20
+
+
+def test_flux_of_all_kinds_of_lists(simulation, toy_model, tmp_path):
+    dataset = simulation / "dataset.fits.gz"
+    field = MapDataset.read(dataset).counts.geom.to_image()
+    lon, lat = (float(getattr(field.center_skydir.galactic, axis).deg) for axis in ("l", "b"))
+    Table({"GLON": [lon, lon], "GLAT": [lat, lat + 40]}).write(tmp_path / "list.csv")
+    args = ("flux", dataset, "--model", toy_model, "--e-min", 1, "--e-max", 100)
+    result = run(*args, "--sources", tmp_path / "list.csv", "-o", tmp_path / "fluxes.fits")
+    assert result.exit_code == 0, result.output
+    assert "1-100 GeV" in result.output
+    fluxes = Table.read(tmp_path / "fluxes.fits")
+    assert fluxes["flags"].tolist() == [0, CandidateFlag.OUTSIDE]
+    assert fluxes["flux_ul"][0] > fluxes["flux"][0] >= 0
+    # Candidates of a detection keep their names.
+    run("detect", dataset, "--threshold", 0.3, "-o", tmp_path / "found.fits")
+    found = Candidates.read(tmp_path / "found.fits")
+    assert len(found) and np.all(found.table["flux"] > 0)
+    result = run(*args, "--sources", tmp_path / "found.fits", "-o", tmp_path / "again.fits")
+    assert result.exit_code == 0, result.output
+    assert list(Table.read(tmp_path / "again.fits")["name"]) == list(found.table["name"])
+    found.to_models().write(tmp_path / "models.yaml")
+    result = run(*args, "--sources", tmp_path / "models.yaml", "-o", tmp_path / "models.fits")
+    assert result.exit_code == 0, result.output
+    assert len(Table.read(tmp_path / "models.fits")) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("columns", "extra", "message"),
+    [
+        ({"x": [1.0]}, (), "no columns ra and dec, or glon and glat"),
+        ({"RAJ2000": [1.0], "DEJ2000": [2.0]}, ("--e-max", 2000), "the data hold"),
+    ],
+)
+def test_flux_bad_input(simulation, toy_model, tmp_path, columns, extra, message):
+    Table(columns).write(tmp_path / "list.csv")
+    args = ("flux", simulation / "dataset.fits.gz", "--model", toy_model, "--sources", tmp_path / "list.csv")
+    result = run(*args, *extra, "-o", tmp_path / "out.fits")
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.split())
+    assert not (tmp_path / "out.fits").exists()

@@ -32,7 +32,7 @@ class CandidateFlag(IntFlag):
     NEAR_BRIGHTER = 2
     #: No flux: the position is outside the valid data.
     OUTSIDE = 4
-    #: Another position of the list is nearer than a pixel: they share their flux.
+    #: Another position of the list is nearer than half a pixel: they share their flux.
     DUPLICATE = 8
 
 
@@ -200,12 +200,10 @@ class Candidates:
             "semi_minor_95": axes_95[:, 1],
             "pos_angle": np.broadcast_to(pos_angle, positions.shape, subok=True),
             "score": score,
-            "e_min": np.full(positions.shape, np.nan) * u.GeV,
-            "e_max": np.full(positions.shape, np.nan) * u.GeV,
             **{
-                name: np.full(positions.shape, np.nan) / (u.cm**2 * u.s)
-                for name in FLUX_COLUMNS
-                if name.startswith("flux")
+                column.name: u.Quantity(np.full(positions.shape, np.nan), column.unit)
+                for column in COLUMNS
+                if column.name in FLUX_COLUMNS
             },
             "flags": np.broadcast_to(flags, positions.shape),
         }

@@ -77,7 +77,6 @@ threshold_option = click.option(
 def detect(files, model, threshold, output, regions, models, plot, overwrite):
     """Find the sources in FILES: datasets of one field, FITS or the YAML of several."""
     from .estimators.detector import DLSourceDetector
-    from .estimators.flux import DLFluxEstimator
 
     paths = {"output": output, "regions": regions, "models": models, "plot": plot}
     if Path(output).is_dir() or not Path(output).suffix:
@@ -87,8 +86,7 @@ def detect(files, model, threshold, output, regions, models, plot, overwrite):
     paths = _prepare(paths, overwrite)
     datasets = _read_datasets(files)
     with console.status("Looking for sources"):
-        candidates = DLSourceDetector(model=model, threshold=threshold).run(datasets)
-        candidates = candidates.with_fluxes(DLFluxEstimator(model=model).run(datasets, candidates))
+        candidates = _find_sources(DLSourceDetector(model=model, threshold=threshold), datasets)
     _print_candidates(candidates)
     _write(candidates, paths, overwrite, datasets)
 
@@ -143,7 +141,6 @@ def demo(output, model, threshold, overwrite):
     """Find sources in the Galactic centre ($GAMMAPY_DATA) or, without data, in a simulated field."""
     from .demo import demo_field
     from .estimators.detector import DLSourceDetector
-    from .estimators.flux import DLFluxEstimator
 
     paths = _prepare({key: Path(output) / name for key, name in PRODUCTS.items()}, overwrite)
     detector = DLSourceDetector(model=model, threshold=threshold)
@@ -151,8 +148,7 @@ def demo(output, model, threshold, overwrite):
         field = demo_field()
     console.print(f"[bold]{field.title}[/]")
     with console.status("Looking for sources"):
-        candidates = detector.run(field.dataset)
-        candidates = candidates.with_fluxes(DLFluxEstimator(model=model).run(field.dataset, candidates))
+        candidates = _find_sources(detector, field.dataset)
     _print_candidates(candidates)
     found = 0
     if len(candidates) and len(field.known):
@@ -278,6 +274,14 @@ def _prepare(paths, overwrite):
             raise FileExistsError(f"{path} exists: choose another name or add --overwrite")
         path.parent.mkdir(parents=True, exist_ok=True)
     return paths
+
+
+def _find_sources(detector, datasets):
+    """Candidates with their fluxes."""
+    from .estimators.flux import DLFluxEstimator
+
+    candidates = detector.run(datasets)
+    return candidates.with_fluxes(DLFluxEstimator(model=detector.model).run(datasets, candidates))
 
 
 def _read_datasets(files):

@@ -84,7 +84,6 @@ class SourceFluxes:
     def _points(self, columns, row):
         table = Table({name: columns[name] for name in ("e_min", "e_max", *self.bands.colnames)})
         table["e_ref"] = np.sqrt(columns["e_min"] * columns["e_max"])
-        table["is_ul"] = table["is_ul"].astype(bool)
         table.meta["SED_TYPE"] = "flux"
         index = self.table["index"][row]
         reference = PowerLawSpectralModel(index=index if np.isfinite(index) else 2.0)

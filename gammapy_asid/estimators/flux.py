@@ -102,16 +102,18 @@ class DLFluxEstimator(Estimator):
         ranges = [(e_min, e_max)] + [
             (cube.response.e_min[band], cube.response.e_max[band]) for band in present
         ]
-        columns = [{name: np.full(len(x), np.nan) for name in COLUMNS} for _ in ranges]
+        # The whole range first, then the bands.
+        values = {name: np.full((len(x), len(ranges)), np.nan) * UNIT for name in COLUMNS}
+        values["is_ul"] = np.zeros((len(x), len(ranges)), bool)
         index = np.full(len(x), np.nan)
         if valid.any():
             score = None if scores is None else scores[valid]
             fitted = fit_field(cube, x[valid], y[valid], score, free_position=False)
             index[valid] = fitted.power_laws.index.numpy()
-            for column, (low, high) in zip(columns, ranges, strict=True):
+            for i, (low, high) in enumerate(ranges):
                 fluxes = self._ensemble.fluxes(fitted, low, high, self.uncertainty)
-                for name, values in _columns(fluxes).items():
-                    column[name][valid] = values
+                for name, column in _columns(fluxes).items():
+                    values[name][valid, i] = column
         table = QTable(
             {
                 "name": np.array(names, dtype="U64"),
@@ -119,19 +121,12 @@ class DLFluxEstimator(Estimator):
                 "dec": positions.icrs.dec,
                 "e_min": np.full(len(x), e_min) * u.GeV,
                 "e_max": np.full(len(x), e_max) * u.GeV,
-                **{name: values * (UNIT if name != "is_ul" else 1) for name, values in columns[0].items()},
+                **{name: column[:, 0] for name, column in values.items()},
                 "index": index,
                 "flags": flags.astype("i4"),
             }
         )
-        table["is_ul"] = np.nan_to_num(columns[0]["is_ul"]) > 0
-        bands = QTable(
-            {
-                name: np.stack([column[name] for column in columns[1:]], 1) * (UNIT if name != "is_ul" else 1)
-                for name in COLUMNS
-            }
-        )
-        bands["is_ul"] = np.nan_to_num(np.asarray(bands["is_ul"])) > 0
+        bands = QTable({name: column[:, 1:] for name, column in values.items()})
         bands.meta |= {
             "e_min": cube.response.e_min[present] * u.GeV,
             "e_max": cube.response.e_max[present] * u.GeV,
@@ -158,20 +153,20 @@ class DLFluxEstimator(Estimator):
         return e_min, e_max
 
 
-#: Columns of a flux.
-COLUMNS = ("flux", "flux_err", "flux_errn", "flux_errp", "flux_ul", "is_ul")
+#: Columns of a flux, besides whether it is an upper limit.
+COLUMNS = ("flux", "flux_err", "flux_errn", "flux_errp", "flux_ul")
 
 
 def _columns(fluxes):
-    errn = np.maximum(fluxes.flux - fluxes.low68, 0)
-    errp = np.maximum(fluxes.high68 - fluxes.flux, 0)
+    errn = np.maximum(fluxes.flux - fluxes.low68, 0) * UNIT
+    errp = np.maximum(fluxes.high68 - fluxes.flux, 0) * UNIT
     return {
-        "flux": fluxes.flux,
+        "flux": fluxes.flux * UNIT,
         "flux_err": (errn + errp) / 2,
         "flux_errn": errn,
         "flux_errp": errp,
-        "flux_ul": fluxes.upper_limit,
-        "is_ul": (fluxes.low95 <= 0).astype(float),
+        "flux_ul": fluxes.upper_limit * UNIT,
+        "is_ul": fluxes.low95 <= 0,
     }
 
 

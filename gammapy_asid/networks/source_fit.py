@@ -7,6 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from ..simulation.kernels import PHASES
 from .features import MIN_BACKGROUND, known_sky
 
 __all__ = ["SourceFit", "fit_sources", "position_information", "source_images", "source_stamps"]
@@ -79,7 +80,7 @@ def sample_psf(tables, dx, dy, half):
         Shape ``(3, n, 2 * half + 1, 2 * half + 1)``.
     """
     offset = torch.arange(-half, half + 1, device=dx.device, dtype=dx.dtype)
-    reach = tables.shape[-1] / 10  # pixels: five steps each, both sides
+    reach = tables.shape[-1] / (2 * PHASES)
     size = len(offset)
     grid = torch.stack(
         torch.broadcast_tensors(

@@ -121,6 +121,18 @@ def _band_counts(response, index):
     return counts, torch.tensor(middle), reference
 
 
+def _width(middle):
+    """Logarithmic width of the cells that nodes stand for, shape ``(n_bands, 1)``."""
+    return (middle[:, 1:2] - middle[:, :1]).clamp(min=1e-9)
+
+
+def _covered(middle, low, high):
+    """Share of the cell of each node between the logarithms of two energies."""
+    width = _width(middle)
+    inside = torch.minimum(high, middle + width / 2) - torch.maximum(low, middle - width / 2)
+    return (inside / width).clamp(0, 1)
+
+
 def fit_power_laws(response, counts, error):
     """Power laws through fitted counts: the posterior mean over photon indices.
 
@@ -181,10 +193,7 @@ def flux_scale(response, power_laws, counts, error, e_min, e_max):
     nodes, middle, _ = _band_counts(response, power_laws.index)
     nodes = nodes * torch.exp(power_laws.log_amplitude.double())[:, None, None]
     low, high = torch.log(e_min.double())[:, None, None], torch.log(e_max.double())[:, None, None]
-    # A node stands for its cell; cells that the range cuts count in part.
-    width = (middle[:, 1:2] - middle[:, :1]).clamp(min=1e-9)
-    covered = (torch.minimum(high, middle + width / 2) - torch.maximum(low, middle - width / 2)) / width
-    inside = nodes * covered.clamp(0, 1)
+    inside = nodes * _covered(middle, low, high)
     share = inside.sum(-1) / nodes.sum(-1).clamp(min=1e-30)
     predicted = inside.sum((1, 2)).clamp(min=1e-9)
     observed = (share * counts.double()).sum(-1)
@@ -192,7 +201,6 @@ def flux_scale(response, power_laws, counts, error, e_min, e_max):
     one = 1 - power_laws.index.double()
     one = torch.where(one.abs() < 1e-3, torch.full_like(one, -1e-3), one)
     x0, x1 = low[:, 0, 0] - np.log(power_laws.reference), high[:, 0, 0] - np.log(power_laws.reference)
-    # The integral of the power law; the longer side first, so that nothing overflows.
     integral = (torch.exp(one * x1) - torch.exp(one * x0)) / one * power_laws.reference
     log_flux = power_laws.log_amplitude.double() + torch.log(integral.clamp(min=1e-30))
     log_unit = log_flux + torch.log(sigma) - torch.log(predicted)
@@ -239,9 +247,7 @@ def flux_bound(information, response, spectra, e_min, e_max):
     low, high = (torch.log(e.double())[:, None, None] for e in (e_min, e_max))
     # Photon flux of each node: the counts over the exposure fall out of the shares of a band.
     photons = torch.exp(middle * (1 - index.double()[:, None, None]))
-    width = (middle[:, 1:2] - middle[:, :1]).clamp(min=0)
-    covered = (torch.minimum(high, middle + width / 2) - torch.maximum(low, middle - width / 2)).clamp(min=0)
-    photons = photons * covered * (torch.tensor(response.present)[:, None])
+    photons = photons * _covered(middle, low, high) * _width(middle) * torch.tensor(response.present)[:, None]
     photons = photons / photons.sum((1, 2), keepdim=True)
     flux = derivatives(photons).sum(1)
     total = torch.einsum("nb,nbi,nbj->nij", information.double(), bands, bands)

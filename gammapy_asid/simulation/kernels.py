@@ -6,7 +6,10 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-__all__ = ["mean_psf", "psf_kernels", "psf_tables"]
+__all__ = ["PHASES", "mean_psf", "psf_kernels", "psf_tables"]
+
+#: Places of a source within a pixel along each axis, and steps of the tables in a pixel.
+PHASES = 5
 
 
 def mean_psf(response, index=2.3):
@@ -26,7 +29,7 @@ def mean_psf(response, index=2.3):
     return replace(response, psf=psf[:, None], exposure=response.exposure.mean(1, keepdims=True))
 
 
-def psf_kernels(response, half=16, phases=5):
+def psf_kernels(response, half=16, phases=PHASES):
     """Point spread function of every sub-band, integrated over its band's pixels.
 
     Parameters
@@ -71,8 +74,8 @@ def psf_kernels(response, half=16, phases=5):
     return torch.from_numpy(kernels / np.where(total > 0, total, 1))
 
 
-def psf_tables(response, half=10, phases=5):
-    """Pixel-integrated point spread function and its slopes on steps of a fraction of a pixel.
+def psf_tables(response, half=10):
+    """Pixel-integrated point spread function and its slopes on `PHASES` steps a pixel.
 
     Parameters
     ----------
@@ -80,8 +83,6 @@ def psf_tables(response, half=10, phases=5):
         Instrument response.
     half : int
         Largest distance from the source in pixels of the band.
-    phases : int
-        Steps in a pixel.
 
     Returns
     -------
@@ -91,13 +92,13 @@ def psf_tables(response, half=10, phases=5):
         to the source's x and y in pixels of the band.
     """
     wide = half + 2
-    kernels = psf_kernels(mean_psf(response), half=max(16, wide), phases=phases)[:, 0]
+    kernels = psf_kernels(mean_psf(response), half=max(16, wide))[:, 0]
     n_bands, size = len(kernels), kernels.shape[-1]
-    # Pixel j of phase i lies 5 (j - half) + 2 - i steps from the source, for five phases.
-    fine = kernels.flip((1, 2)).permute(0, 3, 1, 4, 2).reshape(n_bands, size * phases, size * phases)
-    cut = ((size - 1) // 2 - wide) * phases
+    # Pixel j of phase i lies 5 (j - half) + 2 - i steps from the source, for five of them.
+    fine = kernels.flip((1, 2)).permute(0, 3, 1, 4, 2).reshape(n_bands, size * PHASES, size * PHASES)
+    cut = ((size - 1) // 2 - wide) * PHASES
     fine = fine[:, cut : fine.shape[1] - cut, cut : fine.shape[2] - cut]
     dy, dx = torch.gradient(fine, dim=(1, 2))
-    tables = torch.stack([fine, -dx * phases, -dy * phases], 1)
-    cut = (wide - half) * phases
+    tables = torch.stack([fine, -dx * PHASES, -dy * PHASES], 1)
+    cut = (wide - half) * PHASES
     return tables[..., cut:-cut, cut:-cut]

@@ -1,7 +1,6 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Training of the ensembles for position and flux."""
 
-import logging
 from pathlib import Path
 
 import lightning
@@ -15,8 +14,6 @@ from ..networks.source_features import SYMMETRIES, turn_vectors
 from .train import quiet
 
 __all__ = ["FluxTask", "PositionTask", "train_ensemble"]
-
-log = logging.getLogger(__name__)
 
 # Deviations beyond this many units are confused sources: they pull no harder than this.
 OUTLIER = 6.0

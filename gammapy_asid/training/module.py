@@ -8,10 +8,17 @@ import torch
 from ..evaluation.matching import match_brightest
 from ..evaluation.metrics import purity_recall
 from ..networks.features import network_inputs
-from ..networks.peaks import find_centres
+from ..networks.peaks import Peaks, find_centres
 from .targets import detection_loss
 
-__all__ = ["DetectionModule", "simulated_candidates", "network_output"]
+__all__ = [
+    "DETECTABLE",
+    "DetectionModule",
+    "claimed_sources",
+    "network_output",
+    "simulated_candidates",
+    "visible_sources",
+]
 
 # Expected significance from which a true source is one that the data could show.
 DETECTABLE = 2.0
@@ -61,39 +68,76 @@ def simulated_candidates(network, patches):
     for simulated in patches:
         batch = simulated.batch
         output = network_output(network, batch)
-        mask = batch.field_mask
+        mask, scale, known = batch.field_mask, batch.pixel_size.numpy(), batch.has_background.numpy()
+        parts = []
         for i in range(len(batch)):
-            scale = float(batch.pixel_size[i])
-            peaks = find_centres(output[i : i + 1], scale, mask[i : i + 1], bands=simulated.bands)
-            here = (simulated.patch == i).numpy()
-            x, y = simulated.x.numpy()[here], simulated.y.numpy()[here]
-            flux = simulated.flux.numpy()[here]
-            column, row = np.round(x).astype(int), np.round(y).astype(int)
-            ny, nx = mask.shape[1:]
-            inside = simulated.significance.numpy()[here] >= DETECTABLE
-            inside &= (column >= 0) & (column < nx) & (row >= 0) & (row < ny)
-            inside[inside] = mask[i].numpy()[row[inside], column[inside]] > 0
-            x, y, flux = x[inside], y[inside], flux[inside]
-            matches = match_brightest(
-                peaks.x * scale,
-                peaks.y * scale - 5,
-                peaks.score,
-                x * scale,
-                y * scale - 5,
-                flux,
-                radius=simulated.bands.match_radius,
-            )
-            known = int(batch.has_background[i])
-            n_true[known] += len(x)
-            columns["score"].append(peaks.score)
-            columns["height"].append(peaks.height)
-            columns["sigma"].append(peaks.sigma * scale)
-            columns["has_background"].append(np.full(len(peaks), known))
-            columns["offset"].append(matches.separation)
-            found = np.full(len(peaks), np.nan)
-            found[matches.is_matched] = flux[matches.true_index[matches.is_matched]]
-            columns["flux"].append(found)
+            found = find_centres(output[i : i + 1], float(scale[i]), mask[i : i + 1], bands=simulated.bands)
+            found.field[:] = i
+            parts.append(found)
+        peaks = Peaks(*(np.concatenate(v) for v in zip(*(vars(p).values() for p in parts), strict=True)))
+        true, separation = claimed_sources(simulated, peaks)
+        columns["score"].append(peaks.score)
+        columns["height"].append(peaks.height)
+        columns["sigma"].append(peaks.sigma * scale[peaks.field])
+        columns["has_background"].append(known[peaks.field].astype(int))
+        columns["offset"].append(separation)
+        columns["flux"].append(np.where(true >= 0, simulated.flux.numpy()[true], np.nan))
+        visible = visible_sources(simulated, DETECTABLE)
+        n_true += np.bincount(known[simulated.patch[visible]].astype(int), minlength=2)
     return {name: np.concatenate(parts) for name, parts in columns.items()}, n_true
+
+
+def visible_sources(patches, significance):
+    """True sources on valid pixels of an expected significance, bool of shape ``(n_sources,)``.
+
+    Parameters
+    ----------
+    patches : `~gammapy_asid.training.patches.SimulatedPatches`
+        Patches with their truth.
+    significance : float
+        Smallest expected significance.
+    """
+    mask = patches.batch.field_mask
+    column, row = torch.round(patches.x).long(), torch.round(patches.y).long()
+    ny, nx = mask.shape[1:]
+    inside = (column >= 0) & (column < nx) & (row >= 0) & (row < ny)
+    valid = mask[patches.patch, row.clamp(0, ny - 1), column.clamp(0, nx - 1)] > 0
+    return inside & valid & (patches.significance >= significance)
+
+
+def claimed_sources(patches, peaks):
+    """Match peaks with the true sources that the data could show.
+
+    Parameters
+    ----------
+    patches : `~gammapy_asid.training.patches.SimulatedPatches`
+        Patches with their truth.
+    peaks : `~gammapy_asid.networks.Peaks`
+        Peaks, their fields those of the patches.
+
+    Returns
+    -------
+    true : `~numpy.ndarray`
+        Index of the true source that each peak claims, -1 for none, shape ``(n_peaks,)``.
+    separation : `~numpy.ndarray`
+        Distance to it in deg, NaN for none.
+    """
+    true = torch.nonzero(visible_sources(patches, DETECTABLE))[:, 0].numpy()
+    scale, patch = patches.batch.pixel_size.numpy(), patches.patch.numpy()[true]
+    matches = match_brightest(
+        peaks.x * scale[peaks.field],
+        peaks.y * scale[peaks.field] - 5,
+        peaks.score,
+        patches.x.numpy()[true] * scale[patch],
+        patches.y.numpy()[true] * scale[patch] - 5,
+        patches.flux.numpy()[true],
+        radius=patches.bands.match_radius,
+        pred_group=peaks.field,
+        true_group=patch,
+    )
+    claimed = np.full(len(peaks), -1)
+    claimed[matches.is_matched] = true[matches.true_index[matches.is_matched]]
+    return claimed, matches.separation
 
 
 class DetectionModule(lightning.LightningModule):

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..evaluation.matching import match_brightest
 from ..networks.peaks import find_centres
 from ..networks.source_features import SourceFeatures
 from ..networks.source_fit import position_information
@@ -14,7 +13,7 @@ from ..networks.source_model import FAINTEST_SCORE, GIVEN_ERROR, fit_batch
 from ..networks.spectral_fit import flux_bound, flux_scale
 from ..simulation.kernels import psf_tables
 from ..simulation.spectra import photon_flux
-from .module import DETECTABLE, network_output
+from .module import claimed_sources, network_output, visible_sources
 
 __all__ = ["SimulatedSources", "simulate_sources"]
 
@@ -138,39 +137,20 @@ def simulate_sources(model, simulator, n_patches, seed, batch_size=32):
 def _detected(model, patches):
     """Candidates of the detector, and the true source that each claims (-1: none)."""
     batch = patches.batch
-    mask = batch.field_mask
-    pixel_size = float(batch.pixel_size[0])
-    peaks = find_centres(network_output(model.network, batch), pixel_size, mask, bands=patches.bands)
+    output, pixel_size = network_output(model.network, batch), float(batch.pixel_size[0])
+    peaks = find_centres(output, pixel_size, batch.field_mask, bands=patches.bands)
     known = batch.has_background.numpy()[peaks.field]
     for value in (False, True):
         here = known == value
         peaks.score[here] = model.card.score(peaks.score[here], peaks.height[here], value)
     peaks = peaks.select(peaks.score >= FAINTEST_SCORE)
-    true = np.full(len(peaks), -1)
-    visible = _inside(patches, mask) & (patches.significance >= DETECTABLE)
-    for i in np.unique(peaks.field):
-        own, there = (
-            np.flatnonzero(peaks.field == i),
-            torch.nonzero((patches.patch == i) & visible)[:, 0].numpy(),
-        )
-        matches = match_brightest(
-            peaks.x[own] * pixel_size,
-            peaks.y[own] * pixel_size - 5,
-            peaks.score[own],
-            patches.x.numpy()[there] * pixel_size,
-            patches.y.numpy()[there] * pixel_size - 5,
-            patches.flux.numpy()[there],
-            radius=patches.bands.match_radius,
-        )
-        found = matches.is_matched
-        true[own[found]] = there[matches.true_index[found]]
+    true, _ = claimed_sources(patches, peaks)
     return vars(peaks) | {"true": true}
 
 
 def _given(patches, rng):
     """True sources at their own positions."""
-    chosen = _inside(patches, patches.batch.field_mask) & (patches.significance >= FAINTEST_GIVEN)
-    true = torch.nonzero(chosen)[:, 0].numpy()
+    true = torch.nonzero(visible_sources(patches, FAINTEST_GIVEN))[:, 0].numpy()
     x, y = patches.x.numpy()[true], patches.y.numpy()[true]
     # Catalogue positions are not perfect.
     error = GIVEN_ERROR * patches.bands.pixel_size / float(patches.batch.pixel_size[0])
@@ -182,15 +162,6 @@ def _given(patches, rng):
         "sigma": np.full(len(true), error),
         "true": true,
     }
-
-
-def _inside(patches, mask):
-    """True sources on valid pixels."""
-    column, row = torch.round(patches.x).long(), torch.round(patches.y).long()
-    ny, nx = mask.shape[1:]
-    inside = (column >= 0) & (column < nx) & (row >= 0) & (row < ny)
-    valid = mask[patches.patch, row.clamp(0, ny - 1), column.clamp(0, nx - 1)] > 0
-    return inside & valid
 
 
 def _collect(patches, response, tables, rows, given, rng):

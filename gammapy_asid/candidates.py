@@ -20,7 +20,16 @@ from regions import EllipseSkyRegion, Regions
 from .catalog import SourceCatalogASID
 from .files import new_file
 
-__all__ = ["COLUMNS", "CandidateFlag", "Candidates", "Column", "iau_names"]
+__all__ = [
+    "ASSOCIATION_COLUMNS",
+    "COLUMNS",
+    "FIT_COLUMNS",
+    "FLUX_COLUMNS",
+    "CandidateFlag",
+    "Candidates",
+    "Column",
+    "iau_names",
+]
 
 
 class CandidateFlag(IntFlag):
@@ -34,6 +43,12 @@ class CandidateFlag(IntFlag):
     OUTSIDE = 4
     #: Another position of the list is nearer than half a pixel: they share their flux.
     DUPLICATE = 8
+    #: The likelihood fit did not converge.
+    FIT_FAILED = 16
+    #: The known diffuse emission outshines the source within its 68 % PSF radius.
+    STRONG_DIFFUSE = 32
+    #: Not found again where the known sky is brighter or fainter by a tenth.
+    EMISSION_SENSITIVE = 64
 
 
 @dataclass(frozen=True)
@@ -101,6 +116,41 @@ COLUMNS = (
 #: Columns that `Candidates.with_fluxes` fills.
 FLUX_COLUMNS = ("e_min", "e_max", "flux", "flux_err", "flux_errn", "flux_errp", "flux_ul")
 
+#: Columns that a likelihood fit adds, see `gammapy_asid.likelihood`; NaN where it has no value.
+FIT_COLUMNS = (
+    Column("ts", "f8", "Test statistic of the likelihood fit against no source"),
+    Column("sqrt_ts", "f8", "Square root of ts"),
+    Column("ts_ext", "f8", "Test statistic of extension"),
+    Column("fit_ra", "f8", "Fitted right ascension, ICRS", "deg"),
+    Column("fit_dec", "f8", "Fitted declination, ICRS", "deg"),
+    Column("fit_semi_major_68", "f8", "Larger semi-axis of the 68 % error ellipse of the fit", "deg"),
+    Column("fit_semi_minor_68", "f8", "Smaller semi-axis of the 68 % error ellipse of the fit", "deg"),
+    Column("fit_pos_angle", "f8", "Angle of its larger axis, from north to east (ICRS)", "deg"),
+    Column("fit_sigma", "f8", "Fitted Gaussian width of an extended source", "deg"),
+    Column("fit_sigma_err", "f8", "Error of fit_sigma", "deg"),
+    Column("fit_e_min", "f8", "Lower end of the energy range of fit_flux", "GeV"),
+    Column("fit_e_max", "f8", "Upper end of the energy range of fit_flux", "GeV"),
+    Column("fit_flux", "f8", "Fitted photon flux", "cm-2 s-1"),
+    Column("fit_flux_err", "f8", "Error of fit_flux", "cm-2 s-1"),
+    Column("fit_spectrum", "U12", "Fitted spectrum: pl or lp, a power law or a log-parabola"),
+    Column("fit_e_ref", "f8", "Reference energy of the spectrum", "GeV"),
+    Column("fit_index", "f8", "Photon index, of a log-parabola at fit_e_ref"),
+    Column("fit_index_err", "f8", "Error of fit_index"),
+    Column("fit_beta", "f8", "Curvature of a log-parabola"),
+    Column("fit_beta_err", "f8", "Error of fit_beta"),
+)
+
+#: Columns that `gammapy_asid.association.associate` adds.
+ASSOCIATION_COLUMNS = (
+    Column("assoc_catalog", "U24", "Catalogue of the most probable counterpart; empty without one"),
+    Column("assoc_name", "U32", "Name of that counterpart"),
+    Column("assoc_sep", "f8", "Distance to it", "deg"),
+    Column("assoc_prob", "f8", "Posterior probability of the association"),
+)
+
+# Columns that a table has as a group or not at all.
+GROUPS = (FIT_COLUMNS, ASSOCIATION_COLUMNS)
+
 # Header cards of the file that a reader of FITS sees at once; the whole is in the PROVENANCE table.
 HEADER_CARDS = {"model": "MODEL", "card_sha256": "CARDSHA", "threshold": "THRESH"}
 
@@ -136,7 +186,8 @@ class Candidates:
     Parameters
     ----------
     table : `~astropy.table.QTable`
-        One row per candidate with the columns of `COLUMNS`.
+        One row per candidate with the columns of `COLUMNS`; those of `FIT_COLUMNS` and of
+        `ASSOCIATION_COLUMNS` as far as there.
     maps : `~gammapy.maps.Maps` or dict of `~gammapy.maps.Map`, optional
         Maps that belong to the field, such as ``score``; names in lower case.
     meta : dict, optional
@@ -151,13 +202,16 @@ class Candidates:
     """
 
     def __init__(self, table, maps=None, meta=None):
-        missing = [column.name for column in COLUMNS if column.name not in table.colnames]
+        columns = list(COLUMNS)
+        for group in GROUPS:
+            columns += group if any(column.name in table.colnames for column in group) else ()
+        missing = [column.name for column in columns if column.name not in table.colnames]
         if missing:
             raise ValueError(
                 f"The table has no column {', '.join(missing)}: see gammapy_asid.candidates.COLUMNS"
             )
-        self.table = QTable({column.name: column.convert(table[column.name]) for column in COLUMNS})
-        for column in COLUMNS:
+        self.table = QTable({column.name: column.convert(table[column.name]) for column in columns})
+        for column in columns:
             self.table[column.name].info.description = column.description
         self.maps = Maps(**(maps or {}))
         meta = {"version": version("gammapy-asid")} | (meta or {})
@@ -252,11 +306,30 @@ class Candidates:
         """
         if list(fluxes.table["name"]) != list(self.table["name"]):
             raise ValueError("The fluxes are not those of these candidates: estimate them again")
+        return self.with_columns(fluxes.table[FLUX_COLUMNS], fluxes.table["flags"], {"flux": fluxes.meta})
+
+    def with_columns(self, columns, flags=0, meta=None):
+        """Candidates with columns replaced or added, as a fit and an association do.
+
+        Parameters
+        ----------
+        columns : `~astropy.table.QTable`
+            Columns of this module, one row per candidate in their order.
+        flags : array-like of int
+            Bits of `CandidateFlag` to set, shape ``(n,)`` or one for all.
+        meta : dict, optional
+            Provenance to add.
+
+        Returns
+        -------
+        candidates : `Candidates`
+            A copy.
+        """
         table = self.table.copy()
-        for name in FLUX_COLUMNS:
-            table[name] = fluxes.table[name]
-        table["flags"] = table["flags"] | fluxes.table["flags"]
-        return Candidates(table, self.maps, self.meta | {"flux": fluxes.meta})
+        for name in columns.colnames:
+            table[name] = columns[name]
+        table["flags"] = table["flags"] | flags
+        return Candidates(table, self.maps, self.meta | (meta or {}))
 
     def to_catalog(self):
         """Candidates as `~gammapy_asid.catalog.SourceCatalogASID`."""

@@ -9,11 +9,19 @@ from .candidates import Candidates
 from .estimators.detector import DLSourceDetector
 from .estimators.flux import DLFluxEstimator
 from .fluxes import SourceFluxes
+from .survey import DLSkySurvey
 
-__all__ = ["Candidates", "DLFluxEstimator", "DLSourceDetector", "SourceFluxes", "__version__"]
+__all__ = [
+    "Candidates",
+    "DLFluxEstimator",
+    "DLSkySurvey",
+    "DLSourceDetector",
+    "SourceFluxes",
+    "__version__",
+]
 
 __version__ = version("gammapy-asid")
 
-for _estimator in (DLSourceDetector, DLFluxEstimator):
+for _estimator in (DLSourceDetector, DLFluxEstimator, DLSkySurvey):
     if _estimator not in ESTIMATOR_REGISTRY:
         ESTIMATOR_REGISTRY.append(_estimator)

@@ -22,6 +22,7 @@ from .files import new_file
 
 __all__ = [
     "ASSOCIATION_COLUMNS",
+    "BAND_COLUMNS",
     "COLUMNS",
     "FIT_COLUMNS",
     "FLUX_COLUMNS",
@@ -116,6 +117,15 @@ COLUMNS = (
 #: Columns that `Candidates.with_fluxes` fills.
 FLUX_COLUMNS = ("e_min", "e_max", "flux", "flux_err", "flux_errn", "flux_errp", "flux_ul")
 
+#: Columns of the fluxes in the bands of the model, shape ``(n_bands,)`` in each row; NaN in bands
+#: that the data do not cover. The edges of the bands in GeV are in ``meta["flux"]["bands"]``.
+BAND_COLUMNS = (
+    Column("flux_band", "f8", "Photon flux in each band", "cm-2 s-1"),
+    Column("flux_band_errn", "f8", "Flux down to the lower end of its 68 % interval", "cm-2 s-1"),
+    Column("flux_band_errp", "f8", "Flux up to the upper end of its 68 % interval", "cm-2 s-1"),
+    Column("flux_band_ul", "f8", "Upper limit of the flux, 95 % one-sided", "cm-2 s-1"),
+)
+
 #: Columns that a likelihood fit adds, see `gammapy_asid.likelihood`; NaN where it has no value.
 FIT_COLUMNS = (
     Column("ts", "f8", "Test statistic of the likelihood fit against no source"),
@@ -149,7 +159,7 @@ ASSOCIATION_COLUMNS = (
 )
 
 # Columns that a table has as a group or not at all.
-GROUPS = (FIT_COLUMNS, ASSOCIATION_COLUMNS)
+GROUPS = (BAND_COLUMNS, FIT_COLUMNS, ASSOCIATION_COLUMNS)
 
 # Header cards of the file that a reader of FITS sees at once; the whole is in the PROVENANCE table.
 HEADER_CARDS = {"model": "MODEL", "card_sha256": "CARDSHA", "threshold": "THRESH"}
@@ -186,7 +196,7 @@ class Candidates:
     Parameters
     ----------
     table : `~astropy.table.QTable`
-        One row per candidate with the columns of `COLUMNS`; those of `FIT_COLUMNS` and of
+        One row per candidate with the columns of `COLUMNS`; those of `BAND_COLUMNS`, `FIT_COLUMNS` and
         `ASSOCIATION_COLUMNS` as far as there.
     maps : `~gammapy.maps.Maps` or dict of `~gammapy.maps.Map`, optional
         Maps that belong to the field, such as ``score``; names in lower case.
@@ -297,7 +307,7 @@ class Candidates:
         Returns
         -------
         candidates : `Candidates`
-            A copy with the columns of the flux, and the flags of both.
+            A copy with the columns of the flux, those of `BAND_COLUMNS`, and the flags of both.
 
         Raises
         ------
@@ -306,7 +316,10 @@ class Candidates:
         """
         if list(fluxes.table["name"]) != list(self.table["name"]):
             raise ValueError("The fluxes are not those of these candidates: estimate them again")
-        return self.with_columns(fluxes.table[FLUX_COLUMNS], fluxes.table["flags"], {"flux": fluxes.meta})
+        columns = QTable(fluxes.table[FLUX_COLUMNS])
+        for column in BAND_COLUMNS:
+            columns[column.name] = fluxes.in_all_bands(column.name.replace("flux_band", "flux"))
+        return self.with_columns(columns, fluxes.table["flags"], {"flux": fluxes.meta})
 
     def with_columns(self, columns, flags=0, meta=None):
         """Candidates with columns replaced or added, as a fit and an association do.
@@ -333,7 +346,7 @@ class Candidates:
 
     def to_catalog(self):
         """Candidates as `~gammapy_asid.catalog.SourceCatalogASID`."""
-        return SourceCatalogASID(self.table)
+        return SourceCatalogASID.from_candidates(self)
 
     def to_models(self, spectral_model=None):
         """Point sources with the position errors as parameter errors.

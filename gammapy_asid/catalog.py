@@ -1,51 +1,224 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
-"""Candidates as a Gammapy source catalogue."""
+"""The catalogue: candidates with the columns of 4FGL, as a Gammapy source catalogue."""
 
+import json
+
+import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
-from astropy.table import Table
+from astropy.io import fits
+from astropy.table import QTable, Table
 from gammapy.catalog import CATALOG_REGISTRY, SourceCatalog, SourceCatalogObject
-from gammapy.modeling.models import PointSpatialModel, PowerLawSpectralModel, SkyModel
+from gammapy.estimators import FluxPoints
+from gammapy.modeling.models import (
+    GaussianSpatialModel,
+    LogParabolaSpectralModel,
+    PointSpatialModel,
+    PowerLawSpectralModel,
+    SkyModel,
+)
+from gammapy.utils.scripts import make_path
 
-__all__ = ["SourceCatalogASID", "SourceCatalogObjectASID", "START_SPECTRUM"]
+from .ellipses import RADIUS_68
+from .files import new_file
+
+__all__ = ["START_SPECTRUM", "SourceCatalogASID", "SourceCatalogObjectASID", "catalog_table", "write_catalog"]
 
 #: Spectrum that a fit starts from: a power law of index 2 with 1e-9 cm-2 s-1 above 1 GeV,
 #: a common faint source in ten years of Fermi-LAT data.
 START_SPECTRUM = PowerLawSpectralModel(index=2.0, amplitude="1e-9 cm-2 s-1 GeV-1", reference="1 GeV")
 
-#: Radius that contains 68 % of a circular Gaussian, in standard deviations per axis.
-R68_IN_SIGMA = 1.515
+#: A source is taken as extended from this test statistic of extension.
+EXTENDED_TS = 16
+
+#: Columns of the catalogue and those of candidates that they hold. Names are those of 4FGL where the
+#: meaning is the same.
+NAMES = {
+    "Source_Name": "name",
+    "RAJ2000": "ra",
+    "DEJ2000": "dec",
+    "GLON": "glon",
+    "GLAT": "glat",
+    "Conf_68_SemiMajor": "semi_major_68",
+    "Conf_68_SemiMinor": "semi_minor_68",
+    "Conf_68_PosAng": "pos_angle",
+    "Conf_95_SemiMajor": "semi_major_95",
+    "Conf_95_SemiMinor": "semi_minor_95",
+    "Conf_95_PosAng": "pos_angle",
+    "Score": "score",
+    "E_Min": "e_min",
+    "E_Max": "e_max",
+    "Flux": "flux",
+    "Unc_Flux": "flux_err",
+    "Unc_Flux_Low": "flux_errn",
+    "Unc_Flux_High": "flux_errp",
+    "UL_Flux": "flux_ul",
+    "Flux_Band": "flux_band",
+    "Unc_Flux_Band_Low": "flux_band_errn",
+    "Unc_Flux_Band_High": "flux_band_errp",
+    "UL_Flux_Band": "flux_band_ul",
+    "TS": "ts",
+    "Sqrt_TS": "sqrt_ts",
+    "TS_Ext": "ts_ext",
+    "Fit_RAJ2000": "fit_ra",
+    "Fit_DEJ2000": "fit_dec",
+    "Fit_68_SemiMajor": "fit_semi_major_68",
+    "Fit_68_SemiMinor": "fit_semi_minor_68",
+    "Fit_68_PosAng": "fit_pos_angle",
+    "Fit_Sigma": "fit_sigma",
+    "Unc_Fit_Sigma": "fit_sigma_err",
+    "Fit_E_Min": "fit_e_min",
+    "Fit_E_Max": "fit_e_max",
+    "Fit_Flux": "fit_flux",
+    "Unc_Fit_Flux": "fit_flux_err",
+    "SpectrumType": "fit_spectrum",
+    "Pivot_Energy": "fit_e_ref",
+    "Index": "fit_index",
+    "Unc_Index": "fit_index_err",
+    "LP_beta": "fit_beta",
+    "Unc_LP_beta": "fit_beta_err",
+    "ASSOC_CAT": "assoc_catalog",
+    "ASSOC1": "assoc_name",
+    "ASSOC_SEP": "assoc_sep",
+    "ASSOC_PROB_BAY": "assoc_prob",
+    "Flags": "flags",
+}
+#: Units of 4FGL that differ from those of candidates.
+UNITS = {"Pivot_Energy": "MeV"}
+#: Names of spectra in 4FGL.
+SPECTRA = {"pl": "PowerLaw", "lp": "LogParabola", "": ""}
+
+
+def catalog_table(candidates):
+    """Candidates as a table with the columns of `NAMES`, as far as they have them.
+
+    Parameters
+    ----------
+    candidates : `~gammapy_asid.Candidates`
+        Candidates.
+
+    Returns
+    -------
+    table : `~astropy.table.QTable`
+        One row per source. A flux from 1 to 100 GeV is called ``Flux1000``, as in 4FGL.
+    """
+    own = candidates.table
+    table = QTable()
+    for name, source in NAMES.items():
+        if source in own.colnames:
+            table[name] = own[source]
+            table[name].info.description = own[source].info.description
+            if name in UNITS:
+                table[name] = table[name].to(UNITS[name])
+    if "SpectrumType" in table.colnames:
+        table["SpectrumType"] = np.array([SPECTRA[kind] for kind in own["fit_spectrum"]], dtype="U12")
+    if len(table) and np.all((table["E_Min"] == 1 * u.GeV) & (table["E_Max"] == 100 * u.GeV)):
+        table.rename_columns(["Flux", "Unc_Flux"], ["Flux1000", "Unc_Flux1000"])
+    bands = candidates.meta.get("flux", {}).get("bands")
+    if bands is not None:
+        table.meta["band_edges_gev"] = bands
+    return table
+
+
+def write_catalog(candidates, filename, overwrite=False):
+    """Write the catalogue of candidates to a FITS file.
+
+    Parameters
+    ----------
+    candidates : `~gammapy_asid.Candidates`
+        Candidates.
+    filename : str or path
+        File.
+    overwrite : bool
+        Replace an existing file.
+
+    Raises
+    ------
+    FileExistsError
+        If the file exists and `overwrite` is False.
+    """
+    table = catalog_table(candidates)
+    table.meta.clear()
+    primary = fits.PrimaryHDU()
+    primary.header["CREATOR"] = f"gammapy-asid {candidates.meta['version']}"
+    hdu = fits.table_to_hdu(table)
+    hdu.name = "CATALOG"
+    provenance = QTable(
+        {
+            "key": list(candidates.meta),
+            "value": [json.dumps(value) for value in candidates.meta.values()],
+        }
+    )
+    record = fits.table_to_hdu(provenance)
+    record.name = "PROVENANCE"
+    with new_file(make_path(filename), overwrite) as temporary:
+        fits.HDUList([primary, hdu, record]).writeto(temporary)
 
 
 class SourceCatalogObjectASID(SourceCatalogObject):
-    """One candidate, as `SourceCatalogASID` returns it."""
+    """One source, as `SourceCatalogASID` returns it."""
 
-    _source_name_key = "name"
+    _source_name_key = "Source_Name"
 
     @property
     def position(self):
         """Position (`~astropy.coordinates.SkyCoord`)."""
-        return SkyCoord(self.data["ra"], self.data["dec"], frame="icrs")
+        return SkyCoord(self.data["RAJ2000"], self.data["DEJ2000"], frame="icrs")
+
+    @property
+    def is_fitted(self):
+        """Whether a likelihood fit gave its spectrum."""
+        return bool(self.data.get("SpectrumType", ""))
 
     def spatial_model(self):
-        """Point at the position, its parameter errors from the 68 % radius."""
+        """Point at the position, its parameter errors from the 68 % ellipse.
+
+        Where a fit found it extended, a Gaussian of the fitted width.
+        """
         position = self.position
-        model = PointSpatialModel.from_position(position)
-        sigma = (self.data["pos_err_68"] / R68_IN_SIGMA).to_value("deg")
+        if self.data.get("TS_Ext", np.nan) > EXTENDED_TS:
+            model = GaussianSpatialModel.from_position(position)
+            model.sigma.quantity = self.data["Fit_Sigma"]
+            model.sigma.error = self.data["Unc_Fit_Sigma"].to_value(model.sigma.unit)
+        else:
+            model = PointSpatialModel.from_position(position)
+        axes = self.data["Conf_68_SemiMajor"] * self.data["Conf_68_SemiMinor"]
+        sigma = np.sqrt(axes).to_value("deg") / RADIUS_68
         model.lat_0.error = sigma
         model.lon_0.error = sigma / np.cos(position.dec.rad)
         return model
 
     def spectral_model(self):
-        """Power law of index 2 with the estimated flux, or `START_SPECTRUM` where there is none."""
-        model = START_SPECTRUM.copy()
-        if np.isfinite(self.data["flux"]) and self.data["flux"] > 0:
-            ratio = self.data["flux"] / model.integral(self.data["e_min"], self.data["e_max"])
-            model.amplitude.value *= ratio.to_value("")
+        """Fitted spectrum, or a power law of index 2 with the estimated flux.
+
+        `START_SPECTRUM` where there is neither.
+        """
+        model = self._fitted_spectrum() if self.is_fitted else START_SPECTRUM.copy()
+        flux = ("Fit_Flux", "Fit_E_Min", "Fit_E_Max") if self.is_fitted else (self._flux, "E_Min", "E_Max")
+        flux, e_min, e_max = (self.data[name] for name in flux)
+        if np.isfinite(flux) and flux > 0:
+            model.amplitude.value *= (flux / model.integral(e_min, e_max)).to_value("")
+        if self.is_fitted:
+            model.amplitude.error = model.amplitude.value * (self.data["Unc_Fit_Flux"] / flux).to_value("")
+        return model
+
+    @property
+    def _flux(self):
+        return "Flux1000" if "Flux1000" in self.data else "Flux"
+
+    def _fitted_spectrum(self):
+        data = self.data
+        shape = {"amplitude": "1e-12 cm-2 s-1 GeV-1", "reference": data["Pivot_Energy"]}
+        if data["SpectrumType"] == "PowerLaw":
+            model = PowerLawSpectralModel(index=data["Index"], **shape)
+            model.index.error = data["Unc_Index"]
+        else:
+            model = LogParabolaSpectralModel(alpha=data["Index"], beta=data["LP_beta"], **shape)
+            model.alpha.error, model.beta.error = data["Unc_Index"], data["Unc_LP_beta"]
         return model
 
     def sky_model(self, spectral_model=None):
-        """Point source at the position.
+        """Source at the position.
 
         Parameters
         ----------
@@ -55,31 +228,91 @@ class SourceCatalogObjectASID(SourceCatalogObject):
         Returns
         -------
         model : `~gammapy.modeling.models.SkyModel`
-            Model with the name of the candidate.
+            Model with the name of the source.
         """
         spectrum = self.spectral_model() if spectral_model is None else spectral_model.copy()
         return SkyModel(spectral_model=spectrum, spatial_model=self.spatial_model(), name=self.name)
 
+    @property
+    def flux_points(self):
+        """Fluxes in the energy bands (`~gammapy.estimators.FluxPoints`).
+
+        Raises
+        ------
+        ValueError
+            If no fluxes were estimated.
+        """
+        if "Flux_Band" not in self.data or not np.isfinite(self.data["Flux_Band"]).any():
+            raise ValueError(f"No fluxes were estimated for {self.name}: see gammapy_asid.DLFluxEstimator")
+        edges = np.array([band or (np.nan, np.nan) for band in self._bands]) * u.GeV
+        some = np.isfinite(edges).all(axis=1) & np.isfinite(self.data["Flux_Band"])
+        table = Table({"e_min": edges[some, 0], "e_max": edges[some, 1]})
+        table["e_ref"] = np.sqrt(edges[some, 0] * edges[some, 1])
+        low, high = (self.data[f"Unc_Flux_Band_{end}"][some] for end in ("Low", "High"))
+        table["flux"], table["flux_err"] = self.data["Flux_Band"][some], (low + high) / 2
+        table["flux_errn"], table["flux_errp"] = low, high
+        table["flux_ul"] = self.data["UL_Flux_Band"][some]
+        table.meta["SED_TYPE"] = "flux"
+        return FluxPoints.from_table(table, sed_type="flux", reference_model=self.spectral_model())
+
 
 class SourceCatalogASID(SourceCatalog):
-    """Candidates as a source catalogue.
+    """Catalogue of gammapy_asid.
 
     Parameters
     ----------
-    candidates : `~astropy.table.Table` or path
-        Table of candidates, or the file that `gammapy_asid.Candidates.write` made.
+    filename : str or path
+        File that `write_catalog` (``gammapy-asid catalog``) or `gammapy_asid.Candidates.write` made.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is another kind of file.
     """
 
     tag = "asid"
-    description = "Gamma-ray source candidates of gammapy_asid"
+    description = "Gamma-ray sources of gammapy_asid"
     source_object_class = SourceCatalogObjectASID
 
-    def __init__(self, candidates):
-        if not isinstance(candidates, Table):
-            from .candidates import Candidates
+    def __init__(self, filename):
+        table, bands = _read(make_path(filename))
+        self._set(table, bands)
 
-            candidates = Candidates.read(candidates).table
-        super().__init__(candidates, source_name_key="name")
+    @classmethod
+    def from_candidates(cls, candidates):
+        """Catalogue of `~gammapy_asid.Candidates`."""
+        catalog = cls.__new__(cls)
+        table = catalog_table(candidates)
+        catalog._set(table, table.meta.get("band_edges_gev"))
+        return catalog
+
+    def _set(self, table, bands):
+        super().__init__(table, source_name_key="Source_Name")
+        self._bands = bands
+
+    def _make_source_object(self, index):
+        source = super()._make_source_object(index)
+        source._bands = self._bands
+        return source
+
+
+def _read(path):
+    from .candidates import Candidates
+
+    if not path.exists():
+        raise FileNotFoundError(f"No such file: {path}")
+    try:
+        with fits.open(path, memmap=False) as hdulist:
+            if "CATALOG" in hdulist and "PROVENANCE" in hdulist:
+                table = QTable.read(hdulist["CATALOG"], mask_invalid=False)
+                meta = {str(r["key"]): json.loads(r["value"]) for r in QTable.read(hdulist["PROVENANCE"])}
+                return table, meta.get("flux", {}).get("bands")
+    except OSError as error:
+        raise ValueError(f"{path} is no FITS file: {error}") from None
+    table = catalog_table(Candidates.read(path))
+    return table, table.meta.get("band_edges_gev")
 
 
 if SourceCatalogASID not in CATALOG_REGISTRY:

@@ -22,10 +22,11 @@ class SourceFluxes:
         ``flux_errn``, ``flux_errp``, ``flux_ul``, ``index`` and ``flags``; NaN where a source lies
         outside the valid data.
     bands : `~astropy.table.QTable`
-        The same columns of flux for each energy band, each of shape ``(n, n_bands)``; ``e_min``
-        and ``e_max`` of the bands are in its ``meta``.
+        The same columns of flux for each energy band with data, each of shape ``(n, n_present)``; ``e_min``
+        and ``e_max`` of these bands are in its ``meta``, and their ``index`` in the bands of the model.
     meta : dict
-        Provenance.
+        Provenance; ``bands`` are the edges in GeV that the data cover of each band of the model, None for
+        none.
     """
 
     table: QTable
@@ -37,6 +38,24 @@ class SourceFluxes:
 
     def __str__(self):
         return f"{type(self).__name__}: {len(self)} sources\n" + "\n".join(self.table.pformat(max_width=-1))
+
+    def in_all_bands(self, name):
+        """Column of fluxes in all bands of the model, NaN where there are no data.
+
+        Parameters
+        ----------
+        name : str
+            Name of a column of ``bands``.
+
+        Returns
+        -------
+        values : `~astropy.units.Quantity`
+            Shape ``(n, n_bands)``.
+        """
+        column = self.bands[name]
+        values = np.full((len(self), len(self.meta["bands"])), np.nan) * column.unit
+        values[:, self.bands.meta["index"]] = column
+        return values
 
     def _row(self, source):
         if isinstance(source, str):

@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose
 
 from gammapy_asid import DLSourceDetector
 from gammapy_asid.candidates import COLUMNS
-from gammapy_asid.estimators.detector import sky_ellipses
+from gammapy_asid.ellipses import sky_ellipses
 from gammapy_asid.inputs import to_band_cube
 from gammapy_asid.networks import model as model_module
 from gammapy_asid.simulation.dataset import simulate_dataset
@@ -182,7 +182,7 @@ def test_tiles_have_no_seams(detector, dataset, monkeypatch):
 
 def test_configuration(detector):
     assert DLSourceDetector in ESTIMATOR_REGISTRY
-    assert "threshold : 0.5" in str(detector)
+    assert "threshold      : 0.5" in str(detector)
     assert "lat" in repr(detector._handle)
     with pytest.raises(ValueError, match="between 0 and 1"):
         DLSourceDetector(threshold=1.5)

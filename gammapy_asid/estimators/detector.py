@@ -1,6 +1,8 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Source detection with a multi-resolution U-Net."""
 
+from dataclasses import replace
+
 import astropy.units as u
 import numpy as np
 from gammapy.estimators import Estimator
@@ -8,6 +10,7 @@ from gammapy.maps import Maps, WcsNDMap
 from scipy.spatial import KDTree
 
 from ..candidates import CandidateFlag, Candidates
+from ..ellipses import RADIUS_68, RADIUS_95, sky_ellipses
 from ..inputs.convert import to_band_cube
 from ..networks.description import psf_radius
 from ..networks.model import DetectionModel
@@ -15,14 +18,6 @@ from ..networks.peaks import edge_distance
 from ..networks.source_model import FAINTEST_SCORE, SourceEnsemble, fit_field
 
 __all__ = ["DLSourceDetector"]
-
-# Containment radii of a two-dimensional Gaussian in its widths.
-RADIUS_68, RADIUS_95 = np.sqrt(-2 * np.log(1 - np.array([0.68, 0.95])))
-
-
-# Steps in pixels for the directions of the axes on the sky.
-STEP = 0.1
-STEPS = ((STEP, 0.0), (0.0, STEP))
 
 
 class DLSourceDetector(Estimator):
@@ -49,6 +44,9 @@ class DLSourceDetector(Estimator):
     refine : bool
         Fit the candidates together and let the model's ensemble refine their positions, with error
         ellipses; otherwise positions and error circles are those of the detection network.
+    emission_error : float, optional
+        Relative error of the known sky: candidates that are not found again with it brighter and
+        fainter by so much get the flag ``EMISSION_SENSITIVE``. By default this is not tried.
     device : str, optional
         Torch device; by default the accelerator if there is one.
 
@@ -61,18 +59,28 @@ class DLSourceDetector(Estimator):
 
     tag = "DLSourceDetector"
 
-    def __init__(self, model="lat", threshold=0.5, centres="log", refine=True, device=None):
+    def __init__(
+        self, model="lat", threshold=0.5, centres="log", refine=True, emission_error=None, device=None
+    ):
         if not 0 < threshold < 1:
             raise ValueError(f"The threshold is a probability between 0 and 1, got {threshold}")
         if centres not in ("log", "kmeans"):
             raise ValueError(f"Centres are found by 'log' or 'kmeans', got {centres!r}")
+        if emission_error is not None and not 0 < emission_error < 1:
+            raise ValueError(f"The error of the emission is a share between 0 and 1, got {emission_error}")
         self.model = model
+        self.emission_error = emission_error
         self.centres = centres
         self.refine = refine
         self.threshold = threshold
         self.device = device
         self._handle = DetectionModel.load(model, device)
         self._ensemble = SourceEnsemble.load(model, "position") if refine else None
+
+    @property
+    def card(self):
+        """Card of the weights."""
+        return self._handle.card
 
     @property
     def config_parameters(self):
@@ -82,6 +90,7 @@ class DLSourceDetector(Estimator):
             "threshold": self.threshold,
             "centres": self.centres,
             "refine": self.refine,
+            "emission_error": self.emission_error,
             "device": str(self._handle.device),
         }
 
@@ -113,6 +122,8 @@ class DLSourceDetector(Estimator):
         peaks = peaks.select(peaks.score >= min(self.threshold, FAINTEST_SCORE))
         ellipses = self._refined(peaks, cube) if self.refine and len(peaks) else self._circles(peaks, cube)
         flags = self._flags(peaks, cube)
+        if self.emission_error and cube.has_background:
+            flags |= self._sensitive(peaks, cube)
         chosen = np.flatnonzero(peaks.score >= self.threshold)
         chosen = chosen[np.argsort(-peaks.score[chosen], kind="stable")]
         peaks, flags, ellipses = peaks.select(chosen), flags[chosen], [v[chosen] for v in ellipses]
@@ -157,6 +168,21 @@ class DLSourceDetector(Estimator):
         flags[fainter] |= CandidateFlag.NEAR_BRIGHTER
         return flags
 
+    def _sensitive(self, peaks, cube):
+        """Flag of peaks that fall below the threshold where the known sky is brighter or fainter."""
+        found = np.ones(len(peaks), dtype=bool)
+        for factor in (1 - self.emission_error, 1 + self.emission_error):
+            other = replace(cube, background=[factor * image for image in cube.background])
+            again = self._handle.peaks(self._handle.output(other), other, self.centres)
+            again = again.select(again.score >= self.threshold)
+            reach = cube.bands.match_radius / cube.response.pixel_size
+            distance = np.full(len(peaks), np.inf)
+            if len(again) and len(peaks):
+                tree = KDTree(np.column_stack([again.x, again.y]))
+                distance, _ = tree.query(np.column_stack([peaks.x, peaks.y]))
+            found &= distance < reach
+        return np.where(found, 0, CandidateFlag.EMISSION_SENSITIVE)
+
     @staticmethod
     def _maps(output, cube):
         probability = output[:2].sigmoid().numpy() * cube.mask.any(axis=0)
@@ -178,33 +204,3 @@ class DLSourceDetector(Estimator):
             "background": cube.has_background,
             "datasets": cube.meta.get("datasets", []),
         }
-
-
-def sky_ellipses(wcs, x, y, covariance):
-    """Error ellipses on the sky from covariances in pixels.
-
-    Parameters
-    ----------
-    wcs : `~astropy.wcs.WCS`
-        Projection.
-    x, y : `~numpy.ndarray`
-        Positions in pixels, shape ``(n,)``.
-    covariance : `~numpy.ndarray`
-        Shape ``(n, 2, 2)``.
-
-    Returns
-    -------
-    axes : `~astropy.units.Quantity`
-        Standard deviations along the larger and the smaller axis, shape ``(n, 2)``.
-    angle : `~astropy.units.Quantity`
-        Angle of the larger axis from north to east in ICRS, 0 to 180 deg.
-    """
-    centre = wcs.pixel_to_world(x, y).icrs
-    steps = [centre.spherical_offsets_to(wcs.pixel_to_world(x + dx, y + dy).icrs) for dx, dy in STEPS]
-    jacobian = (
-        np.array([[offset.to_value("deg") for offset in step] for step in steps]).transpose(2, 1, 0) / STEP
-    )
-    values, vectors = np.linalg.eigh(jacobian @ covariance @ jacobian.transpose(0, 2, 1))
-    axes = np.sqrt(values.clip(min=0))[:, ::-1] * u.deg
-    east, north = vectors[:, 0, 1], vectors[:, 1, 1]
-    return axes, np.degrees(np.arctan2(east, north)) % 180 * u.deg

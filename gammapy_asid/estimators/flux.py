@@ -13,6 +13,7 @@ from scipy.spatial import KDTree
 from ..candidates import CandidateFlag, Candidates, iau_names
 from ..fluxes import SourceFluxes
 from ..inputs.convert import to_band_cube
+from ..networks.description import psf_radius
 from ..networks.source_model import SPREADS, SourceEnsemble, fit_field
 
 __all__ = ["DLFluxEstimator"]
@@ -57,6 +58,11 @@ class DLFluxEstimator(Estimator):
         self.uncertainty = uncertainty
         self._ensemble = SourceEnsemble.load(model, "flux")
         self._bands = self._ensemble.card.to_bands()
+
+    @property
+    def card(self):
+        """Card of the weights."""
+        return self._ensemble.card
 
     @property
     def config_parameters(self):
@@ -114,6 +120,7 @@ class DLFluxEstimator(Estimator):
                 fluxes = self._ensemble.fluxes(fitted, low, high, self.uncertainty)
                 for name, column in _columns(fluxes).items():
                     values[name][valid, i] = column
+            flags[valid] |= _outshone(x[valid], y[valid], values["flux"][valid, 1:], cube)
         table = QTable(
             {
                 "name": np.array(names, dtype="U64"),
@@ -130,6 +137,7 @@ class DLFluxEstimator(Estimator):
         bands.meta |= {
             "e_min": cube.response.e_min[present] * u.GeV,
             "e_max": cube.response.e_max[present] * u.GeV,
+            "index": present,
         }
         card = self._ensemble.card
         meta = {
@@ -137,6 +145,10 @@ class DLFluxEstimator(Estimator):
             "weights_sha256": card.weights_sha256,
             "uncertainty": self.uncertainty,
             "energy_range": [float(e_min), float(e_max)],
+            "bands": [
+                [float(low), float(high)] if np.isfinite(low) else None
+                for low, high in zip(cube.response.e_min, cube.response.e_max, strict=True)
+            ],
         }
         return SourceFluxes(table, bands, meta)
 
@@ -205,6 +217,24 @@ def _on_valid_data(cube, x, y):
     )
     inside = (column >= 0) & (column < nx) & (row >= 0) & (row < ny)
     return inside & valid[row.clip(0, ny - 1), column.clip(0, nx - 1)]
+
+
+def _outshone(x, y, flux, cube):
+    """Flag of sources that the known sky outshines within the 68 % PSF radius of every band.
+
+    `flux` has shape ``(n, n_present_bands)``.
+    """
+    if not cube.has_background:
+        return np.zeros(len(x), int)
+    outshone = np.ones(len(x), dtype=bool)
+    radius = psf_radius(cube.response) / cube.response.pixel_size
+    for band, own in zip(np.flatnonzero(cube.response.present), flux.T.to_value(UNIT), strict=True):
+        block = 2 ** cube.bands.levels[band]
+        row, column = (((a + 0.5) // block).astype(int) for a in (y, x))
+        exposure = cube.response.exposure[band].mean() * cube.exposure[band][row, column]
+        known = cube.background[band][row, column] * np.pi * (radius[band] / block) ** 2
+        outshone &= (0.68 * own * exposure < known) | (exposure == 0)
+    return np.where(outshone, CandidateFlag.STRONG_DIFFUSE, 0)
 
 
 def _duplicates(x, y, cube):

@@ -235,7 +235,8 @@ class Field:
         else:
             # sides of the box around each sub-pixel, which may be turned against the target
             width = np.stack([_spacing(a, n_side) for a in (x, y)])
-        return box_regrid(x, y, np.minimum(width, 1.0), shape)
+        # pixels that stick out over the edge of the sky have no width
+        return box_regrid(x, y, np.clip(np.nan_to_num(width), 1e-3, 1.0), shape)
 
 
 def _check_overlap(grids):

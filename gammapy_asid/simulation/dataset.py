@@ -10,7 +10,7 @@ from gammapy.maps import Map, MapAxis, WcsGeom
 
 from .diffuse import INTERVALS
 
-__all__ = ["analytic_lat_exposure", "analytic_lat_psf", "simulate_dataset"]
+__all__ = ["analytic_lat_exposure", "analytic_lat_psf", "interval_shares", "simulate_dataset"]
 
 #: Energy edges of a dataset in GeV. They hold the band edges of the model ``lat``.
 ENERGY_EDGES = (0.3, 0.5, 1.0, 2.0, 3.5, 7.0, 12.0, 20.0, 60.0, 200.0, 1000.0)
@@ -170,18 +170,34 @@ def simulate_dataset(
     )
 
 
-def _diffuse_flux(geom, emission):
-    """Flux of the diffuse emission in each pixel in cm-2 s-1."""
+def interval_shares(edges):
+    """Share of the emission of each interval of an emission model in each energy bin.
+
+    Parameters
+    ----------
+    edges : array-like
+        Edges of the bins in GeV, shape ``(n_bins + 1,)``.
+
+    Returns
+    -------
+    shares : `~numpy.ndarray`
+        Shape ``(n_bins, n_intervals)``.
+    """
 
     def integral(e_min, e_max):
         return np.where(e_max > e_min, e_min ** (1 - DIFFUSE_INDEX) - e_max ** (1 - DIFFUSE_INDEX), 0.0)
 
-    edges = geom.axes["energy_true"].edges.to_value("GeV")
-    low, high = np.array(INTERVALS[:-1]), np.array(INTERVALS[1:])
+    edges, low, high = np.asarray(edges), np.array(INTERVALS[:-1]), np.array(INTERVALS[1:])
     overlap = integral(np.maximum(edges[:-1, None], low), np.minimum(edges[1:, None], high))
+    return overlap / integral(low, high)
+
+
+def _diffuse_flux(geom, emission):
+    """Flux of the diffuse emission in each pixel in cm-2 s-1."""
     galactic = geom.to_image().get_coord(frame="galactic").skycoord
     intensity = emission.interpolate(galactic.l.deg, galactic.b.deg)
-    flux = np.einsum("ei,yxi->eyx", overlap / integral(low, high), intensity)
+    shares = interval_shares(geom.axes["energy_true"].edges.to_value("GeV"))
+    flux = np.einsum("ei,yxi->eyx", shares, intensity)
     return flux * geom.to_image().solid_angle().to_value("sr")
 
 

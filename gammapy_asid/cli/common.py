@@ -1,0 +1,150 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""What the commands share: options, files and tables."""
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Column, Table
+
+__all__ = [
+    "PRODUCTS",
+    "console",
+    "find_sources",
+    "model_option",
+    "overwrite_option",
+    "prepare",
+    "print_candidates",
+    "print_paths",
+    "read_datasets",
+    "read_sources",
+    "threshold_option",
+    "write_products",
+]
+
+console = Console()
+
+#: Files that a folder of results holds.
+PRODUCTS = {
+    "output": "candidates.fits",
+    "regions": "candidates.reg",
+    "models": "candidates.yaml",
+    "plot": "candidates.png",
+}
+
+
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace existing files.")
+model_option = click.option("--model", default="lat", show_default=True, help="Model name or weight file.")
+threshold_option = click.option(
+    "--threshold", default=0.5, show_default=True, type=float, help="Smallest probability to be real."
+)
+
+
+def prepare(paths, overwrite):
+    """Paths that are wanted, in folders that exist; refused before any work is done."""
+    paths = {key: Path(path) for key, path in paths.items() if path is not None}
+    for path in paths.values():
+        if path.exists() and not overwrite:
+            raise FileExistsError(f"{path} exists: choose another name or add --overwrite")
+        path.parent.mkdir(parents=True, exist_ok=True)
+    return paths
+
+
+def find_sources(detector, datasets):
+    """Candidates with their fluxes."""
+    from ..estimators.flux import DLFluxEstimator
+
+    candidates = detector.run(datasets)
+    return candidates.with_fluxes(DLFluxEstimator(model=detector.model).run(datasets, candidates))
+
+
+def read_datasets(files):
+    from gammapy.datasets import Datasets, MapDataset
+
+    datasets = []
+    for file in map(Path, files):
+        try:
+            if file.suffix in (".yaml", ".yml"):
+                datasets.extend(Datasets.read(file))
+            else:
+                datasets.append(MapDataset.read(file, name=file.name.split(".")[0]))
+        except KeyError as error:
+            raise ValueError(f"{file} holds no Gammapy dataset ({error})") from error
+    return Datasets(datasets)
+
+
+def read_sources(file):
+    from astropy.coordinates import SkyCoord
+    from astropy.table import Table as AstropyTable
+    from gammapy.modeling.models import Models
+
+    from ..candidates import Candidates
+
+    if file.suffix in (".yaml", ".yml"):
+        return Models.read(file)
+    try:
+        return Candidates.read(file)
+    except ValueError:
+        table = AstropyTable.read(file)
+    columns = {name.lower(): name for name in table.colnames}
+    for frame, pairs in FRAMES.items():
+        for pair in pairs:
+            if set(pair) <= set(columns):
+                lon, lat = (table[columns[name]] for name in pair)
+                return SkyCoord(lon, lat, unit="deg", frame=frame)
+    raise ValueError(f"{file} has no columns ra and dec, or glon and glat: name the positions so")
+
+
+#: Names of the columns of positions in tables of others.
+FRAMES = {"icrs": (("ra", "dec"), ("raj2000", "dej2000")), "galactic": (("glon", "glat"),)}
+
+
+def print_candidates(candidates, limit=20):
+    meta = candidates.meta
+    console.print(
+        f"{len(candidates)} candidates with a score of {meta['threshold']:g} and more; "
+        f"expected purity {meta['expected_purity']:.2f}, completeness {meta['expected_completeness']:.2f}"
+    )
+    table = Table(
+        Column("Name", no_wrap=True), "l (deg)", "b (deg)", "r68", "Score", "Flux", "Error", "Flags"
+    )
+    for row in candidates.table[:limit]:
+        numbers = [f"{row[name].value:.3f}" for name in ("glon", "glat", "pos_err_68")]
+        flux = [f"{row[name].value:.2e}" for name in ("flux", "flux_err")]
+        table.add_row(row["name"], *numbers, f"{row['score']:.3f}", *flux, str(row["flags"]))
+    console.print(table)
+    if len(candidates) > limit:
+        console.print(f"... and {len(candidates) - limit} more in the table")
+
+
+def write_products(candidates, paths, overwrite, dataset, known=None):
+    from ..files import new_file
+
+    candidates.write(paths["output"], overwrite=overwrite)
+    if "regions" in paths:
+        with new_file(paths["regions"], overwrite) as temporary:
+            candidates.to_regions().write(temporary, format="ds9")
+    if "models" in paths:
+        with new_file(paths["models"], overwrite) as temporary:
+            candidates.to_models().write(temporary)
+    if "plot" in paths:
+        _plot(candidates, paths["plot"], overwrite, dataset, known)
+    print_paths(paths)
+
+
+def _plot(candidates, path, overwrite, dataset, known):
+    import matplotlib
+
+    matplotlib.use("agg")
+    from ..files import new_file
+    from ..plots import plot_field
+
+    ax = plot_field(candidates, dataset, catalog=known)
+    with new_file(path, overwrite) as temporary:
+        ax.figure.savefig(temporary, dpi=150)
+    matplotlib.pyplot.close(ax.figure)
+
+
+def print_paths(paths):
+    for path in paths.values():
+        console.print(f"[green]wrote[/] {path}", soft_wrap=True)

@@ -1,0 +1,122 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Commands that look at data: detect, flux and demo."""
+
+from pathlib import Path
+
+import click
+from rich.table import Column, Table
+
+from .common import (
+    PRODUCTS,
+    console,
+    find_sources,
+    model_option,
+    overwrite_option,
+    prepare,
+    print_candidates,
+    print_paths,
+    read_datasets,
+    read_sources,
+    threshold_option,
+    write_products,
+)
+
+__all__ = ["demo", "detect", "flux"]
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
+@model_option
+@threshold_option
+@click.option(
+    "--output",
+    "-o",
+    default="candidates.fits",
+    show_default=True,
+    help="FITS table, or a folder for table, regions, models and plot together.",
+)
+@click.option("--regions", type=click.Path(dir_okay=False), help="DS9 region file of the error ellipses.")
+@click.option("--models", type=click.Path(dir_okay=False), help="Gammapy models (YAML) to start a fit from.")
+@click.option("--plot", type=click.Path(dir_okay=False), help="Picture of the field.")
+@overwrite_option
+def detect(files, model, threshold, output, regions, models, plot, overwrite):
+    """Find the sources in FILES: datasets of one field, FITS or the YAML of several."""
+    from ..estimators.detector import DLSourceDetector
+
+    paths = {"output": output, "regions": regions, "models": models, "plot": plot}
+    if Path(output).is_dir() or not Path(output).suffix:
+        paths = {key: paths[key] or Path(output) / name for key, name in PRODUCTS.items()} | {
+            "output": Path(output) / PRODUCTS["output"]
+        }
+    paths = prepare(paths, overwrite)
+    datasets = read_datasets(files)
+    with console.status("Looking for sources"):
+        candidates = find_sources(DLSourceDetector(model=model, threshold=threshold), datasets)
+    print_candidates(candidates)
+    write_products(candidates, paths, overwrite, datasets)
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
+@click.option(
+    "--sources",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False),
+    help="Candidates (FITS), Gammapy models (YAML), or a table with columns ra and dec or glon and glat.",
+)
+@model_option
+@click.option("--e-min", type=float, help="Lower end of the energy range, GeV; by default of the data.")
+@click.option("--e-max", type=float, help="Upper end of the energy range, GeV; by default of the data.")
+@click.option(
+    "--output", "-o", default="fluxes.fits", show_default=True, help="Table of fluxes (FITS or ECSV)."
+)
+@overwrite_option
+def flux(files, sources, model, e_min, e_max, output, overwrite):
+    """Fluxes of known sources in FILES: datasets of one field, FITS or the YAML of several."""
+    import astropy.units as u
+
+    from ..estimators.flux import DLFluxEstimator
+    from ..files import new_file
+
+    paths = prepare({"output": output}, overwrite)
+    listed, datasets = read_sources(Path(sources)), read_datasets(files)
+    e_min, e_max = (None if e is None else e * u.GeV for e in (e_min, e_max))
+    with console.status("Estimating fluxes"):
+        result = DLFluxEstimator(model=model, e_min=e_min, e_max=e_max).run(datasets, listed)
+    low, high = result.meta["energy_range"]
+    table = Table(Column("Name", no_wrap=True), "Flux", "-", "+", "Upper limit", "Flags")
+    for row in result.table[:20]:
+        numbers = [f"{row[name].value:.3g}" for name in ("flux", "flux_errn", "flux_errp", "flux_ul")]
+        table.add_row(row["name"], *numbers, str(row["flags"]))
+    console.print(f"Photon fluxes {low:g}-{high:g} GeV in cm-2 s-1")
+    console.print(table)
+    if len(result) > 20:
+        console.print(f"... and {len(result) - 20} more in the table")
+    with new_file(paths["output"], overwrite) as temporary:
+        result.table.write(temporary)
+    print_paths(paths)
+
+
+@click.command()
+@click.option("--output", "-o", default="asid-demo", show_default=True, help="Folder of the results.")
+@model_option
+@threshold_option
+@overwrite_option
+def demo(output, model, threshold, overwrite):
+    """Find sources in the Galactic centre ($GAMMAPY_DATA) or, without data, in a simulated field."""
+    from ..demo import demo_field
+    from ..estimators.detector import DLSourceDetector
+
+    paths = prepare({key: Path(output) / name for key, name in PRODUCTS.items()}, overwrite)
+    detector = DLSourceDetector(model=model, threshold=threshold)
+    with console.status("Preparing the field"):
+        field = demo_field()
+    console.print(f"[bold]{field.title}[/]")
+    with console.status("Looking for sources"):
+        candidates = find_sources(detector, field.dataset)
+    print_candidates(candidates)
+    found = 0
+    if len(candidates) and len(field.known):
+        found = int((field.known.match_to_catalog_sky(candidates.positions)[1].deg < 0.3).sum())
+    console.print(f"{found} of {len(field.known)} {field.known_as} have a candidate within 0.3 deg.")
+    write_products(candidates, paths, overwrite, field.dataset, field.known)

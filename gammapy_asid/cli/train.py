@@ -1,0 +1,120 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Commands that make data and models: simulate, train and models."""
+
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from .common import console, overwrite_option, prepare, print_paths, read_datasets
+
+__all__ = ["models", "simulate", "train"]
+
+
+@click.command()
+@click.option("--output", "-o", default="asid-simulation", show_default=True, help="Folder of the results.")
+@click.option("--center", nargs=2, type=float, default=(75, 20), show_default=True, help="Galactic, deg.")
+@click.option("--width", nargs=2, type=float, default=(20, 15), show_default=True, help="Width, deg.")
+@click.option("--livetime", type=float, default=10, show_default=True, help="Length of the survey, years.")
+@click.option("--pixel-size", type=float, default=0.1, show_default=True, help="Pixel size, deg.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of sky and counts.")
+@overwrite_option
+def simulate(output, center, width, livetime, pixel_size, seed, overwrite):
+    """Simulate a Fermi-LAT field: dataset.fits.gz (MapDataset) and catalog.fits (its sources)."""
+    from ..demo import simulated_field
+    from ..files import new_file
+
+    paths = prepare(
+        {"catalog": Path(output) / "catalog.fits", "dataset": Path(output) / "dataset.fits.gz"}, overwrite
+    )
+    with console.status("Simulating"):
+        field, catalog = simulated_field(center, width, livetime, pixel_size, seed)
+    catalog.write(paths["catalog"], overwrite=overwrite)
+    with new_file(paths["dataset"], overwrite) as temporary:
+        field.dataset.write(temporary)
+    console.print(f"{field.dataset.counts.data.sum():.0f} photons, {len(catalog)} sources")
+    print_paths(paths)
+
+
+@click.command()
+@click.argument("recipe", required=False)
+@click.option(
+    "--dataset",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Train for the instrument of this dataset.",
+)
+@click.option("--output", "-o", default="runs", show_default=True, help="Folder of checkpoints and model.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Epochs, in place of those of the recipe.")
+@click.option("--workers", type=int, default=1, show_default=True, help="Processes that simulate.")
+@overwrite_option
+def train(recipe, dataset, output, epochs, workers, overwrite):
+    """Train a model from RECIPE, a YAML file or the name of one that ships; goes on if interrupted.
+
+    Detection first, then the ensembles for position and flux.
+
+    For a dataset the default recipe is 'dataset'.
+    """
+    from ..networks.model import DetectionModel
+    from ..training.dataset import dataset_simulator
+    from ..training.recipe import read_recipe
+    from ..training.release import release
+    from ..training.release_sources import release_sources
+    from ..training.train import build_simulator
+    from ..training.train import train as run_training
+    from ..weights.registry import ENSEMBLES
+
+    if recipe is None and dataset is None:
+        raise ValueError("Nothing to train: give a recipe or --dataset FILE")
+    settings = read_recipe(recipe or "dataset")
+    if recipe is None:
+        settings = settings.model_copy(update={"name": Path(dataset).name.split(".")[0]})
+    if epochs is not None:
+        optimiser = settings.optimiser.model_copy(update={"epochs": epochs})
+        settings = settings.model_copy(update={"optimiser": optimiser})
+    paths = {"weights": Path(output) / f"{settings.name}.safetensors"}
+    paths["card"] = paths["weights"].with_suffix(".json")
+    for kind in ENSEMBLES:
+        weights = Path(output) / f"{settings.name}-{kind}.safetensors"
+        paths |= {f"{kind} weights": weights, f"{kind} card": weights.with_suffix(".json")}
+    paths = prepare(paths, overwrite)
+    with console.status("Preparing the simulation"):
+        if dataset is None:
+            simulator = build_simulator(settings)
+        else:
+            simulator = dataset_simulator(read_datasets([dataset]), settings)
+    network = run_training(settings, output, simulator, num_workers=workers)
+    with console.status("Calibrating"):
+        release(
+            network,
+            settings,
+            simulator,
+            simulator.bank.responses,
+            paths["weights"],
+            n_patches=settings.calibration_patches,
+            overwrite=overwrite,
+        )
+    model = DetectionModel.load(paths["weights"])
+    release_sources(model, paths["weights"], settings, simulator, output, overwrite=overwrite)
+    print_paths(paths)
+
+
+@click.command()
+def models():
+    """List the models that ship with the package."""
+    from ..weights import list_models, load_card
+
+    table = Table("Model", "Version", "Energy (GeV)", "Pixels (deg)", "Purity", "Completeness", "SHA-256")
+    for name in list_models():
+        card = load_card(name)
+        purity, completeness = card.expected(0.5, has_background=True)
+        table.add_row(
+            card.name,
+            card.version,
+            f"{card.bands.edges[0]:g}-{card.bands.edges[-1]:g}",
+            f"{card.pixel_size[0]:.2g}-{card.pixel_size[1]:.2g}",
+            f"{purity:.2f}",
+            f"{completeness:.2f}",
+            card.weights_sha256[:12],
+        )
+    console.print(table)
+    console.print("Purity and completeness are those expected at a threshold of 0.5 with a background.")

@@ -1,0 +1,69 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Error ellipses on the sky."""
+
+import astropy.units as u
+import numpy as np
+
+__all__ = ["RADIUS_68", "RADIUS_95", "ellipse_covariance", "sky_ellipses"]
+
+#: Containment radii of a two-dimensional Gaussian in its widths.
+RADIUS_68, RADIUS_95 = (float(radius) for radius in np.sqrt(-2 * np.log(1 - np.array([0.68, 0.95]))))
+
+# Steps in pixels for the directions of the axes on the sky.
+STEP = 0.1
+STEPS = ((STEP, 0.0), (0.0, STEP))
+
+
+def sky_ellipses(wcs, x, y, covariance):
+    """Error ellipses on the sky from covariances in pixels.
+
+    Parameters
+    ----------
+    wcs : `~astropy.wcs.WCS`
+        Projection.
+    x, y : `~numpy.ndarray`
+        Positions in pixels, shape ``(n,)``.
+    covariance : `~numpy.ndarray`
+        Shape ``(n, 2, 2)``.
+
+    Returns
+    -------
+    axes : `~astropy.units.Quantity`
+        Standard deviations along the larger and the smaller axis, shape ``(n, 2)``.
+    angle : `~astropy.units.Quantity`
+        Angle of the larger axis from north to east in ICRS, 0 to 180 deg.
+    """
+    centre = wcs.pixel_to_world(x, y).icrs
+    steps = [centre.spherical_offsets_to(wcs.pixel_to_world(x + dx, y + dy).icrs) for dx, dy in STEPS]
+    jacobian = (
+        np.array([[offset.to_value("deg") for offset in step] for step in steps]).transpose(2, 1, 0) / STEP
+    )
+    values, vectors = np.linalg.eigh(jacobian @ covariance @ jacobian.transpose(0, 2, 1))
+    axes = np.sqrt(values.clip(min=0))[:, ::-1] * u.deg
+    east, north = vectors[:, 0, 1], vectors[:, 1, 1]
+    return axes, np.degrees(np.arctan2(east, north)) % 180 * u.deg
+
+
+def ellipse_covariance(semi_major, semi_minor, angle, radius):
+    """Covariances of positions from their error ellipses.
+
+    Parameters
+    ----------
+    semi_major, semi_minor : `~astropy.units.Quantity`
+        Semi-axes, shape ``(n,)``.
+    angle : `~astropy.units.Quantity`
+        Angle of the larger axis from north to east.
+    radius : float
+        Semi-axis of the ellipse in standard deviations, for example `RADIUS_95`.
+
+    Returns
+    -------
+    covariance : `~numpy.ndarray`
+        Of the offsets to the east and to the north in deg2, shape ``(n, 2, 2)``.
+    """
+    angle = np.radians(u.Quantity(angle, "deg").value)
+    major, minor = (u.Quantity(a, "deg").value / radius for a in (semi_major, semi_minor))
+    along = np.stack([np.sin(angle), np.cos(angle)], axis=-1)
+    across = np.stack([np.cos(angle), -np.sin(angle)], axis=-1)
+    outer = (v[..., :, None] * v[..., None, :] for v in (along, across))
+    return sum((axis**2)[..., None, None] * o for axis, o in zip((major, minor), outer, strict=True))

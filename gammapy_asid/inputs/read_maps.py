@@ -1,0 +1,199 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Datasets from the files that the Fermi tools and their archives hold."""
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from gammapy.data import EventList
+from gammapy.datasets import MapDataset
+from gammapy.irf import EDispKernelMap, PSFMap
+from gammapy.maps import Map, MapAxis, WcsGeom
+from gammapy.modeling.models import TemplateSpatialModel, create_fermi_isotropic_diffuse_model
+
+__all__ = ["dataset_from_files", "diffuse_background", "read_sky_map"]
+
+#: Values of the key COORDSYS of HEALPix maps.
+COORDSYS = {"GAL": "GAL", "G": "GAL", "GALACTIC": "GAL", "EQU": "C", "C": "C", "CEL": "C", "ICRS": "C"}
+#: Beginnings of CTYPE1 of WCS maps.
+CTYPES = ("GLON", "RA--")
+#: Energy bins of events per decade.
+BINS_PER_DECADE = 4
+#: Energies of each bin in which diffuse emission is integrated.
+N_NODES = 4
+
+
+def read_sky_map(filename, frame=None):
+    """Read a map of the sky, WCS or HEALPix.
+
+    Parameters
+    ----------
+    filename : str or path
+        FITS file.
+    frame : {"galactic", "icrs"}, optional
+        Frame of HEALPix maps that do not state it.
+
+    Returns
+    -------
+    m : `~gammapy.maps.Map`
+        Map.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the frame is not known, or the file holds no map.
+    """
+    try:
+        hdulist = fits.open(filename)
+    except OSError as error:
+        if isinstance(error, FileNotFoundError):
+            raise FileNotFoundError(f"No such file: {filename}") from None
+        raise ValueError(f"{filename} is no FITS file: {error}") from None
+    with hdulist:
+        for hdu in hdulist:
+            if hdu.header.get("PIXTYPE") == "HEALPIX":
+                stated = str(hdu.header.get("COORDSYS", frame or "")).strip().upper()
+                if stated not in COORDSYS:
+                    what = f"the frame {stated}, which is not known" if stated else "no frame (COORDSYS)"
+                    raise ValueError(
+                        f"The HEALPix map {filename} has {what}: give its frame, galactic or icrs"
+                    )
+                hdu.header["COORDSYS"] = COORDSYS[stated]
+            elif "CTYPE1" in hdu.header and not hdu.header["CTYPE1"].startswith(CTYPES):
+                raise ValueError(
+                    f"{filename} has the frame {hdu.header['CTYPE1']}, which is not known: "
+                    "maps must be galactic (GLON, GLAT) or equatorial (RA, DEC)"
+                )
+        try:
+            return Map.from_hdulist(hdulist)
+        except (KeyError, ValueError, TypeError, IndexError) as error:
+            raise ValueError(f"{filename} holds no map of the sky ({error})") from error
+
+
+def dataset_from_files(
+    counts, exposure, psf, emission=None, isotropic=None, frame=None, energy_range=None, pixel_size=0.1
+):
+    """Make a dataset of files.
+
+    Parameters
+    ----------
+    counts : str or path
+        Counts map, or a list of events, which are binned on the whole sky (CAR projection).
+    exposure : str or path
+        Exposure map, as gtexpcube2 writes it.
+    psf : str or path
+        Point spread function, as gtpsf writes it.
+    emission : str or path, optional
+        Interstellar emission, such as ``gll_iem``.
+    isotropic : str or path, optional
+        Isotropic spectrum, such as ``iso_P8R3_SOURCE_V3_v1.txt``.
+    frame : {"galactic", "icrs"}, optional
+        Frame of HEALPix maps that do not state it.
+    energy_range : `~astropy.units.Quantity`, optional
+        Lowest and highest energy of events.
+    pixel_size : float
+        Pixel size for events in deg.
+
+    Returns
+    -------
+    dataset : `~gammapy.datasets.MapDataset`
+        Dataset, with a background if an emission is given.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If a file is missing or is another kind of file.
+    """
+    counts = _counts(counts, frame, energy_range, pixel_size)
+    exposure = read_sky_map(exposure, frame)
+    if "energy_true" not in exposure.geom.axes.names:
+        raise ValueError("The exposure has no axis of true energies: give the output of gtexpcube2")
+    if exposure.unit == "":
+        exposure.unit = "cm2 s"
+    try:
+        psf = PSFMap.read(psf, format="gtpsf")
+    except KeyError as error:
+        raise ValueError(f"{psf} holds no PSF of gtpsf ({error})") from error
+    axis, axis_true = counts.geom.axes["energy"], exposure.geom.axes["energy_true"]
+    dataset = MapDataset(
+        counts=counts,
+        exposure=exposure,
+        psf=psf,
+        edisp=EDispKernelMap.from_diagonal_response(axis, axis_true),
+        name="sky",
+    )
+    if emission is not None:
+        cube = TemplateSpatialModel.read(emission, normalize=False)
+        spectrum = None
+        if isotropic is not None:
+            spectrum = create_fermi_isotropic_diffuse_model(isotropic).spectral_model
+        dataset.background = diffuse_background(counts.geom, exposure, cube, spectrum)
+    return dataset
+
+
+def diffuse_background(geom, exposure, emission, isotropic=None):
+    """Expected counts of diffuse emission, not blurred by the point spread function.
+
+    Parameters
+    ----------
+    geom : `~gammapy.maps.WcsGeom` or `~gammapy.maps.HpxGeom`
+        Pixels and energies.
+    exposure : `~gammapy.maps.Map`
+        Exposure.
+    emission : `~gammapy.modeling.models.TemplateSpatialModel`
+        Interstellar emission, differential intensity.
+    isotropic : `~gammapy.modeling.models.SpectralModel`, optional
+        Spectrum of the isotropic emission per steradian.
+
+    Returns
+    -------
+    background : `~gammapy.maps.Map`
+        Expected counts, zero outside the sky.
+    """
+    image = geom.to_image()
+    sky = image.get_coord().skycoord
+    outside = ~np.isfinite(sky.spherical.lon.deg)
+    solid = np.where(outside, 0, np.nan_to_num(image.solid_angle().to_value("sr")))
+    # Pixels outside the sky have no position: any will do, their solid angle is zero
+    lon, lat = (np.where(outside, 0, a.deg) for a in (sky.spherical.lon, sky.spherical.lat))
+    sky = SkyCoord(lon, lat, unit="deg", frame=image.frame)
+    background = Map.from_geom(geom)
+    edges = geom.axes["energy"].edges
+    for i, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+        energy = np.geomspace(low, high, N_NODES)
+        intensity = np.stack([_intensity(e, sky, emission, isotropic) for e in energy])
+        # Trapezoids in the logarithm of the energy; the exposure varies little inside a bin
+        step = energy.to_value("GeV").reshape(-1, *[1] * solid.ndim)
+        flux = np.trapezoid(intensity * step, np.log(step), axis=0)
+        middle = {"skycoord": sky, "energy_true": np.sqrt(low * high)}
+        seen = exposure.interp_by_coord(middle) * exposure.unit.to("cm2 s")
+        background.data[i] = np.nan_to_num(flux * seen * solid).clip(min=0)
+    return background
+
+
+def _intensity(energy, sky, emission, isotropic):
+    """Differential intensity in cm-2 s-1 GeV-1 sr-1."""
+    coords = {"skycoord": sky, "energy_true": energy}
+    unit = u.Unit("cm-2 s-1 GeV-1 sr-1")
+    intensity = emission.map.interp_by_coord(coords, fill_value=None) * emission.map.unit.to(unit)
+    if isotropic is not None:
+        intensity = intensity + isotropic(energy).to_value("cm-2 s-1 GeV-1")
+    return intensity
+
+
+def _counts(filename, frame, energy_range, pixel_size):
+    with fits.open(filename) as hdulist:
+        is_events = "EVENTS" in hdulist
+    if not is_events:
+        return read_sky_map(filename, frame)
+    events = EventList.read(filename)
+    if energy_range is None:
+        raise ValueError(f"{filename} holds events: give the range of energies to bin them in")
+    low, high = energy_range.to_value("GeV")
+    n_bins = max(1, round(BINS_PER_DECADE * np.log10(high / low)))
+    axis = MapAxis.from_energy_bounds(low, high, n_bins, unit="GeV")
+    counts = Map.from_geom(WcsGeom.create(binsz=pixel_size, proj="CAR", frame="galactic", axes=[axis]))
+    counts.fill_events(events)
+    return counts

@@ -1,0 +1,140 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Likelihood fit of one candidate."""
+
+from dataclasses import dataclass
+
+import astropy.units as u
+import numpy as np
+
+from ..ellipses import RADIUS_68
+from .region import energy_range, extended_model, log_parabola
+from .region_likelihood import RegionLikelihood
+
+__all__ = ["FitOptions", "fit_region"]
+
+#: Below this test statistic a source has no position or spectrum worth stating.
+FAINTEST_TS = 1.0
+#: A parameter this near to the end of its range, as a share of it, ran away.
+AT_LIMIT = 1e-3
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """Choices of a fit, see `~gammapy_asid.likelihood.CandidateFitEstimator`."""
+
+    width: u.Quantity
+    neighbour_reach: u.Quantity
+    position_reach: u.Quantity
+    free_background: bool
+    free_neighbours: bool
+    refit_position: bool
+    curvature_ts: float
+    test_extension: bool
+
+
+def fit_region(region, options):
+    """Fit a candidate.
+
+    Parameters
+    ----------
+    region : `~gammapy_asid.likelihood.region.Region`
+        Region; its source takes the fitted values.
+    options : `FitOptions`
+        Options.
+
+    Returns
+    -------
+    row : dict
+        Values of `~gammapy_asid.candidates.FIT_COLUMNS` that the fit gives, angles in deg, energies in GeV.
+
+    Raises
+    ------
+    RuntimeError
+        If the fit does not converge or a parameter runs away.
+    """
+    likelihood, source = RegionLikelihood(region), region.source
+    place, e_range = source.spatial_model, energy_range(region.datasets)
+    without = likelihood.minimise().stat
+    # The level first: from far off, the position would follow the neighbours
+    place.lon_0.frozen = place.lat_0.frozen = True
+    fit = likelihood.minimise(source)
+    if options.refit_position and without - fit.stat > FAINTEST_TS:
+        place.lon_0.frozen = place.lat_0.frozen = False
+        fit = likelihood.minimise(source)
+    ts = max(0.0, without - fit.stat)
+    row = {"fit_e_min": e_range[0].to_value("GeV"), "fit_e_max": e_range[1].to_value("GeV")}
+    if ts < FAINTEST_TS:
+        flux = source.spectral_model.integral(*e_range).to_value("cm-2 s-1")
+        return row | {"ts": ts, "sqrt_ts": np.sqrt(ts), "fit_flux": flux}
+    if any(not p.frozen and _at_limit(p) for p in (place.lon_0, place.lat_0)):
+        raise RuntimeError("the position ran away")
+    kind = "pl"
+    if ts > options.curvature_ts and not source.spectral_model.index.frozen:
+        curved = log_parabola(source, *e_range)
+        fit_curved = likelihood.minimise(curved)
+        gain = fit.stat - fit_curved.stat
+        if gain > options.curvature_ts and not _at_limit(curved.spectral_model.beta):
+            kind, source, fit, ts = "lp", curved, fit_curved, ts + gain
+    row |= {"ts": ts, "sqrt_ts": np.sqrt(ts)} | _position(source, fit) | _spectrum(source, kind, fit, e_range)
+    if options.test_extension:
+        row |= _extension(likelihood, source, fit.stat)
+    return row
+
+
+def _extension(likelihood, source, stat):
+    """Test statistic of a Gaussian against the point, and its width."""
+    extended = extended_model(source)
+    fit = likelihood.minimise(extended)
+    row = {"ts_ext": max(0.0, stat - fit.stat)}
+    if row["ts_ext"] > FAINTEST_TS and not _at_limit(extended.spatial_model.sigma):
+        error = np.sqrt(fit.covariance(["sigma"])[0, 0])
+        row |= {"fit_sigma": extended.spatial_model.sigma.value, "fit_sigma_err": error}
+    return row
+
+
+def _position(source, fit):
+    """Position and its 68 % ellipse."""
+    place = source.spatial_model
+    row = {"fit_ra": place.lon_0.value % 360, "fit_dec": place.lat_0.value}
+    if place.lon_0.frozen:
+        return row
+    # The parameters are longitude and latitude; the offset to the east is shorter
+    scale = np.array([np.cos(np.radians(row["fit_dec"])), 1.0])
+    values, vectors = np.linalg.eigh(fit.covariance(["lon_0", "lat_0"]) * scale * scale[:, None])
+    if not np.all(values > 0):
+        raise RuntimeError("the position has no error")
+    minor, major = RADIUS_68 * np.sqrt(values)
+    angle = np.degrees(np.arctan2(*vectors[:, 1])) % 180
+    return row | {"fit_semi_major_68": major, "fit_semi_minor_68": minor, "fit_pos_angle": angle}
+
+
+def _spectrum(source, kind, fit, e_range):
+    """Photon flux in the range of energies of the data and the parameters of the spectrum."""
+    law = source.spectral_model
+    names = {"pl": ["index"], "lp": ["alpha", "beta"]}[kind]
+    names = [name for name in names if not law.parameters[name].frozen]
+    covariance = fit.covariance(["amplitude", *names])
+    errors = dict(zip(["amplitude", *names], np.sqrt(np.diag(covariance)), strict=True))
+    flux = law.integral(*e_range).to_value("cm-2 s-1")
+    # Linear in the relative amplitude, differences for the others
+    gradient = [flux / fit.minuit.values["amplitude"]]
+    for name in names:
+        moved = law.copy()
+        step = 0.1 * errors[name]
+        moved.parameters[name].value += step
+        gradient.append((moved.integral(*e_range).to_value("cm-2 s-1") - flux) / step)
+    index = "index" if kind == "pl" else "alpha"
+    row = {
+        "fit_flux": flux,
+        "fit_flux_err": np.sqrt(gradient @ covariance @ gradient),
+        "fit_spectrum": kind,
+        "fit_e_ref": (law.reference.quantity if kind == "lp" else e_range[0]).to_value("GeV"),
+        "fit_index": law.parameters[index].value,
+        "fit_index_err": errors.get(index, np.nan),
+    }
+    return row | ({"fit_beta": law.beta.value, "fit_beta_err": errors["beta"]} if kind == "lp" else {})
+
+
+def _at_limit(parameter):
+    room = AT_LIMIT * (parameter.max - parameter.min)
+    return parameter.value < parameter.min + room or parameter.value > parameter.max - room

@@ -1,0 +1,247 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Likelihood fits of candidates with Gammapy."""
+
+import logging
+
+import astropy.units as u
+import numpy as np
+from astropy.table import QTable
+from gammapy.datasets import Datasets, MapDataset
+from gammapy.estimators import Estimator, FluxPointsEstimator
+from gammapy.modeling.models import Models
+from gammapy.utils import parallel
+from gammapy.utils.pbar import progress_bar
+
+from ..candidates import FIT_COLUMNS, CandidateFlag
+from .fit import FitOptions, fit_region
+from .region import cut_region, energy_range
+
+__all__ = ["CandidateFitEstimator"]
+
+log = logging.getLogger(__name__)
+
+#: Regions that one process works on before new ones are cut: what a round holds in memory.
+REGIONS_AT_ONCE = 25
+
+
+class CandidateFitEstimator(parallel.ParallelMixin, Estimator):
+    """Test candidates with the likelihood.
+
+    For each candidate, in a region around it: the test statistic of a point source with a power law
+    against no source, its position with an error ellipse, spectrum and flux. In either hypothesis the
+    levels of the neighbours and of the background are fitted anew. Models of the dataset are known sky
+    and stay as they are.
+
+    Parameters
+    ----------
+    width : `~astropy.units.Quantity`
+        Side of the region.
+    neighbour_reach : `~astropy.units.Quantity`
+        Neighbours within this distance have a free level; those farther away keep their flux.
+    position_reach : `~astropy.units.Quantity`
+        Farthest that a position may move along either axis.
+    free_background, free_neighbours : bool
+        Whether the level of the background and those of the neighbours are free.
+    refit_position : bool
+        Whether the position is free; otherwise it is that of the candidate.
+    curvature_ts : float
+        Gain in test statistic from which a log-parabola replaces the power law.
+    test_extension : bool
+        Whether a Gaussian is tried, for the test statistic of extension.
+    n_jobs : int, optional
+        Number of processes.
+    parallel_backend : {"multiprocessing", "ray"}, optional
+        How they are made.
+
+    Examples
+    --------
+    >>> from gammapy_asid.likelihood import CandidateFitEstimator
+    >>> fits = CandidateFitEstimator(n_jobs=2)
+    >>> candidates = fits.run(dataset, candidates)  # doctest: +SKIP
+    >>> candidates.table["ts"]  # doctest: +SKIP
+    """
+
+    tag = "CandidateFitEstimator"
+
+    def __init__(
+        self,
+        width=4 * u.deg,
+        neighbour_reach=1 * u.deg,
+        position_reach=0.5 * u.deg,
+        free_background=True,
+        free_neighbours=True,
+        refit_position=True,
+        curvature_ts=9.0,
+        test_extension=False,
+        n_jobs=None,
+        parallel_backend=None,
+    ):
+        for name, angle in (
+            ("width", width),
+            ("neighbour_reach", neighbour_reach),
+            ("position_reach", position_reach),
+        ):
+            if not u.Quantity(angle).unit.is_equivalent("deg"):
+                raise ValueError(f"{name} must be an angle, got {angle}: give a Quantity such as 1 * u.deg")
+        self.options = FitOptions(
+            u.Quantity(width),
+            u.Quantity(neighbour_reach),
+            u.Quantity(position_reach),
+            free_background,
+            free_neighbours,
+            refit_position,
+            curvature_ts,
+            test_extension,
+        )
+        self.n_jobs = n_jobs
+        self.parallel_backend = parallel_backend
+
+    @property
+    def config_parameters(self):
+        """Configuration."""
+        return vars(self.options) | {
+            "n_jobs": self.n_jobs,
+            "parallel_backend": parallel.ParallelBackendEnum(self.parallel_backend).value,
+        }
+
+    def run(self, datasets, candidates, neighbours=None):
+        """Fit candidates.
+
+        Parameters
+        ----------
+        datasets : `~gammapy.datasets.MapDataset` or `~gammapy.datasets.Datasets`
+            Data of one field with nearly square pixels.
+        candidates : `~gammapy_asid.Candidates`
+            Candidates; their fluxes, where estimated, are start values.
+        neighbours : `~gammapy_asid.Candidates`, optional
+            All sources of the field; by default the candidates themselves. Those that are
+            also candidates are known by their names.
+
+        Returns
+        -------
+        candidates : `~gammapy_asid.Candidates`
+            With the columns `~gammapy_asid.candidates.FIT_COLUMNS`. A fit that failed is flagged
+            ``FIT_FAILED`` and has NaN; so is a candidate without data, which is also flagged ``OUTSIDE``.
+
+        Raises
+        ------
+        TypeError
+            If the datasets are none of Gammapy's maps.
+        """
+        datasets = Datasets([datasets] if isinstance(datasets, MapDataset) else list(datasets))
+        rows = _rows(candidates, datasets)
+        others = rows if neighbours is None else _rows(neighbours, datasets)
+        seen = _has_data(datasets, candidates.positions)
+        results = [{} for _ in rows]
+        flags = np.where(seen, 0, CandidateFlag.FIT_FAILED | CandidateFlag.OUTSIDE)
+        waiting = np.flatnonzero(seen)
+        step = REGIONS_AT_ONCE * self.n_jobs
+        # A few at a time, so that the memory holds only their cutouts
+        rounds = [waiting[i : i + step] for i in range(0, len(waiting), step)]
+        for some in progress_bar(rounds, desc="Fits"):
+            inputs = [(self._region(datasets, rows[i], others), self.options) for i in some]
+            fits = parallel.run_multiprocessing(
+                _fit,
+                inputs,
+                backend=self.parallel_backend,
+                pool_kwargs={"processes": self.n_jobs, "initializer": _one_thread},
+            )
+            for i, (row, problem) in zip(some, fits, strict=True):
+                results[i] = row
+                if problem:
+                    flags[i] |= CandidateFlag.FIT_FAILED
+                    log.warning(f"No fit of {rows[i]['name']}: {problem}")
+        return candidates.with_columns(_columns(results), flags, {"fit": _plain(self.config_parameters)})
+
+    def flux_points(self, datasets, candidates, energy_edges=None):
+        """Flux points of fitted candidates, the rest of the field as fitted.
+
+        Parameters
+        ----------
+        datasets : `~gammapy.datasets.MapDataset` or `~gammapy.datasets.Datasets`
+            Data of the field.
+        candidates : `~gammapy_asid.Candidates`
+            Result of `run`.
+        energy_edges : `~astropy.units.Quantity`, optional
+            Edges of the points, by default those of the first dataset.
+
+        Returns
+        -------
+        points : dict of str to `~gammapy.estimators.FluxPoints`
+            By name of the candidate; without those whose fit failed.
+        """
+        datasets = Datasets([datasets] if isinstance(datasets, MapDataset) else list(datasets))
+        edges = datasets[0].counts.geom.axes["energy"].edges if energy_edges is None else energy_edges
+        rows = _rows(candidates, datasets)
+        fitted = dict(zip(candidates.table["name"], candidates.to_models(), strict=True))
+        points = {}
+        for row, good in zip(rows, np.isfinite(candidates.table["fit_flux"]), strict=True):
+            if not good:
+                continue
+            region = self._region(datasets, row, rows)
+            region.datasets.models = Models([*region.known, fitted[row["name"]]])
+            estimator = FluxPointsEstimator(edges, source=row["name"], selection_optional=["ul"])
+            points[row["name"]] = estimator.run(region.datasets)
+        return points
+
+    def _region(self, datasets, row, others):
+        neighbours = [other for other in others if other["name"] != row["name"]]
+        return cut_region(datasets, row, neighbours, self.options)
+
+
+def _fit(region, options):
+    """Values of a fit, and what went wrong if anything did."""
+    try:
+        return fit_region(region, options), ""
+    except Exception as error:  # one bad fit stops nothing
+        return {}, str(error) or type(error).__name__
+
+
+def _one_thread():
+    """Processes share the cores: more threads would only wait for each other."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _rows(candidates, datasets):
+    """Name, position and flux in the range of energies of the data of each candidate."""
+    e_min, e_max = energy_range(datasets)
+    flux = [
+        model.spectral_model.integral(e_min, e_max).to_value("cm-2 s-1") if known else np.nan
+        for model, known in zip(candidates.to_models(), np.isfinite(candidates.table["flux"]), strict=True)
+    ]
+    return [
+        {"name": str(name), "position": position, "flux": value}
+        for name, position, value in zip(candidates.table["name"], candidates.positions, flux, strict=True)
+    ]
+
+
+def _has_data(datasets, positions):
+    """Whether a position lies on valid pixels with exposure."""
+    seen = np.zeros(len(positions), dtype=bool)
+    for dataset in datasets:
+        image = dataset.counts.geom.to_image()
+        inside = np.atleast_1d(image.contains(positions))
+        exposure = dataset.exposure.sum_over_axes(keepdims=False).interp_by_coord({"skycoord": positions})
+        if dataset.mask is not None:
+            valid = dataset.mask.reduce_over_axes(np.logical_or).get_by_coord({"skycoord": positions})
+            inside &= np.nan_to_num(valid).astype(bool)
+        seen |= inside & (np.nan_to_num(exposure) > 0)
+    return seen
+
+
+def _columns(results):
+    """Columns of all results, NaN where a fit has no value."""
+    table = QTable()
+    for column in FIT_COLUMNS:
+        empty = "" if column.dtype.startswith("U") else np.nan
+        values = np.array([result.get(column.name, empty) for result in results], dtype=column.dtype)
+        table[column.name] = values if column.unit is None else u.Quantity(values, column.unit)
+    return table
+
+
+def _plain(parameters):
+    return {
+        name: str(value) if isinstance(value, u.Quantity) else value for name, value in parameters.items()
+    }

@@ -1,0 +1,7 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Detection on the whole sky in overlapping tiles."""
+
+from .sky_tiles import SkyTiles, TileCutter
+from .survey import DLSkySurvey
+
+__all__ = ["DLSkySurvey", "SkyTiles", "TileCutter"]

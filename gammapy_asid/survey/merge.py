@@ -1,0 +1,72 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""One list of the candidates of overlapping tiles."""
+
+import numpy as np
+from astropy.table import vstack
+from scipy.spatial import KDTree
+
+from ..candidates import Candidates, iau_names
+
+__all__ = ["merge_tiles"]
+
+#: Largest distance in deg at which two candidates can be one, and the largest reach out of a core.
+LARGEST_ERROR = 0.5
+
+
+def merge_tiles(lists, tiles, smallest_error):
+    """Join the candidates of tiles, each source once.
+
+    A tile contributes what lies in its core, or outside of it by less than the 95 % error
+    radius. Candidates of different tiles are one source if their error circles agree, that is
+    if they are nearer than the two 95 % radii added in quadrature; the one with the higher score stays.
+
+    Parameters
+    ----------
+    lists : dict of int to `~gammapy_asid.Candidates`
+        Candidates of each tile.
+    tiles : `~gammapy_asid.survey.SkyTiles`
+        The tiles.
+    smallest_error : float
+        Radius in deg below which no error circle falls, for the grids of two tiles differ.
+
+    Returns
+    -------
+    candidates : `~gammapy_asid.Candidates`
+        By decreasing score.
+    """
+    kept, owner = [], []
+    for tile, candidates in sorted(lists.items()):
+        near = tiles.is_near_core(tile, candidates.positions, _error(candidates.table, smallest_error))
+        kept.append(candidates.table[near])
+        owner.append(np.full(near.sum(), tile))
+    table, owner = vstack(kept, metadata_conflicts="silent"), np.concatenate(owner)
+    # Equal scores in the order of the names: the list does not depend on which tile came first
+    order = np.lexsort((table["name"], -table["score"]))
+    table, owner = table[order], owner[order]
+    table = table[_first_of_each(table, owner, smallest_error)]
+    first = next(iter(lists.values()))
+    merged = Candidates(table, meta=first.meta)
+    merged.table["name"] = np.array(iau_names(merged.positions), dtype="U24")
+    return merged
+
+
+def _error(table, smallest):
+    return np.clip(table["pos_err_95"].to_value("deg"), smallest, LARGEST_ERROR)
+
+
+def _first_of_each(table, owner, smallest_error):
+    """Whether a row is the first of those that are one source, shape ``(n,)``."""
+    keep = np.ones(len(table), dtype=bool)
+    if len(table) < 2:
+        return keep
+    lon, lat = table["ra"].to_value("rad"), table["dec"].to_value("rad")
+    vectors = np.column_stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
+    chord = 2 * np.sin(np.radians(np.sqrt(2) * LARGEST_ERROR) / 2)
+    first, second = KDTree(vectors).query_pairs(chord, output_type="ndarray").T
+    distance = np.degrees(2 * np.arcsin(np.linalg.norm(vectors[first] - vectors[second], axis=1) / 2))
+    error = _error(table, smallest_error)
+    same = (owner[first] != owner[second]) & (distance < np.hypot(error[first], error[second]))
+    # From the highest score down, so that only what stays can drop another
+    for i, j in sorted(zip(first[same], second[same], strict=True)):
+        keep[j] &= not keep[i]
+    return keep

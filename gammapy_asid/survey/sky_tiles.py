@@ -1,0 +1,195 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""The sky in overlapping round tiles, and datasets cut to them."""
+
+from functools import partial
+
+import astropy.units as u
+import healpy
+import numpy as np
+from astropy.coordinates import SkyCoord
+from gammapy.datasets import Datasets, MapDataset
+from gammapy.maps import HpxGeom, Map, WcsGeom
+
+from ..inputs.checks import check_dataset
+from ..inputs.field import MAX_RADIUS
+
+__all__ = ["SkyTiles", "TileCutter"]
+
+
+class SkyTiles:
+    """Tiles around the pixels of a HEALPix grid in Galactic coordinates.
+
+    The pixel is the core of a tile: it owns the sources in it. Around the core lies a margin, so
+    that sources near its border are seen with their surroundings.
+
+    Parameters
+    ----------
+    nside : int
+        Number of pixels along a side of the twelve faces: there are ``12 nside**2`` tiles.
+    margin : float
+        Width of the margin in deg.
+
+    Raises
+    ------
+    ValueError
+        If tiles would be larger than a field may be.
+    """
+
+    frame = "galactic"
+
+    def __init__(self, nside=3, margin=4.5):
+        self.nside, self.margin = nside, margin
+        largest = max(self.radius(tile) for tile in range(len(self)))
+        if largest > MAX_RADIUS:
+            raise ValueError(
+                f"Tiles of nside {nside} with a margin of {margin:g} deg reach {largest:.0f} deg from their "
+                f"centre, more than {MAX_RADIUS:.0f} deg: choose a larger nside"
+            )
+
+    def __len__(self):
+        return healpy.nside2npix(self.nside)
+
+    def centre(self, tile):
+        """Centre of a tile (`~astropy.coordinates.SkyCoord`)."""
+        lon, lat = healpy.pix2ang(self.nside, tile, lonlat=True)
+        return SkyCoord(lon, lat, unit="deg", frame=self.frame)
+
+    def radius(self, tile):
+        """Radius of a tile in deg: the farthest corner of the core, and the margin."""
+        corners = healpy.boundaries(self.nside, tile, step=4)
+        cosine = healpy.pix2vec(self.nside, tile) @ corners
+        return float(np.degrees(np.arccos(cosine.min()))) + self.margin
+
+    def owner(self, positions):
+        """Tile whose core holds each position, shape ``(n,)``."""
+        galactic = positions.galactic.spherical
+        return healpy.ang2pix(self.nside, galactic.lon.deg, galactic.lat.deg, lonlat=True)
+
+    def is_near_core(self, tile, positions, reach):
+        """Whether the core comes nearer to positions than their reach.
+
+        Parameters
+        ----------
+        tile : int
+            Tile.
+        positions : `~astropy.coordinates.SkyCoord`
+            Shape ``(n,)``.
+        reach : array-like
+            In deg, shape ``(n,)``.
+
+        Returns
+        -------
+        near : `~numpy.ndarray`
+            True also inside the core, shape ``(n,)``.
+        """
+        inside = self.owner(positions) == tile
+        vectors = positions.galactic.cartesian.xyz.value.T
+        outline = healpy.boundaries(self.nside, tile, step=256).T
+        cosine = (vectors @ outline.T).max(axis=1) if len(vectors) else np.zeros(0)
+        return inside | (np.degrees(np.arccos(cosine.clip(-1, 1))) < reach)
+
+
+class TileCutter:
+    """Cuts the round tiles out of one dataset, which may show the whole sky in any projection.
+
+    Parameters
+    ----------
+    dataset : `~gammapy.datasets.MapDataset`
+        Dataset; left unchanged. The parts share its data as far as possible.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a part of the dataset is missing or unusable.
+    """
+
+    def __init__(self, dataset):
+        check_dataset(dataset)
+        self.dataset = dataset
+        self.image = dataset.counts.geom.to_image()
+        sky = self.image.get_coord().skycoord
+        # A projection of the whole sky has pixels outside of it: NaN, which are in no tile
+        self.vectors = np.moveaxis(sky.cartesian.xyz.value, 0, -1).astype(np.float32)
+
+    def tiles_with_data(self, tiles):
+        """Numbers of the tiles whose core holds valid pixels."""
+        valid = np.isfinite(self.vectors).all(axis=-1)
+        if self.dataset.mask is not None:
+            valid &= self.dataset.mask.data.any(axis=0)
+        if not valid.any():
+            return set()
+        sky = SkyCoord(*self.vectors[valid].T, representation_type="cartesian", frame=self.image.frame)
+        return set(np.unique(tiles.owner(sky)).tolist())
+
+    def cut(self, centre, radius):
+        """Parts of the dataset in a circle.
+
+        Parameters
+        ----------
+        centre : `~astropy.coordinates.SkyCoord`
+            Centre.
+        radius : float
+            In deg.
+
+        Returns
+        -------
+        parts : list of `~gammapy.datasets.MapDataset`
+            More than one where the circle crosses the border of the map; none where nothing is valid.
+        """
+        direction = centre.transform_to(self.image.frame).cartesian.xyz.value
+        inside = self.vectors @ direction.astype(np.float32) > np.cos(np.radians(radius))
+        if not inside.any():
+            return []
+        if isinstance(self.image, HpxGeom):
+            width = 2 * radius * u.deg
+            cuts = [lambda m: m.cutout(centre, width)]
+        else:
+            cuts = [partial(_wcs_cut, box=box) for box in _boxes(inside)]
+        inside = Map.from_geom(self.image, data=inside)
+        parts = [self._part(number, inside, cut) for number, cut in enumerate(cuts)]
+        return [part for part in parts if part.mask_safe.data.any()]
+
+    def _part(self, number, inside, cut):
+        dataset = self.dataset
+        name = dataset.name if number == 0 else f"{dataset.name}-{number + 1}"
+
+        def cut_same(m):
+            """Maps of other pixels, as coarse exposures have, stay whole."""
+            return cut(m) if m is not None and m.geom.to_image() == self.image else m
+
+        part = MapDataset(
+            counts=cut(dataset.counts),
+            background=None if dataset.background is None else cut(dataset.background),
+            exposure=cut_same(dataset.exposure),
+            psf=dataset.psf,
+            edisp=dataset.edisp,
+            gti=dataset.gti,
+            name=name,
+        )
+        valid = np.broadcast_to(cut(inside).data, part.counts.data.shape)
+        if dataset.mask is not None:
+            valid = valid & cut(dataset.mask).data
+        part.mask_safe = Map.from_geom(part.counts.geom, data=valid)
+        part.models = [model.copy(name=model.name, datasets_names=[name]) for model in dataset.models or ()]
+        return part
+
+
+def cut_tile(cutters, tiles, tile):
+    """Parts of several datasets in a tile (`~gammapy.datasets.Datasets`)."""
+    centre, radius = tiles.centre(tile), tiles.radius(tile)
+    return Datasets([part for cutter in cutters for part in cutter.cut(centre, radius)])
+
+
+def _boxes(inside):
+    """Boxes of a WCS image that hold the pixels; two where they cross the border of the map."""
+    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    groups = np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1)
+    return [(slice(rows[0], rows[-1] + 1), slice(group[0], group[-1] + 1)) for group in groups]
+
+
+def _wcs_cut(m, box):
+    y, x = box
+    wcs = m.geom.wcs.deepcopy()
+    wcs.wcs.crpix = wcs.wcs.crpix - [x.start, y.start]
+    geom = WcsGeom(wcs, npix=(x.stop - x.start, y.stop - y.start), axes=m.geom.axes)
+    return Map.from_geom(geom, data=m.data[..., y, x], unit=m.unit)

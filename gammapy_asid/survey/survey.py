@@ -1,0 +1,216 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Source detection on fields of any size."""
+
+import hashlib
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+from gammapy.datasets import MapDataset
+from gammapy.estimators import Estimator
+from gammapy.utils import parallel
+from gammapy.utils.pbar import progress_bar
+from gammapy.utils.scripts import make_path
+
+from ..candidates import Candidates
+from ..estimators.detector import DLSourceDetector
+from ..estimators.flux import DLFluxEstimator
+from ..files import new_file
+from .merge import merge_tiles
+from .sky_tiles import SkyTiles, TileCutter, cut_tile
+
+__all__ = ["DLSkySurvey"]
+
+package_log = logging.getLogger("gammapy_asid")
+
+#: File of a folder that says what survey it holds.
+RECORD = "survey.json"
+
+
+class DLSkySurvey(parallel.ParallelMixin, Estimator):
+    """Find and measure the sources of a sky that is too large for one field.
+
+    The sky is cut into overlapping round tiles; in each the detector and the flux
+    estimator run, and what two tiles see is joined by error circle and score. Maps may be
+    HEALPix or in any projection.
+
+    Parameters
+    ----------
+    detector : `~gammapy_asid.DLSourceDetector`, optional
+        Detector; by default that of the model ``lat``.
+    flux_estimator : `~gammapy_asid.DLFluxEstimator`, optional
+        Estimator of the fluxes; by default that of the detector's model, for the range of
+        energies of the data.
+    nside : int
+        HEALPix parameter of the tiles: there are ``12 nside**2``.
+    margin : float
+        Width in deg of the margin around the core of a tile. The network sees 44 finest pixels far.
+    folder : str or path, optional
+        Where the candidates of each tile are kept. A survey that was interrupted goes on there.
+    n_jobs : int, optional
+        Number of processes.
+    parallel_backend : {"multiprocessing", "ray"}, optional
+        How they are made.
+
+    Examples
+    --------
+    >>> from gammapy_asid import DLSkySurvey
+    >>> survey = DLSkySurvey(folder="tiles", n_jobs=2)
+    >>> candidates = survey.run(dataset)  # doctest: +SKIP
+    """
+
+    tag = "DLSkySurvey"
+
+    def __init__(
+        self,
+        detector=None,
+        flux_estimator=None,
+        nside=3,
+        margin=4.5,
+        folder=None,
+        n_jobs=None,
+        parallel_backend=None,
+    ):
+        self.detector = detector or DLSourceDetector()
+        self.flux_estimator = (
+            DLFluxEstimator(self.detector.model) if flux_estimator is None else flux_estimator
+        )
+        self.tiles = SkyTiles(nside, margin)
+        self.folder = None if folder is None else make_path(folder)
+        self.n_jobs = n_jobs
+        self.parallel_backend = parallel_backend
+
+    @property
+    def config_parameters(self):
+        """Configuration of the survey and of its parts."""
+        return {
+            "detector": self.detector.config_parameters,
+            "flux_estimator": self.flux_estimator.config_parameters,
+            "nside": self.tiles.nside,
+            "margin": self.tiles.margin,
+            "folder": self.folder,
+            "n_jobs": self.n_jobs,
+            "parallel_backend": parallel.ParallelBackendEnum(self.parallel_backend).value,
+        }
+
+    def run(self, datasets):
+        """Find the sources.
+
+        Parameters
+        ----------
+        datasets : `~gammapy.datasets.MapDataset` or `~gammapy.datasets.Datasets`
+            Data of the sky or of a part of it, which may come in event types, energy ranges and
+            pixel sizes.
+
+        Returns
+        -------
+        candidates : `~gammapy_asid.Candidates`
+            Candidates with fluxes, by decreasing score, without maps.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the data can't be used, or if the folder holds another survey.
+        """
+        datasets = [datasets] if isinstance(datasets, MapDataset) else list(datasets)
+        cutters = [TileCutter(dataset) for dataset in datasets]
+        lists = self._finished(datasets)
+        wanted = sorted(set().union(*(cutter.tiles_with_data(self.tiles) for cutter in cutters)))
+        waiting = [tile for tile in wanted if tile not in lists]
+        n_at_once = max(2 * self.n_jobs, 1)
+        # A few at a time, so that the memory holds only their data
+        rounds = [waiting[i : i + n_at_once] for i in range(0, len(waiting), n_at_once)]
+        for some in progress_bar(rounds, desc="Tiles"):
+            lists |= self._run_tiles(some, cutters, speaker=waiting[0])
+        merged = merge_tiles(lists, self.tiles, self.detector.card.to_bands().pixel_size)
+        merged.meta["datasets"] = [dataset.name for dataset in datasets]
+        merged.meta["survey"] = {"nside": self.tiles.nside, "margin": self.tiles.margin, "tiles": len(lists)}
+        return merged
+
+    def _run_tiles(self, numbers, cutters, speaker):
+        """Candidates of some tiles; only the speaker warns of what all have in common."""
+        fields = [cut_tile(cutters, self.tiles, tile) for tile in numbers]
+        inputs = [
+            (self.detector, self.flux_estimator, field, self._path(tile), tile != speaker)
+            for tile, field in zip(numbers, fields, strict=True)
+        ]
+        results = parallel.run_multiprocessing(
+            _run_tile,
+            inputs,
+            backend=self.parallel_backend,
+            pool_kwargs={"processes": self.n_jobs, "initializer": _one_thread},
+        )
+        return dict(zip(numbers, results, strict=True))
+
+    def _path(self, tile):
+        return None if self.folder is None else Path(self.folder) / f"tile_{tile:04d}.fits"
+
+    def _finished(self, datasets):
+        """Candidates of the tiles that an earlier run left in the folder."""
+        if self.folder is None:
+            return {}
+        record = {"configuration": _plain(self._what()), "data": [_digest(dataset) for dataset in datasets]}
+        path = Path(self.folder) / RECORD
+        if path.exists():
+            if json.loads(path.read_text()) != record:
+                raise ValueError(
+                    f"{self.folder} holds a survey of other data or with another configuration: "
+                    "choose another folder, or remove it"
+                )
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with new_file(path) as temporary:
+                Path(temporary).write_text(json.dumps(record, indent=1))
+        done = {tile: self._path(tile) for tile in range(len(self.tiles))}
+        return {tile: Candidates.read(path) for tile, path in done.items() if path.exists()}
+
+    def _what(self):
+        """What determines the candidates of a tile."""
+        card, flux_card = self.detector.card, self.flux_estimator.card
+        return {
+            "weights": [card.sha256, flux_card.weights_sha256],
+            "detector": {k: v for k, v in self.detector.config_parameters.items() if k != "device"},
+            "flux_estimator": self.flux_estimator.config_parameters,
+            "nside": self.tiles.nside,
+            "margin": self.tiles.margin,
+        }
+
+
+def _one_thread():
+    """Processes share the cores: more threads would only wait for each other."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _run_tile(detector, flux_estimator, field, path, quiet):
+    """Candidates of a tile with their fluxes, kept in a file if one is named."""
+    level = package_log.level
+    package_log.setLevel(logging.ERROR if quiet else level)
+    try:
+        candidates = detector.run(field)
+        candidates = candidates.with_fluxes(flux_estimator.run(field, candidates))
+    finally:
+        package_log.setLevel(level)
+    candidates = Candidates(candidates.table, meta=candidates.meta)
+    if path is not None:
+        candidates.write(path, overwrite=True)
+    return candidates
+
+
+def _plain(value):
+    return json.loads(json.dumps(value, default=str, sort_keys=True))
+
+
+def _digest(dataset):
+    """Hash of all that a dataset holds."""
+    digest = hashlib.sha256()
+    maps = (dataset.counts, dataset.background, dataset.exposure, dataset.mask)
+    for m in (*maps, dataset.psf.psf_map):
+        if m is not None:
+            digest.update(repr(m.geom).encode())
+            digest.update(np.ascontiguousarray(m.data))
+    for model in dataset.models or ():
+        digest.update(json.dumps(model.to_dict(), default=str, sort_keys=True).encode())
+    return digest.hexdigest()

@@ -2,46 +2,48 @@
 """Detection against the radius of the mask that marks a source in training.
 
 Run as ``python -m benchmarks.mask_radius --output FOLDER``. One short training for each radius, of
-one instrument; a run that was interrupted goes on. Candidates match a source within 0.3 deg, whatever the
-mask.
+one instrument, all on the same simulated patches; a run that was interrupted goes on. Candidates match a
+source within 0.3 deg, whatever the mask.
 """
 
 import argparse
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
+import lightning
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from gammapy_asid.evaluation import binomial_interval, purity_recall
 from gammapy_asid.inputs import Bands
-from gammapy_asid.networks.peaks import Peaks, find_centres
-from gammapy_asid.training import InstrumentRecipe, OptimiserRecipe, Recipe
-from gammapy_asid.training.module import claimed_sources, network_output, visible_sources
-from gammapy_asid.training.train import build_simulator, recipe_responses, train
+from gammapy_asid.networks.features import network_inputs
+from gammapy_asid.networks.peaks import find_centres
+from gammapy_asid.simulation.instruments import lat_response
+from gammapy_asid.training import OptimiserRecipe
+from gammapy_asid.training.module import DetectionModule, claimed_sources, visible_sources
+from gammapy_asid.training.targets import detection_loss, target_maps
+from gammapy_asid.training.train import build_network
 
+from .open_skies import load_bank, open_skies
 from .report import rows_to_markdown
+from .sky235 import data_folder
 
-__all__ = ["MaskBands", "measure"]
+__all__ = ["MaskBands", "figure", "measure", "train_networks"]
 
 #: Radii in deg. The width of the marks of the centres follows.
 RADII = (0.1, 0.2, 0.3, 0.45)
 #: Sources that the data could show, in standard deviations.
 DETECTABLE = 2.0
-#: Seed of the sky that the networks are measured on.
+#: Seed of the sky that the networks are measured on; the training counts from 0.
 TEST_SEED = 2**33
 BATCH = 32
-RECIPE = Recipe(
-    name="mask",
-    seed=1,
-    emission="$GAMMAPY_ASID_EMISSION",
-    instruments=(
-        InstrumentRecipe(irf="P8R3_SOURCE_V2", livetime=(10.0, 10.0), pixel_size=(0.1, 0.1), copies=1),
-    ),
-    validation_patches=64,
-    optimiser=OptimiserRecipe(batches_per_epoch=100, epochs=8, ema_decay=0.995),
-)
+WIDTHS = (24, 48, 96, 128)
+EMA_DECAY = 0.995
+#: Batches between two checkpoints.
+SAVE_EVERY = 20
 
 
 @dataclass(frozen=True)
@@ -67,24 +69,90 @@ class MaskBands(Bands):
         return 0.4 * self.mask_radius
 
 
-def simulator_of(radius):
-    """Simulator whose truth is marked with a radius."""
-    responses, weights = recipe_responses(RECIPE)
-    bands = responses[0].bands
-    bands = MaskBands(bands.edges, bands.levels, bands.pixel_size, radius)
-    return build_simulator(RECIPE, [replace(response, bands=bands) for response in responses], weights)
+def mask_bands(simulator, radius):
+    """Bands of a simulator with another mask."""
+    bands = simulator.bank.bands
+    return MaskBands(bands.edges, bands.levels, bands.pixel_size, radius)
 
 
-def measure(network, bands, simulator, n_patches):
-    """Purity and recall with and without a background on a sky that no training saw.
+def train_networks(simulators, n_batches, folder, radii=RADII):
+    """Train one network for each radius side by side.
 
     Parameters
     ----------
-    network : `~gammapy_asid.networks.MultiResolutionUNet`
-        Network.
-    bands : `~gammapy_asid.inputs.Bands`
-        Bands of its training.
-    simulator : `~gammapy_asid.training.PatchSimulator`
+    simulators : list of `~benchmarks.open_skies.OpenSkies`
+        Simulators that take turns: with a background and without.
+    n_batches : int
+        Number of batches.
+    folder : path
+        Folder of the checkpoint.
+    radii : sequence of float
+        Radii in deg.
+
+    Returns
+    -------
+    networks : dict of `~gammapy_asid.networks.MultiResolutionUNet`
+        Networks with the running mean of the weights, by radius.
+    """
+    bands = {radius: mask_bands(simulators[0], radius) for radius in radii}
+    recipe = OptimiserRecipe(batches_per_epoch=n_batches, epochs=1)
+    networks, means, settings = {}, {}, {}
+    for radius in radii:
+        # All start from the same weights
+        lightning.seed_everything(1, verbose=False)
+        networks[radius] = build_network(bands[radius], WIDTHS).to(memory_format=torch.channels_last)
+        means[radius] = AveragedModel(networks[radius], multi_avg_fn=get_ema_multi_avg_fn(EMA_DECAY))
+        settings[radius] = DetectionModule(networks[radius], recipe, []).configure_optimizers()
+    parts = {
+        f"{radius:g} {name}": part
+        for radius in radii
+        for name, part in (
+            ("network", networks[radius]),
+            ("mean", means[radius]),
+            ("optimiser", settings[radius]["optimizer"]),
+            ("schedule", settings[radius]["lr_scheduler"]["scheduler"]),
+        )
+    }
+    checkpoint, first = Path(folder) / "training.pt", 0
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=False)
+        first = state.pop("batch")
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+    shape = 2 * (simulators[0].size,)
+    for i in range(first, n_batches):
+        patches = simulators[i % len(simulators)].draw(BATCH, i)
+        batch = patches.batch
+        inputs = network_inputs(batch)
+        inputs = {level: v.to(memory_format=torch.channels_last) for level, v in inputs.items()}
+        truth = patches.patch, patches.x, patches.y, batch.pixel_size
+        for radius in radii:
+            targets = target_maps(*truth, BATCH, shape, bands=bands[radius])
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                output = networks[radius](inputs, batch.conditions)
+            loss = detection_loss(output.float(), targets, batch.field_mask)["loss"]
+            optimiser, schedule = settings[radius]["optimizer"], settings[radius]["lr_scheduler"]["scheduler"]
+            optimiser.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(networks[radius].parameters(), 1.0)
+            optimiser.step()
+            schedule.step()
+            means[radius].update_parameters(networks[radius])
+        if (i + 1) % SAVE_EVERY == 0 or i + 1 == n_batches:
+            state = {name: part.state_dict() for name, part in parts.items()}
+            torch.save(state | {"batch": i + 1}, checkpoint)
+    return {radius: mean.module.eval() for radius, mean in means.items()}
+
+
+@torch.inference_mode()
+def measure(networks, simulator, n_patches):
+    """Purity and recall of networks on the same sky that no training saw.
+
+    Parameters
+    ----------
+    networks : dict of `~gammapy_asid.networks.MultiResolutionUNet`
+        Networks by the radius of their masks.
+    simulator : `~benchmarks.open_skies.OpenSkies`
         Simulator with the matching radius of the measurement.
     n_patches : int
         Number of patches.
@@ -92,37 +160,32 @@ def measure(network, bands, simulator, n_patches):
     Returns
     -------
     result : dict
-        By case the number of true sources, the recall at a purity of 0.95 and 0.9, the average
+        By radius the number of true sources, the recall at a purity of 0.95 and 0.9, the average
         precision and the 68 % offset in deg of what is found at 0.95.
     """
-    scores, found, offsets, known, n_true = [], [], [], [], np.zeros(2, int)
+    scores, found, offsets = ({radius: [] for radius in networks} for _ in range(3))
+    n_true = 0
     for i in range(n_patches // BATCH):
         patches = simulator.draw(BATCH, (TEST_SEED, i))
-        output, batch = network_output(network, patches.batch), patches.batch
-        parts = []
-        for j in range(BATCH):
-            size, mask = float(batch.pixel_size[j]), batch.field_mask[j : j + 1]
-            part = find_centres(output[j : j + 1], size, mask, bands=bands)
-            part.field[:] = j
-            parts.append(part)
-        peaks = Peaks(*(np.concatenate(v) for v in zip(*(vars(p).values() for p in parts), strict=True)))
-        true, separation = claimed_sources(patches, peaks)
-        has_background = batch.has_background.numpy().astype(int)
-        scores.append(peaks.score)
-        found.append(true >= 0)
-        offsets.append(separation)
-        known.append(has_background[peaks.field])
-        visible = visible_sources(patches, DETECTABLE)
-        n_true += np.bincount(has_background[patches.patch[visible]], minlength=2)
-    score, found, offset, known = (np.concatenate(v) for v in (scores, found, offsets, known))
+        batch = patches.batch
+        inputs = network_inputs(batch)
+        n_true += int(visible_sources(patches, DETECTABLE).sum())
+        for radius, network in networks.items():
+            output = network(inputs, batch.conditions).float()
+            bands = mask_bands(simulator, radius)
+            peaks = find_centres(output, float(batch.pixel_size[0]), batch.field_mask, bands=bands)
+            true, separation = claimed_sources(patches, peaks)
+            scores[radius].append(peaks.score)
+            found[radius].append(true >= 0)
+            offsets[radius].append(separation)
     result = {}
-    for case, name in enumerate(("counts only", "background")):
-        own = known == case
-        curve = purity_recall(score[own], found[own], n_true[case])
+    for radius in networks:
+        score, real, offset = (np.concatenate(v[radius]) for v in (scores, found, offsets))
+        curve = purity_recall(score, real, n_true)
         threshold = curve.threshold_at_purity(0.95)
-        chosen = own & found & (score >= threshold)
-        result[name] = {
-            "sources": int(n_true[case]),
+        chosen = real & (score >= threshold)
+        result[radius] = {
+            "sources": n_true,
             "recall at 0.95": curve.at_threshold(threshold)[1],
             "recall at 0.9": curve.at_threshold(curve.threshold_at_purity(0.9))[1],
             "average precision": curve.average_precision,
@@ -134,50 +197,54 @@ def measure(network, bands, simulator, n_patches):
 def figure(results):
     """Recall and offset against the radius."""
     fig, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-    radii = sorted(results)
-    for name in ("background", "counts only"):
-        rows = [results[radius][name] for radius in radii]
-        found = [round(row["recall at 0.95"] * row["sources"]) for row in rows]
-        fraction, low, high = binomial_interval(found, [row["sources"] for row in rows])
-        axes[0].errorbar(radii, fraction, yerr=[fraction - low, high - fraction], marker="o", label=name)
-        axes[1].plot(radii, [row["offset"] for row in rows], marker="o", label=name)
+    for name, rows in results.items():
+        radii = [float(radius) for radius in rows]
+        number = [row["sources"] for row in rows.values()]
+        found = [round(row["recall at 0.95"] * row["sources"]) for row in rows.values()]
+        fraction, low, high = binomial_interval(found, number)
+        axes[0].errorbar(
+            radii, fraction, yerr=[fraction - low, high - fraction], marker="o", capsize=2, label=name
+        )
+        axes[1].plot(radii, [row["offset"] for row in rows.values()], marker="o", label=name)
     axes[0].set(xlabel="Mask radius [deg]", ylabel="Recall at a purity of 0.95")
     axes[1].set(xlabel="Mask radius [deg]", ylabel="68 % offset [deg]", ylim=(0, None))
     axes[0].legend()
     return fig
 
 
+def to_markdown(results):
+    """Table of radii and cases."""
+    header = ["mask radius (deg)", "case", "sources", "R at P .95", "R at P .90", "average precision"]
+    rows = [
+        [str(radius), name, str(row["sources"]), *(f"{row[key]:.3f}" for key in list(row)[1:])]
+        for name, cases in results.items()
+        for radius, row in cases.items()
+    ]
+    return rows_to_markdown([*header, "68 % offset (deg)"], rows)
+
+
 def main(args=None):
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", default="mask_radius", help="folder of checkpoints and results")
-    parser.add_argument("--patches", type=int, default=1024, help="patches of the measurement")
+    parser.add_argument("--data", help="data folder, by default GAMMAPY_ASID_DATA")
+    parser.add_argument("--bank", help="emission models, built from the data if not given")
+    parser.add_argument("--output", default="mask_radius", help="folder of the checkpoint and the results")
+    parser.add_argument("--batches", type=int, default=640, help="batches of 32 patches in each training")
+    parser.add_argument("--patches", type=int, default=1024, help="patches of each measurement")
     args = parser.parse_args(args)
-    output, results = Path(args.output), {}
-    standard = build_simulator(RECIPE)
-    for radius in RADII:
-        simulator = simulator_of(radius)
-        network = train(RECIPE, output / f"{radius:g}", simulator, num_workers=0, progress=False)
-        results[radius] = measure(network, simulator.bank.bands, standard, args.patches)
-        (output / "mask_radius.json").write_text(json.dumps(results, indent=1))
-    header = [
-        "mask radius (deg)",
-        "case",
-        "sources",
-        "R at P .95",
-        "R at P .90",
-        "average precision",
-        "68 % offset",
-    ]
-    rows = [
-        [f"{radius:g}", name, str(row["sources"]), *(f"{row[key]:.3f}" for key in list(row)[1:])]
-        for radius, cases in results.items()
-        for name, row in cases.items()
-    ]
-    text = rows_to_markdown(header, rows)
-    (output / "mask_radius.md").write_text(text)
+
+    torch.set_num_threads(1)
+    output = Path(args.output)
+    output.mkdir(parents=True, exist_ok=True)
+    caldb, bank = data_folder(args.data) / "lat" / "irfs", load_bank(args.bank, args.data)
+    response = lat_response("P8R3_SOURCE_V2", "FRONT+BACK", livetime=10.0, caldb=caldb)
+    skies = {name: open_skies([response], bank, s) for name, s in (("background", 1.0), ("counts only", 0.0))}
+    networks = train_networks(list(skies.values()), args.batches, output)
+    results = {name: measure(networks, simulator, args.patches) for name, simulator in skies.items()}
+    (output / "mask_radius.json").write_text(json.dumps(results, indent=1))
+    (output / "mask_radius.md").write_text(to_markdown(results))
     figure(results).savefig(output / "mask_radius.png", dpi=100)
-    print(text)
+    print(to_markdown(results))
 
 
 if __name__ == "__main__":

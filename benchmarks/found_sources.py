@@ -1,0 +1,189 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Fluxes, latitudes and offsets of the sources found among all sources of the simulated sky 235.
+
+Run as ``python -m benchmarks.found_sources --output NAME``.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from astropy.table import Table
+
+from gammapy_asid.evaluation.matching import match_brightest
+from gammapy_asid.evaluation.metrics import binomial_interval, purity_recall
+from gammapy_asid.evaluation.plots import plot_fraction, plot_offset
+from gammapy_asid.networks.model import DetectionModel
+from gammapy_asid.networks.source_model import SourceEnsemble
+
+from .panes2021 import detect_patches
+from .patches import sky_response
+from .report import rows_to_markdown
+from .sky235 import load_sky235
+
+__all__ = ["at_purity", "predictions"]
+
+EDGES = np.logspace(-11.5, -7, 28)
+PURITY = 0.95
+#: Purity of the published network with all its predictions, at which it finds 56 %.
+LOW_PURITY = 0.878
+LATITUDES = {"|b| > 20 deg": (20, 90), "5 deg < |b| < 20 deg": (5, 20), "|b| < 5 deg": (0, 5)}
+
+
+def predictions(sky, folder, name, data=None, model="lat"):
+    """Predictions of a model for one observation of the sky, kept in a file.
+
+    Parameters
+    ----------
+    sky : `~benchmarks.sky235.Sky`
+        The sky.
+    folder : path
+        Folder of the files.
+    name : {"true", "none"}
+        Background that the model is given.
+    data : path, optional
+        Data folder.
+    model : str or path
+        Model.
+
+    Returns
+    -------
+    table : `~astropy.table.Table`
+        Columns ``patch``, ``lon``, ``lat`` and ``score``.
+    """
+    path = Path(folder) / f"sky235_{name}.fits"
+    if path.exists():
+        return Table.read(path)
+    network, ensemble = DetectionModel.load(model), SourceEnsemble.load(model, "position")
+    background = sky.background() if name == "true" else None
+    response = sky_response(data, network.bands)
+    table = detect_patches(network, ensemble, sky, sky.counts(0), background, response)
+    table.write(path)
+    return table
+
+
+def match(sky, table):
+    """Matches of predictions with all true sources, as published."""
+    return match_brightest(
+        table["lon"],
+        table["lat"],
+        table["score"],
+        *(sky.lon, sky.lat, sky.flux),
+        pred_group=table["patch"],
+        true_group=sky.patch,
+    )
+
+
+def at_purity(sky, table, purity=PURITY):
+    """Matches, whether each true source is found, and which predictions are kept at a purity."""
+    matches, score = match(sky, table), np.asarray(table["score"])
+    threshold = purity_recall(score, matches.is_matched, matches.n_true).threshold_at_purity(purity)
+    return matches, matches.true_score(score) >= threshold, score >= threshold
+
+
+def figure(sky, table):
+    """Fluxes of all and of found sources, completeness and purity by latitude, offsets against flux."""
+    matches, found, kept = at_purity(sky, table)
+    fig, axes = plt.subplots(2, 2, figsize=(11, 8.5), layout="constrained")
+    ax = axes[0, 0]
+    ax.hist(sky.flux, EDGES, color="0.8", label=f"all sources: {len(sky.flux)}")
+    low = at_purity(sky, table, LOW_PURITY)[1]
+    ax.hist(sky.flux[low], EDGES, histtype="step", color="C1", label=f"purity {LOW_PURITY:g}: {low.sum()}")
+    ax.hist(sky.flux[found], EDGES, histtype="step", color="C0", label=f"purity {PURITY:g}: {found.sum()}")
+    ax.set(xscale="log", xlabel="Flux 1-100 GeV [cm$^{-2}$ s$^{-1}$]", ylabel="Sources")
+    ax.legend()
+
+    latitude = np.abs(np.asarray(table["lat"]))
+    score, real = np.asarray(table["score"]), matches.is_matched
+    for label, (first, last) in LATITUDES.items():
+        own = (np.abs(sky.lat) >= first) & (np.abs(sky.lat) < last)
+        plot_fraction(sky.flux[own], found[own], np.logspace(-11, -8, 13), ax=axes[0, 1], label=label)
+        near = (latitude >= first) & (latitude < last)
+        curve = purity_recall(score[near], real[near], own.sum())
+        axes[1, 0].plot(curve.recall, curve.purity, label=label)
+        mark = kept & near
+        axes[1, 0].plot(real[mark].sum() / own.sum(), real[mark].mean(), "ko", ms=4)
+    axes[1, 0].plot([], [], "ko", ms=4, label=f"at purity {PURITY:g} of the whole sky")
+    axes[0, 1].set_ylabel(f"Completeness at purity {PURITY:g}")
+    axes[0, 1].legend(loc="lower right", fontsize="small")
+    axes[1, 0].set(xlabel="Recall, all fluxes", ylabel="Purity", xlim=(0.1, 0.9), ylim=(0.6, 1.01))
+    axes[1, 0].legend(loc="lower left")
+    source = np.flatnonzero(found)
+    offset = matches.separation[matches.pred_index[source]]
+    plot_offset(sky.flux[source], offset, EDGES[4:25:2], ax=axes[1, 1])
+    share = 100 * np.mean(offset < 0.15)
+    axes[1, 1].axhline(0.15, color="C3", lw=1, ls="--", label=f"0.15 deg: {share:.1f} % below")
+    axes[1, 1].legend(loc="lower left")
+    return fig
+
+
+def numbers(sky, tables):
+    """Detected of all by case and purity, and the offsets of the detected.
+
+    Parameters
+    ----------
+    sky : `~benchmarks.sky235.Sky`
+        The sky.
+    tables : dict of `~astropy.table.Table`
+        Predictions by case.
+
+    Returns
+    -------
+    rows : list of dict
+        Numbers.
+    """
+    rows = []
+    for case, table in tables.items():
+        for purity in (PURITY, 0.9, LOW_PURITY):
+            matches, found, kept = at_purity(sky, table, purity)
+            share, low, high = (float(v[0]) for v in binomial_interval(found.sum(), len(found)))
+            offset = matches.separation[kept & matches.is_matched]
+            row = {"case": case, "purity": purity, "found": int(found.sum()), "all": len(found)}
+            row |= {"share": share, "low": low, "high": high, "within": float(np.mean(offset < 0.15))}
+            for label, (first, last) in LATITUDES.items():
+                own = (np.abs(sky.lat) >= first) & (np.abs(sky.lat) < last)
+                latitude = np.abs(np.asarray(table["lat"]))
+                near = kept & (latitude >= first) & (latitude < last)
+                row[label] = float(matches.is_matched[near].mean()), float(found[own].mean())
+            rows.append(row)
+    return rows
+
+
+def to_markdown(rows):
+    """Table of the numbers."""
+    lines = []
+    for row in rows:
+        share = f"{100 * row['share']:.1f} ({100 * row['low']:.1f}-{100 * row['high']:.1f}) %"
+        cells = [row["case"], f"{row['purity']:g}", f"{row['found']} of {row['all']}", share]
+        cells += [f"{row[label][0]:.3f}/{row[label][1]:.3f}" for label in LATITUDES]
+        lines.append([*cells, f"{100 * row['within']:.1f} %"])
+    header = ["case", "purity", "detected of all", "share", *(f"P/R {label}" for label in LATITUDES)]
+    return rows_to_markdown([v.replace("|", "") for v in [*header, "within 0.15 deg"]], lines)
+
+
+def main(args=None):
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", help="data folder, by default GAMMAPY_ASID_DATA")
+    parser.add_argument("--model", default="lat")
+    parser.add_argument("--output", default="found_sources", help="name of the JSON, Markdown and PNG files")
+    args = parser.parse_args(args)
+
+    torch.set_num_threads(1)
+    sky, output = load_sky235(args.data), Path(args.output)
+    tables = {
+        f"background {name}": predictions(sky, output.parent, name, args.data, args.model)
+        for name in ("true", "none")
+    }
+    rows = numbers(sky, tables | {"published network": sky.published})
+    output.with_suffix(".json").write_text(json.dumps(rows, indent=1))
+    output.with_suffix(".md").write_text(to_markdown(rows))
+    figure(sky, tables["background true"]).savefig(output.with_suffix(".png"), dpi=100)
+    print(to_markdown(rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from .detect import demo, detect, flux
+from .evaluate import evaluate
 from .train import models, simulate, train
 
 __all__ = ["main"]
@@ -43,5 +44,5 @@ def main():
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
 
 
-for command in (detect, flux, demo, simulate, train, models):
+for command in (detect, flux, demo, evaluate, simulate, train, models):
     main.add_command(command)

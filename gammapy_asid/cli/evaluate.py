@@ -1,0 +1,115 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Command that judges candidate lists: evaluate."""
+
+from pathlib import Path
+
+import click
+
+from .common import console, overwrite_option, prepare, print_paths, read_datasets
+
+__all__ = ["evaluate"]
+
+
+@click.command()
+@click.argument("truth", type=click.Path(exists=True, dir_okay=False))
+@click.argument("lists", nargs=-1, required=True, metavar="[NAME=]LIST...")
+@click.option("--output", "-o", default="asid-evaluation", show_default=True, help="Folder of the page.")
+@click.option(
+    "--dataset",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False),
+    help="Data that were searched: only what lies on valid data counts. May be given several times.",
+)
+@click.option("--radius", default=0.3, show_default=True, type=float, help="Matching radius, deg.")
+@click.option(
+    "--purity",
+    default=0.9,
+    show_default=True,
+    type=float,
+    help="Lists are compared at the lowest threshold where this purity is reached; 0: whole lists.",
+)
+@click.option("--flux", help="Column of the true flux; by default flux, S1 or Flux1000.")
+@click.option(
+    "--energy-range",
+    nargs=2,
+    type=float,
+    default=(1, 100),
+    show_default=True,
+    help="Energy range of the true flux, GeV.",
+)
+@click.option(
+    "--flux-min", default=0, type=float, help="Flux below which true sources do not count, cm-2 s-1."
+)
+@click.option(
+    "--faint",
+    nargs=2,
+    type=float,
+    help="Range of fluxes called faint, cm-2 s-1; by default below the threshold of 4FGL-DR4.",
+)
+@click.option(
+    "--latitude",
+    nargs=2,
+    type=float,
+    default=(0, 90),
+    show_default=True,
+    help="Range of |b| that counts, deg.",
+)
+@click.option("--score", multiple=True, help="Column of the score in lists that have none called score.")
+@click.option("--group", help="Column of the field in all tables: matches stay within a field.")
+@click.option("--title", default="Source detection, judged", show_default=True, help="Title of the page.")
+@overwrite_option
+def evaluate(
+    truth,
+    lists,
+    output,
+    dataset,
+    radius,
+    purity,
+    flux,
+    energy_range,
+    flux_min,
+    faint,
+    latitude,
+    score,
+    group,
+    title,
+    overwrite,
+):
+    """Judge candidate LISTS against the TRUTH: a page with purity, completeness, positions and fluxes.
+
+    TRUTH is a table with positions and a flux, the catalog.fits of 'gammapy-asid simulate', or Gammapy models
+    (YAML). LISTS are candidates or any tables with positions and a score.
+    """
+    from ..evaluation import evaluate_lists, read_candidate_list, read_truth, write_report
+    from ..evaluation.report import report_paths
+
+    prepare(report_paths(output), overwrite)
+    named = [_split(text) for text in lists]
+    true = read_truth(truth, flux, energy_range, group)
+    read = [read_candidate_list(path, label, score, group) for label, path in named]
+    datasets = read_datasets(dataset) if dataset else None
+    with console.status("Judging"):
+        evaluation = evaluate_lists(true, read, datasets, radius, purity, flux_min, faint, latitude)
+        paths = write_report(evaluation, output, title, overwrite)
+    for label, own in evaluation.metrics()["lists"].items():
+        numbers = [
+            own["average_precision"],
+            *(own["working_threshold"][k] for k in ("purity", "completeness")),
+        ]
+        precision, pure, complete = ("-" if value is None else f"{value:.3f}" for value in numbers)
+        console.print(
+            f"{label}: average precision {precision}; at the working threshold purity {pure}, "
+            f"completeness {complete}",
+            soft_wrap=True,
+        )
+    print_paths({key: paths[key] for key in ("page", "numbers")})
+
+
+def _split(text):
+    """Label and path of a list: ``NAME=PATH``, or a path whose stem is the label."""
+    label, equals, path = text.partition("=")
+    if not equals or Path(text).is_file():
+        label, path = Path(text).name.split(".")[0], text
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"No such file: {path}")
+    return label, path

@@ -1,0 +1,307 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""What is measured of candidate lists."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..ellipses import RADIUS_68, ellipse_covariance
+from .calibration import expected_calibration_error
+from .lists import CandidateList, Truth
+from .matching import Matches
+from .metrics import PurityRecall, binned_fraction, binomial_interval, offset_summary
+from .plots import FLUX_4FGL
+from .thresholds import ThresholdCurve
+from .uncertainty import mahalanobis2
+
+__all__ = ["Evaluation", "ListResult"]
+
+#: Edges in the absolute value of the Galactic latitude, deg.
+LATITUDE_EDGES = (0, 2, 5, 10, 20, 40, 60, 90)
+#: Ranges in which quantities are also given against flux, deg.
+LATITUDE_RANGES = ((0, 5), (5, 20), (20, 90))
+#: Bins in flux: width in decades, and that of samples below `SMALL_SAMPLE` sources.
+FLUX_STEP, FLUX_STEP_SMALL, SMALL_SAMPLE = 0.25, 0.5, 150
+#: Energy range in GeV in which thresholds of catalogues are known.
+RANGE_4FGL = (1.0, 100.0)
+
+
+@dataclass(frozen=True)
+class ListResult:
+    """One candidate list and its numbers.
+
+    Quantities at the working threshold count candidates with a score of `threshold` and more.
+
+    Parameters
+    ----------
+    candidates : `~gammapy_asid.evaluation.CandidateList`
+        Candidates of the sample, in order of decreasing score.
+    matches : `~gammapy_asid.evaluation.Matches`
+        Their matches, in order of decreasing score to the brightest source left.
+    optimal : `~gammapy_asid.evaluation.Matches`
+        Optimal matches of the candidates at the working threshold.
+    curve, optimal_curve : `~gammapy_asid.evaluation.PurityRecall`
+        Purity and recall under both matchings.
+    faint : `~gammapy_asid.evaluation.ThresholdCurve`
+        Faint sources gained and fakes.
+    threshold : float
+        Working threshold.
+    reaches_purity : bool
+        Whether the purity that was asked for is reached; if not, the whole list is judged.
+    n_left_out : int
+        Candidates outside the region, or real by a source beyond its edge.
+    n_faint_matches : int
+        Fakes at the working threshold that lie within the radius of a true source too faint to count.
+    chance : float
+        Share of random positions near candidates that have a true source within the radius.
+    """
+
+    candidates: CandidateList
+    matches: Matches
+    optimal: Matches
+    curve: PurityRecall
+    optimal_curve: PurityRecall
+    faint: ThresholdCurve
+    threshold: float
+    reaches_purity: bool
+    n_left_out: int
+    n_faint_matches: int
+    chance: float
+
+    @property
+    def label(self):
+        """Name of the list."""
+        return self.candidates.label
+
+    @property
+    def kept(self):
+        """Candidates at the working threshold, bool."""
+        return self.candidates.score >= self.threshold
+
+    @property
+    def found(self):
+        """True sources found at the working threshold, bool."""
+        return self.matches.true_score(self.candidates.score) >= self.threshold
+
+    @property
+    def calibration_error(self):
+        """Expected calibration error of the whole list, None if scores are no probabilities."""
+        if not self.candidates.is_probability:
+            return None
+        return expected_calibration_error(self.candidates.score, self.matches.is_matched)
+
+    @property
+    def pairs(self):
+        """Indices of the candidates at the working threshold that are real, and of their sources."""
+        index = np.flatnonzero(self.kept & self.matches.is_matched)
+        return index, self.matches.true_index[index]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Candidate lists judged against one truth.
+
+    Parameters
+    ----------
+    truth : `~gammapy_asid.evaluation.Truth`
+        True sources that count.
+    results : list of `ListResult`
+        One for each list.
+    settings : dict
+        Radius, ranges and purity.
+    sample : dict
+        Numbers of true sources given and left out, and what the region is.
+    """
+
+    truth: Truth
+    results: list
+    settings: dict
+    sample: dict
+
+    @property
+    def edges(self):
+        """Bin edges in flux, on round powers of ten."""
+        step = FLUX_STEP if len(self.truth) >= SMALL_SAMPLE else FLUX_STEP_SMALL
+        low, high = np.log10([self.truth.flux.min(), self.truth.flux.max()]) / step
+        # Rounding keeps a flux on an edge from adding an empty bin, the margin keeps it inside
+        first, last = np.floor(low + 1e-9), np.floor(high + 1e-9) + 1
+        return 10 ** (step * np.arange(first, last + 1)) * (1 - 1e-9)
+
+    @property
+    def flux_limit(self):
+        """Threshold of 4FGL-DR4 where the fluxes are in its energy range, else None."""
+        return FLUX_4FGL if np.allclose(self.truth.energy_range, RANGE_4FGL) else None
+
+    def candidate_flux(self, result):
+        """Fluxes of the candidates of a result in the energy range of the truth, None without any."""
+        return result.candidates.fluxes(*self.truth.energy_range)
+
+    def flux_pairs(self, result):
+        """Measured and true fluxes of the real candidates, and their errors, in one energy range.
+
+        Returns
+        -------
+        pairs : dict or None
+            ``true``, ``flux``, ``errn`` and ``errp`` in cm-2 s-1, the errors None where the list has
+            none for this range, and ``energy_range`` in GeV. None if the list has no fluxes.
+        """
+        listed, (index, source) = result.candidates, result.pairs
+        if listed.flux is None:
+            return None
+        own = listed.energy_range or self.truth.energy_range
+        true, flux, errors = self.truth.fluxes(*own), listed.flux, (listed.flux_errn, listed.flux_errp)
+        if true is None:
+            own, errors = self.truth.energy_range, (None, None)
+            true, flux = self.truth.flux, self.candidate_flux(result)
+        good = np.isfinite(flux[index]) & (flux[index] > 0)
+        index, source = index[good], source[good]
+        errn, errp = (None if error is None else error[index] for error in errors)
+        columns = {"true": true[source], "flux": flux[index], "errn": errn, "errp": errp}
+        return columns | {"energy_range": own}
+
+    def flux_pull(self, result):
+        """Deviations of fluxes from the truth in units of the error on that side; empty without errors."""
+        pairs = self.flux_pairs(result)
+        if pairs is None or pairs["errn"] is None or pairs["errp"] is None:
+            return np.zeros(0)
+        delta = pairs["flux"] - pairs["true"]
+        error = np.where(delta > 0, pairs["errn"], pairs["errp"])
+        good = np.isfinite(error) & (error > 0)
+        return delta[good] / error[good]
+
+    def position_pit(self, result):
+        """Probability that each stated error ellipse gives to less than the true deviation.
+
+        The ellipses of 68 and of 95 % are both honoured: between and beyond them the logarithm of the
+        probability outside is linear in the squared deviation, as it is for a Gaussian.
+
+        Returns
+        -------
+        pit : `~numpy.ndarray`
+            Of the real candidates with an ellipse; empty without any.
+        """
+        listed, (index, source) = result.candidates, result.pairs
+        if listed.ellipse is None:
+            return np.zeros(0)
+        good = np.all(np.isfinite(listed.ellipse[index]), axis=1) & (listed.ellipse[index, 1] > 0)
+        index, source = index[good], source[good]
+        if len(index) == 0:
+            return np.zeros(0)
+        icrs = listed.select(index).positions.icrs
+        offset = icrs.spherical_offsets_to(self.truth.select(source).positions.icrs)
+        delta = np.column_stack([axis.to_value("deg") for axis in offset])
+        major, minor, major_95, minor_95, angle = listed.ellipse[index].T
+        covariance = ellipse_covariance(major, minor, angle, RADIUS_68)
+        distance2 = mahalanobis2(delta, covariance)
+        at_68 = RADIUS_68**2
+        at_95 = at_68 * major_95 * minor_95 / (major * minor)
+        beyond = -np.log(0.32) + (distance2 - at_68) * np.log(0.32 / 0.05) / np.maximum(at_95 - at_68, 1e-12)
+        exponent = np.where(distance2 < at_68, -np.log(0.32) * distance2 / at_68, beyond)
+        return -np.expm1(-exponent)
+
+    def metrics(self):
+        """All numbers, anything JSON can hold; None where a number is not defined.
+
+        Returns
+        -------
+        metrics : dict
+            ``settings``, ``sample`` and ``lists``, the last by label.
+        """
+        lists = {result.label: self._list_metrics(result) for result in self.results}
+        return _plain({"settings": self.settings, "sample": self.sample, "lists": lists})
+
+    def _list_metrics(self, result):
+        listed, matches, kept, found = result.candidates, result.matches, result.kept, result.found
+        whole = _at(matches.is_matched, len(self.truth))
+        working = _at(matches.is_matched[kept], len(self.truth)) | {
+            "threshold": result.threshold if len(listed) else None,
+            "reaches_purity": result.reaches_purity,
+            "optimal_purity": _ratio(result.optimal.is_matched.sum(), kept.sum()),
+            "optimal_completeness": _ratio(result.optimal.is_matched.sum(), len(self.truth)),
+            **offset_summary(matches.separation[kept]),
+            "fakes_near_faint_sources": result.n_faint_matches,
+        }
+        metrics = {
+            "candidates": len(listed),
+            "left_out": result.n_left_out,
+            "chance": result.chance,
+            "whole_list": whole,
+            "working_threshold": working,
+            "average_precision": result.curve.average_precision,
+            "average_precision_optimal": result.optimal_curve.average_precision,
+            "calibration_error": result.calibration_error,
+            "faint": dict(
+                zip(("gained", "fakes"), result.faint.at_threshold(result.threshold), strict=True),
+                true=result.faint.n_true,
+            ),
+            "completeness_by_flux": _binned(self.truth.flux, found, self.edges),
+            "completeness_by_latitude": _binned(np.abs(self.truth.lat), found, LATITUDE_EDGES),
+            "purity_by_latitude": _binned(np.abs(listed.lat[kept]), matches.is_matched[kept], LATITUDE_EDGES),
+            "positions": _coverage(self.position_pit(result), {"inside_68": 0.68, "inside_95": 0.95}),
+            "fluxes": self._flux_metrics(result),
+        }
+        flux = self.candidate_flux(result)
+        if flux is not None:
+            metrics["purity_by_flux"] = _binned(flux[kept], matches.is_matched[kept], self.edges)
+        for name, curve in {"curve": result.curve, "optimal_curve": result.optimal_curve}.items():
+            metrics[name] = {key: getattr(curve, key) for key in ("threshold", "purity", "recall")}
+        metrics["faint_curve"] = {key: getattr(result.faint, key) for key in ("threshold", "gained", "fakes")}
+        return metrics
+
+    def _flux_metrics(self, result):
+        pairs, pull = self.flux_pairs(result), self.flux_pull(result)
+        if pairs is None or len(pairs["flux"]) == 0:
+            return None
+        low, middle, high = np.quantile(np.log(pairs["flux"] / pairs["true"]), [0.16, 0.5, 0.84])
+        return {
+            "number": len(pairs["flux"]),
+            "energy_range": pairs["energy_range"],
+            "median_ratio": np.exp(middle),
+            "log_scatter_68": (high - low) / 2,
+            "pull_number": len(pull),
+            "pull_mean": pull.mean() if len(pull) else None,
+            "pull_std": pull.std() if len(pull) else None,
+            "inside_68": np.mean(np.abs(pull) < 1) if len(pull) else None,
+        }
+
+
+def _at(is_matched, n_true):
+    """Purity and completeness of some candidates, with 68 % intervals."""
+    n_matched = int(np.sum(is_matched))
+    values = {"candidates": len(is_matched), "real": n_matched}
+    for name, total in (("purity", len(is_matched)), ("completeness", n_true)):
+        fraction, low, high = (float(value[0]) for value in binomial_interval(n_matched, total))
+        values |= {name: fraction, f"{name}_low": low, f"{name}_high": high}
+    return values
+
+
+def _ratio(number, total):
+    return number / total if total else np.nan
+
+
+def _binned(value, success, edges):
+    fraction, low, high = binned_fraction(value, success, edges)
+    number = np.histogram(value, edges)[0]
+    return {"edges": edges, "fraction": fraction, "low": low, "high": high, "number": number}
+
+
+def _coverage(pit, levels):
+    """Share of truths inside stated regions, with 68 % intervals; None without any."""
+    if len(pit) == 0:
+        return None
+    values = {"number": len(pit)}
+    for name, level in levels.items():
+        fraction, low, high = (float(v[0]) for v in binomial_interval(int(np.sum(pit < level)), len(pit)))
+        values |= {name: fraction, f"{name}_low": low, f"{name}_high": high}
+    return values
+
+
+def _plain(value):
+    """Numbers and lists of Python; NaN and infinity, which JSON does not have, are None."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not np.isfinite(value) else value

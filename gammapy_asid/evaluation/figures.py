@@ -127,7 +127,7 @@ def _with_flux(evaluation):
     return [(r, style) for r, style in _beside(evaluation) if evaluation.candidate_flux(r) is not None]
 
 
-def _by_flux(evaluation, axes, rows=slice(None), latitude=(0, 90)):
+def _by_flux(evaluation, axes, latitude=(0, 90)):
     """Completeness and purity against flux in a range of latitudes on two axes."""
     limit = evaluation.flux_limit
     inside = _in_range(evaluation.truth.lat, latitude)
@@ -226,7 +226,7 @@ def _offset(evaluation):
     shown = [(r, style) for r, style in _coloured(evaluation) if len(r.pairs[0])]
     if not shown:
         return None
-    figure, axes = _panels(columns=len(shown), size=(max(4.2, 9.8 / max(2, len(shown))), 3.7), sharey=True)
+    figure, axes = _panels(columns=len(shown), size=(9.8 / min(len(shown), 3), 3.7), sharey=True)
     for ax, (result, style) in zip(axes[0], shown, strict=True):
         index, source = result.pairs
         separation = np.maximum(result.matches.separation[index], 1e-4)

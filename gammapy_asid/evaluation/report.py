@@ -42,7 +42,7 @@ figure { margin: 0; padding: 1rem 1.1rem .8rem; background: var(--paper); border
 figure.wide { grid-column: 1 / -1; }
 figure img { display: block; width: 100%; height: auto; margin: .4rem auto .2rem; }
 figcaption { color: var(--soft); font-size: .86rem; }
-.missing { color: var(--soft); font-style: italic; margin: 1rem 0; }
+.missing { color: var(--soft); font-style: italic; margin: .2rem 0; }
 .scroll { overflow-x: auto; background: var(--paper); border: 1px solid var(--line); border-radius: 8px; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .42rem .8rem; text-align: right; white-space: nowrap;
@@ -162,15 +162,15 @@ def render_page(metrics, figures, title):
 
 def _card(name, spec, figures):
     wide = ' class="wide"' if name in WIDE else ""
-    if name in figures:
-        data = base64.b64encode(figures[name]).decode()
-        inside = f'<img alt="{escape(spec.title)}" src="data:image/png;base64,{data}">'
-    else:
+    if name not in figures:
         inside = f'<p class="missing">Not drawn. {escape(spec.missing)}</p>'
-    return (
-        f"<figure{wide}><h3>{escape(spec.title)}</h3>{inside}"
-        f"<figcaption>{escape(spec.caption)}</figcaption></figure>"
-    )
+    else:
+        data = base64.b64encode(figures[name]).decode()
+        inside = (
+            f'<img alt="{escape(spec.title)}" src="data:image/png;base64,{data}">'
+            f"<figcaption>{escape(spec.caption)}</figcaption>"
+        )
+    return f"<figure{wide}><h3>{escape(spec.title)}</h3>{inside}</figure>"
 
 
 def _sample(metrics):

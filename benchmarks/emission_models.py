@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from astropy.table import Table, vstack
+from matplotlib.patches import Patch
 
 from gammapy_asid.evaluation.metrics import binomial_interval
 from gammapy_asid.inputs.bands import cube_from_arrays
@@ -242,10 +243,12 @@ def figure(rows):
     ax.set_yticks(place, labels)
     ax.axvline(0.02, color="k", lw=0.8, ls="--", label="target: 2 % lost")
     ax.axvline(1 - PUBLISHED, color="k", lw=0.8, ls=":", label="talk: 6 % lost")
-    ax.bar(0, 0, color="C0", label="lost, other emission")
-    ax.bar(0, 0, color="0.6", label="lost, same emission: chance")
-    ax.set(xlabel="Share of the sources found before", xlim=(0, None))
-    ax.legend(fontsize="small", loc="lower right")
+    bars = [
+        Patch(color="C0", label="lost, other emission"),
+        Patch(color="0.6", label="lost, same emission: chance"),
+    ]
+    ax.set(xlabel="Share of the sources found before", xlim=(0, 0.16))
+    ax.legend(handles=[*bars, *ax.get_legend_handles_labels()[0]], fontsize="small", loc="upper right")
     return fig
 
 

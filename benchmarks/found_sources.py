@@ -161,7 +161,8 @@ def to_markdown(rows):
         cells += [f"{row[label][0]:.3f}/{row[label][1]:.3f}" for label in LATITUDES]
         lines.append([*cells, f"{100 * row['within']:.1f} %"])
     header = ["case", "purity", "detected of all", "share", *(f"P/R {label}" for label in LATITUDES)]
-    return rows_to_markdown([v.replace("|", "") for v in [*header, "within 0.15 deg"]], lines)
+    names = [name.replace("|b|", "abs(b)") for name in header]
+    return rows_to_markdown([*names, "within 0.15 deg"], lines)
 
 
 def main(args=None):

@@ -152,8 +152,8 @@ def figure(results):
         for case, result in results.items()
         for name in NAMES
     }
-    plot_purity_recall(curves, ax=axes[0]).set(xlim=(0.2, 0.95), ylim=(0.7, 1.005))
-    axes[0].legend(loc="upper right", fontsize="small")
+    plot_purity_recall(curves, ax=axes[0]).set(xlim=(0, 0.9), ylim=(0.7, 1.005))
+    axes[0].legend(loc="lower left", fontsize="small")
     result = next(iter(results.values()))
     for name, color, marker in zip(NAMES, ("C0", "C1"), ("o", "s"), strict=True):
         own, threshold = result[name], curves[f"{name}, {next(iter(results))}"].threshold_at_purity(PURITY)

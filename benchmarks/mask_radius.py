@@ -207,7 +207,8 @@ def figure(results):
         )
         axes[1].plot(radii, [row["offset"] for row in rows.values()], marker="o", label=name)
     axes[0].set(xlabel="Mask radius [deg]", ylabel="Recall at a purity of 0.95")
-    axes[1].set(xlabel="Mask radius [deg]", ylabel="68 % offset [deg]", ylim=(0, None))
+    largest = max(row["offset"] for rows in results.values() for row in rows.values())
+    axes[1].set(xlabel="Mask radius [deg]", ylabel="68 % offset [deg]", ylim=(0, 1.2 * largest))
     axes[0].legend()
     return fig
 

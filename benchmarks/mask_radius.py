@@ -203,11 +203,18 @@ def figure(results):
         found = [round(row["recall at 0.95"] * row["sources"]) for row in rows.values()]
         fraction, low, high = binomial_interval(found, number)
         axes[0].errorbar(
-            radii, fraction, yerr=[fraction - low, high - fraction], marker="o", capsize=2, label=name
+            radii,
+            fraction,
+            yerr=np.maximum([fraction - low, high - fraction], 0),
+            marker="o",
+            capsize=2,
+            label=name,
         )
         axes[1].plot(radii, [row["offset"] for row in rows.values()], marker="o", label=name)
     axes[0].set(xlabel="Mask radius [deg]", ylabel="Recall at a purity of 0.95")
-    largest = max(row["offset"] for rows in results.values() for row in rows.values())
+    offsets = np.array([row["offset"] for rows in results.values() for row in rows.values()])
+    # Networks of a very short training find nothing
+    largest = np.max(offsets, where=np.isfinite(offsets), initial=1e-3)
     axes[1].set(xlabel="Mask radius [deg]", ylabel="68 % offset [deg]", ylim=(0, 1.2 * largest))
     axes[0].legend()
     return fig

@@ -9,18 +9,17 @@ second sky.
 import argparse
 import json
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from gammapy_asid.evaluation.uncertainty import apply_quantiles, mahalanobis2
+from gammapy_asid.evaluation.uncertainty import mahalanobis2
 from gammapy_asid.networks.model import DetectionModel
-from gammapy_asid.networks.source_model import POSITION_LEVELS, SPREADS, WIDE, SourceEnsemble, calibration_key
+from gammapy_asid.networks.source_model import POSITION_LEVELS, SPREADS, SourceEnsemble, calibrated_quantiles
 from gammapy_asid.simulation.diffuse import EmissionBank
 from gammapy_asid.training.recipe import read_recipe
-from gammapy_asid.training.release_sources import flux_errors, position_errors
+from gammapy_asid.training.release_sources import position_errors, predict_fluxes, simulated_sources
 from gammapy_asid.training.sources import SimulatedSources, simulate_sources
 from gammapy_asid.training.train import build_simulator
 
@@ -82,10 +81,9 @@ class FluxResult:
 
 def position_result(ensemble, sources):
     """Positions of an ensemble beside their truth."""
-    delta, aleatoric, epistemic = position_errors(ensemble.ensemble, sources)
-    covariance = aleatoric + epistemic
+    delta, covariance, variables = position_errors(ensemble.ensemble, sources)
     distance2 = mahalanobis2(delta, covariance)
-    scale = apply_quantiles(ensemble.card.calibration["detected"], np.linalg.det(covariance) ** 0.25)
+    scale = calibrated_quantiles(ensemble.card.calibration, "detected", variables)
     bound = sources.bound[:, :2, :2].double().numpy() * sources.pixel_size.numpy()[:, None, None] ** 2
     # Of a round Gaussian with the same area: its median radius is 1.177 of its widths.
     median = np.sqrt(2 * np.log(2)) * np.linalg.det(bound) ** 0.25
@@ -94,31 +92,20 @@ def position_result(ensemble, sources):
 
 def flux_result(ensemble, sources, which=RANGE, spread=SPREADS[0]):
     """Fluxes of an ensemble beside their truth."""
-    delta, aleatoric, epistemic = flux_errors(ensemble.ensemble, sources, which)
-    sigma = np.sqrt(epistemic + (aleatoric if spread == SPREADS[0] else 0))
-    width, start = (
-        sources.range_width[:, which].double().numpy(),
-        sources.range_start[:, which].double().numpy(),
-    )
-    energies = sources.range_inputs[:, which, :2].numpy()
-    wide = energies[:, 1] - energies[:, 0] > np.log(WIDE)
-    given, pull = sources.given.numpy(), delta / sigma
-    quantiles = np.zeros((len(delta), 6))
-    for mode, breadth in product((False, True), (False, True)):
-        own = (given == mode) & (wide == breadth)
-        rows = ensemble.card.calibration[calibration_key(spread, "given" if mode else "detected", breadth)]
-        quantiles[own] = apply_quantiles(rows, (sigma * width)[own])
-    low95, low, high, high95, _, middle = quantiles.T
-    inside = np.stack([(pull >= low) & (pull <= high), (pull >= low95) & (pull <= high95)], axis=1)
-    true = start + sources.range_coordinate[:, which].double().numpy() * width
-    estimate = np.maximum(true - (delta - middle * sigma) * width, 1e-6)
-    log_ratio = np.log(np.sinh(estimate) / np.sinh(np.maximum(true, 1e-6)))
+    predictions = predict_fluxes(ensemble.ensemble, sources, which)
+    quantiles = predictions.quantiles(ensemble.card.calibration, sources.given.numpy(), spread)
+    low95, low, high, high95, _, estimate = quantiles.T
+    true = predictions.true
+    inside = np.stack([(true >= low) & (true <= high), (true >= low95) & (true <= high95)], axis=1)
+    log_ratio = np.log(np.sinh(np.maximum(estimate, 1e-6)) / np.sinh(true))
     log_flux = log_ratio + sources.range_log_flux[:, which].numpy()
     return FluxResult(log_ratio, log_flux, sources.range_bound[:, which].numpy(), inside)
 
 
-def simulated(model, simulator, n_patches, seed):
+def simulated(model, simulator, n_patches, seed, folder=None):
     """Sources of simulated skies."""
+    if folder:
+        return simulated_sources(model, simulator, n_patches, seed, folder)
     return SimulatedSources.cat(list(simulate_sources(model, simulator, n_patches, seed)))
 
 
@@ -151,13 +138,19 @@ def position_rows(sources, result, edges):
 
 
 def flux_rows(sources, result, edges):
-    """Bias and scatter beside the bound in bins of true flux, isolated and crowded."""
-    rows, flux = [], sources.flux.numpy()
+    """Bias and scatter beside the bound in bins of flux, of all sources, the isolated and the crowded ones.
+
+    The bias is given twice, in bins of the true flux and in those of the estimated one: no estimate is right
+    in both, where faint sources are more frequent than bright ones.
+    """
+    rows, flux, estimated = [], sources.flux.numpy(), np.exp(result.log_flux)
     isolated = sources.isolated.numpy()
+    kinds = {"isolated": isolated, "crowded": ~isolated, "all": np.ones(len(flux), bool)}
     for low, high in zip(edges[:-1], edges[1:], strict=True):
-        for kind, chosen in (("isolated", isolated), ("crowded", ~isolated)):
+        for kind, chosen in kinds.items():
             own = chosen & (flux >= low) & (flux < high)
-            if own.sum() >= 20:
+            other = chosen & (estimated >= low) & (estimated < high)
+            if own.sum() >= 20 and other.any():
                 ratio = result.log_ratio[own]
                 rows.append(
                     [
@@ -165,6 +158,7 @@ def flux_rows(sources, result, edges):
                         kind,
                         f"{own.sum()}",
                         f"{100 * np.expm1(np.median(ratio)):+.1f} %",
+                        f"{100 * np.expm1(np.median(result.log_ratio[other])):+.1f} %",
                         f"{100 * spread68(ratio):.1f} %",
                         f"{spread68(ratio / result.bound[own]):.2f}",
                     ]
@@ -194,6 +188,7 @@ def main(args=None):
     parser.add_argument("--model", default="lat")
     parser.add_argument("--recipe", default="lat", help="recipe of the simulated skies")
     parser.add_argument("--patches", type=int, default=6000)
+    parser.add_argument("--folder", help="folder where simulated sources are kept, to go on or use again")
     parser.add_argument("--unseen", help="emission bank with a model that no training saw")
     parser.add_argument("--output", default="sources", help="name of the JSON, Markdown and PNG files")
     args = parser.parse_args(args)
@@ -201,13 +196,13 @@ def main(args=None):
     model, recipe = DetectionModel.load(args.model), read_recipe(args.recipe)
     position, flux = (SourceEnsemble.load(args.model, kind) for kind in ("position", "flux"))
     simulator = build_simulator(recipe)
-    skies = {"training emission": simulated(model, simulator, args.patches, SEED)}
+    skies = {"training emission": simulated(model, simulator, args.patches, SEED, args.folder)}
     if args.unseen:
         bank = EmissionBank.load(args.unseen)
         only = EmissionBank.from_models([bank[UNSEEN]])
         responses, weights = simulator.bank.responses, simulator.weights
         other = build_simulator(recipe, responses, weights, only)
-        skies[f"emission {UNSEEN}"] = simulated(model, other, args.patches // 3, SEED + 1)
+        skies[f"emission {UNSEEN}"] = simulated(model, other, args.patches // 3, SEED + 1000, args.folder)
     lines, results = [], {}
     for sky, sources in skies.items():
         # Fluxes in bins are those of 1-100 GeV, which data from higher energies do not hold.
@@ -220,7 +215,15 @@ def main(args=None):
         where_found = position_result(position, found)
         lines += ["Positions", "", rows_to_markdown(header, position_rows(found, where_found, HALF_DECADES))]
         rows = coverage_rows("position", every, where.inside, every.flux.numpy())
-        header = ["S1", "sources", "n", "median bias", "scatter", "scatter over bound"]
+        header = [
+            "S1",
+            "sources",
+            "n",
+            "median bias, true S1",
+            "estimated S1",
+            "scatter",
+            "scatter over bound",
+        ]
         by_name = {"detected": found, "given": given}
         for name, part in by_name.items():
             result = flux_result(flux, part)
@@ -228,6 +231,9 @@ def main(args=None):
             for spread in SPREADS:
                 own = flux_result(flux, part, spread=spread)
                 rows += coverage_rows(f"flux, {name}, {spread}", part, own.inside, np.exp(own.log_flux))
+                if spread == SPREADS[0]:
+                    label = f"flux, {name}, {spread}, true S1"
+                    rows += coverage_rows(label, part, own.inside, part.flux.numpy())[1:-2]
         header = ["what", "sources", "n", *(f"inside {level:.0%}" for level in POSITION_LEVELS)]
         lines += ["Coverage", "", rows_to_markdown(header, rows)]
         results[sky] = {"coverage": rows}

@@ -9,15 +9,17 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from gammapy_asid.evaluation.uncertainty import (
+    apply_additive,
     apply_quantiles,
     coverage_curve,
+    fit_additive,
     fit_quantiles,
     mahalanobis2,
     probability_integral_transform,
 )
 from gammapy_asid.networks.ensembles import Ensemble, EnsembleConfig, ensemble_moments
 from gammapy_asid.networks.source_features import SYMMETRIES, SourceFeatures, turn_vectors
-from gammapy_asid.training.ensembles import flat_weights, train_ensemble
+from gammapy_asid.training.ensembles import TURN, flux_weights, train_ensemble
 from gammapy_asid.training.recipe import SourceRecipe
 
 
@@ -129,13 +131,27 @@ def test_interrupted_training_goes_on(tmp_path, monkeypatch):
         assert_allclose(value, resumed.state_dict()[name], atol=1e-6)
 
 
-def test_flat_weights():
+def test_all_fluxes_are_equally_likely():
     rng = np.random.default_rng(0)
-    significance = torch.tensor(np.exp(rng.exponential(1, 20000)), dtype=torch.float32)
-    weights = flat_weights(significance, torch.zeros(20000, dtype=torch.bool)).numpy()
+    significance = np.exp(rng.exponential(1, 40000))
+    weights = flux_weights(torch.tensor(significance), torch.zeros(40000, dtype=torch.bool)).numpy()
     assert weights.mean() == pytest.approx(1)
-    counts, _ = np.histogram(np.log(significance.numpy()), [0.2, 0.7, 1.2, 1.7], weights=weights)
-    assert_allclose(counts / counts.mean(), 1, atol=0.15)
+    edges = np.linspace(2, 0.5 * TURN, 5)
+    counts, _ = np.histogram(significance, edges, weights=weights)
+    # The turn is gradual.
+    middle = (edges[1:] + edges[:-1]) / 2
+    assert_allclose(counts * np.hypot(1, middle / TURN) / counts.mean(), 1, atol=0.2)
+
+
+def test_weighted_mean_is_right_for_a_given_truth():
+    rng = np.random.default_rng(1)
+    true = 2 * rng.random(400000) ** (-1 / 1.2)
+    seen = true + rng.normal(size=len(true))
+    weights = flux_weights(torch.tensor(true), torch.zeros(len(true), dtype=torch.bool)).numpy()
+    bright = (seen > 5.9) & (seen < 6.1)
+    # Of sources that look like 6 standard deviations most are fainter; those of 6 look like 6.
+    assert np.mean(true[bright]) < 5.8
+    assert np.average(true[bright], weights=weights[bright]) == pytest.approx(6, abs=0.1)
 
 
 @settings(deadline=None, max_examples=30)
@@ -149,6 +165,22 @@ def test_recalibration_restores_coverage(seed, scale):
     low, high = apply_quantiles(rows, spread[1::2]).T
     inside = (pull[1::2] > low) & (pull[1::2] < high)
     assert inside.mean() == pytest.approx(0.68, abs=0.03)
+
+
+def test_additive_recalibration_holds_for_faint_and_bright():
+    rng = np.random.default_rng(0)
+    spread, flux = np.exp(rng.uniform(-3, 0, (2, 40000)))
+    pull = rng.normal(size=40000) * (1 + 0.5 * np.log(flux) / 3) * spread**0.1
+    fit, check = slice(None, None, 2), slice(1, None, 2)
+    alone = apply_quantiles(fit_quantiles(pull[fit], spread[fit], (0.16, 0.84)), spread[check])
+    variables = [spread[fit], flux[fit]]
+    parts = fit_additive(pull[fit], variables, (0.16, 0.84))
+    both = apply_additive(parts, [spread[check], flux[check]])
+    faint = flux[check] < np.quantile(flux, 0.1)
+    for quantiles, exact in ((alone, False), (both, True)):
+        inside = (pull[check] > quantiles[:, 0]) & (pull[check] < quantiles[:, 1])
+        assert inside.mean() == pytest.approx(0.68, abs=0.02)
+        assert (abs(inside[faint].mean() - 0.68) < 0.04) == exact
 
 
 def test_too_few_sources_to_recalibrate():

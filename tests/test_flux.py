@@ -175,6 +175,18 @@ def test_bad_input(toy_model, dataset, estimator):
         estimator.run(high, POSITIONS)
 
 
+def test_warning_outside_the_range_of_training(dataset, caplog):
+    estimator = DLFluxEstimator(model="lat")
+    short = dataset.copy(name="short")
+    short.exposure = short.exposure * 1e-3
+    with caplog.at_level("WARNING"):
+        estimator.run(dataset, POSITIONS[:1])
+        assert "exposure" not in caplog.text
+        estimator.run(short, POSITIONS[:1])
+    assert "The exposure" in caplog.text
+    assert "check its results" in caplog.text
+
+
 def test_candidates_take_their_fluxes(toy_model, dataset, estimator):
     candidates = DLSourceDetector(model="lat", refine=False).run(dataset)
     fluxes = estimator.run(dataset, candidates)

@@ -96,8 +96,10 @@ def test_release(model, simulator, tmp_path):
         assert card.detection_sha256 == model.card.weights_sha256
         assert card.recipe["sources"]["members"] == 2
     assert 0 < cards["position"].metrics["coverage_68"] <= 1
-    assert len(cards["flux"].calibration) == 8
-    assert "mean-variance given wide" in cards["flux"].calibration
+    # By the predicted spread, the significance and the flux.
+    assert len(cards["flux"].calibration) == 3 * 8
+    assert "mean-variance given wide flux" in cards["flux"].calibration
+    assert set(cards["position"].calibration) == {"detected", "detected significance"}
     ensemble = SourceEnsemble.load(weights, "position")
     assert "position" in repr(ensemble)
     with pytest.raises(FileExistsError):

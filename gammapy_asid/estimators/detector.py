@@ -13,7 +13,7 @@ from ..candidates import CandidateFlag, Candidates
 from ..ellipses import RADIUS_68, RADIUS_95, sky_ellipses
 from ..inputs.convert import to_band_cube
 from ..networks.description import psf_radius
-from ..networks.model import DetectionModel
+from ..networks.model import DetectionModel, check_range
 from ..networks.peaks import edge_distance
 from ..networks.source_model import FAINTEST_SCORE, SourceEnsemble, fit_field
 
@@ -116,7 +116,7 @@ class DLSourceDetector(Estimator):
         """
         handle = self._handle
         cube = to_band_cube(datasets, handle.bands)
-        handle.check_range(cube.response)
+        check_range(handle.card, cube.response)
         output = handle.output(cube)
         peaks = handle.peaks(output, cube, self.centres)
         peaks = peaks.select(peaks.score >= min(self.threshold, FAINTEST_SCORE))

@@ -14,6 +14,7 @@ from ..candidates import CandidateFlag, Candidates, iau_names
 from ..fluxes import SourceFluxes
 from ..inputs.convert import to_band_cube
 from ..networks.description import psf_radius
+from ..networks.model import check_range
 from ..networks.source_model import SPREADS, SourceEnsemble, fit_field
 
 __all__ = ["DLFluxEstimator"]
@@ -99,6 +100,7 @@ class DLFluxEstimator(Estimator):
         """
         names, positions, scores, without = _sources(sources)
         cube = to_band_cube(datasets, self._bands, without=without)
+        check_range(self.card, cube.response)
         e_min, e_max = self._range(cube.response)
         x, y = (np.atleast_1d(v) for v in cube.geom.wcs.world_to_pixel(positions))
         valid = _on_valid_data(cube, x, y)

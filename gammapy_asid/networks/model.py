@@ -14,7 +14,7 @@ from .fields import field_batch
 from .peaks import find_centres
 from .unet import MultiResolutionUNet, UNetConfig
 
-__all__ = ["DetectionModel", "default_device"]
+__all__ = ["DetectionModel", "check_range", "default_device"]
 
 log = logging.getLogger(__name__)
 
@@ -129,30 +129,31 @@ class DetectionModel:
         peaks.score = self.card.score(peaks.score, peaks.height, cube.has_background)
         return peaks
 
-    def check_range(self, response):
-        """Warn where an instrument lies outside the range of the training.
 
-        Parameters
-        ----------
-        response : `~gammapy_asid.inputs.Response`
-            Instrument response.
-        """
-        card, radius = self.card, psf_radius(response)
-        exposure = response.exposure.mean(axis=1)
-        pieces = [
-            ("pixel size", "deg", np.array([response.pixel_size]), [card.pixel_size]),
-            ("PSF radius", "deg", radius, card.psf_r68),
-            ("exposure", "cm2 s", exposure, card.exposure),
-        ]
-        for name, unit, values, limits in pieces:
-            for value, limit in zip(values, limits, strict=True):
-                # Absent bands have no value to compare.
-                if value > 0 and not 0.98 * limit[0] <= value <= 1.02 * limit[1]:
-                    log.warning(
-                        f"The {name} {value:.3g} {unit} is outside {limit[0]:.3g}-{limit[1]:.3g} {unit}, for "
-                        f"which model {card.name!r} was trained: check its candidates, or train on this "
-                        "dataset with 'gammapy-asid train --dataset'."
-                    )
+def check_range(card, response):
+    """Warn where an instrument lies outside the range of a model's training.
+
+    Parameters
+    ----------
+    card : `~gammapy_asid.weights.ModelCard` or `~gammapy_asid.weights.EnsembleCard`
+        Card of the model.
+    response : `~gammapy_asid.inputs.Response`
+        Instrument response.
+    """
+    pieces = [
+        ("pixel size", "deg", np.array([response.pixel_size]), [card.pixel_size]),
+        ("PSF radius", "deg", psf_radius(response), card.psf_r68),
+        ("exposure", "cm2 s", response.exposure.mean(axis=1), card.exposure),
+    ]
+    for name, unit, values, limits in pieces:
+        for value, limit in zip(values, limits, strict=True):
+            # Absent bands have no value to compare.
+            if value > 0 and not 0.98 * limit[0] <= value <= 1.02 * limit[1]:
+                log.warning(
+                    f"The {name} {value:.3g} {unit} is outside {limit[0]:.3g}-{limit[1]:.3g} {unit}, for "
+                    f"which model {card.name!r} was trained: check its results, or train on this "
+                    "dataset with 'gammapy-asid train --dataset'."
+                )
 
 
 def _tuples(value):

@@ -10,7 +10,7 @@ from scipy.spatial import KDTree
 from .features import compress
 from .spectral_fit import fit_power_laws
 
-__all__ = ["SYMMETRIES", "SourceFeatures", "n_inputs", "source_features"]
+__all__ = ["SYMMETRIES", "SourceFeatures", "fitted_significance", "n_inputs", "source_features"]
 
 # Half width of the residuals around the source in pixels of each level.
 RESIDUAL_HALF = (3, 2, 2, 1)
@@ -94,6 +94,12 @@ def n_inputs(bands, n_conditions):
     """Length of the network input for bands."""
     images = sum((2 * RESIDUAL_HALF[level] + 1) ** 2 for level in bands.levels)
     return 7 * len(bands) + n_conditions + 8 + NEIGHBOURS + 2 * (1 + NEIGHBOURS) + 2 + images
+
+
+def fitted_significance(features, n_bands):
+    """Counts of the fits over their errors, the bands added in quadrature, shape ``(n,)``."""
+    counts, error = features.scalars[:, :n_bands], features.scalars[:, n_bands : 2 * n_bands]
+    return (torch.expm1(counts) * torch.exp(-error)).norm(dim=1)
 
 
 def source_features(batch, response, field, x, y, score, sigma, fit):

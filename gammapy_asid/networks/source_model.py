@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..evaluation.uncertainty import apply_quantiles
+from ..evaluation.uncertainty import apply_additive
 from ..simulation.kernels import psf_tables
 from ..weights import EnsembleCard, ensemble_path, load_card, load_state
 from .ensembles import Ensemble, EnsembleConfig, ensemble_moments
 from .fields import field_batch
-from .source_features import source_features
+from .source_features import fitted_significance, source_features
 from .source_fit import fit_sources
 from .spectral_fit import flux_scale
 
@@ -26,9 +26,12 @@ __all__ = [
     "Fluxes",
     "Positions",
     "SourceEnsemble",
+    "calibrated_quantiles",
     "calibration_key",
     "fit_batch",
     "fit_field",
+    "flux_quantiles",
+    "flux_variables",
 ]
 
 #: Ways to the spread of a flux: two-step mean-variance estimation, or the scatter of the means alone.
@@ -36,7 +39,9 @@ SPREADS = ("mean-variance", "ensemble")
 
 #: Probabilities of the position ellipses.
 POSITION_LEVELS = (0.68, 0.95)
-#: Quantiles of the flux: both ends of the 95 % and the 68 % interval, the upper limit, and the estimate.
+#: Quantiles of the flux: both ends of the 95 % and the 68 % interval, the upper limit, and the estimate. The
+#: first are those of the simulated sky, where faint sources are many; the estimate is the median with all
+#: fluxes equally likely, so that it is right for sources of a given true flux.
 FLUX_LEVELS = (0.025, 0.16, 0.84, 0.975, 0.95, 0.5)
 #: Ranges of energies wider than this factor are calibrated apart from narrower ones.
 WIDE = 12.0
@@ -44,6 +49,10 @@ WIDE = 12.0
 FAINTEST_SCORE = 0.1
 #: Error of positions that are given, in nominal finest pixels.
 GIVEN_ERROR = 0.1
+#: What is added to the key of a calibration by the predicted spread, for those of other variables.
+PARTS = ("", " significance", " flux")
+# Lowest coordinate of a flux that has a significance.
+FAINTEST_COORDINATE = 0.02
 
 
 @dataclass
@@ -239,11 +248,12 @@ class SourceEnsemble:
         mean, covariance = moments.mean * scale, moments.covariance * scale[..., None] ** 2
         covariance = covariance.double().numpy()
         spread = np.linalg.det(covariance) ** 0.25 * sources.response.pixel_size
+        significance = fitted_significance(sources.features, len(self.card.to_bands())).double().numpy()
         return Positions(
             (sources.fit.x + mean[:, 0]).double().numpy(),
             (sources.fit.y + mean[:, 1]).double().numpy(),
             covariance,
-            apply_quantiles(self.card.calibration[sources.mode], spread),
+            calibrated_quantiles(self.card.calibration, sources.mode, (spread, significance)),
         )
 
     @torch.inference_mode()
@@ -269,12 +279,82 @@ class SourceEnsemble:
         fit = sources.fit
         scale = flux_scale(sources.response, sources.power_laws, fit.counts, fit.counts_error, *ends)
         moments = ensemble_moments(*self.ensemble(torch.cat([sources.features.flat(), scale.inputs()], 1)))
-        variance = moments.covariance if spread == SPREADS[0] else moments.epistemic
-        mean, sigma = moments.mean[:, 0], torch.sqrt(variance[:, 0, 0])
-        rows = self.card.calibration[calibration_key(spread, sources.mode, e_max / e_min > WIDE)]
-        *intervals, middle = apply_quantiles(rows, (sigma * scale.width).numpy()).T
-        values = [mean + sigma * torch.tensor(q, dtype=torch.float32) for q in (middle, *intervals)]
-        return Fluxes(*(scale.flux(value).numpy() for value in values))
+        key = calibration_key(spread, sources.mode, e_max / e_min > WIDE)
+        columns = (scale.start, scale.width, scale.log_unit)
+        coordinates = flux_quantiles(
+            self.card.calibration, key, moments, spread, *(v.double().numpy() for v in columns)
+        )
+        low95, low68, high68, high95, limit, flux = (
+            2 * np.sinh(coordinates.T.clip(min=0)) * np.exp(scale.log_unit.double().numpy())
+        )
+        return Fluxes(flux, low95, low68, high68, high95, limit)
+
+
+def flux_variables(coordinate, spread, log_unit):
+    """Variables of the calibration of fluxes: predicted error, significance, flux.
+
+    Parameters
+    ----------
+    coordinate, spread : `~numpy.ndarray`
+        Predicted ``asinh(F / 2 s)`` and its standard deviation, shape ``(n,)``.
+    log_unit : `~numpy.ndarray`
+        Logarithm of ``s``.
+    """
+    significance = 2 * np.sinh(np.maximum(coordinate, FAINTEST_COORDINATE))
+    return spread, significance, significance * np.exp(log_unit)
+
+
+def calibrated_quantiles(calibration, key, variables):
+    """Quantiles of the deviations in units of the predicted spread.
+
+    Parameters
+    ----------
+    calibration : dict
+        Calibration of a card.
+    key : str
+        Key of the part that depends on the predicted spread; the others are those of `PARTS`.
+    variables : sequence of `~numpy.ndarray`
+        Predicted spread, significance and flux, or the first of them; each of shape ``(n,)``.
+
+    Returns
+    -------
+    quantiles : `~numpy.ndarray`
+        Shape ``(n, n_levels)``.
+    """
+    parts = [
+        (calibration[key + part], variable)
+        for part, variable in zip(PARTS, variables, strict=False)
+        if key + part in calibration
+    ]
+    return apply_additive(*zip(*parts, strict=True))
+
+
+def flux_quantiles(calibration, key, moments, spread, start, width, log_unit):
+    """Calibrated fluxes on the scale ``asinh(F / 2 s)``.
+
+    Parameters
+    ----------
+    calibration, key
+        See `calibrated_quantiles`.
+    moments : `~gammapy_asid.networks.ensembles.Moments`
+        Predictions of the ensemble.
+    spread : {"mean-variance", "ensemble"}
+        Way to the uncertainty.
+    start, width, log_unit : `~numpy.ndarray`
+        Of the `~gammapy_asid.networks.spectral_fit.FluxScale` of the sources, shape ``(n,)``.
+
+    Returns
+    -------
+    coordinates : `~numpy.ndarray`
+        Columns as `FLUX_LEVELS`, shape ``(n, 6)``; the estimate is inside the interval of 68 %.
+    """
+    variance = moments.covariance if spread == SPREADS[0] else moments.epistemic
+    mean, variance = (v.double().numpy() for v in (moments.mean[:, 0], variance[:, 0, 0]))
+    centre, sigma = start + mean * width, np.sqrt(variance) * width
+    quantiles = calibrated_quantiles(calibration, key, flux_variables(centre, sigma, log_unit))
+    coordinates = centre[:, None] + quantiles * sigma[:, None]
+    coordinates[:, 5] = np.clip(coordinates[:, 5], coordinates[:, 1], coordinates[:, 2])
+    return coordinates
 
 
 def calibration_key(spread, mode, wide):

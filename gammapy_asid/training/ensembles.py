@@ -19,8 +19,11 @@ __all__ = ["FluxTask", "PositionTask", "train_ensemble"]
 OUTLIER = 6.0
 # Rows from which the zero point and the scale of the inputs are taken.
 N_STANDARDISE = 20000
+# Significance up to which the weighted sources are as many in each interval of the flux, beyond in
+# each of its logarithm: there the noise is so small that it does not matter.
+TURN = 15.0
 # Largest weight of a rare, bright source over the mean.
-LARGEST_WEIGHT = 12.0
+LARGEST_WEIGHT = 20.0
 
 
 class PositionTask:
@@ -51,8 +54,8 @@ class PositionTask:
 class FluxTask:
     """Flux in a range of energies, on the scale of `~gammapy_asid.networks.spectral_fit.FluxScale`.
 
-    Sources of all fluxes count alike: trained on the steep distribution of fluxes, estimates
-    would be drawn to the faint end (Eddington 1913, MNRAS 73, 359).
+    The weights of the sources are those of `flux_weights`: trained on the steep distribution of fluxes,
+    estimates would be drawn to the faint end (Eddington 1913, MNRAS 73, 359).
 
     Parameters
     ----------
@@ -64,7 +67,7 @@ class FluxTask:
 
     def __init__(self, sources):
         self.sources = sources
-        self.weight = flat_weights(sources.significance, sources.given)
+        self.weight = flux_weights(sources.significance, sources.given)
 
     def __len__(self):
         return len(self.sources)
@@ -78,17 +81,21 @@ class FluxTask:
         return inputs, self.sources.range_coordinate[rows, which][:, None], self.weight[rows]
 
 
-def flat_weights(significance, given, n_bins=24):
-    """Weights that make the distribution of the logarithm of the expected significance flat.
+def flux_weights(significance, given, n_bins=24):
+    """Weights with which all fluxes are equally likely, before the data are seen.
+
+    A mean over such sources lies where the likelihood does: it is right for sources of any given true
+    flux, as long as their noise does not carry them out of the range. Up to `TURN` standard deviations
+    equal intervals of the flux count alike, beyond equal intervals of its logarithm.
 
     Parameters
     ----------
     significance : `~torch.Tensor`
         Expected significance, shape ``(n,)``.
     given : `~torch.Tensor`
-        Whether the position was given; both kinds are made flat on their own.
+        Whether the position was given; both kinds are weighted on their own.
     n_bins : int
-        Bins between the quantiles 0.02 and 0.98.
+        Bins between the quantiles 0.02 and 0.98 in which the sources are counted.
 
     Returns
     -------
@@ -96,6 +103,8 @@ def flat_weights(significance, given, n_bins=24):
         Mean one, at most `LARGEST_WEIGHT`.
     """
     value = np.log(significance.numpy().clip(1e-3))
+    # Per interval of the logarithm.
+    wanted = np.exp(value) / np.hypot(1, np.exp(value) / TURN)
     weights = np.ones(len(value))
     for kind in (False, True):
         own = given.numpy() == kind
@@ -103,7 +112,7 @@ def flat_weights(significance, given, n_bins=24):
             continue
         edges = np.linspace(*np.quantile(value[own], [0.02, 0.98]), n_bins + 1)
         index = np.clip(np.digitize(value[own], edges) - 1, 0, n_bins - 1)
-        weights[own] = 1 / np.bincount(index, minlength=n_bins)[index]
+        weights[own] = wanted[own] / np.bincount(index, minlength=n_bins)[index]
         weights[own] /= weights[own].mean()
     weights = np.minimum(weights, LARGEST_WEIGHT)
     return torch.tensor(weights / weights.mean(), dtype=torch.float32)

@@ -91,7 +91,7 @@ class SourceRecipe(_Strict):
     Parameters
     ----------
     patches : int
-        Simulated patches that they learn from; a quarter as many calibrate them, and again test them.
+        Simulated patches that they learn from; half as many calibrate them, a quarter test them.
     members : int
         Networks in each ensemble.
     width : int

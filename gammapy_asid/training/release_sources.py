@@ -10,16 +10,34 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from ..evaluation.uncertainty import apply_quantiles, fit_quantiles, mahalanobis2
+from ..evaluation.uncertainty import fit_additive, mahalanobis2
 from ..files import new_file
-from ..networks.ensembles import ensemble_moments
-from ..networks.source_features import SourceFeatures
-from ..networks.source_model import FLUX_LEVELS, POSITION_LEVELS, SPREADS, WIDE, calibration_key
+from ..networks.ensembles import Moments, ensemble_moments
+from ..networks.source_features import SourceFeatures, fitted_significance
+from ..networks.source_model import (
+    FLUX_LEVELS,
+    PARTS,
+    POSITION_LEVELS,
+    SPREADS,
+    WIDE,
+    calibrated_quantiles,
+    calibration_key,
+    flux_quantiles,
+    flux_variables,
+)
 from ..weights import EnsembleCard, ensemble_path, save_model
-from .ensembles import FluxTask, PositionTask, flat_weights, train_ensemble
+from .ensembles import FluxTask, PositionTask, flux_weights, train_ensemble
 from .sources import SimulatedSources, simulate_sources
 
-__all__ = ["calibrate_flux", "calibrate_position", "release_sources", "simulated_sources"]
+__all__ = [
+    "FluxPredictions",
+    "calibrate_flux",
+    "calibrate_position",
+    "position_errors",
+    "predict_fluxes",
+    "release_sources",
+    "simulated_sources",
+]
 
 # Seeds of training, calibration and test; those of the detection model differ.
 SEEDS = {"train": 2**34, "calibration": 2**35, "test": 2**36}
@@ -86,7 +104,7 @@ def _from_tensors(tensors):
 def _predict(ensemble, inputs, chunk=4096):
     """Moments of the predictions, computed in parts."""
     parts = [ensemble_moments(*ensemble(part)) for part in inputs.split(chunk)]
-    return tuple(torch.cat([getattr(p, name) for p in parts]) for name in ("mean", "aleatoric", "epistemic"))
+    return Moments(*(torch.cat(columns) for columns in zip(*(vars(p).values() for p in parts), strict=True)))
 
 
 def position_errors(ensemble, sources):
@@ -103,18 +121,75 @@ def position_errors(ensemble, sources):
     -------
     delta : `~numpy.ndarray`
         True minus refined position in deg, shape ``(n, 2)``.
-    aleatoric, epistemic : `~numpy.ndarray`
-        Covariances in deg2, shape ``(n, 2, 2)``.
+    covariance : `~numpy.ndarray`
+        In deg2, shape ``(n, 2, 2)``.
+    variables : tuple of `~numpy.ndarray`
+        What the calibration depends on: the predicted error in deg and the significance of the fit.
     """
-    mean, aleatoric, epistemic = _predict(ensemble, sources.features.flat())
+    moments = _predict(ensemble, sources.features.flat())
     unit = sources.features.scale * sources.pixel_size
-    delta = sources.offset * sources.pixel_size[:, None] - mean * unit[:, None]
-    square = unit[:, None, None] ** 2
-    return tuple(v.double().numpy() for v in (delta, aleatoric * square, epistemic * square))
+    delta = sources.offset * sources.pixel_size[:, None] - moments.mean * unit[:, None]
+    covariance = moments.covariance * unit[:, None, None] ** 2
+    delta, covariance = delta.double().numpy(), covariance.double().numpy()
+    # One image of residuals per band.
+    significance = fitted_significance(sources.features, len(sources.features.images)).double().numpy()
+    return delta, covariance, (np.linalg.det(covariance) ** 0.25, significance)
 
 
-def flux_errors(ensemble, sources, which):
-    """Deviations of fluxes from the truth on the learned scale, and their stated spread.
+@dataclass
+class FluxPredictions:
+    """Fluxes of sources in one range of energies, as an ensemble predicts them; arrays of shape ``(n,)``.
+
+    Parameters
+    ----------
+    moments : `~gammapy_asid.networks.ensembles.Moments`
+        Predictions on the learned scale.
+    start, width, log_unit : `~numpy.ndarray`
+        That scale, see `~gammapy_asid.networks.spectral_fit.FluxScale`.
+    true : `~numpy.ndarray`
+        True flux on the scale ``asinh(F / 2 s)``.
+    wide : `~numpy.ndarray`
+        Whether the range of energies is wider than a factor `WIDE`.
+    """
+
+    moments: Moments
+    start: np.ndarray
+    width: np.ndarray
+    log_unit: np.ndarray
+    true: np.ndarray
+    wide: np.ndarray
+
+    def pulls(self, spread):
+        """Deviations in units of the predicted spread, and the variables of their calibration."""
+        variance = self.moments.covariance if spread == SPREADS[0] else self.moments.epistemic
+        mean, variance = (v.double().numpy() for v in (self.moments.mean[:, 0], variance[:, 0, 0]))
+        centre, sigma = self.start + mean * self.width, np.sqrt(variance) * self.width
+        return (self.true - centre) / sigma, flux_variables(centre, sigma, self.log_unit)
+
+    def quantiles(self, calibration, given, spread):
+        """Calibrated fluxes on the scale ``asinh(F / 2 s)``, shape ``(n, 6)``.
+
+        Parameters
+        ----------
+        calibration : dict
+            Calibration of a card.
+        given : `~numpy.ndarray`
+            Whether the position was given, bool.
+        spread : {"mean-variance", "ensemble"}
+            Way to the uncertainty.
+        """
+        result = np.full((len(self.true), len(FLUX_LEVELS)), np.nan)
+        for mode, wide in product(MODES, (False, True)):
+            own = (given == (mode == "given")) & (self.wide == wide)
+            moments = Moments(*(value[torch.from_numpy(own)] for value in vars(self.moments).values()))
+            key = calibration_key(spread, mode, wide)
+            scale = (self.start[own], self.width[own], self.log_unit[own])
+            result[own] = flux_quantiles(calibration, key, moments, spread, *scale)
+        return result
+
+
+def predict_fluxes(ensemble, sources, which):
+    """Fluxes of an ensemble for simulated sources.
 
     Parameters
     ----------
@@ -127,15 +202,24 @@ def flux_errors(ensemble, sources, which):
 
     Returns
     -------
-    delta : `~numpy.ndarray`
-        True minus predicted coordinate, shape ``(n,)``.
-    aleatoric, epistemic : `~numpy.ndarray`
-        Variances, shape ``(n,)``.
+    predictions : `FluxPredictions`
+        Predictions.
     """
     inputs = torch.cat([sources.features.flat(), sources.range_inputs[:, which]], 1)
-    mean, aleatoric, epistemic = _predict(ensemble, inputs)
-    delta = sources.range_coordinate[:, which] - mean[:, 0]
-    return tuple(v.double().numpy() for v in (delta, aleatoric[:, 0, 0], epistemic[:, 0, 0]))
+    start, width, coordinate, log_flux = (
+        getattr(sources, f"range_{name}")[:, which].double().numpy()
+        for name in ("start", "width", "coordinate", "log_flux")
+    )
+    true = np.maximum(start + coordinate * width, 1e-6)
+    energies = sources.range_inputs[:, which, :2].numpy()
+    return FluxPredictions(
+        _predict(ensemble, inputs),
+        start,
+        width,
+        log_flux - np.log(2 * np.sinh(true)),
+        true,
+        energies[:, 1] - energies[:, 0] > np.log(WIDE),
+    )
 
 
 def calibrate_position(ensemble, calibration, test):
@@ -155,22 +239,18 @@ def calibrate_position(ensemble, calibration, test):
     """
     calibration, test = (sources.select(~sources.given) for sources in (calibration, test))
 
-    def pulls(sources):
-        delta, aleatoric, epistemic = position_errors(ensemble, sources)
-        covariance = aleatoric + epistemic
-        return delta, mahalanobis2(delta, covariance), np.linalg.det(covariance) ** 0.25
-
-    _, distance2, spread = pulls(calibration)
-    rows = fit_quantiles(distance2, spread, POSITION_LEVELS)
-    delta, distance2, spread = pulls(test)
-    inside = distance2[:, None] <= apply_quantiles(rows, spread)
+    delta, covariance, variables = position_errors(ensemble, calibration)
+    fitted = fit_additive(mahalanobis2(delta, covariance), variables, POSITION_LEVELS)
+    rows = _named_rows("detected", fitted)
+    delta, covariance, variables = position_errors(ensemble, test)
+    inside = mahalanobis2(delta, covariance)[:, None] <= calibrated_quantiles(rows, "detected", variables)
     offset = np.linalg.norm(delta, axis=1)
     metrics = {
         f"coverage_{100 * level:.0f}": round(float(v), 4)
         for level, v in zip(POSITION_LEVELS, inside.mean(0), strict=True)
     }
     metrics |= {"offset_median_deg": round(float(np.median(offset)), 4), "n": len(offset)}
-    return {"levels": POSITION_LEVELS, "calibration": {"detected": _rows(rows)}, "metrics": metrics}
+    return {"levels": POSITION_LEVELS, "calibration": rows, "metrics": metrics}
 
 
 def calibrate_flux(ensemble, calibration, test):
@@ -189,63 +269,49 @@ def calibrate_flux(ensemble, calibration, test):
         Fields ``levels``, ``calibration`` and ``metrics`` of the card.
     """
     fields = {"levels": FLUX_LEVELS, "calibration": {}, "metrics": {}}
-    fit, check = (_flux_pulls(ensemble, sources) for sources in (calibration, test))
+    fit, check = (
+        [predict_fluxes(ensemble, sources, i) for i in range(sources.range_coordinate.shape[1])]
+        for sources in (calibration, test)
+    )
+    weight = flux_weights(calibration.significance, calibration.given).numpy()
     for spread, mode, wide in product(SPREADS, MODES, (False, True)):
-        own, other = ((p.given == (mode == "given")) & (p.wide == wide) for p in (fit, check))
-        sigma = fit.sigma[spread]
-        pull, width = (fit.delta / sigma)[own], (sigma * fit.unit)[own]
-        rows = fit_quantiles(pull, width, FLUX_LEVELS[:-1])
-        # The estimate is the median with sources of all brightnesses counting alike.
-        middle = fit_quantiles(pull, width, FLUX_LEVELS[-1:], weights=fit.weight[own])
-        rows = np.column_stack([rows, middle[:, 1]])
-        sigma = check.sigma[spread]
-        pull = (check.delta / sigma)[other]
-        quantiles = apply_quantiles(rows, (sigma * check.unit)[other])
-        inside68, inside95 = (
-            (pull >= quantiles[:, low]) & (pull <= quantiles[:, high]) for low, high in ((1, 2), (0, 3))
-        )
         key = calibration_key(spread, mode, wide)
-        fields["calibration"][key] = _rows(rows)
-        fields["metrics"][key] = {
-            "coverage_68": round(float(inside68.mean()), 4),
-            "coverage_95": round(float(inside95.mean()), 4),
-            "n": int(other.sum()),
-        }
+        chosen = [(calibration.given.numpy() == (mode == "given")) & (p.wide == wide) for p in fit]
+        pulls, variables = zip(*(p.pulls(spread) for p in fit), strict=True)
+        pull = _chosen(pulls, chosen)
+        variables = [_chosen(columns, chosen) for columns in zip(*variables, strict=True)]
+        parts = fit_additive(pull, variables, FLUX_LEVELS[:-1])
+        middle = fit_additive(pull, variables, FLUX_LEVELS[-1:], weights=_chosen([weight] * len(fit), chosen))
+        rows = [np.column_stack([part, extra[:, 1]]) for part, extra in zip(parts, middle, strict=True)]
+        fields["calibration"] |= _named_rows(key, rows)
+    for spread in SPREADS:
+        given = test.given.numpy()
+        quantiles = [p.quantiles(fields["calibration"], given, spread) for p in check]
+        for mode, wide in product(MODES, (False, True)):
+            chosen = [(given == (mode == "given")) & (p.wide == wide) for p in check]
+            own, true = _chosen(quantiles, chosen), _chosen([p.true for p in check], chosen)
+            inside68, inside95 = (
+                (true >= own[:, low]) & (true <= own[:, high]) for low, high in ((1, 2), (0, 3))
+            )
+            fields["metrics"][calibration_key(spread, mode, wide)] = {
+                "coverage_68": round(float(inside68.mean()), 4),
+                "coverage_95": round(float(inside95.mean()), 4),
+                "n": len(true),
+            }
     return fields
 
 
-@dataclass
-class _FluxPulls:
-    """Deviations of fluxes in all ranges of energies, arrays of shape ``(n,)``."""
-
-    delta: np.ndarray
-    sigma: dict
-    unit: np.ndarray
-    given: np.ndarray
-    wide: np.ndarray
-    weight: np.ndarray
+def _chosen(columns, chosen):
+    """Rows of arrays, one array per range of energies."""
+    return np.concatenate([column[own] for column, own in zip(columns, chosen, strict=True)])
 
 
-def _flux_pulls(ensemble, sources):
-    n_ranges = sources.range_coordinate.shape[1]
-    delta, aleatoric, epistemic = (
-        np.concatenate(column)
-        for column in zip(*(flux_errors(ensemble, sources, i) for i in range(n_ranges)), strict=True)
-    )
-    energies = sources.range_inputs[:, :, :2].numpy()
-    weight = flat_weights(sources.significance, sources.given).numpy()
-    return _FluxPulls(
-        delta,
-        dict(zip(SPREADS, (np.sqrt(aleatoric + epistemic), np.sqrt(epistemic)), strict=True)),
-        sources.range_width.T.flatten().numpy(),
-        np.tile(sources.given.numpy(), n_ranges),
-        (energies[..., 1] - energies[..., 0] > np.log(WIDE)).T.flatten(),
-        np.tile(weight, n_ranges),
-    )
-
-
-def _rows(rows):
-    return tuple(tuple(round(float(v), 5) for v in row) for row in rows)
+def _named_rows(key, parts):
+    """Entries of a card's calibration."""
+    return {
+        key + part: tuple(tuple(round(float(v), 5) for v in row) for row in rows)
+        for part, rows in zip(PARTS, parts, strict=False)
+    }
 
 
 TASKS = {"position": (PositionTask, calibrate_position), "flux": (FluxTask, calibrate_flux)}
@@ -277,10 +343,10 @@ def release_sources(model, weights, recipe, simulator, output, overwrite=False, 
         Card of each ensemble.
     """
     n = recipe.sources.patches
+    # Rare bright sources need many patches to be calibrated.
+    numbers = {"train": n, "calibration": max(1, n // 2), "test": max(1, n // 4)}
     sets = {
-        name: simulated_sources(
-            model, simulator, n if name == "train" else max(1, n // 4), seed + recipe.seed, Path(output)
-        )
+        name: simulated_sources(model, simulator, numbers[name], seed + recipe.seed, Path(output))
         for name, seed in SEEDS.items()
     }
     cards = {}

@@ -196,8 +196,9 @@ class EnsembleCard(_Strict):
     calibration : dict
         For ``detected`` and ``given`` positions, fluxes also for each way to the spread and
         for wide and narrow ranges of energies: rows of the logarithm of the predicted
-        standard deviation, and the quantiles of the deviations in units of it, see
-        `gammapy_asid.evaluation.uncertainty.fit_quantiles`.
+        standard deviation, and the quantiles of the deviations in units of it; with
+        `` significance`` and `` flux`` added to the key, rows of the logarithm of these, and what is
+        to be added to the quantiles. See `gammapy_asid.evaluation.uncertainty.fit_additive`.
     metrics : dict
         Figures measured on simulations not used in training.
     package_version : str

@@ -4,11 +4,17 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 from gammapy.datasets import MapDataset
-from gammapy.maps import MapAxis
+from gammapy.maps import MapAxis, WcsGeom
+from numpy.testing import assert_allclose
 from scipy.ndimage import gaussian_filter
 
 from gammapy_asid.simulation.catalog import MockCatalog
-from gammapy_asid.simulation.dataset import analytic_lat_exposure, analytic_lat_psf, simulate_dataset
+from gammapy_asid.simulation.dataset import (
+    _psf_kernel,
+    analytic_lat_exposure,
+    analytic_lat_psf,
+    simulate_dataset,
+)
 from gammapy_asid.simulation.diffuse import analytic_emission
 
 CENTER = SkyCoord(80, 30, unit="deg", frame="galactic")
@@ -108,3 +114,18 @@ def test_psf_radius():
 def test_energy_range(catalog, emission):
     with pytest.raises(ValueError, match="choose edges inside"):
         simulate_dataset(CENTER, (4 * u.deg, 4 * u.deg), catalog, emission, energy_edges=(0.1, 1.0))
+
+
+def test_kernel_is_the_function_integrated_over_pixels():
+    axis = MapAxis.from_energy_edges([0.3, 1, 10, 100] * u.GeV, name="energy_true")
+    geom = WcsGeom.create(npix=(200, 200), binsz=0.1, proj="TAN", axes=[axis])
+    kernel = _psf_kernel(analytic_lat_psf(axis), geom).data
+    r68 = np.hypot(0.80 * axis.center.to_value("GeV") ** -0.8, 0.11)
+    scale2 = (r68**2 / (1 / 0.32 - 1))[:, None, None]
+    offset = 0.1 * ((np.arange(200) + 0.5) / 200 - 0.5)
+    r2 = offset[:, None] ** 2 + offset**2
+    norm = np.pi * scale2 * (1 - 1 / (1 + 12**2 / scale2))
+    exact = ((1 + r2 / scale2) ** -2 / norm).mean(axis=(1, 2)) * 0.01
+    middle = kernel.shape[1] // 2
+    assert_allclose(kernel[:, middle, middle], exact, rtol=2e-3)
+    assert_allclose(kernel[1:].sum(axis=(1, 2)), 1, atol=0.005)

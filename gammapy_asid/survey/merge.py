@@ -44,8 +44,7 @@ def merge_tiles(lists, tiles, smallest_error):
     order = np.lexsort((table["name"], -table["score"]))
     table, owner = table[order], owner[order]
     table = table[_first_of_each(table, owner, smallest_error)]
-    first = next(iter(lists.values()))
-    merged = Candidates(table, meta=first.meta)
+    merged = Candidates(table, meta=lists[min(lists)].meta)
     merged.table["name"] = np.array(iau_names(merged.positions), dtype="U24")
     return merged
 

@@ -116,8 +116,8 @@ def _spectrum(source, kind, fit, e_range):
     covariance = fit.covariance(["amplitude", *names])
     errors = dict(zip(["amplitude", *names], np.sqrt(np.diag(covariance)), strict=True))
     flux = law.integral(*e_range).to_value("cm-2 s-1")
-    # Linear in the relative amplitude, differences for the others
-    gradient = [flux / fit.minuit.values["amplitude"]]
+    # Linear in the amplitude, differences for the others
+    gradient = [flux / law.amplitude.value]
     for name in names:
         moved = law.copy()
         step = 0.1 * errors[name]

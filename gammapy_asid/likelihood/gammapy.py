@@ -14,6 +14,7 @@ from gammapy.utils.pbar import progress_bar
 
 from ..candidates import FIT_COLUMNS, CandidateFlag
 from .fit import FitOptions, fit_region
+from .prediction import psf_kernels
 from .region import cut_region, energy_range
 
 __all__ = ["CandidateFitEstimator"]
@@ -129,6 +130,7 @@ class CandidateFitEstimator(parallel.ParallelMixin, Estimator):
             If the datasets are none of Gammapy's maps.
         """
         datasets = Datasets([datasets] if isinstance(datasets, MapDataset) else list(datasets))
+        kernels = psf_kernels(datasets)
         rows = _rows(candidates, datasets)
         others = rows if neighbours is None else _rows(neighbours, datasets)
         seen = _has_data(datasets, candidates.positions)
@@ -139,7 +141,7 @@ class CandidateFitEstimator(parallel.ParallelMixin, Estimator):
         # A few at a time, so that the memory holds only their cutouts
         rounds = [waiting[i : i + step] for i in range(0, len(waiting), step)]
         for some in progress_bar(rounds, desc="Fits"):
-            inputs = [(self._region(datasets, rows[i], others), self.options) for i in some]
+            inputs = [(self._region(datasets, kernels, rows[i], others), self.options) for i in some]
             fits = parallel.run_multiprocessing(
                 _fit,
                 inputs,
@@ -178,15 +180,15 @@ class CandidateFitEstimator(parallel.ParallelMixin, Estimator):
         for row, good in zip(rows, np.isfinite(candidates.table["fit_flux"]), strict=True):
             if not good:
                 continue
-            region = self._region(datasets, row, rows)
+            region = self._region(datasets, None, row, rows)
             region.datasets.models = Models([*region.known, fitted[row["name"]]])
             estimator = FluxPointsEstimator(edges, source=row["name"], selection_optional=["ul"])
             points[row["name"]] = estimator.run(region.datasets)
         return points
 
-    def _region(self, datasets, row, others):
+    def _region(self, datasets, kernels, row, others):
         neighbours = [other for other in others if other["name"] != row["name"]]
-        return cut_region(datasets, row, neighbours, self.options)
+        return cut_region(datasets, kernels, row, neighbours, self.options)
 
 
 def _fit(region, options):

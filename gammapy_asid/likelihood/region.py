@@ -38,20 +38,25 @@ class Region:
         Background, known sky and neighbours.
     source : `~gammapy.modeling.models.SkyModel`
         The candidate: a point with a power law.
+    kernels : list
+        Result of `~gammapy_asid.likelihood.prediction.psf_kernels`.
     """
 
     datasets: Datasets
     known: Models
     source: SkyModel
+    kernels: list
 
 
-def cut_region(datasets, row, neighbours, options):
+def cut_region(datasets, kernels, row, neighbours, options):
     """Cut the region of a candidate out of a field.
 
     Parameters
     ----------
     datasets : `~gammapy.datasets.Datasets`
         Data of the field; left unchanged.
+    kernels : list
+        Their `~gammapy_asid.likelihood.prediction.psf_kernels`.
     row : dict
         ``name``, ``position`` and start ``flux`` (cm-2 s-1 in the energy range of the data, NaN for
         none) of the candidate.
@@ -88,7 +93,7 @@ def cut_region(datasets, row, neighbours, options):
             known.append(model)
     source = point_source(row, cutouts, index_free=True)
     _free_position(source, position, options.position_reach)
-    return Region(cutouts, Models(known), source)
+    return Region(cutouts, Models(known), source, kernels)
 
 
 def point_source(row, datasets, index_free):

@@ -1,23 +1,24 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Likelihood of a region as a function of few parameters, on the counts that Gammapy predicts."""
 
-from dataclasses import dataclass
+from functools import cached_property, partial
 
 import numpy as np
 from gammapy.modeling.models import FoVBackgroundModel
-from iminuit import Minuit
+
+from .poisson_fit import fisher_scoring
+from .prediction import Pixels, SourcePrediction
 
 __all__ = ["RegionLikelihood", "SourceFit"]
 
-#: Evaluations after which a fit has failed.
-MAX_CALLS = 3000
-#: Predicted counts below this are raised to it, as in Gammapy.
-SMALLEST = 1e-25
 #: Range of levels of the background.
 NORM_RANGE = (0.1, 10.0)
+#: Steps of the numerical derivatives by spectral parameters.
+SPECTRAL_STEPS = {"index": 0.1, "alpha": 0.1, "beta": 0.03}
+#: Differences by places, in pixels to either side.
+WIDE, NARROW = 0.5, 0.05
 
 
-@dataclass
 class SourceFit:
     """Result of a fit.
 
@@ -25,27 +26,30 @@ class SourceFit:
     ----------
     stat : float
         Cash statistic at the minimum.
-    minuit : `~iminuit.Minuit`
-        Minimiser at the minimum. The parameters of the source come first and are called as in its model.
+    names : sequence of str
+        Free parameters of the source.
+    solve : callable, optional
+        Gives their covariance, levels of all others free; shape ``(n, n)``.
     """
 
-    stat: float
-    minuit: Minuit
+    def __init__(self, stat, names=(), solve=None):
+        self.stat, self.names, self._solve = stat, list(names), solve
+
+    @cached_property
+    def _matrix(self):
+        return self._solve()
 
     def covariance(self, names):
-        """Covariance of parameters of the source, shape ``(n, n)``."""
-        self.minuit.hesse()
-        covariance = self.minuit.covariance
-        if covariance is None or not self.minuit.fmin.has_accurate_covar:
-            raise RuntimeError("the errors could not be found")
-        return np.array([[covariance[one, other] for other in names] for one in names])
+        """Covariance of some parameters of the source, shape ``(n, n)``."""
+        index = [self.names.index(name) for name in names]
+        return self._matrix[np.ix_(index, index)]
 
 
 class RegionLikelihood:
-    """Poisson likelihood (Cash 1979, ApJ 228, 939) of a region.
+    """Poisson likelihood of a region.
 
     The levels of neighbours and backgrounds enter linearly: their predicted counts are computed once.
-    Only the candidate is predicted anew, by Gammapy, where its position or the shape of its spectrum moves.
+    Only the candidate is predicted anew where its position or the shape of its spectrum moves.
 
     Parameters
     ----------
@@ -54,57 +58,29 @@ class RegionLikelihood:
     """
 
     def __init__(self, region):
-        self.datasets, self.source = region.datasets, None
-        self.masks = [
-            np.ones(d.counts.data.shape, dtype=bool)
-            if d.mask is None
-            else np.asarray(d.mask.data, dtype=bool)
-            for d in self.datasets
-        ]
-        self.counts = self._flat([d.counts.data for d in self.datasets])
-        self.seen = np.flatnonzero(self.counts > 0)
-        self.seen_counts = self.counts[self.seen]
-        fixed, free, self.limits = np.zeros(len(self.counts)), [], []
-        backgrounds = {d.name: d for d in self.datasets if d.background is not None}
+        self.pixels = Pixels(region.datasets, region.kernels)
+        self.pixel_size = min(d.counts.geom.pixel_scales.to_value("deg").min() for d in region.datasets)
+        fixed, free, limits = np.zeros(len(self.pixels.counts)), [], []
+        backgrounds = {d.name for d in region.datasets if d.background is not None}
         for model in region.known:
             if isinstance(model, FoVBackgroundModel):
-                template = self._background(backgrounds.pop(model.datasets_names[0]), model)
-                level, limits = model.spectral_model.norm, NORM_RANGE
+                name = model.datasets_names[0]
+                backgrounds.discard(name)
+                template, level = self.pixels.background(name, model), model.spectral_model.norm
+                bounds = NORM_RANGE
             else:
-                template = self._predict(model)
-                level, limits = getattr(model.spectral_model, "amplitude", None), (0, None)
+                template, bounds = SourcePrediction(model, self.pixels)(), (0, np.inf)
+                level = getattr(model.spectral_model, "amplitude", None)
             if level is None or level.frozen:
                 fixed += template
             else:
                 free.append(template)
-                self.limits.append(limits)
-        for dataset in backgrounds.values():
-            fixed += self._flat([dataset.background.data * (d is dataset) for d in self.datasets])
+                limits.append(bounds)
+        for name in backgrounds:
+            fixed += self.pixels.background(name)
         self.fixed, self.free = fixed, np.array(free).reshape(len(free), len(fixed))
-
-    def _flat(self, images):
-        return np.concatenate(
-            [np.asarray(image, dtype=float)[mask] for image, mask in zip(images, self.masks, strict=True)]
-        )
-
-    def _background(self, dataset, model):
-        dataset.models = [model]
-        data = dataset.npred_background().data
-        return self._flat([data if d is dataset else np.zeros(d.counts.data.shape) for d in self.datasets])
-
-    def _predict(self, model):
-        """Counts that Gammapy predicts for a model."""
-        images = []
-        for dataset in self.datasets:
-            if (
-                dataset.models is None
-                or list(dataset.models.names) != [model.name]
-                or self.source is not model
-            ):
-                dataset.models = [model]
-            images.append(dataset.npred_signal().data)
-        self.source = model
-        return self._flat(images)
+        self.limits = np.array(limits).reshape(len(free), 2)
+        self.levels = np.ones(len(free))
 
     def minimise(self, source=None):
         """Fit the levels, and a source if there is one.
@@ -124,59 +100,135 @@ class RegionLikelihood:
         RuntimeError
             If the fit does not converge.
         """
-        parameters = [] if source is None else list(source.parameters.free_parameters)
-        shape = [p for p in parameters if p.name != "amplitude"]
-        start = source.spectral_model.amplitude.value if parameters else 0.0
-        cache = {}
-
-        def counts_of(values):
-            key = tuple(values)
-            if key not in cache:
-                cache.clear()
-                for parameter, value in zip(shape, values, strict=True):
-                    parameter.value = value
-                cache[key] = self._predict(source)
-            return cache[key]
-
-        n = len(parameters)
-        is_level = np.array([p.name == "amplitude" for p in parameters], dtype=bool)
-
-        def stat(values):
-            expected = self.fixed + values[n:] @ self.free
-            if n:
-                expected = expected + values[:n][is_level][0] * counts_of(values[:n][~is_level])
-            seen = np.maximum(expected[self.seen], SMALLEST)
-            return 2 * (expected.sum() - self.seen_counts @ np.log(seen))
-
-        names = [p.name for p in parameters] + [f"level_{i}" for i in range(len(self.free))]
-        values = [1.0 if p.name == "amplitude" else p.value for p in parameters] + [1.0] * len(self.free)
-        if not names:
-            return SourceFit(stat(np.zeros(0)), None)
-        minuit = Minuit(stat, np.array(values), name=names)
-        minuit.errordef, minuit.strategy = Minuit.LEAST_SQUARES, 1
-        for parameter in parameters:
-            minuit.errors[parameter.name] = STEPS[parameter.name]
-            minuit.limits[parameter.name] = (
-                (0, None) if parameter.name == "amplitude" else (parameter.min, parameter.max)
+        if source is None:
+            fit = fisher_scoring(
+                self.pixels.counts,
+                lambda levels: self.fixed + levels @ self.free,
+                lambda _: self.free,
+                self.levels,
+                *self.limits.T,
             )
-        for i, limits in enumerate(self.limits):
-            minuit.errors[f"level_{i}"], minuit.limits[f"level_{i}"] = 0.1, limits
-        minuit.migrad(ncall=MAX_CALLS)
-        if not minuit.valid or not np.isfinite(minuit.fval):
-            raise RuntimeError("the fit did not converge")
-        for parameter in parameters:
-            level = start if parameter.name == "amplitude" else 1.0
-            parameter.value = level * minuit.values[parameter.name]
-        return SourceFit(float(minuit.fval), minuit)
+            self.levels = fit.values
+            return SourceFit(fit.stat)
+        return _MovingSource(source, self).minimise()
 
 
-#: First steps of the parameters: deg, and for the amplitude a share of itself.
-STEPS = {
-    "amplitude": 0.3,
-    "lon_0": 0.02,
-    "lat_0": 0.02,
-    "sigma": 0.05,
-    "index": 0.2,
-    "alpha": 0.2,
-    "beta": 0.05,
-}
+class _MovingSource:
+    """Expected counts with a source, as functions of its free parameters and of the levels.
+
+    The amplitude, which comes first, is in units of its first value.
+    """
+
+    def __init__(self, source, likelihood):
+        self.likelihood, self.source = likelihood, source
+        self.predict = SourcePrediction(source, likelihood.pixels)
+        self.amplitude = source.spectral_model.amplitude
+        self.unit = self.amplitude.value
+        # Spectra first: while the position stays the image of the source is not convolved anew
+        places = [p for p in source.spatial_model.parameters if not p.frozen]
+        spectral = [p for p in source.spectral_model.parameters if not p.frozen and p is not self.amplitude]
+        self.shape = spectral + places
+        self.pixels_wide = np.array([0.0] * len(spectral) + [self._width_of_pixel(p) for p in places])
+        self.spectral_steps = np.array([SPECTRAL_STEPS[p.name] for p in spectral] + [0.0] * len(places))
+        self.start = np.array([1.0, *(p.value for p in self.shape)])
+        self.limits = np.array([(0, np.inf), *((p.min, p.max) for p in self.shape)])
+        self.at, self.counts = None, None
+
+    def _width_of_pixel(self, parameter):
+        stretch = 1.0
+        if parameter.name == "lon_0":
+            stretch = max(np.cos(np.radians(self.source.spatial_model.lat_0.value)), 0.02)
+        return self.likelihood.pixel_size / stretch
+
+    def minimise(self):
+        """Fit the source and the levels."""
+        likelihood, fit = self.likelihood, None
+        values = np.concatenate([self.start, likelihood.levels])
+        # Gammapy spreads a point over four pixels, so that the likelihood has kinks at their centres:
+        # wide differences look beyond them, narrow ones find the bottom between them
+        for share in (WIDE, NARROW) if self.pixels_wide.any() else (WIDE,):
+            fit = fisher_scoring(
+                likelihood.pixels.counts,
+                self.expect,
+                lambda v, share=share: self.derive(v, share),
+                values if fit is None else fit.values,
+                *np.concatenate([self.limits, likelihood.limits]).T,
+            )
+        self._leave(fit.values)
+        names = [self.amplitude.name, *(p.name for p in self.shape)]
+        return SourceFit(fit.stat, names, partial(self._covariance, fit.values))
+
+    def _leave(self, values):
+        """Leave the source with fitted values."""
+        self._set(values[1 : len(self.start)])
+        self.amplitude.value = self.unit * values[0]
+
+    def _set(self, shape):
+        for parameter, value in zip(self.shape, shape, strict=True):
+            parameter.value = value
+
+    def _template(self, shape):
+        self._set(shape)
+        self.amplitude.value = self.unit
+        return self.predict()
+
+    def expect(self, values):
+        """Expected counts, shape ``(n_pix,)``."""
+        n = len(self.start)
+        self.at, self.counts = values[1:n].copy(), self._template(values[1:n])
+        return self.likelihood.fixed + values[n:] @ self.likelihood.free + values[0] * self.counts
+
+    def derive(self, values, share):
+        """Derivatives, those of places over a share of a pixel to either side; shape ``(n_par, n_pix)``."""
+        n = len(self.start)
+        shape = values[1:n]
+        if not np.array_equal(shape, self.at):
+            self.expect(values)
+        rows = [self.counts]
+        for i, step in enumerate(self.spectral_steps + share * self.pixels_wide):
+            low, high = np.clip([shape[i] - step, shape[i] + step], *self.limits[i + 1])
+            ends = [self._template(np.r_[shape[:i], value, shape[i + 1 :]]) for value in (high, low)]
+            rows.append(values[0] * (ends[0] - ends[1]) / (high - low))
+        return np.concatenate([rows, self.likelihood.free])
+
+    def _covariance(self, values):
+        """Covariance of the source, from the observed information where that has an inverse."""
+        n, counts = len(self.start), self.likelihood.pixels.counts
+        expected = np.maximum(self.expect(values), 1e-12)
+        derivatives = self.derive(values, WIDE)
+        information = (derivatives * (counts / expected**2)) @ derivatives.T
+        information[1:n, 1:n] += self._curvature(values, 1 - counts / expected)
+        if np.linalg.eigvalsh(_scaled(information)).min() < 1e-6:
+            information = (derivatives / expected) @ derivatives.T
+        self._leave(values)
+        covariance = np.linalg.pinv(information, hermitian=True)[:n, :n]
+        scale = np.r_[self.unit, np.ones(n - 1)]
+        return covariance * scale * scale[:, None]
+
+    def _curvature(self, values, excess):
+        """Second derivatives by the places, summed over the pixels with weights; shape ``(n, n)``."""
+        n = len(self.start)
+        shape, centre = values[1:n], self._template(values[1:n])
+        moves = np.diag(self.pixels_wide)
+        second = np.zeros(moves.shape)
+        places = np.flatnonzero(self.pixels_wide)
+
+        def at(move):
+            return excess @ self._template(np.clip(shape + move, *self.limits[1:].T))
+
+        for i in places:
+            second[i, i] = at(moves[i]) + at(-moves[i]) - 2 * (excess @ centre)
+            for j in places[places < i]:
+                second[i, j] = second[j, i] = (
+                    at(moves[i] + moves[j])
+                    + at(-moves[i] - moves[j])
+                    - at(moves[i] - moves[j])
+                    - at(moves[j] - moves[i])
+                ) / 4
+        width = np.where(self.pixels_wide > 0, self.pixels_wide, 1.0)
+        return values[0] * second / width / width[:, None]
+
+
+def _scaled(matrix):
+    scale = np.sqrt(np.maximum(np.diag(matrix), 1e-300))
+    return matrix / scale / scale[:, None]

@@ -1,6 +1,9 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Datasets from the files that the Fermi tools and their archives hold."""
 
+from contextlib import contextmanager
+from itertools import pairwise
+
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
@@ -10,6 +13,7 @@ from gammapy.datasets import MapDataset
 from gammapy.irf import EDispKernelMap, PSFMap
 from gammapy.maps import Map, MapAxis, WcsGeom
 from gammapy.modeling.models import TemplateSpatialModel, create_fermi_isotropic_diffuse_model
+from scipy.special import exprel
 
 __all__ = ["dataset_from_files", "diffuse_background", "read_sky_map"]
 
@@ -21,6 +25,8 @@ CTYPES = ("GLON", "RA--")
 BINS_PER_DECADE = 4
 #: Energies of each bin in which diffuse emission is integrated.
 N_NODES = 4
+#: Stands for an intensity of zero.
+TINY = 1e-100
 
 
 def read_sky_map(filename, frame=None):
@@ -45,13 +51,7 @@ def read_sky_map(filename, frame=None):
     ValueError
         If the frame is not known, or the file holds no map.
     """
-    try:
-        hdulist = fits.open(filename)
-    except OSError as error:
-        if isinstance(error, FileNotFoundError):
-            raise FileNotFoundError(f"No such file: {filename}") from None
-        raise ValueError(f"{filename} is no FITS file: {error}") from None
-    with hdulist:
+    with _opened(filename) as hdulist:
         for hdu in hdulist:
             if hdu.header.get("PIXTYPE") == "HEALPIX":
                 stated = str(hdu.header.get("COORDSYS", frame or "")).strip().upper()
@@ -112,10 +112,11 @@ def dataset_from_files(
         raise ValueError("The exposure has no axis of true energies: give the output of gtexpcube2")
     if exposure.unit == "":
         exposure.unit = "cm2 s"
-    try:
-        psf = PSFMap.read(psf, format="gtpsf")
-    except KeyError as error:
-        raise ValueError(f"{psf} holds no PSF of gtpsf ({error})") from error
+    with _opened(psf) as hdulist:
+        try:
+            psf = PSFMap.from_hdulist(hdulist, format="gtpsf")
+        except KeyError as error:
+            raise ValueError(f"{psf} holds no PSF of gtpsf ({error})") from error
     axis, axis_true = counts.geom.axes["energy"], exposure.geom.axes["energy_true"]
     dataset = MapDataset(
         counts=counts,
@@ -125,7 +126,7 @@ def dataset_from_files(
         name="sky",
     )
     if emission is not None:
-        cube = TemplateSpatialModel.read(emission, normalize=False)
+        cube = _emission(emission)
         spectrum = None
         if isotropic is not None:
             spectrum = create_fermi_isotropic_diffuse_model(isotropic).spectral_model
@@ -162,11 +163,11 @@ def diffuse_background(geom, exposure, emission, isotropic=None):
     background = Map.from_geom(geom)
     edges = geom.axes["energy"].edges
     for i, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
-        energy = np.geomspace(low, high, N_NODES)
-        intensity = np.stack([_intensity(e, sky, emission, isotropic) for e in energy])
-        # Trapezoids in the logarithm of the energy; the exposure varies little inside a bin
-        step = energy.to_value("GeV").reshape(-1, *[1] * solid.ndim)
-        flux = np.trapezoid(intensity * step, np.log(step), axis=0)
+        nodes = np.geomspace(low, high, N_NODES)
+        # E dN/dE, a power law between the nodes; the exposure varies little inside a bin
+        values = (_intensity(e, sky, emission, isotropic) * e.to_value("GeV") for e in nodes)
+        step = np.log(high / low).to_value("") / (N_NODES - 1)
+        flux = sum(step * one * exprel(np.log(other / one)) for one, other in pairwise(values))
         middle = {"skycoord": sky, "energy_true": np.sqrt(low * high)}
         seen = exposure.interp_by_coord(middle) * exposure.unit.to("cm2 s")
         background.data[i] = np.nan_to_num(flux * seen * solid).clip(min=0)
@@ -174,20 +175,56 @@ def diffuse_background(geom, exposure, emission, isotropic=None):
 
 
 def _intensity(energy, sky, emission, isotropic):
-    """Differential intensity in cm-2 s-1 GeV-1 sr-1."""
-    coords = {"skycoord": sky, "energy_true": energy}
+    """Differential intensity in cm-2 s-1 GeV-1 sr-1, positive."""
+    axis = emission.map.geom.axes["energy_true"]
+    nodes = np.log(axis.center.to_value("GeV"))
+    at = np.log(energy.to_value("GeV"))
+    i = int(np.clip(np.searchsorted(nodes, at) - 1, 0, len(nodes) - 2))
+    share = (at - nodes[i]) / (nodes[i + 1] - nodes[i])
+    # A power law between the energies of the cube, also beyond its ends
+    low, high = (np.maximum(plane, TINY, dtype=float) for plane in emission.map.data[i : i + 2])
+    plane = Map.from_geom(emission.map.geom.to_image(), data=low ** (1 - share) * high**share)
     unit = u.Unit("cm-2 s-1 GeV-1 sr-1")
-    intensity = emission.map.interp_by_coord(coords, fill_value=None) * emission.map.unit.to(unit)
+    intensity = plane.interp_by_coord({"skycoord": sky}, fill_value=None) * emission.map.unit.to(unit)
     if isotropic is not None:
         intensity = intensity + isotropic(energy).to_value("cm-2 s-1 GeV-1")
-    return intensity
+    return np.maximum(intensity, TINY)
+
+
+def _emission(filename):
+    with _opened(filename):
+        pass
+    try:
+        model = TemplateSpatialModel.read(filename, normalize=False)
+        n_energies = model.map.geom.axes["energy_true"].nbin
+    except (KeyError, ValueError, TypeError, IndexError) as error:
+        raise ValueError(f"{filename} holds no emission with energies ({error})") from error
+    if n_energies < 2:
+        raise ValueError(f"{filename} holds one energy: the emission must have its spectrum")
+    return model
+
+
+@contextmanager
+def _opened(filename):
+    """HDUs of a FITS file."""
+    try:
+        hdulist = fits.open(filename)
+    except OSError as error:
+        if isinstance(error, FileNotFoundError):
+            raise FileNotFoundError(f"No such file: {filename}") from None
+        raise ValueError(f"{filename} is no FITS file: {error}") from None
+    with hdulist:
+        yield hdulist
 
 
 def _counts(filename, frame, energy_range, pixel_size):
-    with fits.open(filename) as hdulist:
+    with _opened(filename) as hdulist:
         is_events = "EVENTS" in hdulist
     if not is_events:
-        return read_sky_map(filename, frame)
+        counts = read_sky_map(filename, frame)
+        if "energy" not in counts.geom.axes.names:
+            raise ValueError(f"{filename} has no axis of energies: give a counts cube or a list of events")
+        return counts
     events = EventList.read(filename)
     if energy_range is None:
         raise ValueError(f"{filename} holds events: give the range of energies to bin them in")

@@ -6,9 +6,16 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from gammapy.datasets import MapDataset
 from gammapy.irf import EDispKernelMap
-from gammapy.maps import Map, MapAxis, WcsGeom
+from gammapy.maps import Map, WcsGeom
 
-from .dataset import ENERGY_EDGES, N_TRUE, analytic_lat_exposure, analytic_lat_psf, interval_shares
+from .dataset import (
+    ENERGY_EDGES,
+    N_TRUE,
+    analytic_lat_exposure,
+    analytic_lat_psf,
+    energy_axes,
+    interval_shares,
+)
 
 __all__ = ["simulate_sky"]
 
@@ -45,11 +52,14 @@ def simulate_sky(
     -------
     dataset : `~gammapy.datasets.MapDataset`
         Counts, background, exposure, PSF and energy dispersion (none).
+
+    Raises
+    ------
+    ValueError
+        If the energies are not inside 0.3 GeV to 1 TeV.
     """
     rng = np.random.default_rng(0) if rng is None else rng
-    edges = np.geomspace(energy_edges[:-1], energy_edges[1:], N_TRUE, endpoint=False, axis=1).ravel()
-    true_axis = MapAxis.from_energy_edges([*edges, energy_edges[-1]] * u.GeV, name="energy_true")
-    axis = MapAxis.from_energy_edges(energy_edges * u.GeV, interp="log")
+    axis, true_axis = energy_axes(energy_edges)
     exposure = analytic_lat_exposure(true_axis.center.to_value("GeV"), livetime)
     geom = image.to_cube([axis])
 

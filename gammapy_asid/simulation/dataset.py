@@ -10,7 +10,7 @@ from gammapy.maps import Map, MapAxis, WcsGeom
 
 from .diffuse import INTERVALS
 
-__all__ = ["analytic_lat_exposure", "analytic_lat_psf", "interval_shares", "simulate_dataset"]
+__all__ = ["analytic_lat_exposure", "analytic_lat_psf", "energy_axes", "interval_shares", "simulate_dataset"]
 
 #: Energy edges of a dataset in GeV. They hold the band edges of the model ``lat``.
 ENERGY_EDGES = (0.3, 0.5, 1.0, 2.0, 3.5, 7.0, 12.0, 20.0, 60.0, 200.0, 1000.0)
@@ -86,6 +86,34 @@ def analytic_lat_psf(energy_axis_true):
     )
 
 
+def energy_axes(energy_edges):
+    """Axes of reconstructed and of true energies, the latter with `N_TRUE` bins in each bin of the former.
+
+    Parameters
+    ----------
+    energy_edges : sequence of float
+        Energy edges in GeV.
+
+    Returns
+    -------
+    axis, true_axis : `~gammapy.maps.MapAxis`
+        Axes.
+
+    Raises
+    ------
+    ValueError
+        If the emission is not known at all of these energies.
+    """
+    if energy_edges[0] < INTERVALS[0] or energy_edges[-1] > INTERVALS[-1]:
+        raise ValueError(
+            f"Energies of {energy_edges[0]}-{energy_edges[-1]} GeV: "
+            f"the emission is known in {INTERVALS[0]}-{INTERVALS[-1]} GeV, choose edges inside"
+        )
+    edges = np.geomspace(energy_edges[:-1], energy_edges[1:], N_TRUE, endpoint=False, axis=1).ravel()
+    true_axis = MapAxis.from_energy_edges([*edges, energy_edges[-1]] * u.GeV, name="energy_true")
+    return MapAxis.from_energy_edges(energy_edges * u.GeV, interp="log"), true_axis
+
+
 def simulate_dataset(
     center,
     width,
@@ -134,14 +162,7 @@ def simulate_dataset(
     ValueError
         If the energies are not inside 0.3 GeV to 1 TeV.
     """
-    if energy_edges[0] < INTERVALS[0] or energy_edges[-1] > INTERVALS[-1]:
-        raise ValueError(
-            f"Energies of {energy_edges[0]}-{energy_edges[-1]} GeV: "
-            f"the emission is known in {INTERVALS[0]}-{INTERVALS[-1]} GeV, choose edges inside"
-        )
-    edges = np.geomspace(energy_edges[:-1], energy_edges[1:], N_TRUE, endpoint=False, axis=1).ravel()
-    true_axis = MapAxis.from_energy_edges([*edges, energy_edges[-1]] * u.GeV, name="energy_true")
-    axis = MapAxis.from_energy_edges(energy_edges * u.GeV, interp="log")
+    axis, true_axis = energy_axes(energy_edges)
     image = WcsGeom.create(
         skydir=center.galactic, width=width, binsz=pixel_size, frame="galactic", proj="TAN"
     )

@@ -53,6 +53,15 @@ class PixelGrid:
         area = np.linalg.norm(np.cross(*self._sides), axis=-1)
         return float(np.degrees(np.sqrt(np.nanmedian(area))))
 
+    @cached_property
+    def spread(self):
+        """Side in deg of a square whose points scatter as much as those of a typical pixel."""
+        if self.is_hpx:
+            return self.size
+        # Points of a parallelogram scatter by a twelfth of the squares of its sides
+        square = sum((side**2).sum(axis=-1) for side in self._sides) / 2
+        return float(np.degrees(np.sqrt(np.nanmedian(square))))
+
     @property
     def is_regular(self):
         """Whether all pixels are nearly squares of one size."""

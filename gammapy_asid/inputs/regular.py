@@ -33,7 +33,7 @@ def regular_dataset(parts, seed=0):
         square.
     """
     first = parts[0]
-    valid = [np.asarray(part.mask.data).reshape(len(part.mask.data), -1) for part in parts]
+    valid = [_valid(part) for part in parts]
     grids = [
         PixelGrid(part.counts.geom.to_image(), v.any(axis=0)) for part, v in zip(parts, valid, strict=True)
     ]
@@ -56,7 +56,7 @@ def regular_dataset(parts, seed=0):
         exposure=Map.from_geom(
             field.geom.to_cube([first.exposure.geom.axes["energy_true"]]), data=exposure, unit="cm2 s"
         ),
-        psf=_smeared(first.psf, field.geom.center_skydir, grids[0].size),
+        psf=_smeared(first.psf, field.geom.center_skydir, grids[0].spread),
         edisp=first.edisp,
         gti=first.gti,
         # Pixels of which a part has no data would hold too few counts
@@ -65,6 +65,12 @@ def regular_dataset(parts, seed=0):
     )
     dataset.models = first.models
     return dataset
+
+
+def _valid(dataset):
+    shape = dataset.counts.data.shape
+    mask = np.ones(shape, bool) if dataset.mask is None else np.asarray(dataset.mask.data)
+    return mask.reshape(shape[0], -1)
 
 
 def _flat(m):

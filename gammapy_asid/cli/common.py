@@ -53,9 +53,11 @@ def prepare(paths, overwrite):
 def find_sources(detector, datasets):
     """Candidates with their fluxes."""
     from ..estimators.flux import DLFluxEstimator
+    from ..inputs.convert import to_band_cube
 
-    candidates = detector.run(datasets)
-    return candidates.with_fluxes(DLFluxEstimator(model=detector.model).run(datasets, candidates))
+    cube = to_band_cube(datasets, detector.bands)
+    candidates = detector.run(cube)
+    return candidates.with_fluxes(DLFluxEstimator(model=detector.model).run(cube, candidates))
 
 
 def read_datasets(files):

@@ -83,6 +83,11 @@ class DLSourceDetector(Estimator):
         return self._handle.card
 
     @property
+    def bands(self):
+        """Energy bands of the model (`~gammapy_asid.inputs.bands.Bands`)."""
+        return self._handle.bands
+
+    @property
     def config_parameters(self):
         """Configuration, without the network."""
         return {
@@ -100,7 +105,8 @@ class DLSourceDetector(Estimator):
         Parameters
         ----------
         datasets : `~gammapy.datasets.MapDataset` or `~gammapy.datasets.Datasets`
-            Data of one field, which may come in event types, energy ranges and pixel sizes.
+            Data of one field, which may come in event types, energy ranges and pixel sizes; or the
+            band cube of them, see `~gammapy_asid.inputs.to_band_cube`.
 
         Returns
         -------

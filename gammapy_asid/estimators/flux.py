@@ -81,7 +81,7 @@ class DLFluxEstimator(Estimator):
         Parameters
         ----------
         datasets : `~gammapy.datasets.MapDataset` or `~gammapy.datasets.Datasets`
-            Data of one field.
+            Data of one field, or the band cube of them.
         sources : SkyCoord, `~gammapy_asid.Candidates` or Models
             Positions: of Astropy, or of Gammapy models. Sources that are neither in the list nor on
             the dataset add to the flux of their neighbours.

@@ -6,9 +6,10 @@ import logging
 import numpy as np
 from gammapy.datasets import Datasets, MapDataset
 
-from .bands import LAT_BANDS, Response, cube_from_arrays
+from .bands import LAT_BANDS, BandCube, Response, cube_from_arrays
 from .checks import check_counts, check_dataset
 from .field import Field, PixelGrid
+from .known_sky import with_models
 from .response import RAD, Quadrature, exposure_nodes, normalise_psf, psf_nodes, smear_psf
 
 __all__ = ["MIN_PIXELS", "to_band_cube"]
@@ -30,7 +31,8 @@ def to_band_cube(datasets, bands=LAT_BANDS, seed=0, without=()):
     Parameters
     ----------
     datasets : `~gammapy.datasets.MapDataset` or `~gammapy.datasets.Datasets`
-        Data of one field; left unchanged. Masked data are left out.
+        Data of one field; left unchanged. Masked data are left out. A `BandCube` is returned as it
+        is, so that several estimators can share one.
     bands : `~gammapy_asid.inputs.bands.Bands`
         Bands of the model.
     seed : int
@@ -54,6 +56,10 @@ def to_band_cube(datasets, bands=LAT_BANDS, seed=0, without=()):
         If a part of a dataset is missing or unusable, if the energies are not
         those of the bands, or if the field is too small, too large or not one.
     """
+    if isinstance(datasets, BandCube):
+        if datasets.bands != bands:
+            raise ValueError("The band cube has other bands than the model: make it with those of the model")
+        return datasets
     datasets = [datasets] if isinstance(datasets, MapDataset) else datasets
     if not isinstance(datasets, (list, tuple, Datasets)):
         check_dataset(datasets)
@@ -233,17 +239,5 @@ def _known_sky(dataset, without):
     models = [model for model in dataset.models or () if model.name not in without]
     if models:
         # a dataset of its own, because evaluation fills caches
-        own = MapDataset(
-            counts=dataset.counts,
-            exposure=dataset.exposure,
-            background=dataset.background,
-            psf=dataset.psf,
-            edisp=dataset.edisp,
-            mask_safe=dataset.mask_safe,
-            mask_fit=dataset.mask_fit,
-            gti=dataset.gti,
-            name=dataset.name,
-            models=models,
-        )
-        return own.npred().data
+        return with_models(dataset, models).npred().data
     return None if dataset.background is None else dataset.background.data

@@ -3,6 +3,7 @@
 
 import astropy.units as u
 import numpy as np
+from astropy.coordinates import SkyCoord
 from gammapy.maps import HpxGeom, RegionGeom
 from scipy.ndimage import map_coordinates
 
@@ -102,16 +103,29 @@ def exposure_nodes(exposure, field, grid, regrid):
         total = regrid.spread(area[None])[0]
         values = regrid.spread(flat * area)
         return nodes, np.divide(values, total, out=np.zeros_like(values), where=total > 0)
-    sky = geom.get_coord().skycoord
     if isinstance(exposure.geom, HpxGeom):
-        coords = {"skycoord": sky[None], "energy_true": (nodes * u.GeV)[:, None, None]}
-        return nodes, np.nan_to_num(exposure.interp_by_coord(coords)) * exposure.unit.to("cm2 s")
+        return nodes, _from_healpix(exposure, nodes, field)
+    sky = geom.get_coord().skycoord
     x, y = image.coord_to_pix(sky)
     ny, nx = image.data_shape
     inside = (x > -1) & (x < nx) & (y > -1) & (y < ny)
     at = np.stack([np.nan_to_num(y), np.nan_to_num(x)])
     values = np.stack([map_coordinates(plane, at, order=1, mode="nearest") for plane in data])
     return nodes, values * inside
+
+
+def _from_healpix(exposure, nodes, field):
+    """Exposure of a HEALPix map in cm2 s, interpolated at half its pixel size and from there."""
+    ny, nx = field.geom.data_shape
+    native = np.degrees(np.sqrt(exposure.geom.to_image().solid_angle().to_value("sr").flat[0]))
+    step = max(int(0.5 * native / field.pixel_size), 1)
+    y, x = np.meshgrid(*(np.arange(0, n - 1 + step, step) for n in (ny, nx)), indexing="ij")
+    lon, lat = field.geom.pix_to_coord((x, y))
+    sky = SkyCoord(lon, lat, frame=field.geom.frame)
+    coords = {"skycoord": sky[None], "energy_true": (nodes * u.GeV)[:, None, None]}
+    coarse = np.nan_to_num(exposure.interp_by_coord(coords)) * exposure.unit.to("cm2 s")
+    at = np.mgrid[:ny, :nx] / step
+    return np.stack([map_coordinates(plane, at, order=1) for plane in coarse])
 
 
 def psf_nodes(psf, position):

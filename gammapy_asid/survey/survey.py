@@ -17,6 +17,7 @@ from ..candidates import Candidates
 from ..estimators.detector import DLSourceDetector
 from ..estimators.flux import DLFluxEstimator
 from ..files import new_file
+from ..inputs.convert import to_band_cube
 from .merge import merge_tiles
 from .sky_tiles import SkyTiles, TileCutter, cut_tile
 
@@ -189,8 +190,9 @@ def _run_tile(detector, flux_estimator, field, path, quiet):
     level = package_log.level
     package_log.setLevel(logging.ERROR if quiet else level)
     try:
-        candidates = detector.run(field)
-        candidates = candidates.with_fluxes(flux_estimator.run(field, candidates))
+        cube = to_band_cube(field, detector.bands)
+        candidates = detector.run(cube)
+        candidates = candidates.with_fluxes(flux_estimator.run(cube, candidates))
     finally:
         package_log.setLevel(level)
     candidates = Candidates(candidates.table, meta=candidates.meta)

@@ -75,9 +75,12 @@ def _pairs(pred_lon, pred_lat, true_lon, true_lat, radius, pred_group, true_grou
         raise ValueError("Groups are given for one side only: give pred_group and true_group, or neither")
     pred = KDTree(_unit_vectors(pred_lon, pred_lat))
     true = KDTree(_unit_vectors(true_lon, true_lat))
-    chord = 2 * np.sin(np.radians(radius) / 2)
+    chord = 2 * np.sin(np.radians(np.max(radius)) / 2)
     found = pred.sparse_distance_matrix(true, chord, output_type="ndarray")
     i, j, separation = found["i"], found["j"], _chord_to_deg(found["v"])
+    if np.ndim(radius):
+        near = separation <= np.asarray(radius)[j]
+        i, j, separation = i[near], j[near], separation[near]
     if pred_group is not None:
         same = np.asarray(pred_group)[i] == np.asarray(true_group)[j]
         i, j, separation = i[same], j[same], separation[same]
@@ -108,8 +111,8 @@ def match_brightest(
         True positions in deg, shape ``(n_true,)``.
     flux : array-like
         True flux in any unit, shape ``(n_true,)``.
-    radius : float
-        Largest separation of a match in deg.
+    radius : float or array-like
+        Largest separation of a match in deg, one for all or that of each true source.
     pred_group, true_group : array-like, optional
         Field of each prediction and source: matches stay within a field.
 
@@ -165,7 +168,7 @@ def match_optimal(pred_lon, pred_lat, true_lon, true_lat, radius=0.3, pred_group
         preds, row = np.unique(i[cluster], return_inverse=True)
         trues, column = np.unique(j[cluster], return_inverse=True)
         # Dearer than any set of matches, so that the number of matches comes first
-        cost = np.full((len(preds), len(trues)), radius * (1 + len(cluster)))
+        cost = np.full((len(preds), len(trues)), np.max(radius) * (1 + len(cluster)))
         cost[row, column] = separation[cluster]
         assigned = np.zeros(cost.shape, dtype=bool)
         assigned[linear_sum_assignment(cost)] = True

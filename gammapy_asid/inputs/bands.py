@@ -28,11 +28,14 @@ class Bands:
     pixel_size : float
         Nominal size of the finest pixels in deg. Those of a field come close to it, and
         angles inside a model are multiples of it: by default those of the LAT.
+    extents : tuple of float
+        Widths in deg of the Gaussian sources whose significance the network sees, beside that of points.
     """
 
     edges: tuple
     levels: tuple
     pixel_size: float = 0.1
+    extents: tuple = ()
 
     def __post_init__(self):
         if len(self.edges) != len(self.levels) + 1:
@@ -45,6 +48,10 @@ class Bands:
             raise ValueError(f"Levels must be 0-{DEPTH - 1} with a band of level 0, got {self.levels}")
         if not self.pixel_size > 0:
             raise ValueError(f"The pixel size must be positive, got {self.pixel_size} deg")
+        if not all(extent > self.pixel_size for extent in self.extents):
+            raise ValueError(
+                f"Extents must be wider than a pixel of {self.pixel_size} deg, got {self.extents}"
+            )
 
     def __len__(self):
         return len(self.levels)
@@ -58,6 +65,12 @@ class Bands:
     def scale(self):
         """Nominal pixel size over that of the LAT."""
         return self.pixel_size / 0.1
+
+    @property
+    def extent_levels(self):
+        """Level at which the significance of each extent enters: its pixels are 1 to 2 times narrower."""
+        levels = np.floor(np.log2(np.array(self.extents) / self.pixel_size))
+        return tuple(np.clip(levels, 0, DEPTH - 1).astype(int).tolist())
 
     @property
     def centre_sigma(self):

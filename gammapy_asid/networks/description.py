@@ -2,11 +2,21 @@
 """What the network is told of an instrument: kernels, trial spectra, conditions."""
 
 import numpy as np
+import torch
+from scipy.special import ndtr
 
 from ..inputs.bands import LAT_BANDS
 from ..simulation.kernels import mean_psf, psf_kernels
 
-__all__ = ["TRIAL_SPECTRA", "trial_spectra", "conditions", "n_conditions", "feature_kernels", "psf_radius"]
+__all__ = [
+    "TRIAL_SPECTRA",
+    "conditions",
+    "extended_kernels",
+    "feature_kernels",
+    "n_conditions",
+    "psf_radius",
+    "trial_spectra",
+]
 
 # (index, cut-off energy in GeV): hard, average and soft AGN, and a pulsar. The cut-off is that
 # for the LAT; it moves with the middle of a model's energy range.
@@ -103,3 +113,30 @@ def feature_kernels(response):
         Shape ``(n_bands, k, k)``.
     """
     return psf_kernels(mean_psf(response), half=FEATURE_HALF).mean((1, 2, 3))
+
+
+def extended_kernels(response):
+    """Matched filters of extended sources: Gaussians as wide as source and point spread function together.
+
+    Parameters
+    ----------
+    response : `~gammapy_asid.inputs.Response`
+        Instrument response.
+
+    Returns
+    -------
+    filters : list of `~torch.Tensor`
+        For each extent of the bands, shape ``(n_bands, k, k)``: on pixels of the extent's level, or the
+        band's if that is coarser. Zero in absent bands.
+    """
+    bands = response.bands
+    # The 68 % radius of a two-dimensional Gaussian is 1.51 of its widths.
+    psf = psf_radius(response) / 1.51
+    edges = np.arange(-FEATURE_HALF, FEATURE_HALF + 2) - 0.5
+    filters = []
+    for extent, level in zip(bands.extents, bands.extent_levels, strict=True):
+        pixel = response.pixel_size * 2.0 ** np.maximum(bands.levels, level)
+        share = np.diff(ndtr(edges * (pixel / np.hypot(extent, psf))[:, None]), axis=1)
+        kernel = np.nan_to_num(share[:, :, None] * share[:, None, :])
+        filters.append(torch.tensor(kernel, dtype=torch.float32))
+    return filters

@@ -1,13 +1,14 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """The likelihood's own view of a field: significance of a source at every pixel."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 
 __all__ = [
     "FieldBatch",
+    "extended_maps",
     "known_sky",
     "local_normalisation",
     "network_inputs",
@@ -42,6 +43,11 @@ class FieldBatch:
         Finest pixel size in deg, shape ``(n,)``.
     scale : float
         Nominal pixel size of the bands over that of the LAT.
+    extent_levels : tuple of int
+        Level of the significance of each extent.
+    extended : list of `~torch.Tensor`
+        Matched filters of extended sources, each of shape ``(n, n_bands, k, k)``, see
+        `~gammapy_asid.networks.description.extended_kernels`.
     """
 
     levels: tuple
@@ -55,6 +61,8 @@ class FieldBatch:
     has_background: torch.Tensor
     pixel_size: torch.Tensor
     scale: float = 1.0
+    extent_levels: tuple = ()
+    extended: list = field(default_factory=list)
 
     def to(self, device):
         """A copy on another device."""
@@ -289,6 +297,50 @@ def significance_maps(batch, background):
     return bands, signed_significance(*combined)
 
 
+def extended_maps(batch, background):
+    """Significance of extended sources for the trial spectra.
+
+    Sums over the pixels of the level stand for those over a band's own: filters are smooth on them.
+
+    Parameters
+    ----------
+    batch : `FieldBatch`
+        Fields.
+    background : list of `~torch.Tensor`
+        Known sky per band.
+
+    Returns
+    -------
+    maps : list of `~torch.Tensor`
+        For each extent, on the pixels of its level, shape ``(n, n_spectra, ny, nx)``.
+    """
+    shape = [s << batch.levels[-1] for s in batch.counts[-1].shape[-2:]]
+    maps = []
+    for extent_level, kernels in zip(batch.extent_levels, batch.extended, strict=True):
+        combined = 0
+        for band, level in enumerate(batch.levels):
+            pooled = max(extent_level - level, 0)
+            weight = batch.exposure[band] * batch.mask[band]
+            images = torch.stack(
+                [
+                    weight * batch.counts[band] / background[band],
+                    weight,
+                    weight**2 / background[band] / 4**pooled,
+                ],
+                dim=1,
+            )
+            images = F.avg_pool2d(images, 2**pooled)
+            kernel = kernels[:, band]
+            terms = correlate(images, torch.stack([kernel, kernel, kernel**2], dim=1))
+            size = [s >> extent_level for s in shape]
+            terms = F.interpolate(terms, size=size, mode="bilinear") if terms.shape[-2:] != size else terms
+            spectrum = batch.spectra[:, :, band]
+            power = torch.stack([spectrum, spectrum, spectrum**2], dim=1)
+            combined = combined + terms[:, :, None] * power[..., None, None]
+        maps.append(signed_significance(*combined.unbind(1)))
+    return maps
+
+
 # Input channels of a band: two significances, counts and known sky.
 BAND_CHANNELS = 4
 
@@ -307,15 +359,19 @@ def network_inputs(batch):
         Shape ``(n, channels, ny / 2**level, nx / 2**level)``: per band of the level the
         significance on the known sky normalised to the data and on the known sky as
         given, the logarithm of counts and of the normalised known sky; on level 0 also
-        the significances combined for the trial spectra, in both ways, and the mask.
+        the significances combined for the trial spectra, in both ways, and the mask. On the levels
+        of the extents those of extended sources, in both ways.
     """
     background = known_sky(batch)
     bands, combined = significance_maps(batch, background)
+    extended = given_extended = extended_maps(batch, background)
     given_bands, given_combined = bands, combined
     if batch.has_background.any():
         known = batch.has_background[:, None, None]
         given = [torch.where(known, b, n) for b, n in zip(batch.background, background, strict=True)]
-        given_bands, given_combined = significance_maps(batch, [b.clamp(min=MIN_BACKGROUND) for b in given])
+        given = [b.clamp(min=MIN_BACKGROUND) for b in given]
+        given_bands, given_combined = significance_maps(batch, given)
+        given_extended = extended_maps(batch, given)
     inputs = {}
     for band, level in enumerate(batch.levels):
         present = (batch.spectra[:, 0, band] > 0).float()[:, None, None] * batch.mask[band]
@@ -328,4 +384,6 @@ def network_inputs(batch):
         inputs.setdefault(level, []).extend(c * present for c in channels)
     maps = [*compress(combined).unbind(1), *compress(given_combined).unbind(1)]
     inputs[0].extend([*maps, batch.field_mask])
+    for level, *both in zip(batch.extent_levels, extended, given_extended, strict=True):
+        inputs.setdefault(level, []).extend(m for image in both for m in compress(image).unbind(1))
     return {level: torch.stack(channels, 1) for level, channels in inputs.items()}

@@ -5,7 +5,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .description import conditions, feature_kernels, trial_spectra
+from .description import conditions, extended_kernels, feature_kernels, trial_spectra
 from .features import FieldBatch
 
 __all__ = ["field_batch"]
@@ -56,4 +56,6 @@ def field_batch(cubes):
         has_background=torch.full((n,), known),
         pixel_size=torch.full((n,), response.pixel_size),
         scale=response.bands.scale,
+        extent_levels=response.bands.extent_levels,
+        extended=[repeat(kernels) for kernels in extended_kernels(response)],
     )

@@ -9,7 +9,7 @@ from ..evaluation.matching import match_brightest
 from ..evaluation.metrics import purity_recall
 from ..networks.features import network_inputs
 from ..networks.peaks import Peaks, find_centres
-from .targets import detection_loss
+from .targets import detection_loss, match_radius
 
 __all__ = [
     "DETECTABLE",
@@ -131,7 +131,7 @@ def claimed_sources(patches, peaks):
         patches.x.numpy()[true] * scale[patch],
         patches.y.numpy()[true] * scale[patch] - 5,
         patches.flux.numpy()[true],
-        radius=patches.bands.match_radius,
+        radius=match_radius(patches.bands, patches.width).numpy()[true],
         pred_group=peaks.field,
         true_group=patch,
     )

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from ..inputs.bands import Bands
-from ..networks.description import conditions, feature_kernels, trial_spectra
+from ..networks.description import conditions, extended_kernels, feature_kernels, trial_spectra
 from ..networks.features import MIN_BACKGROUND, FieldBatch, score_terms
 from ..simulation.sky import ResponseBank, render_sources
 
@@ -40,6 +40,8 @@ class SimulatedPatches:
         Index of each patch's response, shape ``(n_patches,)``.
     expected : list of `~torch.Tensor`
         Per band: expected counts of the patches, shape as the counts.
+    width : `~torch.Tensor`, optional
+        Width per axis in deg of a Gaussian as wide as each source, by default 0: points.
     """
 
     bands: Bands
@@ -54,6 +56,11 @@ class SimulatedPatches:
     latitude: torch.Tensor
     instrument: torch.Tensor
     expected: list
+    width: torch.Tensor = None
+
+    def __post_init__(self):
+        if self.width is None:
+            self.width = torch.zeros_like(self.x)
 
 
 class Simulator:
@@ -78,6 +85,7 @@ class Simulator:
         self.size = size
         self.background_share = background_share
         self.filters = torch.stack([feature_kernels(response) for response in responses])
+        self.extended = [torch.stack(v) for v in zip(*map(extended_kernels, responses), strict=True)]
         self.spectra = torch.tensor(np.array([trial_spectra(r) for r in responses]), dtype=torch.float32)
         self.conditions = torch.tensor(
             np.array([[conditions(r, known) for known in (False, True)] for r in responses])
@@ -209,4 +217,6 @@ class Simulator:
             has_background=has_background,
             pixel_size=self.bank.pixel_size[instrument].float(),
             scale=self.bank.bands.scale,
+            extent_levels=self.bank.bands.extent_levels,
+            extended=[kernels[instrument] for kernels in self.extended],
         )

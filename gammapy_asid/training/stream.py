@@ -219,7 +219,14 @@ class PatchStream(Dataset):
         field = patches.batch
         shape = (self.simulator.size, self.simulator.size)
         targets = target_maps(
-            patches.patch, patches.x, patches.y, field.pixel_size, len(field), shape, bands=patches.bands
+            patches.patch,
+            patches.x,
+            patches.y,
+            field.pixel_size,
+            len(field),
+            shape,
+            bands=patches.bands,
+            width=patches.width,
         )
         inputs = network_inputs(field)
         return {

@@ -5,13 +5,35 @@ import torch
 
 from ..inputs.bands import LAT_BANDS
 
-__all__ = ["target_maps", "detection_loss"]
+__all__ = ["detection_loss", "match_radius", "target_maps"]
 
 # Offsets are learned within this many widths of the centre marks.
 OFFSET_RANGE = 1.5
+# Widths of the centre marks of extended sources over their own, and of the match radius. Sources wider
+# than the last number, in multiples of the match radius of points, get no larger marks.
+EXTENDED_CENTRE, EXTENDED_MATCH, WIDEST = 0.2, 0.7, 5.0
 
 
-def target_maps(patch, x, y, pixel_size, n_patches, shape, half=5, bands=LAT_BANDS):
+def match_radius(bands, width):
+    """Distance within which a candidate counts as a source.
+
+    Parameters
+    ----------
+    bands : `~gammapy_asid.inputs.Bands`
+        Bands of the model.
+    width : `~torch.Tensor`
+        Width per axis of each source in deg, 0 for points.
+
+    Returns
+    -------
+    radius : `~torch.Tensor`
+        In deg: that of the bands for points, with 0.7 of the width added in quadrature for extended ones.
+    """
+    radius = torch.full_like(width, bands.match_radius)
+    return torch.hypot(radius, EXTENDED_MATCH * width.clamp(max=WIDEST * bands.match_radius))
+
+
+def target_maps(patch, x, y, pixel_size, n_patches, shape, half=5, bands=LAT_BANDS, width=None):
     """Draw sources into target maps.
 
     Parameters
@@ -30,6 +52,9 @@ def target_maps(patch, x, y, pixel_size, n_patches, shape, half=5, bands=LAT_BAN
         Half width in pixels of what a source marks.
     bands : `~gammapy_asid.inputs.Bands`
         Bands of the model.
+    width : `~torch.Tensor`, optional
+        Width per axis of each source in deg, shape ``(n,)``; by default points. Centres and match radii of
+        extended sources are wider.
 
     Returns
     -------
@@ -40,21 +65,29 @@ def target_maps(patch, x, y, pixel_size, n_patches, shape, half=5, bands=LAT_BAN
     """
     ny, nx = shape
     inside = (x >= -0.5) & (x < nx - 0.5) & (y >= -0.5) & (y < ny - 0.5)
-    patch, x, y = patch[inside], x[inside], y[inside]
+    width = torch.zeros_like(x) if width is None else width
+    patch, x, y, width = patch[inside], x[inside], y[inside], width[inside]
+    largest = WIDEST * bands.match_radius
+    centre_sigma = torch.hypot(
+        torch.full_like(x, bands.centre_sigma), EXTENDED_CENTRE * width.clamp(max=largest)
+    )
+    radius = match_radius(bands, width)
+    half = max(half, int(torch.ceil(radius / pixel_size[patch]).max())) if len(x) else half
     grid = torch.arange(-half, half + 1, device=x.device)
     column = torch.round(x).long()[:, None, None] + grid
     row = torch.round(y).long()[:, None, None] + grid[:, None]
     dx, dy = torch.broadcast_tensors(x[:, None, None] - column, y[:, None, None] - row)
     scale = pixel_size[patch][:, None, None]
     r2 = (dx**2 + dy**2) * scale**2
-    gauss = torch.exp(-0.5 * r2 / bands.centre_sigma**2)
+    gauss = torch.exp(-0.5 * r2 / centre_sigma[:, None, None] ** 2)
     valid = (column >= 0) & (column < nx) & (row >= 0) & (row < ny)
     flat = ((patch[:, None, None] * ny + row) * nx + column)[valid]
+    near = (r2 < radius[:, None, None] ** 2)[valid]
     gauss, r2, dx, dy = gauss[valid], r2[valid], dx[valid], dy[valid]
 
     centre = torch.zeros(n_patches * ny * nx, device=x.device).scatter_reduce_(0, flat, gauss, "amax")
     match = torch.zeros_like(centre)
-    match[flat[r2 < bands.match_radius**2]] = 1
+    match[flat[near]] = 1
     # A pixel's offset points to the source that marks it most.
     own = (gauss == centre[flat]) & (r2 < (OFFSET_RANGE * bands.centre_sigma) ** 2)
     offset = torch.zeros(3, len(centre), device=x.device)

@@ -129,6 +129,8 @@ def build_network(bands, widths):
     n_levels = len(widths)
     inputs = [BAND_CHANNELS * sum(level == depth for level in bands.levels) for depth in range(n_levels)]
     inputs[0] += 2 * len(TRIAL_SPECTRA) + 1
+    for level in bands.extent_levels:
+        inputs[level] += 2 * len(TRIAL_SPECTRA)
     config = UNetConfig(inputs=tuple(inputs), conditions=n_conditions(bands), widths=tuple(widths))
     return MultiResolutionUNet(config)
 

@@ -25,11 +25,12 @@ class _Strict(BaseModel):
 
 
 class BandsCard(_Strict):
-    """Bands of a model: edges in GeV, resolution levels and nominal pixel size in deg."""
+    """Bands of a model: edges in GeV, resolution levels, nominal pixel size and extents in deg."""
 
     edges: tuple[float, ...]
     levels: tuple[int, ...]
     pixel_size: float = 0.1
+    extents: tuple[float, ...] = ()
 
 
 class OperatingPoint(_Strict):
@@ -52,7 +53,7 @@ class ModelCard(_Strict):
     architecture : dict
         Configuration that builds the network.
     bands : dict
-        Band edges in GeV, resolution levels and nominal pixel size in deg, see
+        Band edges in GeV, resolution levels, nominal pixel size and extents in deg, see
         `~gammapy_asid.inputs.bands.Bands`.
     units : dict
         Units of inputs and outputs.

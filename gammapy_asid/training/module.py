@@ -15,6 +15,7 @@ __all__ = [
     "DETECTABLE",
     "DetectionModule",
     "claimed_sources",
+    "cosine_cycles",
     "network_output",
     "simulated_candidates",
     "visible_sources",
@@ -187,19 +188,30 @@ class DetectionModule(lightning.LightningModule):
         self.log_dict(metrics, prog_bar=True, batch_size=1)
 
     def configure_optimizers(self):
-        """AdamW with cycles of a linear rise and a cosine fall of the learning rate."""
-        recipe = self.optimiser
-        parameters = self.network.parameters()
-        optimiser = torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-        bounds = np.array([0, *recipe.restarts, recipe.epochs]) * recipe.batches_per_epoch
+        """See `cosine_cycles`."""
+        return cosine_cycles(self.network.parameters(), self.optimiser)
 
-        def factor(step):
-            cycle = min(np.searchsorted(bounds, step, side="right"), len(bounds) - 1)
-            step, length = step - bounds[cycle - 1], bounds[cycle] - bounds[cycle - 1]
-            rise = max(1, length // 20)
-            if step < rise:
-                return (step + 1) / rise
-            return 0.5 * (1 + np.cos(np.pi * min(1.0, (step - rise) / max(1, length - rise)))) + 1e-3
 
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+def cosine_cycles(parameters, recipe):
+    """AdamW with cycles of a linear rise and a cosine fall of the learning rate, for Lightning.
+
+    Parameters
+    ----------
+    parameters : iterable of `~torch.nn.Parameter`
+        What is trained.
+    recipe : `~gammapy_asid.training.recipe.OptimiserRecipe`
+        Length and step size.
+    """
+    optimiser = torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    bounds = np.array([0, *recipe.restarts, recipe.epochs]) * recipe.batches_per_epoch
+
+    def factor(step):
+        cycle = min(np.searchsorted(bounds, step, side="right"), len(bounds) - 1)
+        step, length = step - bounds[cycle - 1], bounds[cycle] - bounds[cycle - 1]
+        rise = max(1, length // 20)
+        if step < rise:
+            return (step + 1) / rise
+        return 0.5 * (1 + np.cos(np.pi * min(1.0, (step - rise) / max(1, length - rise)))) + 1e-3
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+    return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

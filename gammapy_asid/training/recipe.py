@@ -10,14 +10,21 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-__all__ = ["InstrumentRecipe", "OptimiserRecipe", "Recipe", "SourceRecipe", "read_recipe"]
+__all__ = ["InstrumentRecipe", "OptimiserRecipe", "Recipe", "SourceRecipe", "StrictRecipe", "read_recipe"]
 
 
-class _Strict(BaseModel):
+class StrictRecipe(BaseModel):
+    """Settings that admit no unknown entries."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @property
+    def sha256(self):
+        """Hash of the recipe, which the model card states."""
+        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
 
-class InstrumentRecipe(_Strict):
+
+class InstrumentRecipe(StrictRecipe):
     """A family of LAT responses; intervals are drawn from, logarithmically.
 
     Parameters
@@ -52,7 +59,7 @@ class InstrumentRecipe(_Strict):
     weight: float = 1.0
 
 
-class OptimiserRecipe(_Strict):
+class OptimiserRecipe(StrictRecipe):
     """Length and step size of the training.
 
     Parameters
@@ -85,7 +92,7 @@ class OptimiserRecipe(_Strict):
     precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"
 
 
-class SourceRecipe(_Strict):
+class SourceRecipe(StrictRecipe):
     """Ensembles for position and flux, trained on the candidates of the detection model.
 
     Parameters
@@ -115,7 +122,7 @@ class SourceRecipe(_Strict):
     weight_decay: float = 1e-2
 
 
-class Recipe(_Strict):
+class Recipe(StrictRecipe):
     """Everything that determines the weights of a detection model.
 
     Parameters
@@ -158,28 +165,25 @@ class Recipe(_Strict):
     sources: SourceRecipe = SourceRecipe()
 
     @property
-    def sha256(self):
-        """Hash of the recipe, which the model card states."""
-        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
-
-    @property
     def emission_path(self):
         """Path of the emission bank with environment variables expanded, or None."""
         return None if self.emission is None else Path(os.path.expandvars(self.emission))
 
 
-def read_recipe(path):
+def read_recipe(path, kind=Recipe):
     """Read a recipe: a YAML file, or the name of one that comes with the package.
 
     Parameters
     ----------
     path : str or path
         File or name.
+    kind : type
+        `Recipe`, or `~gammapy_asid.training.extension_recipe.ExtensionRecipe`.
 
     Returns
     -------
     recipe : `Recipe`
-        Validated recipe.
+        Validated recipe, of the kind asked for.
 
     Raises
     ------
@@ -196,6 +200,6 @@ def read_recipe(path):
         names = sorted(p.stem for p in shipped.glob("*.yaml"))
         raise FileNotFoundError(f"No recipe {str(path)!r}: give a YAML file or one of {', '.join(names)}")
     try:
-        return Recipe(**(yaml.safe_load(path.read_text()) or {}))
+        return kind(**(yaml.safe_load(path.read_text()) or {}))
     except (ValidationError, yaml.YAMLError, TypeError) as error:
         raise ValueError(f"{path} is not a valid recipe: {error}") from error

@@ -1,0 +1,210 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""The network that tells the size of a source from a stamp in several bands."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from .description import psf_radius
+
+__all__ = ["ExtensionConfig", "ExtensionNetwork", "ExtensionOutput", "Stamps", "psf_description"]
+
+#: Edges of the rings around the candidate, in pixels.
+RINGS = (0.0, 1.5, 2.5, 3.5, 5.0, 7.0, 10.0, 14.0, 19.0, 25.0, 31.0, 36.0)
+#: Counts added to the background where an excess is divided by its noise: bands with none stay finite.
+FLOOR = 0.25
+#: What the network is told of each band: presence, background, and two radii of the PSF.
+BAND_CONDITIONS = 4
+
+
+@dataclass(frozen=True)
+class ExtensionConfig:
+    """Shape of the network.
+
+    Parameters
+    ----------
+    bands : int
+        Energy bands.
+    classes : int
+        Classes of size.
+    size : int
+        Side of the stamps in pixels.
+    widths : tuple of int
+        Channels of the blocks, each on pixels twice as large as the one before.
+    hidden : int
+        Units of the layers that join everything.
+    """
+
+    bands: int = 4
+    classes: int = 3
+    size: int = 72
+    widths: tuple = (16, 32, 48, 64)
+    hidden: int = 160
+
+
+@dataclass
+class Stamps:
+    """Stamps around ``n`` candidates, the candidate in the middle of pixel ``(size // 2, size // 2)``.
+
+    Parameters
+    ----------
+    counts, background : `~torch.Tensor`
+        Counts, and those expected of the known sky, shape ``(n, n_bands, size, size)``; zero where
+        there are no data.
+    valid : `~torch.Tensor`
+        1 where there are data in any band, shape ``(n, size, size)``.
+    psf : `~torch.Tensor`
+        Result of `psf_description`, shape ``(n, n_bands, 2)``; NaN in absent bands.
+    """
+
+    counts: torch.Tensor
+    background: torch.Tensor
+    valid: torch.Tensor
+    psf: torch.Tensor
+
+    def __len__(self):
+        return len(self.counts)
+
+    def __getitem__(self, rows):
+        return Stamps(self.counts[rows], self.background[rows], self.valid[rows], self.psf[rows])
+
+    @property
+    def tensors(self):
+        """The parts in the order of the network's arguments."""
+        return self.counts, self.background, self.valid, self.psf
+
+
+@dataclass
+class ExtensionOutput:
+    """Raw predictions for ``n`` candidates.
+
+    Parameters
+    ----------
+    classes : `~torch.Tensor`
+        Logits of the classes, shape ``(n, n_classes)``.
+    extended : `~torch.Tensor`
+        Logit of not being a point, shape ``(n,)``.
+    log_size, log_error : `~torch.Tensor`
+        Logarithm of the size in deg if it is extended, and of the standard deviation of that, shape ``(n,)``.
+    """
+
+    classes: torch.Tensor
+    extended: torch.Tensor
+    log_size: torch.Tensor
+    log_error: torch.Tensor
+
+
+def psf_description(response):
+    """Logarithms of the 68 % radius in pixels and of the 95 % radius over it, shape ``(n_bands, 2)``."""
+    r68, r95 = psf_radius(response), psf_radius(response, 0.95)
+    return np.log(np.column_stack([r68 / response.pixel_size, r95 / r68])).astype(np.float32)
+
+
+def signed_log_significance(counts, background):
+    """Logarithm of the excess over its noise, with its sign."""
+    z = (counts - background) / (background + FLOOR).sqrt()
+    return z.sign() * z.abs().log1p()
+
+
+class _Block(nn.Module):
+    """Two convolutions; the instrument scales and shifts what they see (FiLM, Perez et al. 2018, AAAI)."""
+
+    def __init__(self, inputs, width, conditions):
+        super().__init__()
+        self.first = nn.Conv2d(inputs, width, 3, padding=1, bias=False)
+        self.second = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(width) for _ in range(2))
+        self.film = nn.Linear(conditions, 2 * width)
+        nn.init.zeros_(self.film.weight)
+        nn.init.zeros_(self.film.bias)
+
+    def forward(self, x, conditions):
+        x = F.relu(self.norms[0](self.first(x)))
+        x = self.norms[1](self.second(x))
+        scale, shift = self.film(conditions)[..., None, None].chunk(2, dim=1)
+        return F.relu(x * (1 + scale) + shift)
+
+
+class ExtensionNetwork(nn.Module):
+    """VGG-like network (Simonyan & Zisserman 2015, ICLR) on several resolutions.
+
+    It sees the significance of the excess, which keeps the absolute number of counts: of pixels, of
+    2x2, 4x4 and 8x8 pixels where its own pixels have that size, and of rings around the candidate. It is told
+    the background and the point spread function of each band.
+
+    Parameters
+    ----------
+    config : `ExtensionConfig`
+        Shape.
+    """
+
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        bands, widths = config.bands, config.widths
+        conditions = BAND_CONDITIONS * bands
+        self.embedding = nn.Sequential(nn.Linear(conditions, 32), nn.ReLU())
+        inputs = [bands + 1, *(bands + width for width in widths[:-1])]
+        self.blocks = nn.ModuleList(_Block(i, width, 32) for i, width in zip(inputs, widths, strict=True))
+        self.squeeze = nn.Conv2d(widths[-1], 16, 1)
+        side = config.size // 2 ** (len(widths) - 1)
+        rings = ring_masks(config.size)
+        self.register_buffer("rings", rings, persistent=False)
+        joined = 16 * side**2 + bands * len(rings) + conditions
+        self.join = nn.Sequential(
+            nn.Linear(joined, config.hidden), nn.ReLU(), nn.Linear(config.hidden, config.hidden), nn.ReLU()
+        )
+        self.head = nn.Linear(config.hidden, config.classes + 3)
+
+    def conditions(self, background, psf):
+        """Presence, background and PSF of each band, shape ``(n, 4 * n_bands)``."""
+        present = torch.isfinite(psf[..., 0]).float()
+        level = torch.log(background.mean((2, 3)) + 1e-3) / 3
+        parts = torch.stack([present, level * present, *torch.nan_to_num(psf).unbind(-1)], -1)
+        return parts.flatten(1)
+
+    def last_layer(self, counts, background, valid, psf):
+        """Values of the last hidden layer, shape ``(n, hidden)``."""
+        given = self.conditions(background, psf)
+        condition = self.embedding(given)
+        x = None
+        n, b = counts, background
+        for i, block in enumerate(self.blocks):
+            if i:
+                x = F.max_pool2d(x, 2)
+                n, b = (4 * F.avg_pool2d(v, 2) for v in (n, b))
+            z = signed_log_significance(n, b)
+            z = torch.cat([z, valid[:, None] if x is None else x], 1)
+            x = block(z.contiguous(memory_format=torch.channels_last), condition)
+        rings = (torch.einsum("nbyx,ryx->nbr", v, self.rings) for v in (counts, background))
+        rings = signed_log_significance(*rings)
+        x = F.relu(self.squeeze(x))
+        return self.join(torch.cat([x.flatten(1), rings.flatten(1), given], 1))
+
+    def forward(self, counts, background, valid, psf):
+        """Predictions for stamps, see `Stamps`.
+
+        Returns
+        -------
+        output : `~torch.Tensor`
+            Shape ``(n, n_classes + 3)``, see `split`.
+        """
+        return self.head(self.last_layer(counts, background, valid, psf))
+
+    def split(self, output):
+        """Parts of the output (`ExtensionOutput`)."""
+        k = self.config.classes
+        # The size is counted from 0.1 deg; errors are bounded, so that no sample pulls without limit.
+        log_size = output[:, k + 1] + np.log(0.1)
+        return ExtensionOutput(output[:, :k], output[:, k], log_size, output[:, k + 2].clamp(-5, 1.5))
+
+
+def ring_masks(size):
+    """Pixels of each of the `RINGS`, shape ``(n_rings, size, size)``."""
+    pixel = torch.arange(size) - size // 2
+    r = torch.hypot(*torch.meshgrid(pixel.float(), pixel.float(), indexing="ij"))
+    edges = torch.tensor(RINGS)[:, None, None]
+    return ((r >= edges[:-1]) & (r < edges[1:])).float()

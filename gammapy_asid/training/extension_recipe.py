@@ -1,0 +1,149 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Recipe of a classifier of extension, and the simulator that it describes."""
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from ..networks.extension import ExtensionConfig, ExtensionNetwork
+from ..simulation.extension_stamps import Scene, StampResponse, StampSimulator
+from ..simulation.imaging import CTAO_BANDS, ImagingInstrument
+from .recipe import OptimiserRecipe, StrictRecipe
+
+__all__ = ["ExtensionRecipe", "build_stamp_network", "build_stamp_simulator", "imaging_places", "place_at"]
+
+HOUR = 3600.0
+
+
+class ExtensionRecipe(StrictRecipe):
+    """Everything that determines the weights of a classifier of extension.
+
+    Parameters
+    ----------
+    name : str
+        Name of the model.
+    seed : int
+        Seed of the simulation and of the initial weights.
+    irfs : tuple of str
+        Instrument responses, see `~gammapy_asid.simulation.imaging.IRF_FILES`; empty if the
+        instrument is that of a dataset.
+    places : int
+        Places in fields of pointings, drawn once.
+    max_offset : float
+        Largest offset from a pointing in deg.
+    pointings : int
+        Largest number of pointings that see a place.
+    size : int
+        Side of the stamps in pixels, a multiple of 8.
+    edges : tuple of float
+        Sizes in deg where one class ends and the next begins.
+    scenes : tuple of `~gammapy_asid.simulation.extension_stamps.Scene`
+        What is simulated.
+    shares : tuple of float
+        Share of each scene; by default equal.
+    widths : tuple of int
+        Channels of the network.
+    hidden : int
+        Units of its last layers.
+    validation_stamps, calibration_stamps : int
+        Stamps of each scene on which the training is watched, and on which the probabilities are
+        calibrated; as many test them.
+    optimiser : `OptimiserRecipe`
+        Length and step size.
+    """
+
+    name: str
+    seed: int = 0
+    irfs: tuple[str, ...] = ()
+    places: int = Field(192, ge=1)
+    max_offset: float = 3.0
+    pointings: int = 4
+    size: int = Field(72, ge=32, multiple_of=8)
+    edges: tuple[float, ...] = (0.1, 0.3)
+    scenes: tuple[Scene, ...]
+    shares: tuple[float, ...] | None = None
+    widths: tuple[int, ...] = (16, 32, 48, 64)
+    hidden: int = 160
+    validation_stamps: int = 1024
+    calibration_stamps: int = 6000
+    optimiser: OptimiserRecipe = OptimiserRecipe(batch_size=64, batches_per_epoch=250, epochs=24)
+
+    @model_validator(mode="after")
+    def _consistent(self):
+        if not np.all(np.diff((0, *self.edges)) > 0):
+            raise ValueError(f"edges must increase from above 0, got {self.edges}")
+        if self.shares is not None and len(self.shares) != len(self.scenes):
+            raise ValueError(f"{len(self.scenes)} scenes need as many shares, got {len(self.shares)}")
+        return self
+
+
+def build_stamp_network(recipe, n_bands):
+    """Untrained network of a recipe."""
+    config = ExtensionConfig(n_bands, len(recipe.edges) + 1, recipe.size, recipe.widths, recipe.hidden)
+    return ExtensionNetwork(config)
+
+
+def build_stamp_simulator(recipe, places=None):
+    """Simulator of a recipe.
+
+    Parameters
+    ----------
+    recipe : `ExtensionRecipe`
+        Recipe.
+    places : list of `~gammapy_asid.simulation.extension_stamps.StampResponse`, optional
+        Instrument around places, by default those of the recipe's responses.
+    """
+    places = imaging_places(recipe) if places is None else places
+    return StampSimulator(places, recipe.scenes, recipe.shares)
+
+
+def imaging_places(recipe):
+    """Places that a random number of pointings see for an hour in all.
+
+    Parameters
+    ----------
+    recipe : `ExtensionRecipe`
+        Recipe with at least one response.
+    """
+    if not recipe.irfs:
+        raise ValueError("The recipe has no instrument responses: add irfs, or train for a dataset")
+    rng = np.random.default_rng((recipe.seed, 1))
+    instruments = [ImagingInstrument.from_irf(irf, CTAO_BANDS) for irf in recipe.irfs]
+    places = []
+    for i in range(recipe.places):
+        n = rng.integers(1, recipe.pointings + 1)
+        offset, angle = rng.uniform(0, recipe.max_offset, n), rng.uniform(0, 2 * np.pi, n)
+        pointings = offset * np.stack([np.cos(angle), np.sin(angle)])
+        livetime = HOUR * rng.dirichlet(np.ones(n))
+        places.append(place_at(instruments[i % len(instruments)], pointings, livetime, recipe.size))
+    return places
+
+
+def place_at(instrument, pointings, livetime, size):
+    """Instrument around one place.
+
+    Parameters
+    ----------
+    instrument : `~gammapy_asid.simulation.imaging.ImagingInstrument`
+        Instrument.
+    pointings : `~numpy.ndarray`
+        Offsets of the pointings from the place along x and y in deg, shape ``(2, n_pointings)``.
+    livetime : `~numpy.ndarray`
+        Observation time of each in s.
+    size : int
+        Side of the stamps in pixels.
+
+    Returns
+    -------
+    place : `~gammapy_asid.simulation.extension_stamps.StampResponse`
+        Exposure, background and point spread function.
+    """
+    pixel_size, middle = instrument.bands.pixel_size, size // 2
+    step = (np.arange(size) - middle) * pixel_size
+    separation = np.hypot(step - pointings[0][:, None, None], step[:, None] - pointings[1][:, None, None])
+    exposure = instrument.exposure(separation, livetime).mean(1)
+    centre = exposure[:, middle, middle][:, None, None]
+    return StampResponse(
+        instrument.response(separation[:, middle, middle], livetime),
+        np.divide(exposure, centre, out=np.zeros_like(exposure), where=centre > 0),
+        instrument.background_counts(separation, livetime, np.radians(pixel_size) ** 2),
+    )

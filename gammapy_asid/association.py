@@ -10,6 +10,7 @@ from astropy.table import QTable
 from gammapy.catalog import SourceCatalog
 from scipy.spatial import KDTree
 
+from .columns import column_name, column_values, table_positions
 from .ellipses import RADIUS_68, RADIUS_95, ellipse_covariance
 
 __all__ = ["Counterparts", "associate", "association_probability", "false_match_rate", "match_counterparts"]
@@ -22,20 +23,15 @@ SHIFTS = ((3.0, 90.0), (3.0, 270.0), (5.0, 90.0), (5.0, 270.0))
 N_SIGMA = 5.0
 #: Area of the sky in deg2.
 WHOLE_SKY = 4 * np.pi * np.degrees(1) ** 2
-#: Names of the columns of error ellipses, and the radius in standard deviations they stand for.
+#: Names of the columns of error ellipses, in any case, and the radius in standard deviations they stand for.
 ELLIPSES = (
     (("Conf_95_SemiMajor", "Conf_95_SemiMinor", "Conf_95_PosAng"), RADIUS_95),
     (("semi_major_95", "semi_minor_95", "pos_angle"), RADIUS_95),
     (("Conf_68_SemiMajor", "Conf_68_SemiMinor", "Conf_68_PosAng"), RADIUS_68),
-    (("Pos_err_68",), RADIUS_68),
     (("pos_err_68",), RADIUS_68),
 )
-#: Names of the columns of positions and of names.
-POSITIONS = {
-    "icrs": (("RAJ2000", "DEJ2000"), ("RA", "DEC"), ("ra", "dec"), ("RAdeg", "DEdeg")),
-    "galactic": (("GLON", "GLAT"), ("glon", "glat")),
-}
-NAMES = ("Source_Name", "name", "Name", "source_name", "PSRJ", "source_id")
+#: Names of the column of names, in any case.
+NAMES = ("Source_Name", "name", "PSRJ", "source_id")
 
 
 @dataclass(frozen=True)
@@ -68,7 +64,8 @@ class Counterparts:
         label : str
             Name of the catalogue.
         catalog : `~gammapy.catalog.SourceCatalog` or `~astropy.table.Table`
-            Catalogue, with error ellipses where it has them in columns named as in 4FGL.
+            Catalogue, with error ellipses where it has them in columns named as in 4FGL. Rows without a
+            position are left out.
         position_error : `~astropy.units.Quantity`
             68 % error radius of sources without an ellipse, as extended ones.
 
@@ -78,19 +75,22 @@ class Counterparts:
             If it has no positions.
         """
         table = catalog.table if isinstance(catalog, SourceCatalog) else catalog
-        positions = _positions(label, table)
+        positions = table_positions(table, f"The catalogue {label!r}").icrs
+        placed = np.isfinite(positions.ra) & np.isfinite(positions.dec)
+        table, positions = table[placed], positions[placed]
         n = len(positions)
         covariance = np.zeros((n, 2, 2))
-        for names, radius in ELLIPSES:
-            if set(names) <= set(table.colnames):
-                axes = [_in_deg(table[name]) for name in names]
+        for wanted, radius in ELLIPSES:
+            found = [column_name(table, (name,)) for name in wanted]
+            if None not in found:
+                axes = [column_values(table[name], u.deg) * u.deg for name in found]
                 axes = axes if len(axes) == 3 else [axes[0], axes[0], np.zeros(n) * u.deg]
                 covariance = ellipse_covariance(*axes, radius)
                 break
-        size = covariance[:, 0, 0] + covariance[:, 1, 1]
-        without = ~np.isfinite(size) | (size <= 0)
+        size = _trace(covariance)
+        without = size <= 0
         covariance[without] = np.eye(2) * (position_error.to_value("deg") / RADIUS_68) ** 2
-        column = next((name for name in NAMES if name in table.colnames), None)
+        column = column_name(table, NAMES)
         names = np.arange(n).astype(str) if column is None else np.char.strip(np.asarray(table[column], str))
         return cls(label, names, positions, covariance)
 
@@ -128,24 +128,24 @@ def match_counterparts(candidates, counterparts):
     table, own, other = candidates.table, candidates.positions, counterparts.positions
     axes = [table[name] for name in ("semi_major_95", "semi_minor_95", "pos_angle")]
     covariance = ellipse_covariance(*axes, RADIUS_95)
-    columns = {"candidate": [], "counterpart": []}
-    density = np.zeros(len(table))
+    i, j, density = np.zeros(0, int), np.zeros(0, int), np.zeros(len(table))
     if len(table) and len(other):
         vectors, others = (p.cartesian.xyz.value.T for p in (own, other))
         largest = N_SIGMA * np.sqrt(_trace(covariance).max() + _trace(counterparts.covariance).max())
         near = KDTree(vectors).sparse_distance_matrix(
             KDTree(others), _chord(min(largest, 180)), output_type="ndarray"
         )
-        columns = {"candidate": near["i"], "counterpart": near["j"]}
+        i, j = near["i"], near["j"]
         density = _density(vectors, others)
-    i, j = (np.asarray(column, dtype=int) for column in columns.values())
     east, north = (offset.to_value("deg") for offset in own[i].spherical_offsets_to(other[j]))
     offset = np.stack([east, north], axis=-1)
     total = covariance[i] + counterparts.covariance[j]
     sigma2 = np.einsum("ni,ni->n", offset, np.linalg.solve(total, offset[..., None])[..., 0])
     evidence = np.exp(-sigma2 / 2) / (2 * np.pi * np.sqrt(np.linalg.det(total)) * density[i])
-    pairs = QTable(columns | {"sep": np.hypot(east, north) * u.deg, "sigma": np.sqrt(sigma2)})
-    pairs["evidence"] = evidence
+    sep = np.hypot(east, north) * u.deg
+    pairs = QTable(
+        {"candidate": i, "counterpart": j, "sep": sep, "sigma": np.sqrt(sigma2), "evidence": evidence}
+    )
     return pairs[pairs["sigma"] < N_SIGMA]
 
 
@@ -266,24 +266,9 @@ def associate(candidates, catalogs, threshold=0.8, position_error=0.1 * u.deg):
     return candidates.with_columns(QTable(best), meta={"association": {"threshold": threshold} | meta})
 
 
-def _positions(label, table):
-    for frame, names in POSITIONS.items():
-        for pair in names:
-            if set(pair) <= set(table.colnames):
-                lon, lat = (_in_deg(table[name]) for name in pair)
-                return SkyCoord(lon, lat, frame=frame).icrs
-    known = ", ".join("/".join(pair) for names in POSITIONS.values() for pair in names)
-    raise ValueError(f"The catalogue {label!r} has no positions: it needs columns {known}")
-
-
-def _in_deg(column):
-    """Column of angles as a quantity, masked values as NaN."""
-    values = np.ma.filled(np.ma.asarray(getattr(column, "value", column), dtype=float), np.nan)
-    return u.Quantity(values, getattr(column, "unit", None) or "deg").to("deg")
-
-
 def _trace(covariance):
-    return covariance[:, 0, 0] + covariance[:, 1, 1]
+    """Squared size of each error, zero where it is not known."""
+    return np.nan_to_num(covariance[:, 0, 0] + covariance[:, 1, 1])
 
 
 def _chord(angle):

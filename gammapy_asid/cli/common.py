@@ -76,11 +76,11 @@ def read_datasets(files):
 
 
 def read_sources(file):
-    from astropy.coordinates import SkyCoord
     from astropy.table import Table as AstropyTable
     from gammapy.modeling.models import Models
 
     from ..candidates import Candidates
+    from ..columns import table_positions
 
     if file.suffix in (".yaml", ".yml"):
         return Models.read(file)
@@ -88,17 +88,7 @@ def read_sources(file):
         return Candidates.read(file)
     except ValueError:
         table = AstropyTable.read(file)
-    columns = {name.lower(): name for name in table.colnames}
-    for frame, pairs in FRAMES.items():
-        for pair in pairs:
-            if set(pair) <= set(columns):
-                lon, lat = (table[columns[name]] for name in pair)
-                return SkyCoord(lon, lat, unit="deg", frame=frame)
-    raise ValueError(f"{file} has no columns ra and dec, or glon and glat: name the positions so")
-
-
-#: Names of the columns of positions in tables of others.
-FRAMES = {"icrs": (("ra", "dec"), ("raj2000", "dej2000")), "galactic": (("glon", "glat"),)}
+    return table_positions(table, str(file))
 
 
 def print_candidates(candidates, limit=20):

@@ -5,7 +5,7 @@ from .baseline import ts_map_candidates
 from .calibration import apply_knots, expected_calibration_error, fit_knots, reliability
 from .figures import draw_figures
 from .limits import asimov_ts, position_covariance, sample_offsets, source_image
-from .lists import CandidateList, Truth, read_candidate_list, read_truth
+from .lists import CandidateList, read_candidate_list
 from .matching import Matches, angular_separation, deduplicate_overlaps, match_brightest, match_optimal
 from .metrics import PurityRecall, binned_fraction, binomial_interval, offset_summary, purity_recall
 from .plots import (
@@ -35,6 +35,7 @@ from .thresholds import (
     separation_curve,
     threshold_curve,
 )
+from .truth import Truth, read_truth
 from .uncertainty import (
     apply_quantiles,
     coverage_curve,

@@ -1,0 +1,247 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Tests of associations with catalogues."""
+
+import os
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.coordinates import SkyCoord
+from astropy.table import MaskedColumn, QTable, Table
+from gammapy.catalog import SourceCatalog3FHL
+
+from gammapy_asid.association import (
+    Counterparts,
+    associate,
+    association_probability,
+    false_match_rate,
+    match_counterparts,
+)
+from gammapy_asid.candidates import ASSOCIATION_COLUMNS, Candidates
+from gammapy_asid.ellipses import RADIUS_68, RADIUS_95
+
+
+def make_candidates(positions, sigma=0.05, ratio=1.0, angle=0.0):
+    """Candidates with Gaussian errors: the deviation along the larger axis, and the ratio of both."""
+    axes = np.broadcast_to([sigma, sigma / ratio], (len(positions), 2)) * u.deg
+    return Candidates.from_positions(
+        positions, np.full(len(positions), 0.9), axes * RADIUS_68, axes * RADIUS_95, angle * u.deg
+    )
+
+
+def catalog(positions, names=None, sigma=None):
+    icrs = positions.icrs
+    table = Table({"RAJ2000": icrs.ra.deg, "DEJ2000": icrs.dec.deg})
+    table["Source_Name"] = [f"S{i}" for i in range(len(icrs))] if names is None else names
+    if sigma is not None:
+        for name in ("Conf_95_SemiMajor", "Conf_95_SemiMinor"):
+            table[name] = np.full(len(icrs), sigma * RADIUS_95)
+        table["Conf_95_PosAng"] = 0.0
+    return table
+
+
+def random_sky(n, seed=0, width=20):
+    rng = np.random.default_rng(seed)
+    lon, lat = rng.uniform(-width / 2, width / 2, (2, n))
+    return SkyCoord(lon + 100, lat + 20, unit="deg", frame="galactic")
+
+
+def scattered(positions, sigma, seed=1):
+    """Positions with a Gaussian error of `sigma` deg on each axis."""
+    rng = np.random.default_rng(seed)
+    distance = sigma * np.sqrt(-2 * np.log(rng.random(len(positions))))
+    return positions.directional_offset_by(rng.uniform(0, 360, len(positions)) * u.deg, distance * u.deg)
+
+
+def test_evidence_of_a_pair():
+    """By hand: a Gaussian density over the density of counterparts."""
+    sky = random_sky(400)
+    own = sky[:1].directional_offset_by(40 * u.deg, 0.06 * u.deg)
+    candidates = make_candidates(own)
+    counterparts = Counterparts.from_catalog("known", catalog(sky, sigma=0.02))
+    pairs = match_counterparts(candidates, counterparts)
+    row = pairs[pairs["counterpart"] == 0]
+    variance = 0.05**2 + 0.02**2
+    assert row["sep"].to_value("deg")[0] == pytest.approx(0.06, rel=1e-3)
+    assert row["sigma"][0] == pytest.approx(0.06 / np.sqrt(variance), rel=1e-3)
+    density = row["evidence"][0] ** -1 * np.exp(-(0.06**2) / 2 / variance) / (2 * np.pi * variance)
+    # One per square degree, from twenty of them
+    assert density == pytest.approx(1.0, rel=0.5)
+    assert np.all(pairs["sigma"] < 5)
+    near = own.separation(sky).deg < 5 * np.sqrt(variance)
+    assert len(pairs) == near.sum()
+
+
+def test_error_ellipse_counts_along_its_axis():
+    """The same distance is much along the short axis and little along the long one."""
+    centre = SkyCoord(150, 40, unit="deg")
+    candidates = make_candidates(centre.reshape(1), sigma=0.2, ratio=10, angle=30)
+    moved = centre.directional_offset_by([30, 120] * u.deg, 0.1 * u.deg)
+    pairs = match_counterparts(candidates, Counterparts.from_catalog("known", catalog(moved, sigma=1e-4)))
+    assert len(pairs) == 2
+    sigma = dict(zip(pairs["counterpart"], pairs["sigma"], strict=True))
+    assert sigma[0] == pytest.approx(0.5, rel=0.02)
+    assert sigma[1] == pytest.approx(5.0, rel=0.02)
+
+
+def test_probabilities_are_calibrated():
+    """Of candidates with a probability p of an association a share p has it."""
+    truth = random_sky(6000, width=60)
+    real = scattered(truth[:1500], 0.07)
+    fakes = random_sky(1500, seed=7, width=60)
+    candidates = make_candidates(
+        SkyCoord(
+            np.r_[real.l.deg, fakes.l.deg], np.r_[real.b.deg, fakes.b.deg], unit="deg", frame="galactic"
+        ),
+        sigma=0.07,
+    )
+    pairs = match_counterparts(candidates, Counterparts.from_catalog("known", catalog(truth, sigma=1e-4)))
+    probability, prior = association_probability(pairs, len(candidates))
+    assert prior == pytest.approx(0.5, abs=0.04)
+    right = (pairs["candidate"] < 1500) & (pairs["counterpart"] == pairs["candidate"])
+    for low, high in ((0.02, 0.3), (0.3, 0.7), (0.7, 0.9), (0.9, 1.0)):
+        chosen = (probability > low) & (probability <= high)
+        assert chosen.sum() > 50
+        assert np.mean(right[chosen]) == pytest.approx(probability[chosen].mean(), abs=0.06)
+    # A candidate is at most one of its counterparts
+    assert np.bincount(pairs["candidate"], probability).max() <= 1 + 1e-9
+
+
+def test_prior():
+    sky = random_sky(50)
+    candidates = make_candidates(scattered(sky, 0.05))
+    pairs = match_counterparts(candidates, Counterparts.from_catalog("known", catalog(sky, sigma=0.01)))
+    one, prior = association_probability(pairs, 50, prior=0.5)
+    assert prior == 0.5
+    evidence = np.asarray(pairs["evidence"])
+    total = np.bincount(pairs["candidate"], evidence, minlength=50)[pairs["candidate"]]
+    np.testing.assert_allclose(one, evidence / (total + 1))
+    assert association_probability(pairs, 50)[1] > 0.99
+
+
+def test_false_matches_come_from_chance():
+    """A catalogue of unrelated sources: what is associated is false, and the shifted ones say how much."""
+    sky = random_sky(4000, width=60)
+    unrelated = make_candidates(random_sky(2000, seed=3, width=50), sigma=0.2)
+    counterparts = Counterparts.from_catalog("known", catalog(sky, sigma=0.01))
+    pairs = match_counterparts(unrelated, counterparts)
+    probability, _ = association_probability(pairs, len(unrelated), prior=0.9)
+    associated = len(np.unique(pairs["candidate"][probability > 0.8])) / len(unrelated)
+    assert associated > 0.1
+    rate = false_match_rate(unrelated, counterparts, prior=0.9)
+    assert rate == pytest.approx(associated, abs=0.03)
+
+
+def test_shifted_catalogues_keep_their_latitude():
+    sky = random_sky(100)
+    counterparts = Counterparts.from_catalog("known", catalog(sky))
+    moved = counterparts.shifted(3.0, 90.0)
+    np.testing.assert_allclose(moved.positions.separation(counterparts.positions).deg, 3.0)
+    assert np.abs(moved.positions.galactic.b - sky.b).deg.max() < 0.1
+    np.testing.assert_array_equal(moved.covariance, counterparts.covariance)
+
+
+def test_associate():
+    sky = random_sky(300, width=40)
+    candidates = make_candidates(scattered(sky[:60], 0.03), sigma=0.03)
+    first, second = catalog(sky[:40], sigma=0.01), catalog(sky[20:], [f"T{i}" for i in range(20, 300)])
+    result = associate(candidates, {"A": first, "B": second}, position_error=0.02 * u.deg)
+    table = result.table
+    assert [column.name for column in ASSOCIATION_COLUMNS] == table.colnames[-4:]
+    catalogs, names = list(table["assoc_catalog"]), list(table["assoc_name"])
+    # The first catalogue is preferred; each candidate has its own counterpart
+    assert np.mean([name == (f"S{i}" if i < 40 else f"T{i}") for i, name in enumerate(names)]) > 0.95
+    assert set(catalogs[:40]) <= {"A", ""}
+    assert set(catalogs[40:]) <= {"B", ""}
+    some = np.array(catalogs) != ""
+    assert np.all(table["assoc_prob"][some] >= 0.8)
+    assert np.all(np.isnan(table["assoc_prob"][~some]))
+    assert np.all(table["assoc_sep"][some] < 0.2 * u.deg)
+    meta = result.meta["association"]
+    assert meta["threshold"] == 0.8
+    assert meta["A"]["associations"] == catalogs.count("A")
+    assert 0 <= meta["A"]["false_match_rate"] < 0.1
+    assert "assoc_name" not in candidates.table.colnames
+
+
+def test_nothing_to_associate(tmp_path):
+    sky = random_sky(10)
+    none = associate(make_candidates(sky[:0]), {"A": catalog(sky)})
+    assert len(none) == 0
+    far = associate(
+        make_candidates(sky), {"A": catalog(SkyCoord([300], [-60], unit="deg", frame="galactic"))}
+    )
+    assert set(far.table["assoc_name"]) == {""}
+    assert far.meta["association"]["A"]["associations"] == 0
+    empty = associate(make_candidates(sky), {"A": catalog(sky[:0])})
+    assert set(empty.table["assoc_name"]) == {""}
+    unknown = associate(make_candidates(sky, sigma=np.nan), {"A": catalog(sky)})
+    assert set(unknown.table["assoc_name"]) == {""}
+    empty.write(tmp_path / "c.fits")
+    assert set(Candidates.read(tmp_path / "c.fits").table["assoc_name"]) == {""}
+
+
+@pytest.mark.parametrize(
+    ("columns", "unit"),
+    [
+        (("RAJ2000", "DEJ2000"), "deg"),
+        (("ra", "dec"), None),
+        (("GLON", "GLAT"), "deg"),
+        (("RA", "Dec"), "rad"),
+    ],
+)
+def test_names_and_units_of_columns(columns, unit):
+    sky = random_sky(5)
+    sky = sky if columns[0] == "GLON" else sky.icrs
+    lon, lat = (a.to_value(unit or "deg") for a in (sky.spherical.lon, sky.spherical.lat))
+    table = Table({columns[0]: lon, columns[1]: lat})
+    if unit:
+        table[columns[0]].unit = table[columns[1]].unit = unit
+    counterparts = Counterparts.from_catalog("known", table, 0.1 * u.deg)
+    assert counterparts.positions.separation(sky.icrs).deg.max() < 1e-9
+    assert counterparts.names.tolist() == ["0", "1", "2", "3", "4"]
+    np.testing.assert_allclose(counterparts.covariance[:, 0, 0], (0.1 / RADIUS_68) ** 2)
+
+
+def test_missing_values():
+    """Rows without a position are left out, those without an ellipse get the stated error."""
+    table = catalog(random_sky(4), sigma=0.02)
+    table["RAJ2000"] = MaskedColumn(table["RAJ2000"], mask=[0, 1, 0, 0])
+    table["Conf_95_SemiMajor"][2] = np.nan
+    counterparts = Counterparts.from_catalog("known", table, 0.3 * u.deg)
+    assert counterparts.names.tolist() == ["S0", "S2", "S3"]
+    variance = counterparts.covariance[:, 1, 1]
+    np.testing.assert_allclose(variance, [0.02**2, (0.3 / RADIUS_68) ** 2, 0.02**2])
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (Table({"Source_Name": ["a"]}), "'mine' has no columns ra and dec, or glon and glat"),
+        (
+            Table({"ra": ["05 34 31"], "dec": ["22 00 52"]}),
+            "'mine' has no positions in deg.*ra holds no numbers",
+        ),
+        (QTable({"ra": [1] * u.s, "dec": [1] * u.deg}), "ra must be in deg, got s"),
+    ],
+)
+def test_catalogue_without_positions(table, message):
+    with pytest.raises(ValueError, match=message):
+        associate(make_candidates(random_sky(3)), {"mine": table})
+
+
+@pytest.mark.parametrize("threshold", [0, 1, 1.5])
+def test_threshold_is_a_probability(threshold):
+    with pytest.raises(ValueError, match="probability between 0 and 1"):
+        associate(make_candidates(random_sky(3)), {}, threshold=threshold)
+
+
+@pytest.mark.skipif("GAMMAPY_DATA" not in os.environ, reason="needs GAMMAPY_DATA")
+def test_3fhl_with_itself():
+    known = SourceCatalog3FHL()
+    positions = known.positions[::10]
+    candidates = make_candidates(scattered(positions.icrs, 0.02), sigma=0.02)
+    result = associate(candidates, {"3FHL": known})
+    names = [known.table["Source_Name"][10 * i].strip() for i in range(len(positions))]
+    assert np.mean(result.table["assoc_name"] == names) > 0.97
+    assert result.meta["association"]["3FHL"]["false_match_rate"] < 0.03

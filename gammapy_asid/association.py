@@ -135,6 +135,8 @@ def match_counterparts(candidates, counterparts):
         near = KDTree(vectors).sparse_distance_matrix(
             KDTree(others), _chord(min(largest, 180)), output_type="ndarray"
         )
+        # A candidate without an error has no counterpart
+        near = near[np.isfinite(covariance[near["i"]]).all(axis=(1, 2))]
         i, j = near["i"], near["j"]
         density = _density(vectors, others)
     east, north = (offset.to_value("deg") for offset in own[i].spherical_offsets_to(other[j]))

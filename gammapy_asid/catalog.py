@@ -21,6 +21,7 @@ from gammapy.utils.scripts import make_path
 
 from .ellipses import RADIUS_68
 from .files import new_file
+from .fluxes import integral_flux
 
 __all__ = ["START_SPECTRUM", "SourceCatalogASID", "SourceCatalogObjectASID", "catalog_table", "write_catalog"]
 
@@ -197,7 +198,7 @@ class SourceCatalogObjectASID(SourceCatalogObject):
         flux = ("Fit_Flux", "Fit_E_Min", "Fit_E_Max") if self.is_fitted else (self._flux, "E_Min", "E_Max")
         flux, e_min, e_max = (self.data[name] for name in flux)
         if np.isfinite(flux) and flux > 0:
-            model.amplitude.value *= (flux / model.integral(e_min, e_max)).to_value("")
+            model.amplitude.value *= (flux / integral_flux(model, e_min, e_max)).to_value("")
         if self.is_fitted:
             model.amplitude.error = model.amplitude.value * (self.data["Unc_Fit_Flux"] / flux).to_value("")
         return model

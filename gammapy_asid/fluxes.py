@@ -8,7 +8,27 @@ from astropy.table import QTable, Table
 from gammapy.estimators import FluxPoints
 from gammapy.modeling.models import PowerLawSpectralModel
 
-__all__ = ["SourceFluxes"]
+__all__ = ["SourceFluxes", "integral_flux"]
+
+
+def integral_flux(spectrum, e_min, e_max):
+    """Photon flux of a spectrum between two energies.
+
+    Parameters
+    ----------
+    spectrum : `~gammapy.modeling.models.SpectralModel`
+        Spectrum.
+    e_min, e_max : `~astropy.units.Quantity`
+        Energies.
+
+    Returns
+    -------
+    flux : `~astropy.units.Quantity`
+        Photon flux.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # Gammapy divides by zero before it turns to the formula for a power law of index 1
+        return spectrum.integral(e_min, e_max)
 
 
 @dataclass

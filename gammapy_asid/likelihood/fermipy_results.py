@@ -17,6 +17,7 @@ from gammapy.utils.scripts import make_path
 
 from ..candidates import COLUMNS, FIT_COLUMNS, CandidateFlag, Candidates
 from ..ellipses import RADIUS_68, RADIUS_95
+from ..fluxes import integral_flux
 from .fermipy_npy import load_results
 
 __all__ = ["WIDTH_IN_SIGMA", "read_fermipy", "source_key"]
@@ -240,11 +241,8 @@ def _spectrum(source, energies):
         law, kind = PowerLawSpectralModel(index=index, **shape), "pl"
     else:
         law, kind = LogParabolaSpectralModel(alpha=index, beta=beta, **shape), "lp"
-    with np.errstate(divide="ignore", invalid="ignore"):
-        # Gammapy divides by zero before it turns to the formula for an index of 1
-        integral = law.integral(*(e_range * u.GeV)).to_value("cm-2 s-1")
     return row | {
-        "fit_flux": integral,
+        "fit_flux": integral_flux(law, *(e_range * u.GeV)).to_value("cm-2 s-1"),
         "fit_spectrum": kind,
         "fit_e_ref": reference / 1e3,
         "fit_index": index,

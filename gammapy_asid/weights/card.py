@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from ..evaluation.calibration import apply_knots, combined_score
 from ..inputs.bands import Bands
 
-__all__ = ["EnsembleCard", "ModelCard", "OperatingPoint"]
+__all__ = ["BandsCard", "EnsembleCard", "ModelCard", "OperatingPoint", "Range", "StrictCard"]
 
 Range = Annotated[tuple[float, float], Field(description="lowest and highest value")]
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -20,11 +20,13 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 INPUTS = ("with_background", "counts_only")
 
 
-class _Strict(BaseModel):
+class StrictCard(BaseModel):
+    """A part of a card; unknown entries are refused."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class BandsCard(_Strict):
+class BandsCard(StrictCard):
     """Bands of a model: edges in GeV, resolution levels, nominal pixel size and extents in deg."""
 
     edges: tuple[float, ...]
@@ -33,7 +35,7 @@ class BandsCard(_Strict):
     extents: tuple[float, ...] = ()
 
 
-class OperatingPoint(_Strict):
+class OperatingPoint(StrictCard):
     """Purity and completeness expected of candidates above a threshold."""
 
     threshold: Probability
@@ -41,7 +43,7 @@ class OperatingPoint(_Strict):
     completeness: Probability
 
 
-class ModelCard(_Strict):
+class ModelCard(StrictCard):
     """Description of a trained model, kept beside its weights.
 
     Parameters
@@ -171,7 +173,7 @@ class ModelCard(_Strict):
         return float(purity), float(completeness)
 
 
-class EnsembleCard(_Strict):
+class EnsembleCard(StrictCard):
     """Description of the ensemble for position or flux of a detection model.
 
     Parameters

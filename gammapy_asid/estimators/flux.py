@@ -3,25 +3,20 @@
 
 import astropy.units as u
 import numpy as np
-from astropy.coordinates import SkyCoord
 from astropy.table import QTable
-from gammapy.datasets import MapDataset
 from gammapy.estimators import Estimator
-from gammapy.modeling.models import DatasetModels
-from scipy.spatial import KDTree
 
-from ..candidates import CandidateFlag, Candidates, iau_names
+from ..candidates import CandidateFlag
 from ..fluxes import SourceFluxes
 from ..inputs.convert import to_band_cube
 from ..networks.description import psf_radius
 from ..networks.model import check_range
 from ..networks.source_model import SPREADS, SourceEnsemble, fit_field
+from .given import duplicates, given_sources, on_valid_data
 
 __all__ = ["DLFluxEstimator"]
 
 UNIT = u.Unit("cm-2 s-1")
-# Positions nearer than this in nominal finest pixels are one.
-SAME = 0.5
 
 
 class DLFluxEstimator(Estimator):
@@ -98,14 +93,14 @@ class DLFluxEstimator(Estimator):
             If the data can't be used, see `~gammapy_asid.inputs.to_band_cube`, the range of
             energies is not inside that of the data, or the sources have no positions.
         """
-        names, positions, scores, without = _sources(sources)
+        names, positions, scores, without = given_sources(sources)
         cube = to_band_cube(datasets, self._bands, without=without)
         check_range(self.card, cube.response)
         e_min, e_max = self._range(cube.response)
         x, y = (np.atleast_1d(v) for v in cube.geom.wcs.world_to_pixel(positions))
-        valid = _on_valid_data(cube, x, y)
+        valid = on_valid_data(cube, x, y)
         flags = np.where(valid, 0, CandidateFlag.OUTSIDE)
-        flags[valid] |= _duplicates(x[valid], y[valid], cube)
+        flags[valid] |= duplicates(x[valid], y[valid], cube)
         present = np.flatnonzero(cube.response.present)
         ranges = [(e_min, e_max)] + [
             (cube.response.e_min[band], cube.response.e_max[band]) for band in present
@@ -184,43 +179,6 @@ def _columns(fluxes):
     }
 
 
-def _sources(sources):
-    """Names, positions, scores (None where given) and names of models to leave out of the known sky."""
-    if isinstance(sources, Candidates):
-        table = sources.table
-        return list(table["name"]), sources.positions, np.array(table["score"]), ()
-    if isinstance(sources, SkyCoord):
-        positions = sources.reshape(-1)
-        return iau_names(positions), positions, None, ()
-    if isinstance(sources, DatasetModels):
-        placed = [
-            m for m in sources if getattr(m, "spatial_model", None) is not None and m.position is not None
-        ]
-        if len(placed) < len(sources):
-            lost = sorted(set(sources.names) - {m.name for m in placed})
-            raise ValueError(f"Models without a position: {', '.join(lost)}: leave them out")
-        lon, lat = ([getattr(m.position.icrs, axis).deg for m in placed] for axis in ("ra", "dec"))
-        positions = SkyCoord(lon, lat, unit="deg", frame="icrs")
-        return [m.name for m in placed], positions, None, tuple(m.name for m in placed)
-    if isinstance(sources, MapDataset):
-        raise TypeError(
-            "The second argument are the sources, not a dataset: give several datasets as Datasets"
-        )
-    raise TypeError(f"Sources are SkyCoord, Candidates or Models, got {type(sources).__name__}")
-
-
-def _on_valid_data(cube, x, y):
-    """Whether positions lie on valid pixels of any band."""
-    valid = cube.mask.any(axis=0)
-    ny, nx = valid.shape
-    column, row = (
-        np.nan_to_num(np.round(x), nan=-1).astype(int),
-        np.nan_to_num(np.round(y), nan=-1).astype(int),
-    )
-    inside = (column >= 0) & (column < nx) & (row >= 0) & (row < ny)
-    return inside & valid[row.clip(0, ny - 1), column.clip(0, nx - 1)]
-
-
 def _outshone(x, y, flux, cube):
     """Flag of sources that the known sky outshines within the 68 % PSF radius of every band.
 
@@ -237,13 +195,3 @@ def _outshone(x, y, flux, cube):
         known = cube.background[band][row, column] * np.pi * (radius[band] / block) ** 2
         outshone &= (0.68 * own * exposure < known) | (exposure == 0)
     return np.where(outshone, CandidateFlag.STRONG_DIFFUSE, 0)
-
-
-def _duplicates(x, y, cube):
-    """Flag of positions that are nearer than `SAME` to another one."""
-    flags = np.zeros(len(x), int)
-    if len(x) > 1:
-        reach = SAME * cube.bands.pixel_size / cube.response.pixel_size
-        pairs = KDTree(np.column_stack([x, y])).query_pairs(reach, output_type="ndarray")
-        flags[pairs.ravel()] = CandidateFlag.DUPLICATE
-    return flags

@@ -148,8 +148,8 @@ def release(network, recipe, simulator, responses, path, n_patches=4096, overwri
         architecture=asdict(network.config),
         bands=asdict(bands),
         pixel_size=(min(pixel_size), max(pixel_size)),
-        psf_r68=_ranges(radius),
-        exposure=_ranges(exposure),
+        psf_r68=ranges(radius),
+        exposure=ranges(exposure),
         recipe=recipe.model_dump(mode="json"),
         recipe_sha256=recipe.sha256,
         package_version=version("gammapy-asid"),
@@ -158,7 +158,7 @@ def release(network, recipe, simulator, responses, path, n_patches=4096, overwri
     return save_model(path, network.state_dict(), card, overwrite=overwrite)
 
 
-def _ranges(values):
+def ranges(values):
     """Smallest and largest value of each column, 0 to 0 where a band is always absent."""
     low = np.min(np.nan_to_num(values, nan=np.inf), axis=0)
     high = np.max(np.nan_to_num(values, nan=-np.inf), axis=0)

@@ -2,11 +2,13 @@
 """Trained models: weights, their cards and where they are."""
 
 from .card import EnsembleCard, ModelCard, OperatingPoint
+from .extension_card import ExtensionCard
 from .io import load_card, load_state, save_model
 from .registry import ensemble_path, find_model, list_models
 
 __all__ = [
     "EnsembleCard",
+    "ExtensionCard",
     "ModelCard",
     "OperatingPoint",
     "ensemble_path",

@@ -23,7 +23,7 @@ def load_card(name_or_path, kind=ModelCard):
     name_or_path : str or path
         Name of a model that ships with the package, or path of a weight file.
     kind : type
-        `ModelCard` of a detection model, or `EnsembleCard` of its ensembles.
+        `ModelCard` of a detection model, `EnsembleCard` of its ensembles, or `ExtensionCard`.
 
     Returns
     -------

@@ -12,9 +12,9 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
+from gammapy_asid.evaluation import plot_reliability
 from gammapy_asid.evaluation.calibration import expected_calibration_error
 from gammapy_asid.evaluation.metrics import binomial_interval
-from gammapy_asid.evaluation.plots import plot_reliability
 from gammapy_asid.networks.model import DetectionModel
 from gammapy_asid.training.module import simulated_candidates
 from gammapy_asid.training.recipe import read_recipe

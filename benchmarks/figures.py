@@ -4,9 +4,9 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
+from gammapy_asid.evaluation import plot_fraction, plot_offset, plot_purity_recall, plot_reliability
 from gammapy_asid.evaluation.matching import match_brightest
 from gammapy_asid.evaluation.metrics import purity_recall
-from gammapy_asid.evaluation.plots import plot_fraction, plot_offset, plot_purity_recall, plot_reliability
 
 __all__ = ["save_figure"]
 

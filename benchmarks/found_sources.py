@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from astropy.table import Table
 
+from gammapy_asid.evaluation import plot_fraction, plot_offset
 from gammapy_asid.evaluation.matching import match_brightest
 from gammapy_asid.evaluation.metrics import binomial_interval, purity_recall
-from gammapy_asid.evaluation.plots import plot_fraction, plot_offset
 from gammapy_asid.networks.model import DetectionModel
 from gammapy_asid.networks.source_model import SourceEnsemble
 

@@ -14,9 +14,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
+from gammapy_asid.evaluation import plot_fraction, plot_purity_recall
 from gammapy_asid.evaluation.matching import match_brightest
 from gammapy_asid.evaluation.metrics import binomial_interval, purity_recall
-from gammapy_asid.evaluation.plots import plot_fraction, plot_purity_recall
 from gammapy_asid.networks.model import DetectionModel
 from gammapy_asid.networks.source_model import FAINTEST_SCORE, SourceEnsemble, fit_batch
 from gammapy_asid.simulation.instruments import lat_response

@@ -4,7 +4,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from gammapy_asid.evaluation.plots import plot_binned, plot_coverage
+from gammapy_asid.evaluation import plot_binned, plot_coverage
 from gammapy_asid.evaluation.uncertainty import probability_integral_transform
 
 __all__ = ["save_figure"]

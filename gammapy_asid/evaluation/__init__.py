@@ -3,26 +3,22 @@
 
 from .baseline import ts_map_candidates
 from .calibration import apply_knots, expected_calibration_error, fit_knots, reliability
-from .figures import draw_figures
-from .limits import asimov_ts, position_covariance, sample_offsets, source_image
-from .lists import CandidateList, read_candidate_list
-from .matching import Matches, angular_separation, deduplicate_overlaps, match_brightest, match_optimal
-from .metrics import PurityRecall, binned_fraction, binomial_interval, offset_summary, purity_recall
-from .plots import (
-    plot_binned,
-    plot_coverage,
+from .detection_plots import (
     plot_flux_distribution,
-    plot_flux_recovery,
     plot_found_again,
     plot_fraction,
     plot_latitude,
-    plot_offset,
-    plot_pull,
     plot_purity_recall,
     plot_reliability,
     plot_separation,
     plot_threshold,
 )
+from .figures import draw_figures
+from .limits import asimov_ts, position_covariance, sample_offsets, source_image
+from .lists import CandidateList, read_candidate_list
+from .matching import Matches, angular_separation, deduplicate_overlaps, match_brightest, match_optimal
+from .measurement_plots import plot_binned, plot_coverage, plot_flux_recovery, plot_offset, plot_pull
+from .metrics import PurityRecall, binned_fraction, binomial_interval, offset_summary, purity_recall
 from .region import chance_share, on_valid_data
 from .report import write_report
 from .results import Evaluation, ListResult

@@ -9,7 +9,8 @@ from pathlib import Path
 from string import Template
 
 from ..files import new_file
-from .figures import COLOURS, FIGURES, draw_figures
+from .drawing import COLOURS
+from .figures import FIGURES, draw_figures
 
 __all__ = ["report_paths", "write_report"]
 

@@ -7,10 +7,10 @@ import numpy as np
 
 from ..ellipses import RADIUS_68, ellipse_covariance
 from .calibration import expected_calibration_error
+from .detection_plots import FLUX_4FGL
 from .lists import CandidateList
 from .matching import Matches
 from .metrics import PurityRecall, binned_fraction, binomial_interval, offset_summary
-from .plots import FLUX_4FGL
 from .thresholds import ThresholdCurve
 from .truth import Truth
 from .uncertainty import mahalanobis2

@@ -3,9 +3,9 @@
 
 import numpy as np
 
+from .detection_plots import FLUX_4FGL
 from .matching import Matches, match_brightest, match_optimal
 from .metrics import purity_recall
-from .plots import FLUX_4FGL
 from .region import chance_share, describe_sample, on_valid_data
 from .results import RANGE_4FGL, Evaluation, ListResult
 from .thresholds import optimal_matched, threshold_curve

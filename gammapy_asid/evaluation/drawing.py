@@ -1,0 +1,41 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""What plots and figures share: axes, panels and the styles of lists."""
+
+from matplotlib.figure import Figure
+
+__all__ = ["COLOURS", "beside", "coloured", "current_axes", "label_flux", "panels"]
+
+#: Colours of the lists, in their order.
+COLOURS = ("#0b62a4", "#d1662a", "#2f8f5b", "#8a4fa3", "#a8323e", "#5d6d7e")
+
+
+def current_axes(ax):
+    """The axes, or the current ones for None."""
+    import matplotlib.pyplot as plt
+
+    return plt.gca() if ax is None else ax
+
+
+def panels(rows=1, columns=2, size=(4.9, 3.7), **kwargs):
+    """Figure and its axes, shape ``(rows, columns)``, each of a size in inches."""
+    figure = Figure(figsize=(columns * size[0], rows * size[1]), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **kwargs)
+
+
+def coloured(evaluation):
+    """Results with the style of each."""
+    for i, result in enumerate(evaluation.results):
+        yield result, {"color": COLOURS[i % len(COLOURS)], "label": result.label}
+
+
+def beside(evaluation):
+    """As `coloured`, shifted in the bins they share."""
+    n = len(evaluation.results)
+    for i, (result, style) in enumerate(coloured(evaluation)):
+        yield result, style | {"shift": 0.16 * (i - (n - 1) / 2) if n < 6 else 0.0}
+
+
+def label_flux(ax, evaluation, what="True flux"):
+    """Label the axis of fluxes with their energy range."""
+    low, high = evaluation.truth.energy_range
+    ax.set_xlabel(f"{what} {low:g}-{high:g} GeV [cm$^{{-2}}$ s$^{{-1}}$]")

@@ -16,14 +16,12 @@ from scipy.optimize import minimize
 from .catalog import MockCatalog
 from .fit_populations import _laplace, _rounded, _trial
 from .populations import Population, _draw_population
+from .shapes import SHAPES, shell_size
 
-__all__ = ["PLANE_CLASSES", "SHAPES", "PlaneClass", "PlaneSources", "draw_plane", "fit_plane"]
+__all__ = ["PLANE_CLASSES", "PlaneClass", "PlaneSources", "draw_plane", "fit_plane"]
 
-#: Shapes of sources. Sizes are the width of a Gaussian, and the radius of a disk and of a shell.
-SHAPES = ("point", "gaussian", "disk", "shell")
-
-# Width per axis of a Gaussian of equal second moment over the size.
-EQUAL_WIDTH = np.array([0.0, 1.0, 0.5, 1 / np.sqrt(3)])
+# Root mean square of the extent along one axis over the size, by shape.
+EQUAL_WIDTH = np.array([0.0, 1.0, 0.5, shell_size(1.0)])
 # Photon fluxes above 1 TeV in 1 / (cm2 s): the faintest drawn, and the knots of their distribution.
 FAINTEST, KNOTS = 3e-15, (3e-14, 3e-13)
 # Range of sizes in deg and of the logarithm of cutoff energies in GeV.
@@ -41,7 +39,7 @@ class PlaneClass:
     population : `~gammapy_asid.simulation.Population`
         Number, fluxes above 1 TeV, spectra (power laws with an exponential cutoff) and positions.
     shape : str
-        One of `SHAPES`.
+        One of `~gammapy_asid.simulation.shapes.SHAPES`.
     log_size : tuple of float
         Of the logarithm of the size in deg at a flux of 1e-13 / (cm2 s): mean, standard
         deviation and change per decade of flux.
@@ -61,9 +59,9 @@ class PlaneSources:
     catalog : `~gammapy_asid.simulation.MockCatalog`
         Positions and spectra.
     shape : `~numpy.ndarray` of int
-        Index in `SHAPES`.
+        Index in `~gammapy_asid.simulation.shapes.SHAPES`.
     size : `~numpy.ndarray`
-        Width of a Gaussian, radius of a disk or shell in deg; 0 for points.
+        Standard deviation of a Gaussian, radius of a disk or shell in deg; 0 for points.
     """
 
     catalog: MockCatalog
@@ -75,7 +73,7 @@ class PlaneSources:
 
     @property
     def width(self):
-        """Width per axis in deg of a Gaussian of equal second moment."""
+        """Root mean square of the extent along one axis in deg."""
         return EQUAL_WIDTH[self.shape] * self.size
 
     def select(self, keep):

@@ -10,7 +10,15 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-__all__ = ["InstrumentRecipe", "OptimiserRecipe", "Recipe", "SourceRecipe", "StrictRecipe", "read_recipe"]
+__all__ = [
+    "InstrumentRecipe",
+    "OptimiserRecipe",
+    "PlaneRecipe",
+    "Recipe",
+    "SourceRecipe",
+    "StrictRecipe",
+    "read_recipe",
+]
 
 
 class StrictRecipe(BaseModel):
@@ -21,7 +29,11 @@ class StrictRecipe(BaseModel):
     @property
     def sha256(self):
         """Hash of the recipe, which the model card states."""
-        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+        settings = self.model_dump(mode="json")
+        # Recipes without a plane are older than this setting, and keep their hash.
+        if settings.get("plane", settings) is None:
+            del settings["plane"]
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
 class InstrumentRecipe(StrictRecipe):
@@ -57,6 +69,21 @@ class InstrumentRecipe(StrictRecipe):
     native_pixel: float | None = None
     copies: int = 4
     weight: float = 1.0
+
+
+class PlaneRecipe(StrictRecipe):
+    """Fields of imaging telescopes near the Galactic plane.
+
+    Parameters
+    ----------
+    fields : int
+        Number of fields of random instruments and pointings.
+    pixel_size : tuple of float
+        Interval of the finest pixel size in deg.
+    """
+
+    fields: int = Field(36, ge=1)
+    pixel_size: tuple[float, float] = (0.03, 0.055)
 
 
 class OptimiserRecipe(StrictRecipe):
@@ -133,6 +160,8 @@ class Recipe(StrictRecipe):
         Seed of the simulation and of the initial weights.
     instruments : tuple of `InstrumentRecipe`
         LAT responses; empty if the instrument is that of a dataset.
+    plane : `PlaneRecipe`, optional
+        Fields of imaging telescopes, in place of the instruments.
     emission : str, optional
         File of an `~gammapy_asid.simulation.EmissionBank`; environment variables are
         expanded. By default the analytic emission.
@@ -155,6 +184,7 @@ class Recipe(StrictRecipe):
     name: str
     seed: int = 0
     instruments: tuple[InstrumentRecipe, ...] = ()
+    plane: PlaneRecipe | None = None
     emission: str | None = None
     background_share: float = Field(0.65, ge=0, le=1)
     patch_size: int = Field(64, ge=32, multiple_of=8)

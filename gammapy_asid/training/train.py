@@ -23,6 +23,8 @@ from ..simulation.populations import draw_sky
 from ..simulation.sky_grid import INTERVALS
 from .history import History
 from .module import DetectionModule
+from .plane import PlaneSimulator
+from .plane_fields import draw_fields
 from .stream import PatchSimulator, PatchStream
 
 __all__ = ["averaged_network", "build_network", "build_simulator", "quiet", "recipe_responses", "train"]
@@ -97,9 +99,12 @@ def build_simulator(recipe, responses=None, weights=None, bank=None):
 
     Returns
     -------
-    simulator : `~gammapy_asid.training.PatchSimulator`
+    simulator : `~gammapy_asid.training.patches.Simulator`
         Simulator.
     """
+    if recipe.plane is not None:
+        fields = draw_fields((recipe.seed, 2), recipe.plane.fields, recipe.plane.pixel_size)
+        return PlaneSimulator(fields, recipe.patch_size, recipe.background_share)
     if responses is None:
         responses, weights = recipe_responses(recipe)
     if bank is None and recipe.emission is None:

@@ -12,6 +12,7 @@ from scipy.spatial import KDTree
 
 from .columns import column_name, column_values, table_positions
 from .ellipses import RADIUS_68, RADIUS_95, ellipse_covariance
+from .sphere import chord, chord_angle
 
 __all__ = ["Counterparts", "associate", "association_probability", "false_match_rate", "match_counterparts"]
 
@@ -133,7 +134,7 @@ def match_counterparts(candidates, counterparts):
         vectors, others = (p.cartesian.xyz.value.T for p in (own, other))
         largest = N_SIGMA * np.sqrt(_trace(covariance).max() + _trace(counterparts.covariance).max())
         near = KDTree(vectors).sparse_distance_matrix(
-            KDTree(others), _chord(min(largest, 180)), output_type="ndarray"
+            KDTree(others), chord(min(largest, 180)), output_type="ndarray"
         )
         # A candidate without an error has no counterpart
         near = near[np.isfinite(covariance[near["i"]]).all(axis=(1, 2))]
@@ -273,17 +274,13 @@ def _trace(covariance):
     return np.nan_to_num(covariance[:, 0, 0] + covariance[:, 1, 1])
 
 
-def _chord(angle):
-    return 2 * np.sin(np.radians(angle) / 2)
-
-
 def _density(vectors, others):
     """Counterparts per deg2 around each candidate, those in the hole left out, shape ``(n,)``."""
     tree = KDTree(others)
-    n_hole = tree.query_ball_point(vectors, _chord(HOLE), return_length=True)
+    n_hole = tree.query_ball_point(vectors, chord(HOLE), return_length=True)
     last = np.minimum(n_hole + N_NEIGHBOURS, len(others))
     distance, _ = tree.query(vectors, k=np.arange(1, last.max() + 1))
-    distance = np.degrees(2 * np.arcsin(distance[np.arange(len(vectors)), last - 1] / 2))
+    distance = chord_angle(distance[np.arange(len(vectors)), last - 1])
     area = np.pi * (np.maximum(distance, HOLE) ** 2 - HOLE**2)
     around = last - n_hole
     return np.where(around > 0, around / np.maximum(area, 1e-3), len(others) / WHOLE_SKY)

@@ -18,12 +18,15 @@ from gammapy.utils.scripts import make_path
 from regions import EllipseSkyRegion, Regions
 
 from .catalog import SourceCatalogASID
+from .extensions import EXTENDED, extended_model
 from .files import new_file
+from .fits_tables import primary_hdu, provenance_hdu, read_provenance, read_table, table_hdu
 
 __all__ = [
     "ASSOCIATION_COLUMNS",
     "BAND_COLUMNS",
     "COLUMNS",
+    "EXTENSION_COLUMNS",
     "FIT_COLUMNS",
     "FLUX_COLUMNS",
     "CandidateFlag",
@@ -50,6 +53,8 @@ class CandidateFlag(IntFlag):
     STRONG_DIFFUSE = 32
     #: Not found again where the known sky is brighter or fainter by a tenth.
     EMISSION_SENSITIVE = 64
+    #: The instrument at the source lies outside the range of the training of the classifier of extension.
+    UNTRAINED = 128
 
 
 @dataclass(frozen=True)
@@ -126,6 +131,17 @@ BAND_COLUMNS = (
     Column("flux_band_ul", "f8", "Upper limit of the flux, 95 % one-sided", "cm-2 s-1"),
 )
 
+#: Columns that `Candidates.with_extensions` fills. The sizes in deg between the classes are in
+#: ``meta["extension"]["edges"]``.
+EXTENSION_COLUMNS = (
+    Column("extension_class", "U4", "Most probable class of size: C0, C1, ...; empty without data"),
+    Column("extension_prob", "f8", "Probability of each class"),
+    Column("extended_prob", "f8", "Probability not to be a point"),
+    Column("ext_sigma", "f8", "Gaussian width if it is extended", "deg"),
+    Column("ext_sigma_errn", "f8", "Width down to the lower end of its 68 % interval", "deg"),
+    Column("ext_sigma_errp", "f8", "Width up to the upper end of its 68 % interval", "deg"),
+)
+
 #: Columns that a likelihood fit adds, see `gammapy_asid.likelihood`; NaN where it has no value.
 FIT_COLUMNS = (
     Column("ts", "f8", "Test statistic of the likelihood fit against no source"),
@@ -159,7 +175,7 @@ ASSOCIATION_COLUMNS = (
 )
 
 # Columns that a table has as a group or not at all.
-GROUPS = (BAND_COLUMNS, FIT_COLUMNS, ASSOCIATION_COLUMNS)
+GROUPS = (BAND_COLUMNS, EXTENSION_COLUMNS, FIT_COLUMNS, ASSOCIATION_COLUMNS)
 
 # Header cards of the file that a reader of FITS sees at once; the whole is in the PROVENANCE table.
 HEADER_CARDS = {"model": "MODEL", "card_sha256": "CARDSHA", "threshold": "THRESH"}
@@ -196,8 +212,8 @@ class Candidates:
     Parameters
     ----------
     table : `~astropy.table.QTable`
-        One row per candidate with the columns of `COLUMNS`; those of `BAND_COLUMNS`, `FIT_COLUMNS` and
-        `ASSOCIATION_COLUMNS` as far as there.
+        One row per candidate with the columns of `COLUMNS`; those of `BAND_COLUMNS`,
+        `EXTENSION_COLUMNS`, `FIT_COLUMNS` and `ASSOCIATION_COLUMNS` as far as there.
     maps : `~gammapy.maps.Maps` or dict of `~gammapy.maps.Map`, optional
         Maps that belong to the field, such as ``score``; names in lower case.
     meta : dict, optional
@@ -321,6 +337,29 @@ class Candidates:
             columns[column.name] = fluxes.in_all_bands(column.name.replace("flux_band", "flux"))
         return self.with_columns(columns, fluxes.table["flags"], {"flux": fluxes.meta})
 
+    def with_extensions(self, extensions):
+        """Candidates with the extensions of `~gammapy_asid.DLExtensionClassifier`.
+
+        Parameters
+        ----------
+        extensions : `~gammapy_asid.SourceExtensions`
+            Extensions of these candidates, in their order.
+
+        Returns
+        -------
+        candidates : `Candidates`
+            A copy with the columns of `EXTENSION_COLUMNS`, and the flags of both.
+
+        Raises
+        ------
+        ValueError
+            If the extensions are those of other sources.
+        """
+        if list(extensions.table["name"]) != list(self.table["name"]):
+            raise ValueError("The extensions are not those of these candidates: classify them again")
+        columns = QTable(extensions.table[[column.name for column in EXTENSION_COLUMNS]])
+        return self.with_columns(columns, extensions.table["flags"], {"extension": extensions.meta})
+
     def with_columns(self, columns, flags=0, meta=None):
         """Candidates with columns replaced or added, as a fit and an association do.
 
@@ -349,7 +388,10 @@ class Candidates:
         return SourceCatalogASID.from_candidates(self)
 
     def to_models(self, spectral_model=None):
-        """Point sources with the position errors as parameter errors.
+        """Sources with the errors of positions and widths as parameter errors.
+
+        A point, or a Gaussian where a likelihood fit found the source extended. Without a fit a Gaussian
+        where the classifier of extension gives it a probability above 0.5 to be extended.
 
         Parameters
         ----------
@@ -362,7 +404,16 @@ class Candidates:
         models : `~gammapy.modeling.models.Models`
             One `~gammapy.modeling.models.SkyModel` per candidate.
         """
-        return Models([source.sky_model(spectral_model) for source in self.to_catalog()])
+        models = [source.sky_model(spectral_model) for source in self.to_catalog()]
+        if "extended_prob" in self.table.colnames:
+            fitted = np.isfinite(self.table["ts_ext"]) if "ts_ext" in self.table.colnames else False
+            for i in np.flatnonzero((self.table["extended_prob"] > EXTENDED) & ~np.asarray(fitted)):
+                point, row = models[i].spatial_model, self.table[i]
+                error = (row["ext_sigma_errn"] + row["ext_sigma_errp"]) / 2
+                models[i].spatial_model = extended_model(self.positions[i], row["ext_sigma"], error)
+                for name in ("lon_0", "lat_0"):
+                    getattr(models[i].spatial_model, name).error = getattr(point, name).error
+        return Models(models)
 
     def to_regions(self, containment=0.95):
         """Error ellipses.
@@ -414,14 +465,10 @@ class Candidates:
         FileExistsError
             If the file exists and `overwrite` is False.
         """
-        primary = fits.PrimaryHDU()
-        primary.header["CREATOR"] = f"gammapy-asid {self.meta['version']}"
+        primary = primary_hdu(self.meta)
         for key in HEADER_CARDS.keys() & self.meta.keys():
             primary.header[HEADER_CARDS[key]] = self.meta[key]
-        provenance = QTable(
-            {"key": list(self.meta), "value": [json.dumps(value) for value in self.meta.values()]}
-        )
-        hdus = [primary, _table_hdu(self.table, "CANDIDATES"), _table_hdu(provenance, "PROVENANCE")]
+        hdus = [primary, table_hdu(self.table, "CANDIDATES"), provenance_hdu(self.meta)]
         for name, m in self.maps.items():
             hdus += m.to_hdulist(hdu=name, hdu_bands=f"{name}_bands")[1:]
         with new_file(make_path(filename), overwrite) as temporary:
@@ -450,15 +497,7 @@ class Candidates:
                 raise ValueError(
                     f"{filename} was not written by Candidates.write: it has no CANDIDATES table"
                 )
-            # Fluxes that were not estimated are NaN, not masked.
-            table = QTable.read(hdulist["CANDIDATES"], mask_invalid=False)
-            meta = {str(row["key"]): json.loads(row["value"]) for row in QTable.read(hdulist["PROVENANCE"])}
+            table, meta = read_table(hdulist, "CANDIDATES"), read_provenance(hdulist)
             names = [hdu.name.lower() for hdu in hdulist[3:] if not hdu.name.endswith("_BANDS")]
             maps = {name: Map.from_hdulist(hdulist, hdu=name) for name in names}
         return cls(table, maps, meta)
-
-
-def _table_hdu(table, name):
-    hdu = fits.table_to_hdu(table)
-    hdu.name = name
-    return hdu

@@ -1,8 +1,6 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """The catalogue: candidates with the columns of 4FGL, as a Gammapy source catalogue."""
 
-import json
-
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
@@ -21,6 +19,7 @@ from gammapy.utils.scripts import make_path
 
 from .ellipses import RADIUS_68
 from .files import new_file
+from .fits_tables import primary_hdu, provenance_hdu, read_provenance, read_table, table_hdu
 from .fluxes import integral_flux
 
 __all__ = ["START_SPECTRUM", "SourceCatalogASID", "SourceCatalogObjectASID", "catalog_table", "write_catalog"]
@@ -140,20 +139,9 @@ def write_catalog(candidates, filename, overwrite=False):
     """
     table = catalog_table(candidates)
     table.meta.clear()
-    primary = fits.PrimaryHDU()
-    primary.header["CREATOR"] = f"gammapy-asid {candidates.meta['version']}"
-    hdu = fits.table_to_hdu(table)
-    hdu.name = "CATALOG"
-    provenance = QTable(
-        {
-            "key": list(candidates.meta),
-            "value": [json.dumps(value) for value in candidates.meta.values()],
-        }
-    )
-    record = fits.table_to_hdu(provenance)
-    record.name = "PROVENANCE"
+    hdus = [primary_hdu(candidates.meta), table_hdu(table, "CATALOG"), provenance_hdu(candidates.meta)]
     with new_file(make_path(filename), overwrite) as temporary:
-        fits.HDUList([primary, hdu, record]).writeto(temporary)
+        fits.HDUList(hdus).writeto(temporary)
 
 
 class SourceCatalogObjectASID(SourceCatalogObject):
@@ -307,9 +295,7 @@ def _read(path):
     try:
         with fits.open(path, memmap=False) as hdulist:
             if "CATALOG" in hdulist and "PROVENANCE" in hdulist:
-                table = QTable.read(hdulist["CATALOG"], mask_invalid=False)
-                meta = {str(r["key"]): json.loads(r["value"]) for r in QTable.read(hdulist["PROVENANCE"])}
-                return table, meta.get("flux", {}).get("bands")
+                return read_table(hdulist, "CATALOG"), read_provenance(hdulist).get("flux", {}).get("bands")
     except OSError as error:
         raise ValueError(f"{path} is no FITS file: {error}") from None
     table = catalog_table(Candidates.read(path))

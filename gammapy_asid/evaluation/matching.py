@@ -9,7 +9,16 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
-__all__ = ["Matches", "angular_separation", "deduplicate_overlaps", "match_brightest", "match_optimal"]
+from ..sphere import chord, chord_angle, unit_vectors
+
+__all__ = [
+    "Matches",
+    "angular_separation",
+    "deduplicate_overlaps",
+    "match_brightest",
+    "match_optimal",
+    "near_pairs",
+]
 
 
 @dataclass(frozen=True)
@@ -51,33 +60,36 @@ class Matches:
         return np.where(index >= 0, np.asarray(score, dtype=float)[index], -np.inf)
 
 
-def _unit_vectors(lon, lat):
-    lon, lat = np.radians(np.atleast_1d(lon)), np.radians(np.atleast_1d(lat))
-    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
-
-
-def _chord_to_deg(chord):
-    return np.degrees(2 * np.arcsin(np.clip(np.asarray(chord) / 2, 0, 1)))
-
-
 def angular_separation(lon1, lat1, lon2, lat2):
     """Angular separation in deg of positions in deg, of the broadcast shape."""
-    chord = np.linalg.norm(_unit_vectors(lon1, lat1) - _unit_vectors(lon2, lat2), axis=-1)
-    return _chord_to_deg(chord)
+    distance = np.linalg.norm(unit_vectors(lon1, lat1) - unit_vectors(lon2, lat2), axis=-1)
+    return chord_angle(distance)
 
 
-def _pairs(pred_lon, pred_lat, true_lon, true_lat, radius, pred_group, true_group):
-    """All pairs within the radius and of the same group: indices and separation."""
+def near_pairs(pred_lon, pred_lat, true_lon, true_lat, radius, pred_group, true_group):
+    """All pairs of a prediction and a true source within the radius and of the same group.
+
+    Parameters
+    ----------
+    pred_lon, pred_lat, true_lon, true_lat, radius, pred_group, true_group
+        See `match_brightest`.
+
+    Returns
+    -------
+    pred, true : `~numpy.ndarray` of int
+        Indices, shape ``(n_pairs,)``.
+    separation : `~numpy.ndarray`
+        In deg, shape ``(n_pairs,)``.
+    """
     empty = np.zeros(0, dtype=int), np.zeros(0, dtype=int), np.zeros(0)
     if len(pred_lon) == 0 or len(true_lon) == 0:
         return empty
     if (pred_group is None) != (true_group is None):
         raise ValueError("Groups are given for one side only: give pred_group and true_group, or neither")
-    pred = KDTree(_unit_vectors(pred_lon, pred_lat))
-    true = KDTree(_unit_vectors(true_lon, true_lat))
-    chord = 2 * np.sin(np.radians(np.max(radius)) / 2)
-    found = pred.sparse_distance_matrix(true, chord, output_type="ndarray")
-    i, j, separation = found["i"], found["j"], _chord_to_deg(found["v"])
+    pred = KDTree(unit_vectors(pred_lon, pred_lat))
+    true = KDTree(unit_vectors(true_lon, true_lat))
+    found = pred.sparse_distance_matrix(true, chord(np.max(radius)), output_type="ndarray")
+    i, j, separation = found["i"], found["j"], chord_angle(found["v"])
     if np.ndim(radius):
         near = separation <= np.asarray(radius)[j]
         i, j, separation = i[near], j[near], separation[near]
@@ -126,7 +138,7 @@ def match_brightest(
     ValueError
         If groups are given for one side only.
     """
-    i, j, separation = _pairs(pred_lon, pred_lat, true_lon, true_lat, radius, pred_group, true_group)
+    i, j, separation = near_pairs(pred_lon, pred_lat, true_lon, true_lat, radius, pred_group, true_group)
     order = np.lexsort((-np.asarray(flux, dtype=float)[j], i, -np.asarray(score, dtype=float)[i]))
     done, claimed, kept = set(), set(), []
     for pair in order:
@@ -156,7 +168,7 @@ def match_optimal(pred_lon, pred_lat, true_lon, true_lat, radius=0.3, pred_group
         Matches of all predictions.
     """
     n_pred, n_true = len(pred_lon), len(true_lon)
-    i, j, separation = _pairs(pred_lon, pred_lat, true_lon, true_lat, radius, pred_group, true_group)
+    i, j, separation = near_pairs(pred_lon, pred_lat, true_lon, true_lat, radius, pred_group, true_group)
     n_nodes = n_pred + n_true
     graph = coo_matrix((np.ones(len(i)), (i, n_pred + j)), shape=(n_nodes, n_nodes))
     _, label = connected_components(graph, directed=False)
@@ -203,12 +215,11 @@ def deduplicate_overlaps(lon, lat, score, group, center_lon, center_lat, radius=
     score, group = np.asarray(score, dtype=float), np.asarray(group)
     if len(score) == 0:
         return np.zeros(0, dtype=bool)
-    vectors = _unit_vectors(lon, lat)
-    _, nearest = KDTree(_unit_vectors(center_lon, center_lat)).query(vectors)
+    vectors = unit_vectors(lon, lat)
+    _, nearest = KDTree(unit_vectors(center_lon, center_lat)).query(vectors)
     keep = nearest == group
     own = np.flatnonzero(keep)
-    chord = 2 * np.sin(np.radians(radius) / 2)
-    pairs = own[KDTree(vectors[own]).query_pairs(chord, output_type="ndarray")] if len(own) else []
+    pairs = own[KDTree(vectors[own]).query_pairs(chord(radius), output_type="ndarray")] if len(own) else []
     # From the highest score down, so that only what stays can drop another
     for a, b in sorted(pairs, key=lambda pair: -score[pair].max()):
         if group[a] != group[b] and keep[a] and keep[b]:

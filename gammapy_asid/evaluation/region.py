@@ -7,7 +7,7 @@ from astropy.coordinates import SkyCoord
 from gammapy.datasets import Datasets
 from gammapy.maps import Map
 
-from .matching import _pairs
+from .matching import near_pairs
 
 __all__ = ["chance_share", "describe_sample", "on_valid_data", "valid_images"]
 
@@ -83,7 +83,7 @@ def chance_share(candidates, truth, radius, datasets=None, latitude=(0.0, 90.0))
         return np.nan
     near = np.zeros(inside.sum(), dtype=bool)
     group = None if moved.group is None else moved.group[inside]
-    first, _, _ = _pairs(
+    first, _, _ = near_pairs(
         position.l.deg[inside], position.b.deg[inside], truth.lon, truth.lat, radius, group, truth.group
     )
     near[first] = True

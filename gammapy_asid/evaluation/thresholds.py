@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .matching import _pairs
+from .matching import near_pairs
 from .metrics import binned_fraction, binomial_interval
 
 __all__ = [
@@ -93,7 +93,7 @@ def optimal_matched(
     is_matched : `~numpy.ndarray` of bool
         Shape ``(n_pred,)``.
     """
-    i, j, _ = _pairs(pred_lon, pred_lat, true_lon, true_lat, radius, pred_group, true_group)
+    i, j, _ = near_pairs(pred_lon, pred_lat, true_lon, true_lat, radius, pred_group, true_group)
     near = {}
     for pred, true in zip(i.tolist(), j.tolist(), strict=True):
         near.setdefault(pred, []).append(true)
@@ -143,7 +143,7 @@ def neighbour_pairs(lon, lat, max_distance, group=None):
     distance : `~numpy.ndarray`
         Distance in deg.
     """
-    first, second, distance = _pairs(lon, lat, lon, lat, max_distance, group, group)
+    first, second, distance = near_pairs(lon, lat, lon, lat, max_distance, group, group)
     once = first < second
     return first[once], second[once], distance[once]
 

@@ -6,6 +6,7 @@ from astropy.table import vstack
 from scipy.spatial import KDTree
 
 from ..candidates import Candidates, iau_names
+from ..sphere import chord, chord_angle, unit_vectors
 
 __all__ = ["merge_tiles"]
 
@@ -58,11 +59,10 @@ def _first_of_each(table, owner, smallest_error):
     keep = np.ones(len(table), dtype=bool)
     if len(table) < 2:
         return keep
-    lon, lat = table["ra"].to_value("rad"), table["dec"].to_value("rad")
-    vectors = np.column_stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
-    chord = 2 * np.sin(np.radians(np.sqrt(2) * LARGEST_ERROR) / 2)
-    first, second = KDTree(vectors).query_pairs(chord, output_type="ndarray").T
-    distance = np.degrees(2 * np.arcsin(np.linalg.norm(vectors[first] - vectors[second], axis=1) / 2))
+    vectors = unit_vectors(table["ra"].to_value("deg"), table["dec"].to_value("deg"))
+    reach = chord(np.sqrt(2) * LARGEST_ERROR)
+    first, second = KDTree(vectors).query_pairs(reach, output_type="ndarray").T
+    distance = chord_angle(np.linalg.norm(vectors[first] - vectors[second], axis=1))
     error = _error(table, smallest_error)
     same = (owner[first] != owner[second]) & (distance < np.hypot(error[first], error[second]))
     # From the highest score down, so that only what stays can drop another

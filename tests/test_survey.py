@@ -24,6 +24,7 @@ from gammapy_asid.simulation.all_sky import simulate_sky
 from gammapy_asid.simulation.diffuse import analytic_emission
 from gammapy_asid.simulation.populations import draw_sky
 from gammapy_asid.survey import SkyTiles, TileCutter
+from gammapy_asid.survey import survey as survey_module
 from gammapy_asid.survey.merge import merge_tiles
 from gammapy_asid.survey.sky_tiles import cut_tile
 
@@ -64,10 +65,16 @@ def make_sky(geom, name="sky", mask=None):
     return dataset
 
 
+@pytest.fixture
+def stubs(monkeypatch):
+    """Surveys of `StubDetector`, which looks at the parts of a tile and needs no band cube."""
+    monkeypatch.setattr(survey_module, "to_band_cube", lambda field, bands: field)
+
+
 class StubDetector:
     """Sees the true sources on valid data, each tile a little beside the place where others see it."""
 
-    model = "stub"
+    model, bands = "stub", None
     card = SimpleNamespace(sha256="0", to_bands=lambda: LAT_BANDS)
 
     def __init__(self, truth, threshold=0.5):
@@ -261,6 +268,7 @@ def test_merge_by_error_circle_and_score():
     assert nothing.table.colnames == pair.table.colnames
 
 
+@pytest.mark.usefixtures("stubs")
 @pytest.mark.parametrize("kind", GEOMS)
 def test_survey_finds_each_source_once(kind):
     dataset, truth = make_sky(GEOMS[kind]), sphere(1500, seed=2)
@@ -277,6 +285,7 @@ def test_survey_finds_each_source_once(kind):
     assert found.table["flux_band"].shape == (len(found), 6)
 
 
+@pytest.mark.usefixtures("stubs")
 def test_datasets_of_one_sky():
     """The second dataset covers what the first lacks."""
     north = make_sky(GEOMS["hpx"], "north")
@@ -312,6 +321,7 @@ def run_and_kill(survey, dataset, tile, delay):
         os._exit(0)
 
 
+@pytest.mark.usefixtures("stubs")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes of Unix")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_killed_survey_goes_on(tmp_path):
@@ -337,6 +347,7 @@ def test_killed_survey_goes_on(tmp_path):
     assert detector.calls == 0
 
 
+@pytest.mark.usefixtures("stubs")
 def test_finished_tiles_in_any_order(tmp_path):
     """Parallel processes finish a later tile before an earlier one."""
     dataset, truth = make_sky(GEOMS["hpx"]), sphere(300)
@@ -346,6 +357,7 @@ def test_finished_tiles_in_any_order(tmp_path):
     assert_equal(make_survey(StubDetector(truth), folder=tmp_path).run(dataset), whole)
 
 
+@pytest.mark.usefixtures("stubs")
 def test_folder_of_another_survey(tmp_path):
     dataset, truth = make_sky(GEOMS["hpx"]), sphere(50)
     make_survey(StubDetector(truth), folder=tmp_path).run(dataset)

@@ -1,51 +1,81 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Expected counts of extended sources in batches of sky patches."""
 
+import torch
 import torch.nn.functional as F
 
-from ..networks.features import correlate
+from ..networks.features import fast_length
 from .shapes import shape_images
+from .sky import SPECTRAL_PARAMETERS, source_counts
 
-__all__ = ["extended_images"]
+__all__ = ["ExtendedSources"]
 
 # Shapes are drawn on pixels this many times finer, with a border of as many finest pixels around
 # the patch, whose light the point spread function brings in.
 FINER, BORDER = 2, 24
+# Photon index for which the point spread functions of sub-bands are averaged: shapes hide the difference.
+INDEX = 2.3
 
 
-def extended_images(bank, instrument, kind, x, y, width, elongation, angle, counts, shape):
-    """Images of extended sources, one by one.
+class ExtendedSources:
+    """Images of extended sources, by FFT with the point spread functions of a bank.
 
     Parameters
     ----------
     bank : `~gammapy_asid.simulation.ResponseBank`
         Responses.
-    instrument : `~torch.Tensor`
-        Index of each source's response, shape ``(n,)``.
-    kind, x, y, width, elongation, angle : `~torch.Tensor`
-        Shape, position and width in finest pixels, axis ratio and angle, see
-        `~gammapy_asid.simulation.shapes.shape_images`; each of shape ``(n,)``.
-    counts : `~torch.Tensor`
-        Expected counts, shape ``(n, n_bands, n_sub)``.
-    shape : tuple of int
-        ``(ny, nx)`` of a patch in finest pixels, both equal.
-
-    Returns
-    -------
-    images : list of `~torch.Tensor`
-        Expected counts per band, each ``(n, ny / 2**level, nx / 2**level)``.
+    size : int
+        Side of a patch in finest pixels.
     """
-    side = shape[0] + 2 * BORDER
-    fx, fy = (FINER * (v + BORDER + 0.5) - 0.5 for v in (x, y))
-    fine = shape_images(kind, fx, fy, FINER * width, FINER * side, elongation, angle)
-    profile = F.avg_pool2d(fine[:, None], FINER) * FINER**2
-    middle = bank.kernels.shape[3] // 2
-    images = []
-    for band, level in enumerate(bank.bands.levels):
-        pooled = (F.avg_pool2d(profile, 2**level) * 4**level if level else profile)[:, 0]
-        kernels = bank.kernels[instrument, band, :, middle, middle]
-        kernel = (counts[:, band, :, None, None] * kernels).sum(1)
-        border = BORDER >> level
-        inside = slice(border, border + (shape[0] >> level))
-        images.append(correlate(pooled, kernel)[:, inside, inside].clamp(min=0))
-    return images
+
+    def __init__(self, bank, size):
+        self.bank, self.size = bank, size
+        n = len(bank.responses)
+        spectra = {name: torch.zeros(n) for name in SPECTRAL_PARAMETERS}
+        spectra |= {name: torch.ones(n) for name in ("amplitude", "reference", "alpha")}
+        counts = source_counts(bank, torch.arange(n), spectra | {"index": torch.full((n,), INDEX)})
+        share = counts / counts.sum(2, keepdim=True).clamp(min=1e-30)
+        middle = bank.kernels.shape[3] // 2
+        self.transforms, self.lengths = [], []
+        for band, level in enumerate(bank.bands.levels):
+            kernels = bank.kernels[:, band, :, middle, middle]
+            kernel = (share[:, band, :, None, None] * kernels).sum(1)
+            length = fast_length((size + 2 * BORDER >> level) + bank.half)
+            padded = F.pad(kernel, [0, length - kernel.shape[-1]] * 2).roll([-bank.half] * 2, [1, 2])
+            self.lengths.append(length)
+            self.transforms.append(torch.fft.rfft2(padded))
+
+    def images(self, instrument, kind, x, y, width, elongation, angle, counts):
+        """Images of sources, one by one.
+
+        Parameters
+        ----------
+        instrument : `~torch.Tensor`
+            Index of each source's response, shape ``(n,)``.
+        kind, x, y, width, elongation, angle : `~torch.Tensor`
+            Shape, position and width in finest pixels, axis ratio and angle, see
+            `~gammapy_asid.simulation.shapes.shape_images`; each of shape ``(n,)``.
+        counts : `~torch.Tensor`
+            Expected counts, shape ``(n, n_bands)``.
+
+        Returns
+        -------
+        images : list of `~torch.Tensor`
+            Expected counts per band, each ``(n, size / 2**level, size / 2**level)``.
+        """
+        side = self.size + 2 * BORDER
+        fx, fy = (FINER * (v + BORDER + 0.5) - 0.5 for v in (x, y))
+        fine = shape_images(kind, fx, fy, FINER * width, FINER * side, elongation, angle)
+        profile = F.avg_pool2d(fine[:, None], FINER) * FINER**2
+        transformed, images = {}, []
+        for band, level in enumerate(self.bank.bands.levels):
+            length = self.lengths[band]
+            if level not in transformed:
+                pooled = (F.avg_pool2d(profile, 2**level) * 4**level if level else profile)[:, 0]
+                transformed[level] = torch.fft.rfft2(pooled, s=(length, length))
+            product = transformed[level] * self.transforms[band][instrument]
+            image = torch.fft.irfft2(product, s=(length, length))
+            border = BORDER >> level
+            inside = slice(border, border + (self.size >> level))
+            images.append(image[:, inside, inside].clamp(min=0) * counts[:, band, None, None])
+        return images

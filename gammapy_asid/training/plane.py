@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from ..networks.features import MIN_BACKGROUND
-from ..simulation.extended import extended_images
+from ..simulation.extended import ExtendedSources
 from ..simulation.plane import FLUX_RANGE, draw_plane
 from ..simulation.sky import SPECTRAL_PARAMETERS, source_counts
 from ..simulation.variations import random_field
@@ -60,6 +60,7 @@ class PlaneSimulator(Simulator):
         super().__init__(responses, size, background_share)
         self.fields, self.classes = fields, classes
         self.stride = len(responses) // len(fields)
+        self.shapes = ExtendedSources(self.bank, size)
         self.corners = []
         for field in fields:
             fine = torch.stack(
@@ -246,10 +247,8 @@ class PlaneSimulator(Simulator):
         elongation = torch.tensor(np.exp(rng.uniform(0, np.log(ELONGATION), n)), dtype=torch.float32)
         angle = torch.tensor(rng.uniform(0, np.pi, n), dtype=torch.float32)
         width = width / self.bank.pixel_size[seen[patch]].float()
-        kind = torch.from_numpy(shape)
-        return extended_images(
-            self.bank, seen[patch], kind, x, y, width, elongation, angle, counts, (self.size, self.size)
-        )
+        kind, counts = torch.from_numpy(shape), counts.sum(-1)
+        return self.shapes.images(seen[patch], kind, x, y, width, elongation, angle, counts)
 
     def _exposure_at(self, exposure, patch, x, y):
         """Exposure of each band over its mean at the sources, shape ``(n_sources, n_bands)``."""

@@ -7,6 +7,7 @@ import click
 from rich.table import Table
 
 from .common import console, overwrite_option, prepare, print_paths, read_datasets
+from .extension import train_extension_model
 
 __all__ = ["models", "simulate", "train"]
 
@@ -43,16 +44,23 @@ def simulate(output, center, width, livetime, pixel_size, seed, overwrite):
     type=click.Path(exists=True, dir_okay=False),
     help="Train for the instrument of this dataset.",
 )
+@click.option(
+    "--task",
+    type=click.Choice(["detection", "extension"]),
+    default="detection",
+    show_default=True,
+    help="What the model is for.",
+)
 @click.option("--output", "-o", default="runs", show_default=True, help="Folder of checkpoints and model.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs, in place of those of the recipe.")
 @click.option("--workers", type=int, default=1, show_default=True, help="Processes that simulate.")
 @overwrite_option
-def train(recipe, dataset, output, epochs, workers, overwrite):
+def train(recipe, dataset, task, output, epochs, workers, overwrite):
     """Train a model from RECIPE, a YAML file or the name of one that ships; goes on if interrupted.
 
-    Detection first, then the ensembles for position and flux.
+    For detection the detector first, then the ensembles for position and flux.
 
-    For a dataset the default recipe is 'dataset'.
+    For a dataset the default recipe is 'dataset', or 'extension' for that task.
     """
     from ..networks.model import DetectionModel
     from ..training.dataset import dataset_simulator
@@ -65,6 +73,9 @@ def train(recipe, dataset, output, epochs, workers, overwrite):
 
     if recipe is None and dataset is None:
         raise ValueError("Nothing to train: give a recipe or --dataset FILE")
+    if task == "extension":
+        train_extension_model(recipe, dataset, output, epochs, workers, overwrite)
+        return
     settings = read_recipe(recipe or "dataset")
     if recipe is None:
         settings = settings.model_copy(update={"name": Path(dataset).name.split(".")[0]})
@@ -101,7 +112,7 @@ def train(recipe, dataset, output, epochs, workers, overwrite):
 @click.command()
 def models():
     """List the models that ship with the package."""
-    from ..weights import list_models, load_card
+    from ..weights import ExtensionCard, list_models, load_card
 
     table = Table("Model", "Version", "Energy (GeV)", "Pixels (deg)", "Purity", "Completeness", "SHA-256")
     for name in list_models():
@@ -118,3 +129,17 @@ def models():
         )
     console.print(table)
     console.print("Purity and completeness are those expected at a threshold of 0.5 with a background.")
+    table = Table("Extension", "Version", "Energy (GeV)", "Edges (deg)", "Accuracy", "SHA-256")
+    for name in list_models("extension"):
+        card = load_card(name, ExtensionCard)
+        table.add_row(
+            card.name,
+            card.version,
+            f"{card.bands.edges[0]:g}-{card.bands.edges[-1]:g}",
+            ", ".join(f"{edge:g}" for edge in card.edges),
+            f"{next(iter(card.metrics.values()))['accuracy']:.2f}",
+            card.weights_sha256[:12],
+        )
+    if table.row_count:
+        console.print(table)
+        console.print("Accuracy is that of isolated sources of all fluxes.")

@@ -1,13 +1,25 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Exposure and point spread function of a dataset, reduced to the bands of a model."""
 
+from dataclasses import replace
+
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
 from gammapy.maps import HpxGeom, RegionGeom
 from scipy.ndimage import map_coordinates
 
-__all__ = ["INDEX", "N_SUB", "RAD", "Quadrature", "exposure_nodes", "normalise_psf", "psf_nodes", "smear_psf"]
+__all__ = [
+    "INDEX",
+    "N_SUB",
+    "RAD",
+    "Quadrature",
+    "exposure_nodes",
+    "local_response",
+    "normalise_psf",
+    "psf_nodes",
+    "smear_psf",
+]
 
 #: Photon index of the spectrum over which responses are averaged.
 INDEX = 2.2
@@ -167,6 +179,38 @@ def psf_nodes(psf, position):
             "The PSF is zero at the centre of the field: give the dataset a PSFMap that covers it."
         )
     return nodes.to_value("GeV")[good], values[good]
+
+
+def local_response(datasets, response, position):
+    """Response at a position of a field.
+
+    Parameters
+    ----------
+    datasets : list of `~gammapy.datasets.MapDataset`
+        Data of the field.
+    response : `~gammapy_asid.inputs.Response`
+        Response of the whole field, for its bands.
+    position : `~astropy.coordinates.SkyCoord`
+        Position.
+
+    Returns
+    -------
+    response : `~gammapy_asid.inputs.Response`
+        Exposure and point spread function of all datasets together.
+    """
+    quadrature = Quadrature(response.e_min, response.e_max)
+    total = quadrature.weight.sum(axis=2)
+    exposure, psf = 0.0, 0.0
+    for dataset in datasets:
+        nodes = dataset.exposure.geom.axes["energy_true"].center
+        at = dataset.exposure.interp_by_coord({"skycoord": position, "energy_true": nodes})
+        at = np.nan_to_num(np.ravel(at)) * dataset.exposure.unit.to("cm2 s")
+        photons = quadrature.weight * (quadrature.interpolation(nodes.to_value("GeV")) @ at)
+        share = np.divide(photons.sum(axis=2), total, out=np.zeros_like(total), where=total > 0)
+        exposure = exposure + share
+        nodes, values = psf_nodes(dataset.psf, position)
+        psf = psf + np.einsum("bsq,bsqn->bsn", photons, quadrature.interpolation(nodes)) @ values
+    return replace(response, exposure=exposure, psf=normalise_psf(psf))
 
 
 def normalise_psf(psf, rad=RAD):

@@ -13,17 +13,29 @@ DATA = Path(__file__).parent / "data"
 #: Ensembles that belong to a detection model ``NAME``, in files ``NAME-position`` and ``NAME-flux``.
 ENSEMBLES = ("position", "flux")
 
+#: Last part of the names of classifiers of extension.
+EXTENSION = "extension"
 
-def list_models():
+
+def list_models(kind="detection"):
     """Names of the models that ship with the package.
+
+    Parameters
+    ----------
+    kind : {"detection", "extension"}
+        What the models are for.
 
     Returns
     -------
     names : list of str
-        Sorted names, each valid as the ``model`` of a detector.
+        Sorted names, each valid as the ``model`` of a detector, or of a classifier of extension.
     """
-    names = (path.stem for path in DATA.glob("*.json"))
-    return sorted(name for name in names if name.rpartition("-")[2] not in ENSEMBLES)
+    others = (*ENSEMBLES, EXTENSION)
+    names = [path.stem for path in DATA.glob("*.json")]
+    last = {name: name.rpartition("-")[2] for name in names}
+    if kind == "detection":
+        return sorted(name for name in names if last[name] not in others)
+    return sorted(name for name in names if last[name] == kind)
 
 
 def ensemble_path(name_or_path, kind):
@@ -70,7 +82,7 @@ def find_model(name_or_path):
         if not path.is_file():
             raise FileNotFoundError(f"No weight file {path}: check the path")
         return path
-    name, known = str(name_or_path), list_models()
+    name, known = str(name_or_path), list_models() + list_models(EXTENSION)
     if name not in known:
         raise ValueError(
             f"Unknown model {name!r}: known are {', '.join(known) or 'none'}; "

@@ -1,0 +1,86 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Command extension, and the training of its models."""
+
+from pathlib import Path
+
+import click
+from rich.table import Column, Table
+
+from .common import console, overwrite_option, prepare, print_paths, read_datasets, read_sources
+
+__all__ = ["extension", "train_extension_model"]
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
+@click.option(
+    "--sources",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False),
+    help="Candidates (FITS), Gammapy models (YAML), or a table with columns ra and dec or glon and glat.",
+)
+@click.option("--model", default="cta-extension", show_default=True, help="Model name or weight file.")
+@click.option(
+    "--output", "-o", default="extensions.fits", show_default=True, help="Table of extensions (FITS or ECSV)."
+)
+@click.option(
+    "--models", type=click.Path(dir_okay=False), help="Points and Gaussians as Gammapy models (YAML)."
+)
+@overwrite_option
+def extension(files, sources, model, output, models, overwrite):
+    """Extended or point-like: sizes of known sources in FILES, datasets of one field."""
+    from ..estimators.extension import DLExtensionClassifier
+    from ..files import new_file
+
+    paths = prepare({"output": output, "models": models}, overwrite)
+    listed, datasets = read_sources(Path(sources)), read_datasets(files)
+    with console.status("Classifying"):
+        result = DLExtensionClassifier(model=model).run(datasets, listed)
+    table = Table(
+        Column("Name", no_wrap=True), "Class", "Probability", "Extended", "Sigma (deg)", "-", "+", "Flags"
+    )
+    for row in result.table[:20]:
+        sigma = [f"{row[name].value:.3f}" for name in ("ext_sigma", "ext_sigma_errn", "ext_sigma_errp")]
+        best = f"{max(row['extension_prob']):.2f}"
+        extended = f"{row['extended_prob']:.2f}"
+        table.add_row(row["name"], row["extension_class"], best, extended, *sigma, str(row["flags"]))
+    edges = ", ".join(f"{edge:g}" for edge in result.meta["edges"])
+    console.print(f"Classes of the Gaussian width, with edges at {edges} deg")
+    console.print(table)
+    if len(result) > 20:
+        console.print(f"... and {len(result) - 20} more in the table")
+    with new_file(paths["output"], overwrite) as temporary:
+        result.table.write(temporary)
+    if "models" in paths:
+        with new_file(paths["models"], overwrite) as temporary:
+            result.to_models().write(temporary)
+    print_paths(paths)
+
+
+def train_extension_model(recipe, dataset, output, epochs, workers, overwrite):
+    """Train a classifier of extension; the arguments are those of the command train."""
+    from ..training.extension import train_extension
+    from ..training.extension_dataset import dataset_stamp_simulator
+    from ..training.extension_recipe import ExtensionRecipe, build_stamp_simulator
+    from ..training.recipe import read_recipe
+    from ..training.release_extension import release_extension
+
+    settings = read_recipe(recipe or "extension", ExtensionRecipe)
+    if recipe is None:
+        settings = settings.model_copy(update={"name": f"{Path(dataset).name.split('.')[0]}-extension"})
+    if epochs is not None:
+        optimiser = settings.optimiser.model_copy(update={"epochs": epochs})
+        settings = settings.model_copy(update={"optimiser": optimiser})
+    weights = Path(output) / f"{settings.name}.safetensors"
+    paths = prepare({"weights": weights, "card": weights.with_suffix(".json")}, overwrite)
+    with console.status("Preparing the simulation"):
+        if dataset is None:
+            simulator = build_stamp_simulator(settings)
+        else:
+            simulator, settings = dataset_stamp_simulator(read_datasets([dataset]), settings)
+    network = train_extension(settings, Path(output) / settings.name, simulator, num_workers=workers)
+    with console.status("Calibrating"):
+        card = release_extension(network, settings, simulator, weights, overwrite=overwrite)
+    for name, figures in card.metrics.items():
+        console.print(f"{name}: " + ", ".join(f"{key} {value}" for key, value in figures.items()))
+    print_paths(paths)

@@ -20,21 +20,23 @@ import yaml
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import QTable, Table
+from click.testing import CliRunner
 from gammapy.datasets import Datasets, FermipyDatasetsReader
 from gammapy.maps import WcsGeom, WcsNDMap
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from gammapy_asid.candidates import FIT_COLUMNS, CandidateFlag, Candidates
+from gammapy_asid.cli import main
 from gammapy_asid.inputs import to_band_cube
 from gammapy_asid.likelihood.fermipy import (
-    SECTIONS,
     fermipy_config,
     read_fermipy,
     source_dicts,
     source_xml,
     write_fermipy,
 )
+from gammapy_asid.likelihood.fermipy.config import SECTIONS
 
 ENERGIES = np.geomspace(0.3, 500, 7) * u.GeV
 FILES = {"evfile": "ft1.fits", "scfile": "ft2.fits"}
@@ -740,3 +742,45 @@ def test_data_of_fermipy(fermipy_data):
     assert sum(float(counts.sum()) for counts in cube.counts) == expected
     assert cube.background is not None
     assert cube.meta["datasets"] == ["P8R3_SOURCEVETO_V3_PSF0_v1", "P8R3_SOURCEVETO_V3_PSF1_v1"]
+
+
+def run(*args):
+    return CliRunner().invoke(main, [str(arg) for arg in args])
+
+
+def test_commands(candidates, tmp_path):
+    candidates.write(tmp_path / "candidates.fits")
+    files = ("--evfile", "ft1.fits", "--scfile", "ft2.fits")
+    result = run("fermipy", "write", tmp_path / "candidates.fits", "-o", tmp_path / "out", *files)
+    assert result.exit_code == 0, result.output
+    config = yaml.safe_load((tmp_path / "out/config.yaml").read_text())
+    assert [source["name"] for source in config["model"]["sources"]] == list(candidates.table["name"])
+    assert config["data"] == {"evfile": "ft1.fits", "scfile": "ft2.fits"}
+    assert (tmp_path / "out/analysis.py").exists()
+    again = run("fermipy", "write", tmp_path / "candidates.fits", "-o", tmp_path / "out", *files)
+    assert again.exit_code == 2
+    assert "--overwrite" in again.output
+
+    args = ("fermipy", "read", tmp_path / "out/sources.xml", "-o", tmp_path / "fitted.fits")
+    result = run(*args, "--candidates", tmp_path / "candidates.fits")
+    assert result.exit_code == 0, result.output
+    assert candidates.table["name"][0] in result.output
+    fitted = Candidates.read(tmp_path / "fitted.fits").table
+    np.testing.assert_array_equal(fitted["score"], candidates.table["score"])
+    np.testing.assert_allclose(fitted["fit_index"][:3], candidates.table["fit_index"][:3])
+    assert run(*args).exit_code == 2
+    result = run(*args, "--overwrite")
+    assert result.exit_code == 0, result.output
+    assert np.isnan(Candidates.read(tmp_path / "fitted.fits").table["score"]).all()
+
+
+def test_errors_of_commands_are_one_line(candidates, tmp_path):
+    candidates.write(tmp_path / "candidates.fits")
+    result = run("fermipy", "write", tmp_path / "candidates.fits", "-o", tmp_path / "out")
+    assert result.exit_code == 2
+    assert result.output.startswith("Error: fermipy needs the events (FT1)")
+    assert result.output.count("\n") == 1
+    result = run("fermipy", "read", tmp_path / "candidates.fits", "-o", tmp_path / "fitted.fits")
+    assert result.exit_code == 2
+    assert "was not written by gta.write_roi" in result.output
+    assert not (tmp_path / "fitted.fits").exists()

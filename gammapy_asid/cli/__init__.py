@@ -12,6 +12,8 @@ from rich.logging import RichHandler
 
 from .detect import demo, detect, flux
 from .evaluate import evaluate
+from .extension import extension
+from .fermipy import fermipy
 from .train import models, simulate, train
 
 __all__ = ["main"]
@@ -44,5 +46,5 @@ def main():
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
 
 
-for command in (detect, flux, demo, evaluate, simulate, train, models):
+for command in (detect, flux, extension, demo, evaluate, fermipy, simulate, train, models):
     main.add_command(command)

@@ -1,26 +1,18 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
-"""Hand-off of candidates to fermipy: source dictionaries, configuration, XML and a script.
-
-Nothing here needs fermipy or the Fermitools; the script that is written does.
-"""
+"""Configuration of fermipy with candidates in its model."""
 
 import math
 from pathlib import Path
-from xml.etree import ElementTree
 
 import astropy.units as u
-import numpy as np
 import yaml
 from astropy.coordinates import SkyCoord
-from gammapy.modeling.models import GaussianSpatialModel, LogParabolaSpectralModel, PowerLawSpectralModel
 from gammapy.utils.scripts import make_path
 
-from ..catalog import EXTENDED_TS
-from ..files import new_file
-from .fermipy_results import WIDTH_IN_SIGMA, read_fermipy, source_key
-from .fermipy_script import analysis_script
+from .results import source_key
+from .sources import source_dicts
 
-__all__ = ["CONFIG", "fermipy_config", "read_fermipy", "source_dicts", "source_xml", "write_fermipy"]
+__all__ = ["CONFIG", "fermipy_config"]
 
 #: What a configuration starts from: P8R3 SOURCE events of all types in one square region, without those
 #: from near the horizon of the Earth, and the diffuse models of 4FGL.
@@ -52,107 +44,6 @@ ENERGY_RANGE = (1.0, 1000.0)
 ROI_WIDTH, ROI_WIDTH_MAX, ROI_MARGIN = 10.0, 40.0, 3.0
 #: Sources of catalogues are taken from a square that is larger by this, in deg: their PSF reaches in.
 CATALOG_MARGIN = 10.0
-
-# Ranges of the parameters in XML, those of fermipy; a value outside moves the end of the range.
-LIMITS = {"Index": (0.0, 5.0), "alpha": (-5.0, 5.0), "beta": (-2.0, 2.0), "Sigma": (0.0, 180.0)}
-LIMITS |= {"RA": (-360.0, 360.0), "DEC": (-90.0, 90.0)}
-NORMS = {"PowerLaw": "Prefactor", "LogParabola": "norm"}
-
-
-def source_dicts(candidates):
-    """Candidates as source dictionaries of fermipy.
-
-    They are the models of `gammapy_asid.Candidates.to_models`: position of the candidate; fitted
-    spectrum where a likelihood fit gave one, otherwise a power law of index 2 with the estimated flux;
-    a Gaussian where the fit found an extension. ``gta.add_source(source["name"], source)`` takes one.
-
-    Parameters
-    ----------
-    candidates : `~gammapy_asid.Candidates`
-        Candidates.
-
-    Returns
-    -------
-    sources : list of dict
-        Numbers and strings only. Energies are in MeV, angles in deg, ``Index`` is positive for a
-        falling spectrum and ``SpatialWidth`` is the radius of 68 % as fermipy has it.
-    """
-    return [_source_dict(model) for model in candidates.to_models()]
-
-
-def _source_dict(model):
-    position = model.spatial_model.position.icrs
-    source = {"name": model.name, "ra": float(position.ra.deg), "dec": float(position.dec.deg)}
-    law = model.spectral_model
-    norm = float(law.amplitude.quantity.to_value("cm-2 s-1 MeV-1"))
-    reference = float(law.reference.quantity.to_value("MeV"))
-    if isinstance(law, LogParabolaSpectralModel):
-        source |= {
-            "SpectrumType": "LogParabola",
-            "norm": norm,
-            "alpha": float(law.alpha.value),
-            "beta": float(law.beta.value),
-            "Eb": reference,
-        }
-    elif isinstance(law, PowerLawSpectralModel):
-        source |= {
-            "SpectrumType": "PowerLaw",
-            "Prefactor": norm,
-            "Index": float(law.index.value),
-            "Scale": reference,
-        }
-    else:
-        raise ValueError(f"{model.name} has a {type(law).__name__}, which has no counterpart in fermipy here")
-    if isinstance(model.spatial_model, GaussianSpatialModel):
-        sigma = float(model.spatial_model.sigma.quantity.to_value("deg"))
-        return source | {"SpatialModel": "RadialGaussian", "SpatialWidth": sigma * WIDTH_IN_SIGMA}
-    return source | {"SpatialModel": "PointSource"}
-
-
-def source_xml(candidates):
-    """Candidates as a source library in the XML of gtlike and fermipy.
-
-    Parameters
-    ----------
-    candidates : `~gammapy_asid.Candidates`
-        Candidates.
-
-    Returns
-    -------
-    xml : str
-        Text. The level of each source is free, all else is fixed, as when fermipy reads a dictionary.
-    """
-    library = ElementTree.Element("source_library", title="source_library")
-    for source in source_dicts(candidates):
-        extended = source["SpatialModel"] == "RadialGaussian"
-        kind = "DiffuseSource" if extended else "PointSource"
-        element = ElementTree.SubElement(library, "source", name=source["name"], type=kind)
-        spectrum = ElementTree.SubElement(element, "spectrum", type=source["SpectrumType"])
-        norm = NORMS[source["SpectrumType"]]
-        # Minimisers want numbers near one
-        scale = 10.0 ** math.floor(math.log10(source[norm]))
-        _parameter(spectrum, norm, source[norm] / scale, scale, (1e-5, 1e3), free=True)
-        if norm == "Prefactor":
-            _parameter(spectrum, "Index", source["Index"], -1.0, LIMITS["Index"])
-            _parameter(spectrum, "Scale", source["Scale"], 1.0, (source["Scale"],) * 2)
-        else:
-            for name in ("alpha", "beta"):
-                _parameter(spectrum, name, source[name], 1.0, LIMITS[name])
-            _parameter(spectrum, "Eb", source["Eb"], 1.0, (source["Eb"],) * 2)
-        shape = "RadialGaussian" if extended else "SkyDirFunction"
-        place = ElementTree.SubElement(element, "spatialModel", type=shape)
-        _parameter(place, "RA", source["ra"], 1.0, LIMITS["RA"])
-        _parameter(place, "DEC", source["dec"], 1.0, LIMITS["DEC"])
-        if extended:
-            _parameter(place, "Sigma", source["SpatialWidth"] / WIDTH_IN_SIGMA, 1.0, LIMITS["Sigma"])
-    ElementTree.indent(library)
-    return ElementTree.tostring(library, encoding="utf-8", xml_declaration=True).decode() + "\n"
-
-
-def _parameter(element, name, value, scale, limits, free=False):
-    values = {"value": value, "scale": scale, "min": min(value, limits[0]), "max": max(value, limits[1])}
-    values = {key: repr(float(number)) for key, number in values.items()}
-    ElementTree.SubElement(element, "parameter", name=name, **values, free=str(int(free)))
 
 
 def fermipy_config(candidates, evfile=None, scfile=None, ltcube=None, roi_width=None, config=None):
@@ -307,62 +198,3 @@ def _energies(candidates, selection):
         return {}
     low, high = candidates.meta.get("energy_range") or ENERGY_RANGE
     return {"emin": float(low) * 1e3, "emax": float(high) * 1e3}
-
-
-def write_fermipy(
-    candidates, folder, evfile=None, scfile=None, ltcube=None, roi_width=None, config=None, overwrite=False
-):
-    """Write all that a likelihood analysis of candidates with fermipy needs.
-
-    Parameters
-    ----------
-    candidates : `~gammapy_asid.Candidates`
-        Candidates, at least one.
-    folder : str or path
-        Folder, made where it does not exist. It gets ``config.yaml``, the configuration with the
-        candidates in its model; ``sources.xml``, the candidates for gtlike; and ``analysis.py``, which
-        runs where fermipy and the Fermitools are.
-    evfile, scfile, ltcube, roi_width, config
-        See `fermipy_config`.
-    overwrite : bool
-        Replace existing files.
-
-    Returns
-    -------
-    paths : list of `~pathlib.Path`
-        The three files.
-
-    Raises
-    ------
-    FileExistsError
-        If one of the files exists and `overwrite` is False; then none is written.
-    FileNotFoundError
-        If the folder cannot be made because its parent does not exist, or there is no file `config`.
-    ValueError
-        See `fermipy_config`.
-    """
-    folder = make_path(folder)
-    full = fermipy_config(candidates, evfile, scfile, ltcube, roi_width, config)
-    version = candidates.meta["version"]
-    texts = {
-        "config.yaml": f"# Written by gammapy-asid {version}\n" + yaml.safe_dump(full, sort_keys=False),
-        "sources.xml": source_xml(candidates),
-        "analysis.py": analysis_script(
-            [str(name) for name in candidates.table["name"]], sqrt_ts_ext=float(np.sqrt(EXTENDED_TS))
-        ),
-    }
-    if not folder.is_dir():
-        if not folder.parent.is_dir():
-            raise FileNotFoundError(f"The folder {folder.parent} does not exist: create it first")
-        folder.mkdir()
-    paths = [folder / name for name in texts]
-    one, two, three = paths
-    # All or none
-    with (
-        new_file(one, overwrite) as first,
-        new_file(two, overwrite) as second,
-        new_file(three, overwrite) as third,
-    ):
-        for path, text in zip((first, second, third), texts.values(), strict=True):
-            path.write_text(text, encoding="utf-8")
-    return paths

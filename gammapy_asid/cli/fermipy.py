@@ -1,0 +1,73 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Commands that hand candidates to fermipy and read its results: fermipy write and fermipy read."""
+
+import click
+from rich.table import Column, Table
+
+from .common import console, overwrite_option, prepare, print_paths
+
+__all__ = ["fermipy"]
+
+
+@click.group()
+def fermipy():
+    """Likelihood analysis of candidates with fermipy and the Fermitools."""
+
+
+@fermipy.command()
+@click.argument("candidates", type=click.Path(exists=True, dir_okay=False))
+@click.option(
+    "--output", "-o", default="asid-fermipy", show_default=True, help="Folder of configuration and script."
+)
+@click.option("--evfile", help="Events (FT1), or a text file that lists several.")
+@click.option("--scfile", help="Spacecraft file (FT2).")
+@click.option("--ltcube", help="Livetime cube.")
+@click.option("--config", type=click.Path(exists=True, dir_okay=False), help="Your configuration to extend.")
+@click.option("--roi-width", type=float, help="Side of the region, deg; by default what the sources need.")
+@overwrite_option
+def write(candidates, output, evfile, scfile, ltcube, config, roi_width, overwrite):
+    """Write config.yaml, sources.xml and analysis.py for CANDIDATES (FITS).
+
+    Run analysis.py where fermipy and the Fermitools are.
+    """
+    from ..candidates import Candidates
+    from ..likelihood.fermipy import write_fermipy
+
+    paths = write_fermipy(
+        Candidates.read(candidates), output, evfile, scfile, ltcube, roi_width, config, overwrite
+    )
+    print_paths({path.name: path for path in paths})
+
+
+@fermipy.command()
+@click.argument("results", type=click.Path(exists=True, dir_okay=False))
+@click.option(
+    "--candidates",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Candidates (FITS) that were handed over, which get the results; by default all sources are taken.",
+)
+@click.option("--output", "-o", default="fitted.fits", show_default=True, help="Candidates with the fits.")
+@overwrite_option
+def read(results, candidates, output, overwrite):
+    """Take over RESULTS of fermipy: a file of gta.write_roi (FITS, NPY) or a source library (XML)."""
+    from ..candidates import Candidates
+    from ..likelihood.fermipy import read_fermipy
+
+    paths = prepare({"output": output}, overwrite)
+    fitted = read_fermipy(results, None if candidates is None else Candidates.read(candidates))
+    fitted.write(paths["output"], overwrite=overwrite)
+    _print_fits(fitted)
+    print_paths(paths)
+
+
+def _print_fits(candidates, limit=20):
+    table = Table(
+        Column("Name", no_wrap=True), "Score", "sqrt(TS)", "TS of extension", "Flux", "Index", "Flags"
+    )
+    for row in candidates.table[:limit]:
+        numbers = [f"{row['score']:.3f}", f"{row['sqrt_ts']:.1f}", f"{row['ts_ext']:.1f}"]
+        numbers += [f"{row['fit_flux'].value:.2e}", f"{row['fit_index']:.2f}", str(row["flags"])]
+        table.add_row(row["name"], *("-" if text == "nan" else text for text in numbers))
+    console.print(table)
+    if len(candidates) > limit:
+        console.print(f"... and {len(candidates) - limit} more in the table")

@@ -26,6 +26,8 @@ autosummary_generate = True
 numpydoc_show_class_members = False
 
 myst_enable_extensions = ["colon_fence", "dollarmath"]
+# Sections of other pages can be linked to
+myst_heading_anchors = 3
 
 sphinx_gallery_conf = {
     "examples_dirs": ["../tutorials"],

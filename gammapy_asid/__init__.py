@@ -9,19 +9,30 @@ from .candidates import Candidates
 from .estimators.detector import DLSourceDetector
 from .estimators.flux import DLFluxEstimator
 from .fluxes import SourceFluxes
-from .survey import DLSkySurvey
+from .likelihood import CandidateFitEstimator, IterativeSearch
+from .survey import DLSkySurvey, SkyFitEstimator
 
 __all__ = [
+    "CandidateFitEstimator",
     "Candidates",
     "DLFluxEstimator",
     "DLSkySurvey",
     "DLSourceDetector",
+    "IterativeSearch",
+    "SkyFitEstimator",
     "SourceFluxes",
     "__version__",
 ]
 
 __version__ = version("gammapy-asid")
 
-for _estimator in (DLSourceDetector, DLFluxEstimator, DLSkySurvey):
+for _estimator in (
+    DLSourceDetector,
+    DLFluxEstimator,
+    DLSkySurvey,
+    CandidateFitEstimator,
+    IterativeSearch,
+    SkyFitEstimator,
+):
     if _estimator not in ESTIMATOR_REGISTRY:
         ESTIMATOR_REGISTRY.append(_estimator)

@@ -10,11 +10,15 @@ from gammapy.utils.scripts import make_path
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import NullFormatter
 
-__all__ = ["plot_field", "plot_score_map", "plot_training_history"]
+__all__ = ["plot_field", "plot_score_map", "plot_training_history", "plot_ts_against_score"]
 
 #: Up to this many candidates get their names written beside them.
 MAX_LABELS = 12
+
+#: Test statistics below are drawn here.
+SMALLEST_TS = 0.1
 
 #: Counts below blur a picture of sources: the PSF is wider there.
 PICTURE_E_MIN = 1 * u.GeV
@@ -78,6 +82,48 @@ def plot_score_map(candidates, ax=None):
     ax = _new_axes(image) if ax is None else ax
     image.plot(ax=ax, cmap="gray_r", stretch="linear", vmin=0, vmax=1)
     ax.figure.colorbar(ax.images[0], ax=ax, label="Probability of a source", shrink=0.8, pad=0.02)
+    return ax
+
+
+def plot_ts_against_score(candidates, score=0.9, ts=25.0, ax=None):
+    """Test statistic of the likelihood against the score of the network.
+
+    Candidates on which the two disagree, see `~gammapy_asid.likelihood.disagreements`, are drawn in red
+    and named as far as there is room.
+
+    Parameters
+    ----------
+    candidates : `~gammapy_asid.Candidates`
+        Fitted candidates.
+    score, ts : float
+        Limits from which the network and the likelihood are sure.
+    ax : `~matplotlib.axes.Axes`, optional
+        Axes to draw on.
+
+    Returns
+    -------
+    ax : `~matplotlib.axes.Axes`
+        Axes.
+    """
+    from .likelihood.compare import disagreements
+
+    table, differ = candidates.table, disagreements(candidates, score, ts)
+    ax = plt.subplots(figsize=(6, 4.5))[1] if ax is None else ax
+    # The scores of sure candidates crowd below 1: the logit spreads them
+    others = ~np.isin(table["name"], differ["name"])
+    for rows, colour, label in ((table[others], "C0", "agree"), (differ, "C3", "disagree")):
+        ax.scatter(
+            rows["score"], np.maximum(rows["ts"], SMALLEST_TS), s=14, c=colour, label=f"{label} ({len(rows)})"
+        )
+    if len(differ) <= MAX_LABELS:
+        for row in differ:
+            place = (row["score"], max(row["ts"], SMALLEST_TS))
+            ax.annotate(row["name"], place, (3, 3), textcoords="offset points", fontsize=6)
+    ax.axhline(ts, color="0.6", lw=0.8)
+    ax.axvline(score, color="0.6", lw=0.8)
+    ax.set(xscale="logit", yscale="log", xlabel="Score", ylabel="Test statistic")
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.legend()
     return ax
 
 

@@ -14,6 +14,7 @@ from .detect import demo, detect, flux
 from .evaluate import evaluate
 from .extension import extension
 from .fermipy import fermipy
+from .likelihood import catalog, fit
 from .train import models, simulate, train
 
 __all__ = ["main"]
@@ -46,5 +47,5 @@ def main():
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
 
 
-for command in (detect, flux, extension, demo, evaluate, fermipy, simulate, train, models):
+for command in (detect, flux, extension, fit, catalog, demo, evaluate, fermipy, simulate, train, models):
     main.add_command(command)

@@ -1,6 +1,9 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Likelihood tests of candidates, with Gammapy and with fermipy."""
 
+from .compare import disagreements
+from .fermipy import read_fermipy, write_fermipy
 from .gammapy import CandidateFitEstimator
+from .search import IterativeSearch
 
-__all__ = ["CandidateFitEstimator"]
+__all__ = ["CandidateFitEstimator", "IterativeSearch", "disagreements", "read_fermipy", "write_fermipy"]

@@ -17,7 +17,7 @@ from .fit import FitOptions, fit_region
 from .prediction import psf_kernels
 from .region import cut_region, energy_range
 
-__all__ = ["CandidateFitEstimator"]
+__all__ = ["CandidateFitEstimator", "fit_columns"]
 
 log = logging.getLogger(__name__)
 
@@ -133,6 +133,7 @@ class CandidateFitEstimator(parallel.ParallelMixin, Estimator):
         kernels = psf_kernels(datasets)
         rows = _rows(candidates, datasets)
         others = rows if neighbours is None else _rows(neighbours, datasets)
+        places = (candidates if neighbours is None else neighbours).positions
         seen = _has_data(datasets, candidates.positions)
         results = [{} for _ in rows]
         flags = np.where(seen, 0, CandidateFlag.FIT_FAILED | CandidateFlag.OUTSIDE)
@@ -141,7 +142,7 @@ class CandidateFitEstimator(parallel.ParallelMixin, Estimator):
         # A few at a time, so that the memory holds only their cutouts
         rounds = [waiting[i : i + step] for i in range(0, len(waiting), step)]
         for some in progress_bar(rounds, desc="Fits"):
-            inputs = [(self._region(datasets, kernels, rows[i], others), self.options) for i in some]
+            inputs = [(self._region(datasets, kernels, rows[i], others, places), self.options) for i in some]
             fits = parallel.run_multiprocessing(
                 _fit,
                 inputs,
@@ -153,7 +154,7 @@ class CandidateFitEstimator(parallel.ParallelMixin, Estimator):
                 if problem:
                     flags[i] |= CandidateFlag.FIT_FAILED
                     log.warning(f"No fit of {rows[i]['name']}: {problem}")
-        return candidates.with_columns(_columns(results), flags, {"fit": _plain(self.config_parameters)})
+        return candidates.with_columns(fit_columns(results), flags, {"fit": _plain(self.config_parameters)})
 
     def flux_points(self, datasets, candidates, energy_edges=None):
         """Flux points of fitted candidates, the rest of the field as fitted.
@@ -180,14 +181,16 @@ class CandidateFitEstimator(parallel.ParallelMixin, Estimator):
         for row, good in zip(rows, np.isfinite(candidates.table["fit_flux"]), strict=True):
             if not good:
                 continue
-            region = self._region(datasets, None, row, rows)
+            region = self._region(datasets, None, row, rows, candidates.positions)
             region.datasets.models = Models([*region.known, fitted[row["name"]]])
             estimator = FluxPointsEstimator(edges, source=row["name"], selection_optional=["ul"])
             points[row["name"]] = estimator.run(region.datasets)
         return points
 
-    def _region(self, datasets, kernels, row, others):
-        neighbours = [other for other in others if other["name"] != row["name"]]
+    def _region(self, datasets, kernels, row, others, places):
+        # One half of the diagonal
+        near = np.flatnonzero(places.separation(row["position"]) < self.options.width / np.sqrt(2))
+        neighbours = [others[i] for i in near if others[i]["name"] != row["name"]]
         return cut_region(datasets, kernels, row, neighbours, self.options)
 
 
@@ -233,7 +236,7 @@ def _has_data(datasets, positions):
     return seen
 
 
-def _columns(results):
+def fit_columns(results):
     """Columns of all results, NaN where a fit has no value."""
     table = QTable()
     for column in FIT_COLUMNS:

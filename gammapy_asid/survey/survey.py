@@ -1,32 +1,24 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Source detection on fields of any size."""
 
-import hashlib
-import json
 import logging
-from pathlib import Path
 
-import numpy as np
 from gammapy.datasets import MapDataset
 from gammapy.estimators import Estimator
 from gammapy.utils import parallel
 from gammapy.utils.pbar import progress_bar
-from gammapy.utils.scripts import make_path
 
 from ..candidates import Candidates
 from ..estimators.detector import DLSourceDetector
 from ..estimators.flux import DLFluxEstimator
-from ..files import new_file
 from ..inputs.convert import to_band_cube
+from .folder import TileFolder, digest_dataset
 from .merge import merge_tiles
 from .sky_tiles import SkyTiles, TileCutter, cut_tile
 
 __all__ = ["DLSkySurvey"]
 
 package_log = logging.getLogger("gammapy_asid")
-
-#: File of a folder that says what survey it holds.
-RECORD = "survey.json"
 
 
 class DLSkySurvey(parallel.ParallelMixin, Estimator):
@@ -78,7 +70,7 @@ class DLSkySurvey(parallel.ParallelMixin, Estimator):
             DLFluxEstimator(self.detector.model) if flux_estimator is None else flux_estimator
         )
         self.tiles = SkyTiles(nside, margin)
-        self.folder = None if folder is None else make_path(folder)
+        self.folder = TileFolder(folder)
         self.n_jobs = n_jobs
         self.parallel_backend = parallel_backend
 
@@ -90,7 +82,7 @@ class DLSkySurvey(parallel.ParallelMixin, Estimator):
             "flux_estimator": self.flux_estimator.config_parameters,
             "nside": self.tiles.nside,
             "margin": self.tiles.margin,
-            "folder": self.folder,
+            "folder": self.folder.folder,
             "n_jobs": self.n_jobs,
             "parallel_backend": parallel.ParallelBackendEnum(self.parallel_backend).value,
         }
@@ -116,7 +108,7 @@ class DLSkySurvey(parallel.ParallelMixin, Estimator):
         """
         datasets = [datasets] if isinstance(datasets, MapDataset) else list(datasets)
         cutters = [TileCutter(dataset) for dataset in datasets]
-        lists = self._finished(datasets)
+        lists = self.folder.finished(self._what(datasets))
         wanted = sorted(set().union(*(cutter.tiles_with_data(self.tiles) for cutter in cutters)))
         waiting = [tile for tile in wanted if tile not in lists]
         n_at_once = max(2 * self.n_jobs, 1)
@@ -133,7 +125,7 @@ class DLSkySurvey(parallel.ParallelMixin, Estimator):
         """Candidates of some tiles; only the speaker warns of what all have in common."""
         fields = [cut_tile(cutters, self.tiles, tile) for tile in numbers]
         inputs = [
-            (self.detector, self.flux_estimator, field, self._path(tile), tile != speaker)
+            (self.detector, self.flux_estimator, field, self.folder.path(tile), tile != speaker)
             for tile, field in zip(numbers, fields, strict=True)
         ]
         results = parallel.run_multiprocessing(
@@ -144,32 +136,11 @@ class DLSkySurvey(parallel.ParallelMixin, Estimator):
         )
         return dict(zip(numbers, results, strict=True))
 
-    def _path(self, tile):
-        return None if self.folder is None else Path(self.folder) / f"tile_{tile:04d}.fits"
-
-    def _finished(self, datasets):
-        """Candidates of the tiles that an earlier run left in the folder."""
-        if self.folder is None:
-            return {}
-        record = {"configuration": _plain(self._what()), "data": [_digest(dataset) for dataset in datasets]}
-        path = Path(self.folder) / RECORD
-        if path.exists():
-            if json.loads(path.read_text()) != record:
-                raise ValueError(
-                    f"{self.folder} holds a survey of other data or with another configuration: "
-                    "choose another folder, or remove it"
-                )
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with new_file(path) as temporary:
-                Path(temporary).write_text(json.dumps(record, indent=1))
-        done = {tile: self._path(tile) for tile in range(len(self.tiles))}
-        return {tile: Candidates.read(path) for tile, path in done.items() if path.exists()}
-
-    def _what(self):
+    def _what(self, datasets):
         """What determines the candidates of a tile."""
         card, flux_card = self.detector.card, self.flux_estimator.card
         return {
+            "data": [digest_dataset(dataset) for dataset in datasets] if self.folder.folder else [],
             "weights": [card.sha256, flux_card.weights_sha256],
             "detector": {k: v for k, v in self.detector.config_parameters.items() if k != "device"},
             "flux_estimator": self.flux_estimator.config_parameters,
@@ -199,20 +170,3 @@ def _run_tile(detector, flux_estimator, field, path, quiet):
     if path is not None:
         candidates.write(path, overwrite=True)
     return candidates
-
-
-def _plain(value):
-    return json.loads(json.dumps(value, default=str, sort_keys=True))
-
-
-def _digest(dataset):
-    """Hash of all that a dataset holds."""
-    digest = hashlib.sha256()
-    maps = (dataset.counts, dataset.background, dataset.exposure, dataset.mask)
-    for m in (*maps, dataset.psf.psf_map):
-        if m is not None:
-            digest.update(repr(m.geom).encode())
-            digest.update(np.ascontiguousarray(m.data))
-    for model in dataset.models or ():
-        digest.update(json.dumps(model.to_dict(), default=str, sort_keys=True).encode())
-    return digest.hexdigest()

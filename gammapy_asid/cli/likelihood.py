@@ -1,0 +1,236 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Commands that judge candidates with the likelihood: fit and catalog."""
+
+from pathlib import Path
+
+import click
+from rich.table import Column, Table
+
+from .common import (
+    console,
+    model_option,
+    overwrite_option,
+    prepare,
+    print_paths,
+    read_datasets,
+    threshold_option,
+)
+
+__all__ = ["catalog", "fit"]
+
+jobs_option = click.option("--jobs", "-j", default=1, show_default=True, help="Number of processes.")
+width_option = click.option(
+    "--width", default=4.0, show_default=True, help="Side of the region of each fit, deg."
+)
+extension_option = click.option("--extension", is_flag=True, help="Test each candidate for extension too.")
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
+@click.option(
+    "--candidates",
+    "source_file",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Candidates (FITS) to test. Without them sources are searched and fitted in turn, "
+    "until nothing new appears.",
+)
+@model_option
+@threshold_option
+@click.option(
+    "--ts", default=25.0, show_default=True, help="Test statistic from which a source is significant."
+)
+@width_option
+@extension_option
+@jobs_option
+@click.option(
+    "--output", "-o", default="fitted.fits", show_default=True, help="Candidates with their TS (FITS)."
+)
+@click.option("--plot", type=click.Path(dir_okay=False), help="Picture of TS against score.")
+@overwrite_option
+def fit(files, source_file, model, threshold, ts, width, extension, jobs, output, plot, overwrite):
+    """Likelihood fits of candidates in FILES: datasets of one field, FITS or the YAML of several."""
+    import astropy.units as u
+
+    from ..candidates import Candidates
+    from ..estimators.detector import DLSourceDetector
+    from ..likelihood import CandidateFitEstimator, IterativeSearch
+
+    paths = prepare({"output": output, "plot": plot}, overwrite)
+    datasets = read_datasets(files)
+    fits = CandidateFitEstimator(width=width * u.deg, test_extension=extension, n_jobs=jobs)
+    if source_file is None:
+        detector = DLSourceDetector(model=model, threshold=threshold)
+        candidates = IterativeSearch(detector, fits=fits, ts_threshold=ts).run(datasets)
+        for number, counts in enumerate(candidates.meta["search"]["rounds"], start=1):
+            console.print(f"round {number}: {counts['new']} new, {counts['significant']} significant")
+    else:
+        candidates = fits.run(datasets, Candidates.read(source_file))
+    _print_fits(candidates, ts)
+    candidates.write(paths["output"], overwrite=overwrite)
+    if plot is not None:
+        _plot_ts(candidates, ts, paths["plot"], overwrite)
+    print_paths(paths)
+
+
+@click.command()
+@click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False))
+@click.option(
+    "--counts",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Counts cube, or events with --energy-range.",
+)
+@click.option("--exposure", type=click.Path(exists=True, dir_okay=False), help="Exposure (gtexpcube2).")
+@click.option("--psf", type=click.Path(exists=True, dir_okay=False), help="Point spread function (gtpsf).")
+@click.option("--emission", type=click.Path(exists=True, dir_okay=False), help="Interstellar emission.")
+@click.option("--isotropic", type=click.Path(exists=True, dir_okay=False), help="Isotropic spectrum (text).")
+@click.option("--frame", type=click.Choice(["galactic", "icrs"]), help="Frame of HEALPix maps without one.")
+@click.option("--energy-range", nargs=2, type=float, help="Lowest and highest energy of events, GeV.")
+@model_option
+@threshold_option
+@click.option(
+    "--emission-error", type=float, help="Flag what is lost where the known sky errs by this share."
+)
+@click.option("--fit/--no-fit", "with_fits", default=True, show_default=True, help="Likelihood fits.")
+@click.option("--fit-above", default=0.0, help="Score from which candidates are fitted; by default all are.")
+@width_option
+@extension_option
+@click.option(
+    "--associate",
+    "counterparts",
+    multiple=True,
+    metavar="NAME=FILE",
+    help="Catalogue to associate with, the one to prefer first; may be given several times. "
+    "By default 4FGL-DR4 where fermipy is installed.",
+)
+@click.option(
+    "--folder", type=click.Path(file_okay=False), help="Keeps what is done: an interrupted run goes on there."
+)
+@jobs_option
+@click.option("--output", "-o", default="catalog.fits", show_default=True, help="Catalogue (FITS).")
+@overwrite_option
+def catalog(
+    files,
+    counts,
+    exposure,
+    psf,
+    emission,
+    isotropic,
+    frame,
+    energy_range,
+    model,
+    threshold,
+    emission_error,
+    with_fits,
+    fit_above,
+    width,
+    extension,
+    counterparts,
+    folder,
+    jobs,
+    output,
+    overwrite,
+):
+    """Make a catalogue of FILES, Gammapy datasets, or of the maps of the Fermi tools.
+
+    Sources are found and measured on tiles of the sky, fitted, and associated with known ones.
+    """
+    import astropy.units as u
+
+    from ..association import associate
+    from ..catalog import write_catalog
+    from ..estimators.detector import DLSourceDetector
+    from ..inputs.read_maps import dataset_from_files
+    from ..likelihood import CandidateFitEstimator
+    from ..survey import DLSkySurvey, SkyFitEstimator
+
+    paths = prepare({"output": output}, overwrite)
+    known = _catalogs(counterparts)
+    maps = {"counts": counts, "exposure": exposure, "psf": psf}
+    if files and any(maps.values()):
+        raise click.UsageError("Give datasets, or maps with --counts, --exposure and --psf, not both")
+    if files:
+        datasets = read_datasets(files)
+    else:
+        missing = [f"--{name}" for name, file in maps.items() if file is None]
+        if missing:
+            raise click.UsageError(f"Give FILES, or also {', '.join(missing)}")
+        energies = energy_range * u.GeV if energy_range else None
+        with console.status("Reading the maps"):
+            datasets = [dataset_from_files(counts, exposure, psf, emission, isotropic, frame, energies)]
+    detector = DLSourceDetector(model=model, threshold=threshold, emission_error=emission_error)
+    folders = {name: None if folder is None else Path(folder) / name for name in ("survey", "fits")}
+    candidates = DLSkySurvey(detector, folder=folders["survey"], n_jobs=jobs).run(datasets)
+    console.print(f"{len(candidates)} candidates with a score of {threshold:g} and more")
+    if with_fits:
+        fits = CandidateFitEstimator(width=width * u.deg, test_extension=extension)
+        estimator = SkyFitEstimator(fits, folder=folders["fits"], n_jobs=jobs, score_min=fit_above)
+        candidates = estimator.run(datasets, candidates)
+        _print_fits(candidates, 25.0)
+    if known:
+        candidates = associate(candidates, known)
+        for name in known:
+            result = candidates.meta["association"][name]
+            console.print(
+                f"{result['associations']} associated with {name}; chance alone gives "
+                f"{100 * result['false_match_rate']:.1f} % of the candidates a counterpart"
+            )
+    write_catalog(candidates, paths["output"], overwrite=overwrite)
+    print_paths(paths)
+
+
+def _catalogs(counterparts):
+    """Catalogues to associate with, by name."""
+    from astropy.table import Table as AstropyTable
+
+    if counterparts:
+        pairs = [entry.partition("=") for entry in counterparts]
+        wrong = [name for name, _, file in pairs if not file]
+        if wrong:
+            raise click.UsageError(f"--associate {wrong[0]}: give NAME=FILE")
+        return {name: AstropyTable.read(file, hdu=1) for name, _, file in pairs}
+    try:
+        import fermipy
+    except ImportError:
+        console.print("No association: name a catalogue with --associate")
+        return {}
+    file = Path(fermipy.__file__).parent / "data" / "catalogs" / "gll_psc_v35.fit"
+    return {"4FGL-DR4": AstropyTable.read(file, hdu=1)}
+
+
+def _print_fits(candidates, ts, limit=20):
+    import numpy as np
+
+    table = candidates.table
+    if len(table) == 0:
+        return
+    fitted = np.isfinite(table["ts"])
+    console.print(
+        f"{(table['ts'] >= ts).sum()} of {fitted.sum()} fitted candidates have a TS of {ts:g} and more"
+    )
+    shown = Table(Column("Name", no_wrap=True), "l (deg)", "b (deg)", "Score", "TS", "Flux", "Index", "Flags")
+    for row in table[fitted][:limit]:
+        shown.add_row(
+            row["name"],
+            *(f"{row[name].value:.3f}" for name in ("glon", "glat")),
+            f"{row['score']:.3f}",
+            f"{row['ts']:.1f}",
+            f"{row['fit_flux'].value:.2e}",
+            f"{row['fit_index']:.2f}",
+            str(row["flags"]),
+        )
+    console.print(shown)
+    if fitted.sum() > limit:
+        console.print(f"... and {fitted.sum() - limit} more in the table")
+
+
+def _plot_ts(candidates, ts, path, overwrite):
+    import matplotlib
+
+    matplotlib.use("agg")
+    from ..files import new_file
+    from ..plots import plot_ts_against_score
+
+    ax = plot_ts_against_score(candidates, ts=ts)
+    with new_file(path, overwrite) as temporary:
+        ax.figure.savefig(temporary, dpi=150)
+    matplotlib.pyplot.close(ax.figure)

@@ -1,0 +1,160 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Likelihood fits on data of any size."""
+
+import logging
+
+import numpy as np
+from gammapy.datasets import Datasets, MapDataset
+from gammapy.estimators import Estimator
+from gammapy.utils import parallel
+from gammapy.utils.pbar import progress_bar
+
+from ..inputs.regular import regular_dataset
+from ..likelihood.gammapy import CandidateFitEstimator, fit_columns
+from .folder import TileFolder, digest_dataset, digest_table
+from .sky_tiles import SkyTiles, TileCutter
+
+__all__ = ["SkyFitEstimator"]
+
+log = logging.getLogger(__name__)
+
+
+class SkyFitEstimator(parallel.ParallelMixin, Estimator):
+    """Test the candidates of a large sky with the likelihood, tile by tile.
+
+    Each tile is brought to square pixels, which Gammapy's predictions need, and its candidates are
+    fitted with their neighbours beside them.
+
+    Parameters
+    ----------
+    fits : `~gammapy_asid.likelihood.CandidateFitEstimator`, optional
+        Fits of one tile.
+    score_min : float
+        Candidates of a lower score are not fitted; they stay neighbours of others.
+    nside : int
+        HEALPix parameter of the tiles.
+    folder : str or path, optional
+        Where the fits of each tile are kept. Fits that were interrupted go on there.
+    n_jobs : int, optional
+        Number of processes.
+    parallel_backend : {"multiprocessing", "ray"}, optional
+        How they are made.
+
+    Examples
+    --------
+    >>> from gammapy_asid.survey import SkyFitEstimator
+    >>> fits = SkyFitEstimator(folder="fits", n_jobs=2)
+    >>> candidates = fits.run(dataset, candidates)  # doctest: +SKIP
+    """
+
+    tag = "SkyFitEstimator"
+
+    def __init__(self, fits=None, score_min=0.0, nside=6, folder=None, n_jobs=None, parallel_backend=None):
+        self.fits = fits or CandidateFitEstimator()
+        # A region of a fit must not leave its tile
+        margin = self.fits.options.width.to_value("deg") / np.sqrt(2)
+        self.tiles = SkyTiles(nside, margin)
+        self.score_min = score_min
+        self.folder = TileFolder(folder)
+        self.n_jobs = n_jobs
+        self.parallel_backend = parallel_backend
+
+    @property
+    def config_parameters(self):
+        """Configuration."""
+        return {
+            "fits": self.fits.config_parameters,
+            "score_min": self.score_min,
+            "nside": self.tiles.nside,
+            "folder": self.folder.folder,
+            "n_jobs": self.n_jobs,
+            "parallel_backend": parallel.ParallelBackendEnum(self.parallel_backend).value,
+        }
+
+    def run(self, datasets, candidates):
+        """Fit candidates.
+
+        Parameters
+        ----------
+        datasets : `~gammapy.datasets.MapDataset` or `~gammapy.datasets.Datasets`
+            Data, of any projection and HEALPix.
+        candidates : `~gammapy_asid.Candidates`
+            Candidates.
+
+        Returns
+        -------
+        candidates : `~gammapy_asid.Candidates`
+            See `~gammapy_asid.likelihood.CandidateFitEstimator`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the data can't be used, or if the folder holds other fits.
+        """
+        datasets = [datasets] if isinstance(datasets, MapDataset) else list(datasets)
+        cutters = [TileCutter(dataset) for dataset in datasets]
+        # No tile has the number -1
+        owner = np.where(
+            candidates.table["score"] >= self.score_min, self.tiles.owner(candidates.positions), -1
+        )
+        record = {
+            "fits": {k: v for k, v in self.fits.config_parameters.items() if k not in PARALLEL},
+            "score_min": self.score_min,
+            "nside": self.tiles.nside,
+            "candidates": digest_table(candidates.table),
+            "data": [digest_dataset(dataset) for dataset in datasets] if self.folder.folder else [],
+        }
+        done = self.folder.finished(record)
+        waiting = [tile for tile in np.unique(owner[owner >= 0]).tolist() if tile not in done]
+        step = max(2 * self.n_jobs, 1)
+        # A few at a time, so that the memory holds only their data
+        for some in progress_bar(
+            [waiting[i : i + step] for i in range(0, len(waiting), step)], desc="Fits of tiles"
+        ):
+            inputs = [self._input(tile, cutters, candidates, owner) for tile in some]
+            results = parallel.run_multiprocessing(
+                _fit_tile,
+                inputs,
+                backend=self.parallel_backend,
+                pool_kwargs={"processes": self.n_jobs, "initializer": _one_thread},
+            )
+            done |= dict(zip(some, results, strict=True))
+        return _in_order(candidates, owner, done)
+
+    def _input(self, tile, cutters, candidates, owner):
+        centre, radius = self.tiles.centre(tile), self.tiles.radius(tile)
+        parts = [cutter.cut(centre, radius) for cutter in cutters]
+        near = candidates.positions.separation(centre).deg < radius
+        return (self.fits, parts, candidates[owner == tile], candidates[near], self.folder.path(tile))
+
+
+#: What changes how fits are made and not what they give.
+PARALLEL = ("n_jobs", "parallel_backend")
+
+
+def _one_thread():
+    """Processes share the cores: more threads would only wait for each other."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _fit_tile(fits, parts, candidates, neighbours, path):
+    """Candidates of a tile with their fits, kept in a file if one is named."""
+    datasets = Datasets([regular_dataset(some) for some in parts if some])
+    candidates = fits.run(datasets, candidates, neighbours=neighbours)
+    if path is not None:
+        candidates.write(path, overwrite=True)
+    return candidates
+
+
+def _in_order(candidates, owner, done):
+    """The candidates with the columns of the fits of all tiles, empty where nothing was fitted."""
+    columns, flags, meta = fit_columns([{}] * len(candidates)), np.zeros(len(candidates), dtype=int), {}
+    for tile in np.unique(owner[owner >= 0]).tolist():
+        rows, fitted = owner == tile, done[tile]
+        for name in columns.colnames:
+            columns[name][rows] = fitted.table[name]
+        flags[rows] = fitted.table["flags"]
+        meta = {"fit": fitted.meta["fit"]}
+    return candidates.with_columns(columns, flags, meta)

@@ -234,8 +234,8 @@ def associate(candidates, catalogs, threshold=0.8, position_error=0.1 * u.deg):
     -------
     candidates : `~gammapy_asid.Candidates`
         With the columns `~gammapy_asid.candidates.ASSOCIATION_COLUMNS`: the most probable counterpart in
-        the first catalogue that has one above the threshold. Their meta states for each catalogue the
-        number of associations, the prior and the rate of false matches.
+        the first catalogue that has one above the threshold. ``meta["association"]["catalogs"]`` states for
+        each catalogue the number of associations, the prior and the rate of false matches.
 
     Raises
     ------
@@ -266,7 +266,8 @@ def associate(candidates, catalogs, threshold=0.8, position_error=0.1 * u.deg):
             "prior": prior,
             "false_match_rate": false_match_rate(candidates, counterparts, prior, threshold),
         }
-    return candidates.with_columns(QTable(best), meta={"association": {"threshold": threshold} | meta})
+    meta = {"association": {"threshold": threshold, "catalogs": meta}}
+    return candidates.with_columns(QTable(best), meta=meta)
 
 
 def _trace(covariance):

@@ -159,8 +159,8 @@ def test_associate():
     assert np.all(table["assoc_sep"][some] < 0.2 * u.deg)
     meta = result.meta["association"]
     assert meta["threshold"] == 0.8
-    assert meta["A"]["associations"] == catalogs.count("A")
-    assert 0 <= meta["A"]["false_match_rate"] < 0.1
+    assert meta["catalogs"]["A"]["associations"] == catalogs.count("A")
+    assert 0 <= meta["catalogs"]["A"]["false_match_rate"] < 0.1
     assert "assoc_name" not in candidates.table.colnames
 
 
@@ -172,7 +172,7 @@ def test_nothing_to_associate(tmp_path):
         make_candidates(sky), {"A": catalog(SkyCoord([300], [-60], unit="deg", frame="galactic"))}
     )
     assert set(far.table["assoc_name"]) == {""}
-    assert far.meta["association"]["A"]["associations"] == 0
+    assert far.meta["association"]["catalogs"]["A"]["associations"] == 0
     empty = associate(make_candidates(sky), {"A": catalog(sky[:0])})
     assert set(empty.table["assoc_name"]) == {""}
     unknown = associate(make_candidates(sky, sigma=np.nan), {"A": catalog(sky)})
@@ -244,4 +244,4 @@ def test_3fhl_with_itself():
     result = associate(candidates, {"3FHL": known})
     names = [known.table["Source_Name"][10 * i].strip() for i in range(len(positions))]
     assert np.mean(result.table["assoc_name"] == names) > 0.97
-    assert result.meta["association"]["3FHL"]["false_match_rate"] < 0.03
+    assert result.meta["association"]["catalogs"]["3FHL"]["false_match_rate"] < 0.03

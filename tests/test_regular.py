@@ -129,7 +129,18 @@ def test_masks_and_models():
 def test_square_pixels_stay():
     geom = WcsGeom.create(skydir=BORDER, width=8, binsz=0.2, proj="TAN", frame="galactic")
     dataset = make_sky(geom)
-    assert regular_dataset([dataset]) is dataset
+    regular = regular_dataset([dataset])
+    assert regular.counts.geom == dataset.counts.geom
+    np.testing.assert_array_equal(regular.counts.data, dataset.counts.data)
+    np.testing.assert_allclose(regular.background.data, dataset.background.data)
+    assert regular.psf is dataset.psf
+    # The exposure has come to the pixels of the counts, as Gammapy's predictions need it
+    assert regular.exposure.geom.to_image() == geom.to_image()
+    source = SkyModel(PowerLawSpectralModel(), PointSpatialModel.from_position(BORDER), name="source")
+    regular.models = [source]
+    expected = source.spectral_model.integral(10 * u.GeV, 1 * u.TeV) * 2e7 * u.Unit("m2 s")
+    assert regular.npred_signal().data.sum() == pytest.approx(expected.to_value(""), rel=0.03)
+    assert regular_dataset([regular]) is regular
 
 
 def test_dataset_without_mask():

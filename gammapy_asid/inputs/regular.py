@@ -29,15 +29,16 @@ def regular_dataset(parts, seed=0):
     Returns
     -------
     dataset : `~gammapy.datasets.MapDataset`
-        Dataset with the name and the models of the first part; that part itself where its pixels are
-        square.
+        Dataset with the name and the models of the first part; that part itself where the pixels of its
+        counts are square and those of its exposure the same.
     """
     first = parts[0]
     valid = [_valid(part) for part in parts]
     grids = [
         PixelGrid(part.counts.geom.to_image(), v.any(axis=0)) for part, v in zip(parts, valid, strict=True)
     ]
-    if len(parts) == 1 and grids[0].is_regular:
+    # Gammapy's predictions need the exposure on the pixels of the counts, too
+    if len(parts) == 1 and grids[0].is_regular and first.exposure.geom.to_image() == grids[0].geom:
         return first
     field = Field(grids, min(grid.size for grid in grids))
     energy, rng = first.counts.geom.axes["energy"], np.random.default_rng(seed)
@@ -56,7 +57,9 @@ def regular_dataset(parts, seed=0):
         exposure=Map.from_geom(
             field.geom.to_cube([first.exposure.geom.axes["energy_true"]]), data=exposure, unit="cm2 s"
         ),
-        psf=_smeared(first.psf, field.geom.center_skydir, grids[0].spread),
+        psf=_smeared(first.psf, field.geom.center_skydir, grids[0].spread)
+        if field.is_spread(grids[0])
+        else first.psf,
         edisp=first.edisp,
         gti=first.gti,
         # Pixels of which a part has no data would hold too few counts

@@ -1,0 +1,173 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Classes and sizes of simulated sources that no training and no calibration saw.
+
+Run as ``python -m benchmarks.extension --model cta-extension --output NAME``; needs ``$GAMMAPY_DATA`` with
+the responses of the CTAO.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+
+from gammapy_asid.evaluation.calibration import expected_calibration_error
+from gammapy_asid.evaluation.extension import (
+    ExtensionTruth,
+    balanced_accuracy,
+    class_calibration_error,
+    confusion,
+)
+from gammapy_asid.networks.extension_model import ExtensionModel
+from gammapy_asid.simulation.extension_stamps import Scene, StampSimulator
+from gammapy_asid.simulation.imaging import ImagingInstrument
+from gammapy_asid.training.extension_recipe import HOUR, ExtensionRecipe, build_stamp_simulator, place_at
+from gammapy_asid.training.release_extension import draw_stamps
+
+from .extension_figures import save_figures
+from .report import rows_to_markdown
+
+__all__ = ["CUTS", "PUBLISHED", "summary"]
+
+#: Neither training nor calibration use these seeds.
+SEED = 2**40
+#: The exposure that reproduces the counts of the published classifier: prod5 South, 1 deg off the pointing.
+HOURS, OFFSET, IRF = 41.0, 1.0, "prod5-south"
+#: Fluxes, indices and sizes of the published classifier.
+PUBLISHED = Scene(hours=(HOURS, HOURS), index=(2.2, 0.1))
+#: The same in a survey of the plane: emission known to 15 %, neighbours half of which are known, a
+#: background known to 1 % and worse, positions off by 0.02 deg and a tenth of the size.
+SURVEY = Scene(
+    hours=(HOURS, HOURS),
+    index=(2.2, 0.1),
+    emission=1.0,
+    neighbours=0.7,
+    offset=(0.02, 0.1),
+    background_error=0.01,
+    exact=0.0,
+)
+#: Points against sources with a size from 0.05 deg.
+POINTS = Scene(hours=(HOURS, HOURS), index=(2.2, 0.1), points=0.5, size=(0.05, 1.0))
+#: Samples of sources.
+CUTS = {
+    "all fluxes": lambda truth: np.ones(len(truth.size), bool),
+    "TS > 25": lambda truth: truth.ts > 25,
+    "K0 >= 1e-12": lambda truth: truth.amplitude >= 1e-12,
+}
+
+
+def published_simulator(size):
+    """Simulator of the published exposure."""
+    instrument = ImagingInstrument.from_irf(IRF)
+    place = place_at(instrument, np.array([[OFFSET], [0.0]]), np.array([HOUR]), size)
+    return StampSimulator([place], [PUBLISHED])
+
+
+def truth_of(simulated):
+    """Truth of simulated stamps."""
+    return ExtensionTruth(simulated.size.numpy(), simulated.ts.numpy(), simulated.amplitude.numpy())
+
+
+def summary(truth, predicted, edges):
+    """Rows of accuracies, C0 against the larger classes and three classes, for every sample."""
+    true, called = truth.classes(edges), predicted.probability.argmax(axis=1)
+    is_small = predicted.probability[:, 0] > 0.5
+    rows = []
+    for name, cut in CUTS.items():
+        own = cut(truth)
+        two, two_error = balanced_accuracy(true[own] > 0, ~is_small[own])
+        three, three_error = balanced_accuracy(true[own], called[own])
+        rows.append(
+            [name, f"{own.sum()}", f"{two:.4f} ± {two_error:.4f}", f"{three:.4f} ± {three_error:.4f}"]
+        )
+    return rows
+
+
+def calibration_row(name, truth, predicted, edges):
+    """Calibration of probabilities and intervals of one set."""
+    extended = truth.size > 0
+    low, high = predicted.size[extended][:, [1, 3]].T
+    low95, high95 = predicted.size[extended][:, [0, 4]].T
+    size = truth.size[extended]
+    deviation = np.log(predicted.size[extended][:, 2] / size)
+    bright = truth.ts[extended] > 25
+    return [
+        name,
+        f"{len(truth.size)}",
+        f"{class_calibration_error(predicted.probability, truth.classes(edges)):.4f}",
+        f"{expected_calibration_error(predicted.extended, extended):.4f}" if not extended.all() else "",
+        f"{((size >= low) & (size <= high)).mean():.3f}",
+        f"{((size >= low95) & (size <= high95)).mean():.3f}",
+        f"{spread(deviation):.3f}",
+        f"{spread(deviation[bright]):.3f}",
+    ]
+
+
+def spread(values):
+    """Half the width of the central 68 %."""
+    low, high = np.quantile(values, [0.16, 0.84])
+    return (high - low) / 2
+
+
+def main(args=None):
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="cta-extension")
+    parser.add_argument("--sources", type=int, default=6000, help="sources of each set")
+    parser.add_argument("--output", default="extension", help="beginning of the names of results")
+    args = parser.parse_args(args)
+
+    model = ExtensionModel.load(args.model)
+    edges, recipe = model.card.edges, ExtensionRecipe(**model.card.recipe)
+    simulator = published_simulator(recipe.size)
+    sets = {
+        "isolated": (simulator, PUBLISHED),
+        "survey": (simulator, SURVEY),
+        "points": (simulator, POINTS),
+        # Other places than those of the training.
+        "training, isolated": (None, recipe.scenes[0]),
+        "training, survey": (None, recipe.scenes[-1]),
+    }
+    other = build_stamp_simulator(recipe.model_copy(update={"seed": SEED, "places": 60}))
+    lines, results, calibration = [], {}, []
+    drawn = {}
+    for i, (name, (own, scene)) in enumerate(sets.items()):
+        simulated = draw_stamps(own or other, args.sources, SEED + i, scene)
+        truth, predicted = truth_of(simulated), model.predict(simulated.stamps)
+        drawn[name] = simulated, truth, predicted
+        rows = summary(truth, predicted, edges)
+        calibration.append(calibration_row(name, truth, predicted, edges))
+        matrix = confusion(truth.classes(edges), predicted.probability.argmax(axis=1), len(edges) + 1)
+        results[name] = {"accuracy": rows, "confusion": matrix.tolist()}
+        header = ["sources", "n", "C0 against C1, C2", "three classes"]
+        lines += [f"### {name}", "", rows_to_markdown(header, rows), ""]
+    _, truth, predicted = drawn["points"]
+    rows = []
+    for name, cut in CUTS.items():
+        own = cut(truth)
+        accuracy, error = balanced_accuracy(truth.size[own] > 0, predicted.extended[own] > 0.5)
+        rows.append([name, f"{own.sum()}", f"{accuracy:.4f} ± {error:.4f}"])
+    results["points"]["point or extended"] = rows
+    header = ["sources", "n", "point against size >= 0.05 deg"]
+    lines += ["### Point or extended", "", rows_to_markdown(header, rows), ""]
+    header = [
+        "set",
+        "n",
+        "ECE classes",
+        "ECE extended",
+        "inside 68 %",
+        "inside 95 %",
+        "scatter ln size",
+        "TS > 25",
+    ]
+    lines += ["### Calibration", "", rows_to_markdown(header, calibration), ""]
+    results["calibration"] = calibration
+    save_figures(args.output, model, *drawn["isolated"], survey=drawn["survey"][1:])
+    text = "\n".join(lines)
+    Path(f"{args.output}.json").write_text(json.dumps(results))
+    Path(f"{args.output}.md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Figures of the benchmark of classes and sizes."""
+
+import numpy as np
+import torch
+
+from gammapy_asid.evaluation.drawing import panels
+from gammapy_asid.evaluation.extension import confusion
+from gammapy_asid.evaluation.extension_plots import (
+    plot_accuracy,
+    plot_activations,
+    plot_class_activation,
+    plot_confusion,
+    plot_embedding,
+    plot_size_recovery,
+)
+from gammapy_asid.evaluation.inside import activation_maps, class_activation_maps, embed
+
+__all__ = ["save_figures"]
+
+TS_EDGES = np.geomspace(1, 1e5, 11)
+SIZE_EDGES = np.geomspace(0.03, 1, 16)
+#: Sources in the pictures that become crowded.
+N_SHOWN, N_EMBEDDED = 300, 1500
+
+
+def save_figures(output, model, simulated, truth, predicted, survey):
+    """Save accuracy, a look at the last layer, and activation maps as PNG files.
+
+    `survey` is the truth and the prediction of a second set, drawn beside the first.
+    """
+    edges, names = model.card.edges, np.array(model.card.classes)
+    true, called = truth.classes(edges), predicted.probability.argmax(axis=1)
+    figure, axes = panels(2, 2)
+    plot_confusion(confusion(true, called, len(names)), names, axes[0, 0])
+    for (what, guess), label in (((truth, predicted), "isolated"), (survey, "survey")):
+        right = what.classes(edges), guess.probability.argmax(axis=1)
+        plot_accuracy(*right, what.ts, TS_EDGES, axes[0, 1], label=label)
+        plot_accuracy(*right, what.size, SIZE_EDGES, axes[1, 0], label=label)
+    axes[0, 1].set(xlabel="Expected TS of the source", ylim=(0.3, 1.02))
+    axes[1, 0].set(xlabel="True size [deg]", ylim=(0.3, 1.02))
+    for edge in edges:
+        axes[1, 0].axvline(edge, color="0.6", linestyle=":")
+    axes[0, 1].legend()
+    bright = np.flatnonzero(truth.ts > 25)[:N_SHOWN]
+    plot_size_recovery(truth.size[bright], predicted.size[bright][:, 1:4], axes[1, 1], edges)
+    figure.savefig(f"{output}.png", dpi=120)
+
+    figure, axes = panels(2, 2)
+    some = simulated.stamps[:N_EMBEDDED]
+    for row, method in zip(axes, ("pca", "tsne"), strict=True):
+        points = embed(model, some, method)
+        plot_embedding(points, names[true[:N_EMBEDDED]], row[0], "True class")
+        plot_embedding(points, np.log10(truth.size[:N_EMBEDDED]), row[1], "log$_{10}$ true size [deg]")
+        row[0].set_title({"pca": "Principal components", "tsne": "t-SNE"}[method])
+    figure.savefig(f"{output}_embedding.png", dpi=120)
+
+    # One source of each class that is bright, but not so bright that every picture would do.
+    usual = (truth.ts > 300) & (truth.ts < 3000)
+    rows = [int(np.flatnonzero(usual & (true == i))[0]) for i in range(len(names))]
+    stamps = simulated.stamps[torch.tensor(rows)]
+    figure, axes = panels(len(rows), 4, size=(2.2, 2.2))
+    for i, name in enumerate(names):
+        cam = class_activation_maps(model, stamps[i : i + 1], i)[0]
+        for ax, band in zip(axes[i], range(4), strict=True):
+            plot_class_activation(stamps.counts[i, band].numpy(), cam, ax)
+            low, high = model.card.bands.edges[band : band + 2]
+            ax.set_title(f"{low / 1e3:g}-{high / 1e3:g} TeV", fontsize=8)
+        axes[i, 0].set_ylabel(f"{name}, {truth.size[rows[i]]:.2f} deg")
+    figure.savefig(f"{output}_activation.png", dpi=120)
+    plot_activations(activation_maps(model, stamps), 1).savefig(f"{output}_layers.png", dpi=120)

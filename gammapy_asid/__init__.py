@@ -7,7 +7,9 @@ from gammapy.estimators import ESTIMATOR_REGISTRY
 
 from .candidates import Candidates
 from .estimators.detector import DLSourceDetector
+from .estimators.extension import DLExtensionClassifier
 from .estimators.flux import DLFluxEstimator
+from .extensions import SourceExtensions
 from .fluxes import SourceFluxes
 from .likelihood import CandidateFitEstimator, IterativeSearch
 from .survey import DLSkySurvey, SkyFitEstimator
@@ -15,11 +17,13 @@ from .survey import DLSkySurvey, SkyFitEstimator
 __all__ = [
     "CandidateFitEstimator",
     "Candidates",
+    "DLExtensionClassifier",
     "DLFluxEstimator",
     "DLSkySurvey",
     "DLSourceDetector",
     "IterativeSearch",
     "SkyFitEstimator",
+    "SourceExtensions",
     "SourceFluxes",
     "__version__",
 ]
@@ -29,6 +33,7 @@ __version__ = version("gammapy-asid")
 for _estimator in (
     DLSourceDetector,
     DLFluxEstimator,
+    DLExtensionClassifier,
     DLSkySurvey,
     CandidateFitEstimator,
     IterativeSearch,

@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from .drawing import current_axes
+from .drawing import current_axes, panels
 from .extension import accuracy_in_bins
 
 __all__ = [
@@ -153,15 +153,7 @@ def plot_activations(maps, source=0, n_channels=6):
     figure : `~matplotlib.figure.Figure`
         Figure.
     """
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(
-        len(maps),
-        n_channels,
-        figsize=(1.5 * n_channels, 1.6 * len(maps)),
-        squeeze=False,
-        layout="constrained",
-    )
+    figure, axes = panels(len(maps), n_channels, size=(1.5, 1.6))
     for number, (row, block) in enumerate(zip(axes, maps, strict=True), start=1):
         strongest = np.argsort(-block[source].var(axis=(1, 2)), kind="stable")
         for ax, channel in zip(row, strongest, strict=False):

@@ -7,13 +7,25 @@ from astropy.coordinates import SkyCoord
 from astropy.table import QTable
 from gammapy.estimators import TSMapEstimator
 from gammapy.estimators.utils import find_peaks
-from gammapy.modeling.models import PointSpatialModel, PowerLawSpectralModel, SkyModel
+from gammapy.modeling.models import (
+    GaussianSpatialModel,
+    PointSpatialModel,
+    PowerLawSpectralModel,
+    SkyModel,
+)
 
 __all__ = ["ts_map_candidates"]
 
 
 def ts_map_candidates(
-    dataset, kernel_width="1 deg", threshold=5, min_distance="0.1 deg", image=True, index=2.3, n_jobs=1
+    dataset,
+    kernel_width="1 deg",
+    threshold=5,
+    min_distance="0.1 deg",
+    image=True,
+    index=2.3,
+    sigma=None,
+    n_jobs=1,
 ):
     """Peaks of the map of sqrt(TS).
 
@@ -31,6 +43,8 @@ def ts_map_candidates(
         Whether energies are summed before; otherwise the energy bins are fitted together.
     index : float
         Photon index of the source.
+    sigma : str or `~astropy.units.Quantity`, optional
+        Width of a Gaussian source; by default a point.
     n_jobs : int
         Number of processes.
 
@@ -40,7 +54,8 @@ def ts_map_candidates(
         Columns ``ra``, ``dec``, ``glon``, ``glat`` and ``score`` (sqrt(TS)), in order
         of decreasing score; all of them also without any peak.
     """
-    model = SkyModel(spectral_model=PowerLawSpectralModel(index=index), spatial_model=PointSpatialModel())
+    shape = PointSpatialModel() if sigma is None else GaussianSpatialModel(sigma=u.Quantity(sigma))
+    model = SkyModel(spectral_model=PowerLawSpectralModel(index=index), spatial_model=shape)
     estimator = TSMapEstimator(
         model,
         kernel_width=u.Quantity(kernel_width),

@@ -57,9 +57,11 @@ class PlaneSimulator(Simulator):
 
     def __init__(self, fields, size=64, background_share=0.9, classes=None):
         responses = [response for field in fields for response in (field.response, *field.places)]
-        super().__init__(responses, size, background_share)
-        self.fields, self.classes = fields, classes
         self.stride = len(responses) // len(fields)
+        # The network is told the response of the field, never that of a place.
+        weights = np.arange(len(responses)) % self.stride == 0
+        super().__init__(responses, size, background_share, weights)
+        self.fields, self.classes = fields, classes
         self.shapes = ExtendedSources(self.bank, size)
         self.corners = []
         for field in fields:

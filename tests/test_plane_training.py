@@ -140,3 +140,24 @@ def test_recipe():
     recipe = read_recipe("cta-gps")
     assert recipe.plane.fields > 1
     assert recipe.sha256 != recipe.model_copy(update={"plane": None}).sha256
+
+
+def test_patches_used_again_are_turned(simulator):
+    """Targets drawn for turned sources are those that the stream turns."""
+    once, again = (PatchStream(simulator, 2, 6, seed=3, reuse=reuse) for reuse in (1, 3))
+    first = once[0]
+    torch.testing.assert_close(again[0], first)
+    torch.testing.assert_close(again[3]["targets"], once[1]["targets"])
+    patches = simulator.draw(2, (3, 0))
+    turns = np.random.default_rng((3, 0)).permutation(np.arange(1, 8))
+    for use in (1, 2):
+        turn = torch.full((len(patches.x),), int(turns[use - 1]))
+        x, y = _turned_places(patches.x, patches.y, turn, 32)
+        pixel = patches.batch.pixel_size
+        direct = target_maps(
+            patches.patch, x, y, pixel, 2, (32, 32), bands=patches.bands, width=patches.width
+        )
+        batch = again[use]
+        np.testing.assert_allclose(batch["targets"][:, :2], direct[:, :2], atol=1e-4)
+        both = (batch["targets"][:, 4] * direct[:, 4])[:, None]
+        np.testing.assert_allclose(batch["targets"][:, 2:4] * both, direct[:, 2:4] * both, atol=1e-3)

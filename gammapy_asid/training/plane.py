@@ -21,7 +21,7 @@ MARGIN, REACH = 10, 2.0
 # Sources narrower than this many finest pixels are drawn as points.
 NARROW = 0.35
 # Sources that would have less than this expected significance as points are drawn as points.
-FAINT = 1.5
+FAINT = 2.0
 # Largest axis ratio of Gaussians.
 ELONGATION = 2.0
 # Logarithms of the photon fluxes above 1 TeV above which a user may have modelled all sources.

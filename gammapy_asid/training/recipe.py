@@ -30,9 +30,8 @@ class StrictRecipe(BaseModel):
     def sha256(self):
         """Hash of the recipe, which the model card states."""
         settings = self.model_dump(mode="json")
-        # Recipes without a plane are older than this setting, and keep their hash.
-        if settings.get("plane", settings) is None:
-            del settings["plane"]
+        # Recipes without these settings are older, and keep their hash.
+        settings = {k: v for k, v in settings.items() if (k, v) not in (("plane", None), ("reuse", 1))}
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
@@ -175,6 +174,8 @@ class Recipe(StrictRecipe):
         Number of patches of the fixed simulated sky.
     calibration_patches : int
         Number of patches for the calibration of the score, and as many for its test.
+    reuse : int
+        How often simulated patches are used, each time turned or mirrored otherwise.
     optimiser : `OptimiserRecipe`
         Length and step size.
     sources : `SourceRecipe`
@@ -191,6 +192,7 @@ class Recipe(StrictRecipe):
     widths: tuple[int, ...] = (24, 48, 96, 128)
     validation_patches: int = 128
     calibration_patches: int = 4096
+    reuse: int = Field(1, ge=1, le=8)
     optimiser: OptimiserRecipe = OptimiserRecipe()
     sources: SourceRecipe = SourceRecipe()
 

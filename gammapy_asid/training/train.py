@@ -156,6 +156,7 @@ class _Data(lightning.LightningDataModule):
             start + settings.batches_per_epoch,
             seed=self.recipe.seed,
             start=start,
+            reuse=self.recipe.reuse,
         )
         return DataLoader(
             stream,

@@ -168,8 +168,7 @@ def catalog(
         _print_fits(candidates, 25.0)
     if known:
         candidates = associate(candidates, known)
-        for name in known:
-            result = candidates.meta["association"][name]
+        for name, result in candidates.meta["association"]["catalogs"].items():
             console.print(
                 f"{result['associations']} associated with {name}; chance alone gives "
                 f"{100 * result['false_match_rate']:.1f} % of the candidates a counterpart"
@@ -207,7 +206,8 @@ def _print_fits(candidates, ts, limit=20):
     console.print(
         f"{(table['ts'] >= ts).sum()} of {fitted.sum()} fitted candidates have a TS of {ts:g} and more"
     )
-    shown = Table(Column("Name", no_wrap=True), "l (deg)", "b (deg)", "Score", "TS", "Flux", "Index", "Flags")
+    names = ("Name", "l (deg)", "b (deg)", "Score", "TS", "Flux", "Index", "Flags")
+    shown = Table(*(Column(name, no_wrap=True) for name in names), padding=(0, 0))
     for row in table[fitted][:limit]:
         shown.add_row(
             row["name"],

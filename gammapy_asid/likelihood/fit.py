@@ -14,6 +14,8 @@ __all__ = ["FitOptions", "fit_region"]
 
 #: Below this test statistic a source has no position or spectrum worth stating.
 FAINTEST_TS = 1.0
+#: Longest step of an index for the error of the flux.
+LONGEST_STEP = 0.1
 #: A parameter this near to the end of its range, as a share of it, ran away.
 AT_LIMIT = 1e-3
 
@@ -120,7 +122,7 @@ def _spectrum(source, kind, fit, e_range):
     gradient = [flux / law.amplitude.value]
     for name in names:
         moved = law.copy()
-        step = 0.1 * errors[name]
+        step = min(0.1 * errors[name], LONGEST_STEP)
         moved.parameters[name].value += step
         gradient.append((moved.integral(*e_range).to_value("cm-2 s-1") - flux) / step)
     index = "index" if kind == "pl" else "alpha"

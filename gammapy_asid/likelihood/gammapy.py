@@ -14,7 +14,7 @@ from gammapy.utils.pbar import progress_bar
 
 from ..candidates import FIT_COLUMNS, CandidateFlag
 from .fit import FitOptions, fit_region
-from .prediction import psf_kernels
+from .prediction import Kernels
 from .region import cut_region, energy_range
 
 __all__ = ["CandidateFitEstimator", "fit_columns"]
@@ -130,7 +130,7 @@ class CandidateFitEstimator(parallel.ParallelMixin, Estimator):
             If the datasets are none of Gammapy's maps.
         """
         datasets = Datasets([datasets] if isinstance(datasets, MapDataset) else list(datasets))
-        kernels = psf_kernels(datasets)
+        kernels = [Kernels(dataset) for dataset in datasets]
         rows = _rows(candidates, datasets)
         others = rows if neighbours is None else _rows(neighbours, datasets)
         places = (candidates if neighbours is None else neighbours).positions

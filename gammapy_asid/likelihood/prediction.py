@@ -5,32 +5,50 @@ import numpy as np
 from gammapy.datasets.evaluator import PSF_CONTAINMENT, MapEvaluator
 from gammapy.maps import Map
 
-__all__ = ["Pixels", "SourcePrediction", "psf_kernels"]
+__all__ = ["Kernels", "Pixels", "SourcePrediction"]
 
 
-def psf_kernels(datasets):
-    """Kernels of the point spread functions that are the same all over a dataset.
+#: Within this distance in deg a kernel of the point spread function serves.
+KERNEL_REACH = 0.25
+
+
+class Kernels:
+    """Kernels of the point spread function of a dataset, as Gammapy makes them.
+
+    One serves everywhere where the function does not change over the field.
 
     Parameters
     ----------
-    datasets : `~gammapy.datasets.Datasets`
+    dataset : `~gammapy.datasets.MapDataset`
         Data.
-
-    Returns
-    -------
-    kernels : list of `~gammapy.irf.PSFKernel` or None
-        As Gammapy makes them; None for a dataset whose point spread function changes over the field.
     """
-    kernels = []
-    for dataset in datasets:
-        psf, kernel = dataset.psf, None
-        if psf is not None and psf.has_single_spatial_bin:
-            geom = (dataset.exposure if psf.energy_name == "energy_true" else dataset.counts).geom
-            kernel = psf.get_psf_kernel(
-                position=geom.center_skydir, geom=geom, containment=PSF_CONTAINMENT, max_radius=None
-            )
-        kernels.append(kernel)
-    return kernels
+
+    def __init__(self, dataset):
+        self.psf = dataset.psf
+        self.made = []
+        if self.psf is not None:
+            true = self.psf.energy_name == "energy_true"
+            self.geom = (dataset.exposure if true else dataset.counts).geom
+            if self.psf.has_single_spatial_bin:
+                self._make(self.geom.center_skydir)
+
+    def __call__(self, position):
+        """Kernel (`~gammapy.irf.PSFKernel`) for a source at a position; None where there is no PSF."""
+        if self.psf is None:
+            return None
+        if self.psf.has_single_spatial_bin:
+            return self.made[0][1]
+        for place, kernel in self.made:
+            if place.separation(position).deg < KERNEL_REACH:
+                return kernel
+        return self._make(position)
+
+    def _make(self, position):
+        kernel = self.psf.get_psf_kernel(
+            position=position, geom=self.geom, containment=PSF_CONTAINMENT, max_radius=None
+        )
+        self.made.append((position, kernel))
+        return kernel
 
 
 class Pixels:
@@ -40,8 +58,8 @@ class Pixels:
     ----------
     datasets : `~gammapy.datasets.Datasets`
         Data.
-    kernels : list
-        Result of `psf_kernels`.
+    kernels : list of `Kernels`
+        Of each dataset.
 
     Attributes
     ----------
@@ -92,8 +110,8 @@ class SourcePrediction:
     def __init__(self, model, pixels):
         self.pixels = pixels
         self.evaluators = [
-            MapEvaluator(model=model, psf=kernel, gti=dataset.gti)
-            for dataset, kernel in zip(pixels.datasets, pixels.kernels, strict=True)
+            MapEvaluator(model=model, psf=kernels(model.position), gti=dataset.gti)
+            for dataset, kernels in zip(pixels.datasets, pixels.kernels, strict=True)
         ]
 
     def __call__(self):
@@ -108,7 +126,8 @@ class SourcePrediction:
     def _image(evaluator, dataset):
         geom = dataset.counts.geom
         if evaluator.needs_update:
-            evaluator.update(dataset.exposure, dataset.psf, dataset.edisp, geom, dataset.mask_image)
+            # It has its kernel already
+            evaluator.update(dataset.exposure, None, dataset.edisp, geom, dataset.mask_image)
         if not evaluator.contributes:
             return None
         whole = Map.from_geom(geom, dtype=float)

@@ -38,8 +38,8 @@ class Region:
         Background, known sky and neighbours.
     source : `~gammapy.modeling.models.SkyModel`
         The candidate: a point with a power law.
-    kernels : list
-        Result of `~gammapy_asid.likelihood.prediction.psf_kernels`.
+    kernels : list of `~gammapy_asid.likelihood.prediction.Kernels`
+        Point spread functions of the datasets.
     """
 
     datasets: Datasets
@@ -55,8 +55,8 @@ def cut_region(datasets, kernels, row, neighbours, options):
     ----------
     datasets : `~gammapy.datasets.Datasets`
         Data of the field; left unchanged.
-    kernels : list
-        Their `~gammapy_asid.likelihood.prediction.psf_kernels`.
+    kernels : list of `~gammapy_asid.likelihood.prediction.Kernels`
+        Their point spread functions.
     row : dict
         ``name``, ``position`` and start ``flux`` (cm-2 s-1 in the energy range of the data, NaN for
         none) of the candidate.

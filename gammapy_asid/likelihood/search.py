@@ -2,7 +2,7 @@
 """Search and likelihood fits in turn, until nothing new appears."""
 
 import numpy as np
-from astropy.table import vstack
+from astropy.table import QTable, vstack
 from gammapy.datasets import Datasets, MapDataset
 from gammapy.estimators import Estimator
 from gammapy.modeling.models import Models
@@ -95,7 +95,7 @@ class IterativeSearch(Estimator):
         elif len(rounds) > 1:
             # Sources of the later rounds change what is near them
             found = self.fits.run(datasets, found)
-        return found.with_columns(found.table[[]], meta={"search": {"rounds": rounds} | self._limits()})
+        return found.with_columns(QTable(), meta={"search": {"rounds": rounds} | self._limits()})
 
     def _limits(self):
         return {"ts_threshold": self.ts_threshold, "max_rounds": self.max_rounds}

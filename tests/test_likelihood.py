@@ -1,0 +1,270 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Tests of likelihood fits, against fits with Gammapy alone."""
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.coordinates import SkyCoord
+from astropy.table import QTable
+from gammapy.datasets import Datasets, MapDataset
+from gammapy.estimators import ESTIMATOR_REGISTRY, FluxPoints
+from gammapy.irf import EDispKernelMap, PSFMap
+from gammapy.maps import Map, MapAxis, WcsGeom
+from gammapy.modeling import Fit
+from gammapy.modeling.models import (
+    FoVBackgroundModel,
+    GaussianSpatialModel,
+    Models,
+    PointSpatialModel,
+    PowerLaw2SpectralModel,
+    SkyModel,
+)
+from numpy.testing import assert_allclose, assert_array_equal
+
+from gammapy_asid import CandidateFitEstimator, Candidates
+from gammapy_asid.candidates import CandidateFlag
+from gammapy_asid.likelihood import disagreements
+from gammapy_asid.likelihood.poisson_fit import cash, fisher_scoring
+
+CENTER = SkyCoord(10, 0, unit="deg", frame="galactic")
+POSITIONS = SkyCoord([10.0, 10.52, 9.1], [0.0, 0.21, -0.6], unit="deg", frame="galactic")
+FLUX = np.array([8e-9, 4e-9, 3e-9])
+ENERGY = [1, 100] * u.GeV
+
+
+def empty_dataset(width=5, name="field"):
+    """Counts of a flat background alone, seen with a PSF of 0.1 deg."""
+    axis = MapAxis.from_energy_bounds(*ENERGY, nbin=3)
+    axis_true = MapAxis.from_energy_bounds(0.8 * u.GeV, 120 * u.GeV, nbin=6, name="energy_true")
+    geom = WcsGeom.create(skydir=CENTER, frame="galactic", binsz=0.1, width=width, axes=[axis])
+    exposure = Map.from_geom(geom.to_image().to_cube([axis_true]), unit="cm2 s")
+    exposure.data += 3e10
+    background = Map.from_geom(geom)
+    background.data += np.array([3.0, 0.6, 0.1])[:, None, None]
+    return MapDataset(
+        counts=Map.from_geom(geom),
+        exposure=exposure,
+        background=background,
+        psf=PSFMap.from_gauss(axis_true, sigma=0.1 * u.deg),
+        edisp=EDispKernelMap.from_diagonal_response(axis, axis_true),
+        mask_safe=Map.from_geom(geom, data=np.ones(geom.data_shape, dtype=bool)),
+        name=name,
+    )
+
+
+def source(position, flux, shape=None, index=2.2, name=None):
+    spectrum = PowerLaw2SpectralModel(
+        amplitude=flux / u.Unit("cm2 s"), index=index, emin=ENERGY[0], emax=ENERGY[1]
+    )
+    shape = shape or PointSpatialModel.from_position(position)
+    return SkyModel(spectral_model=spectrum, spatial_model=shape, name=name)
+
+
+def with_counts(dataset, models, seed=0):
+    dataset.models = [FoVBackgroundModel(dataset_name=dataset.name), *models]
+    dataset.counts.data = np.random.default_rng(seed).poisson(dataset.npred().data).astype(float)
+    dataset.models = None
+    return dataset
+
+
+def make_candidates(positions, flux):
+    n = len(positions)
+    candidates = Candidates.from_positions(
+        positions, np.linspace(0.95, 0.6, n), np.full((n, 2), 0.03) * u.deg, np.full((n, 2), 0.05) * u.deg
+    )
+    candidates.table["flux"] = flux * u.Unit("cm-2 s-1")
+    candidates.table["e_min"], candidates.table["e_max"] = ENERGY
+    return candidates
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    models = [source(position, flux) for position, flux in zip(POSITIONS, FLUX, strict=True)]
+    return with_counts(empty_dataset(), models)
+
+
+@pytest.fixture(scope="module")
+def candidates():
+    return make_candidates(POSITIONS, 1.3 * FLUX)
+
+
+@pytest.fixture(scope="module")
+def fitted(dataset, candidates):
+    return CandidateFitEstimator(width=3 * u.deg).run(dataset, candidates)
+
+
+def gammapy_fit(dataset, own, others, start):
+    """TS and fitted source of Gammapy's own fit."""
+    cutout = dataset.cutout(POSITIONS[own], 3 * u.deg, name="cutout")
+    known = [FoVBackgroundModel(dataset_name="cutout")]
+    for i in others:
+        neighbour = source(POSITIONS[i], 1.3 * FLUX[i], index=2.3)
+        neighbour.parameters.freeze_all()
+        neighbour.spectral_model.amplitude.frozen = POSITIONS[i].separation(POSITIONS[own]) > 1 * u.deg
+        known.append(neighbour)
+    cutout.models = Models(known)
+    without = Fit().optimize(Datasets([cutout])).total_stat
+    model = source(start, FLUX[own], index=2.3)
+    cutout.models = Models([*known, model])
+    result = Fit().run(Datasets([cutout]))
+    return without - result.total_stat, model
+
+
+def test_fits_are_those_of_gammapy(dataset, fitted):
+    for own in range(3):
+        row = fitted.table[own]
+        # From its best position, as Minuit may stop at a kink before
+        start = SkyCoord(row["fit_ra"], row["fit_dec"]).galactic
+        ts, model = gammapy_fit(dataset, own, [i for i in range(3) if i != own], start)
+        assert_allclose(row["ts"], ts, rtol=2e-3)
+        assert_allclose(row["sqrt_ts"] ** 2, row["ts"])
+        spectrum = model.spectral_model
+        assert_allclose(row["fit_flux"].value, spectrum.amplitude.value, rtol=0.01)
+        assert_allclose(row["fit_index"], spectrum.index.value, atol=0.02)
+        assert_allclose(row["fit_flux_err"].value, spectrum.amplitude.error, rtol=0.1)
+        assert_allclose(row["fit_index_err"], spectrum.index.error, rtol=0.15)
+
+
+def test_fitted_values_are_the_truth_within_their_errors(fitted):
+    table = fitted.table
+    assert np.all(table["ts"] > 25)
+    assert not np.any(table["flags"] & CandidateFlag.FIT_FAILED)
+    assert np.all(np.abs(table["fit_flux"].value - FLUX) < 3 * table["fit_flux_err"].value)
+    assert np.all(np.abs(table["fit_index"] - 2.2) < 3 * table["fit_index_err"])
+    offset = SkyCoord(table["fit_ra"], table["fit_dec"]).separation(POSITIONS)
+    assert np.all(offset < 2.5 * table["fit_semi_major_68"])
+    assert np.all(table["fit_semi_minor_68"] <= table["fit_semi_major_68"])
+    assert_allclose(table["fit_e_min"].value, 1)
+    assert_allclose(table["fit_e_max"].value, 100)
+    assert np.isnan(table["ts_ext"]).all()
+
+
+def test_data_and_candidates_stay_as_they_are(dataset, candidates):
+    before = {name: m.data.copy() for name, m in dataset.maps.items()} if hasattr(dataset, "maps") else {}
+    before = before or {"counts": dataset.counts.data.copy(), "background": dataset.background.data.copy()}
+    table = candidates.table.copy()
+    CandidateFitEstimator(width=3 * u.deg).run(dataset, candidates[:1])
+    for name, data in before.items():
+        assert_array_equal(getattr(dataset, name).data, data)
+    assert dataset.models is None
+    assert candidates.table.colnames == table.colnames
+
+
+def test_noise_has_no_significance(dataset):
+    nothing = make_candidates(SkyCoord([10.9], [-0.9], unit="deg", frame="galactic"), np.array([1e-9]))
+    known = make_candidates(POSITIONS, FLUX)
+    row = CandidateFitEstimator(width=3 * u.deg).run(dataset, nothing, neighbours=known).table[0]
+    assert 0 <= row["ts"] < 16
+
+
+def test_candidate_outside_the_data_is_flagged(dataset, candidates):
+    outside = make_candidates(SkyCoord([10.0, 40.0], [0.0, 3.0], unit="deg", frame="galactic"), FLUX[:2])
+    table = CandidateFitEstimator(width=3 * u.deg).run(dataset, outside).table
+    assert table["flags"][1] & CandidateFlag.OUTSIDE and table["flags"][1] & CandidateFlag.FIT_FAILED
+    assert np.isnan(table["ts"][1]) and np.isfinite(table["ts"][0])
+
+
+def test_failed_fit_flags_its_row_and_stops_nothing(dataset, candidates, caplog):
+    broken = dataset.copy(name="broken")
+    # A prediction of NaN near one source
+    x, y = broken.counts.geom.to_image().coord_to_idx(POSITIONS[2])
+    broken.background.data[:, int(y[0]), int(x[0])] = np.nan
+    table = CandidateFitEstimator(width=1 * u.deg).run(broken, candidates).table
+    assert_array_equal(table["flags"] & CandidateFlag.FIT_FAILED > 0, [False, False, True])
+    assert np.isnan(table["ts"][2]) and np.all(table["ts"][:2] > 25)
+    assert candidates.table["name"][2] in caplog.text
+
+
+def test_processes_give_the_same(dataset, candidates, fitted):
+    table = CandidateFitEstimator(width=3 * u.deg, n_jobs=2).run(dataset, candidates).table
+    for name in ("ts", "fit_flux", "fit_ra"):
+        assert_array_equal(table[name], fitted.table[name])
+
+
+def test_ray_gives_the_same(dataset, candidates, fitted):
+    ray = pytest.importorskip("ray")
+    fits = CandidateFitEstimator(width=3 * u.deg, n_jobs=2, parallel_backend="ray")
+    try:
+        assert_array_equal(fits.run(dataset, candidates).table["ts"], fitted.table["ts"])
+    finally:
+        ray.shutdown()
+
+
+def test_extended_source(candidates):
+    wide = GaussianSpatialModel.from_position(POSITIONS[0])
+    wide.sigma.value = 0.3
+    field = with_counts(empty_dataset(), [source(POSITIONS[0], 2e-8, wide), source(POSITIONS[2], FLUX[2])])
+    pair = make_candidates(POSITIONS[[0, 2]], FLUX[[0, 2]])
+    table = CandidateFitEstimator(width=3 * u.deg, test_extension=True).run(field, pair).table
+    assert table["ts_ext"][0] > 25 > table["ts_ext"][1]
+    assert abs(table["fit_sigma"][0].value - 0.3) < 3 * table["fit_sigma_err"][0].value
+
+
+def test_curved_spectrum(candidates):
+    from gammapy.modeling.models import LogParabolaSpectralModel
+
+    curved = LogParabolaSpectralModel(amplitude="6e-9 cm-2 s-1 GeV-1", reference="3 GeV", alpha=2.0, beta=0.6)
+    field = with_counts(
+        empty_dataset(), [SkyModel(curved, PointSpatialModel.from_position(POSITIONS[0]), name="curved")]
+    )
+    row = CandidateFitEstimator(width=3 * u.deg).run(field, make_candidates(POSITIONS[:1], FLUX[:1])).table[0]
+    assert row["fit_spectrum"] == "lp"
+    assert abs(row["fit_beta"] - 0.6) < 3 * row["fit_beta_err"]
+
+
+def test_models_of_the_dataset_are_known_sky(dataset, candidates):
+    known = dataset.copy(name="known")
+    known.models = [source(POSITIONS[0], FLUX[0], name="known-source")]
+    here = make_candidates(POSITIONS[:1], FLUX[:1])
+    assert CandidateFitEstimator(width=3 * u.deg).run(known, here).table["ts"][0] < 16
+
+
+def test_flux_points(dataset, fitted):
+    points = CandidateFitEstimator(width=3 * u.deg).flux_points(dataset, fitted[:1])
+    point = points[fitted.table["name"][0]]
+    assert isinstance(point, FluxPoints)
+    total = np.nansum(point.flux.data)
+    assert_allclose(total, FLUX[0], rtol=0.2)
+
+
+def test_list_and_plot_of_disagreements(fitted):
+    from gammapy_asid.plots import plot_ts_against_score
+
+    changed = fitted.with_columns(QTable())
+    changed.table["score"] = [0.95, 0.6, 0.99]
+    changed.table["ts"] = [100.0, 30.0, 4.0]
+    table = disagreements(changed)
+    assert list(table["judged_real_by"]) == ["score", "ts"]
+    assert list(table["name"]) == [changed.table["name"][2], changed.table["name"][1]]
+    ax = plot_ts_against_score(changed)
+    assert "disagree (2)" in [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_disagreements_need_fits(candidates):
+    with pytest.raises(ValueError, match="CandidateFitEstimator"):
+        disagreements(candidates)
+
+
+def test_wrong_unit():
+    with pytest.raises(ValueError, match="width must be an angle"):
+        CandidateFitEstimator(width=3 * u.s)
+
+
+def test_configuration_and_registry():
+    assert CandidateFitEstimator in ESTIMATOR_REGISTRY
+    assert "neighbour_reach" in str(CandidateFitEstimator())
+
+
+def test_fisher_scoring_finds_the_minimum_within_bounds():
+    rng = np.random.default_rng(1)
+    templates = rng.uniform(0.1, 1, (3, 400))
+    counts = rng.poisson([2.0, 0.0, 1.5] @ templates)
+    fit = fisher_scoring(
+        counts, lambda v: v @ templates, lambda _: templates, np.ones(3), np.zeros(3), np.full(3, np.inf)
+    )
+    assert np.all(fit.values >= 0)
+    gradient = templates @ (1 - counts / (fit.values @ templates))
+    # No slope but one that pushes against a bound
+    assert_allclose(gradient[fit.values > 1e-6], 0, atol=0.05)
+    assert np.all(gradient[fit.values <= 1e-6] > -0.05)
+    assert_allclose(fit.stat, cash(fit.values @ templates, counts))

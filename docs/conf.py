@@ -1,7 +1,11 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Sphinx configuration."""
 
+import warnings
 from importlib.metadata import version as package_version
+
+# Gammapy draws flux points and spectra on the same axes
+warnings.filterwarnings("ignore", "This axis already has a converter set", UserWarning)
 
 project = "gammapy-asid"
 author = "gammapy_asid developers"

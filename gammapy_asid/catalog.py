@@ -31,6 +31,9 @@ START_SPECTRUM = PowerLawSpectralModel(index=2.0, amplitude="1e-9 cm-2 s-1 GeV-1
 #: A source is taken as extended from this test statistic of extension.
 EXTENDED_TS = 16
 
+#: Fluxes with fewer errors than this above zero are upper limits.
+UL_SIGMA = 2
+
 #: Columns of the catalogue and those of candidates that they hold. Names are those of 4FGL where the
 #: meaning is the same.
 NAMES = {
@@ -226,6 +229,8 @@ class SourceCatalogObjectASID(SourceCatalogObject):
     def flux_points(self):
         """Fluxes in the energy bands (`~gammapy.estimators.FluxPoints`).
 
+        Points less than two errors above zero are upper limits.
+
         Raises
         ------
         ValueError
@@ -241,6 +246,7 @@ class SourceCatalogObjectASID(SourceCatalogObject):
         table["flux"], table["flux_err"] = self.data["Flux_Band"][some], (low + high) / 2
         table["flux_errn"], table["flux_errp"] = low, high
         table["flux_ul"] = self.data["UL_Flux_Band"][some]
+        table["is_ul"] = table["flux"] < UL_SIGMA * table["flux_errn"]
         table.meta["SED_TYPE"] = "flux"
         return FluxPoints.from_table(table, sed_type="flux", reference_model=self.spectral_model())
 

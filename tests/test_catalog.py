@@ -59,7 +59,10 @@ def candidates():
     own = dict.fromkeys(FLUX_COLUMNS[2:], flux * UNIT)
     own |= {"e_min": np.full(n, 1) * u.GeV, "e_max": np.full(n, 100) * u.GeV}
     band = np.tile(np.where([b is None for b in BANDS], np.nan, 1e-10), (n, 1)) * np.arange(1, 5)[:, None]
-    own |= {spec.name: column(spec, band) for spec in BAND_COLUMNS}
+    # In the first band the error is nearly as large as the flux
+    share = {"flux_band": 1.0, "flux_band_errn": 0.4, "flux_band_errp": 0.5, "flux_band_ul": 2.0}
+    own |= {spec.name: column(spec, share[spec.name] * band) for spec in BAND_COLUMNS}
+    own["flux_band_errn"][:, 0] *= 2
     fit = {spec.name: np.full(n, np.nan) for spec in FIT_COLUMNS}
     kind, index, beta, sigma = (list(values) for values in zip(*SOURCES, strict=True))
     fit |= {"fit_spectrum": np.array(kind, "U12"), "fit_index": index, "fit_beta": beta, "fit_sigma": sigma}
@@ -196,6 +199,8 @@ def test_flux_points(path):
     # The band without data is left out
     np.testing.assert_allclose(table["e_min"], [0.3, 0.5, 1.0, 7.0, 20.0])
     np.testing.assert_allclose(table["flux"].quantity.to_value(UNIT), 2e-10)
+    np.testing.assert_allclose(table["flux_ul"].quantity.to_value(UNIT), 4e-10)
+    assert table["is_ul"].tolist() == [True, False, False, False, False]
 
 
 def test_without_fluxes(candidates):

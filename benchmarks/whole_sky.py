@@ -1,0 +1,213 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""The whole sky: time and memory of a simulated one, the real one as coarse HEALPix map, and a killed run.
+
+Run as ``python -m benchmarks.whole_sky simulated healpix killed --output NAME``.
+"""
+
+import argparse
+import json
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.table import Table
+from gammapy.datasets import Datasets, MapDataset
+from gammapy.maps import WcsGeom
+
+from gammapy_asid import Candidates, DLFluxEstimator, DLSkySurvey, DLSourceDetector
+from gammapy_asid.evaluation.baseline import ts_map_candidates
+from gammapy_asid.evaluation.matching import match_brightest
+from gammapy_asid.inputs import to_band_cube
+from gammapy_asid.inputs.read_maps import dataset_from_files
+from gammapy_asid.inputs.regular import regular_dataset
+from gammapy_asid.simulation import draw_sky
+from gammapy_asid.simulation.all_sky import simulate_sky
+from gammapy_asid.simulation.diffuse import analytic_emission
+from gammapy_asid.survey import SkyTiles, TileCutter
+
+from .sky235 import data_folder
+
+#: Bands of the simulated sky in GeV.
+EDGES = (0.3, 0.5, 1.0, 2.0, 7.0, 20.0, 1000.0)
+PIXEL = 0.1
+#: Fluxes 1-100 GeV in cm-2 s-1 from which completeness is stated.
+LIMITS = (1e-10, 2e-10, 4.5e-10, 1e-9)
+N_JOBS = 2
+
+
+def peak_memory():
+    """Upper bound of the memory of this process and its children together in GB."""
+    own, child = (
+        resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    return (own + N_JOBS * child) / 1e6
+
+
+def simulated(args):
+    """Detection and characterisation of a simulated sky, and the TS map on some of its tiles."""
+    rng = np.random.default_rng(args.seed)
+    catalog, emission = draw_sky(rng), analytic_emission(args.seed)
+    known = analytic_emission(args.seed + 1)
+    image = WcsGeom.create(binsz=PIXEL, proj="CAR", frame="galactic")
+    dataset = simulate_sky(image, catalog, emission, known, energy_edges=EDGES, rng=rng)
+    result = {"memory with the dataset alone": peak_memory(), "counts": float(dataset.counts.data.sum())}
+
+    detector = DLSourceDetector(args.model, threshold=0.5)
+    start = time.perf_counter()
+    candidates = DLSkySurvey(detector, n_jobs=N_JOBS).run(dataset)
+    result |= {"seconds": time.perf_counter() - start, "peak memory": peak_memory()}
+    flux = catalog.flux(1, 100)
+    matches = match_brightest(
+        candidates.table["glon"].value,
+        candidates.table["glat"].value,
+        np.asarray(candidates.table["score"]),
+        *(catalog.lon, catalog.lat, flux),
+    )
+    found = matches.pred_index >= 0
+    result |= {
+        "candidates": len(candidates),
+        "purity": float(matches.is_matched.mean()),
+        "completeness": {f"{limit:g}": float(found[flux > limit].mean()) for limit in LIMITS},
+        "sources": {f"{limit:g}": int((flux > limit).sum()) for limit in LIMITS},
+    }
+    result["parts"], result["TS map"] = _tiles(dataset, detector, args.tiles, args.seed)
+    return result
+
+
+def _tiles(dataset, detector, number, seed):
+    """Seconds of each part on random tiles, and of the TS map; scaled to all tiles."""
+    tiles, cutter, fluxes = SkyTiles(), TileCutter(dataset), DLFluxEstimator(detector.model)
+    parts, classical = dict.fromkeys(("cut", "band cube", "detection", "fluxes"), 0.0), 0.0
+    chosen = np.random.default_rng(seed).choice(len(tiles), number, replace=False)
+    for tile in chosen.tolist():
+        marks = [time.perf_counter()]
+        field = cutter.cut(tiles.centre(tile), tiles.radius(tile))
+        marks.append(time.perf_counter())
+        cube = to_band_cube(Datasets(field), detector.bands)
+        marks.append(time.perf_counter())
+        candidates = detector.run(cube)
+        marks.append(time.perf_counter())
+        fluxes.run(cube, candidates)
+        marks.append(time.perf_counter())
+        for name, seconds in zip(parts, np.diff(marks), strict=True):
+            parts[name] += seconds
+        regular = regular_dataset(field)
+        start = time.perf_counter()
+        # The kernel holds 95 % of the photons above 1 GeV
+        ts_map_candidates(regular, kernel_width="4 deg", image=True, n_jobs=N_JOBS)
+        classical += time.perf_counter() - start
+    scale = len(tiles) / number
+    return {name: seconds * scale for name, seconds in parts.items()}, {
+        "tiles": number,
+        "seconds": classical * scale,
+    }
+
+
+def healpix(args):
+    """3FHL counts above 10 GeV in pixels of 0.9 deg, as they are."""
+    folder = data_folder(args.data)
+    source = folder / "gammapy-data/fermi_3fhl"
+    dataset = dataset_from_files(
+        folder / "lat/allsky/fermi_3fhl_counts_cube_hpx.fits.gz",
+        source / "fermi_3fhl_exposure_cube_hpx.fits.gz",
+        source / "fermi_3fhl_psf_gc.fits.gz",
+        next((folder / "lat/iem").glob("gll_iem_v07_12x11*")),
+        source / "iso_P8R2_SOURCE_V6_v06.txt",
+        frame="icrs",
+    )
+    start = time.perf_counter()
+    candidates = DLSkySurvey(DLSourceDetector(args.model, threshold=0.5), n_jobs=N_JOBS).run(dataset)
+    seconds = time.perf_counter() - start
+    catalog = Table.read(folder / "gammapy-data/catalogs/fermi/gll_psch_v13.fit.gz", hdu=1)
+    sources = SkyCoord(catalog["GLON"], catalog["GLAT"], unit="deg", frame="galactic")
+    _, distance, _ = sources.match_to_catalog_sky(candidates.positions)
+    _, back, _ = candidates.positions.match_to_catalog_sky(sources)
+    signif = np.asarray(catalog["Signif_Avg"], float)
+    result = {"seconds": seconds, "counts": float(dataset.counts.data.sum()), "candidates": len(candidates)}
+    result["3FHL within one pixel of a candidate"] = {
+        f"{limit} sigma": f"{(distance.deg < 0.92)[signif > limit].sum()}/{(signif > limit).sum()}"
+        for limit in (5, 10, 20, 50)
+    }
+    result["candidates within one pixel of 3FHL"] = int((back.deg < 0.92).sum())
+    missed = (signif > 20) & (distance.deg >= 0.92)
+    result["missed above 20 sigma"] = [
+        f"{row['Source_Name'].strip()} ({row['ASSOC1'].strip()}, {row['Signif_Avg']:.0f} sigma)"
+        for row in catalog[missed]
+    ]
+    return result
+
+
+def killed(args):
+    """The catalogue of a run that is killed ten times against that of a run in one go."""
+    rng = np.random.default_rng(args.seed)
+    image = WcsGeom.create(skydir=(60, 20), binsz=0.2, width=(100, 60), proj="CAR", frame="galactic")
+    dataset = simulate_sky(
+        image, draw_sky(rng), analytic_emission(args.seed), energy_edges=EDGES[2:], rng=rng
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        dataset.write(folder / "sky.fits.gz")
+        command = [sys.executable, "-m", "benchmarks.whole_sky", "survey", "--model", args.model]
+        subprocess.run([*command, "--files", folder], check=True, stdout=subprocess.DEVNULL)
+        whole = Candidates.read(folder / "candidates.fits")
+        (folder / "candidates.fits").unlink()
+        for tile in (folder / "tiles").glob("*"):
+            tile.unlink()
+        kills, tiles = 0, []
+        while kills < 10:
+            process = subprocess.Popen([*command, "--files", folder], stdout=subprocess.DEVNULL)
+            try:
+                process.wait(rng.uniform(4, 25))
+                break
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+                kills += 1
+                tiles.append(len(list((folder / "tiles").glob("tile_*.fits"))))
+        subprocess.run([*command, "--files", folder], check=True, stdout=subprocess.DEVNULL)
+        again = Candidates.read(folder / "candidates.fits")
+    same = len(whole) == len(again) and all(
+        np.array_equal(whole.table[name], again.table[name], equal_nan=whole.table[name].dtype.kind == "f")
+        for name in whole.table.colnames
+    )
+    return {"kills": kills, "tiles after each": tiles, "candidates": len(whole), "same catalogue": bool(same)}
+
+
+def survey(args):
+    """A survey of a file, what `killed` kills."""
+    dataset = MapDataset.read(args.files / "sky.fits.gz", name="sky")
+    detector = DLSourceDetector(args.model, threshold=0.5)
+    DLSkySurvey(detector, folder=args.files / "tiles").run(dataset).write(args.files / "candidates.fits")
+    return {}
+
+
+PARTS = {"simulated": simulated, "healpix": healpix, "killed": killed, "survey": survey}
+
+
+def main(args=None):
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="+", choices=PARTS)
+    parser.add_argument("--data", help="data folder, by default GAMMAPY_ASID_DATA")
+    parser.add_argument("--model", default="lat")
+    parser.add_argument("--tiles", type=int, default=20, help="tiles for the TS map")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--files", type=Path, help="folder of the part survey")
+    parser.add_argument("--output", type=Path, default=Path("whole_sky"))
+    args = parser.parse_args(args)
+    for part in args.parts:
+        result = PARTS[part](args)
+        if part != "survey":
+            path = args.output.with_name(f"{args.output.name}_{part}.json")
+            path.write_text(json.dumps(result, indent=1))
+            print(part, json.dumps(result, indent=1), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -12,6 +12,7 @@ from pathlib import Path
 import astropy.units as u
 import numpy as np
 import torch
+from astropy.coordinates import SkyCoord
 from astropy.table import QTable, vstack
 from gammapy.maps import MapAxis
 from gammapy.modeling.models import Models
@@ -36,6 +37,8 @@ EDGES, EXTENDED = (0.5, 1, 2, 5, 10, 100), 0.05
 #: True sources are those that the data could show: smallest expected significance of each alone.
 VISIBLE = 2.0
 PURITIES = (0.95, 0.9, 0.8)
+#: Sources nearer than this in deg count as one.
+SAME = 0.04
 #: Edges in TeV of the bins of the TS map, whose fit is joint over energies.
 TS_EDGES = (0.03, 0.1, 0.3, 1.0, 10.0, 100.0)
 #: TS maps: width of the source, of the kernel, and smallest distance of peaks.
@@ -45,8 +48,27 @@ TS_MAPS = {
 }
 
 
-def find_all(dataset, model, with_ts=True):
-    """Lists of candidates of the network and of the TS maps, and the time of each.
+def network_list(dataset, model):
+    """Candidates of the network and the time in s."""
+    detector = DLSourceDetector(model=model, threshold=0.02, refine=False)
+    start = time.time()
+    table = detector.run(dataset).table["glon", "glat", "score"]
+    return table, time.time() - start
+
+
+def ts_list(dataset, method):
+    """Peaks of one of `TS_MAPS` and the time in s; energies are joined to few bins before."""
+    edges = dataset.counts.geom.axes["energy"].edges
+    wanted = [edge for edge in TS_EDGES if np.any(np.isclose(edges.to_value("TeV"), edge))] * u.TeV
+    binned = dataset.resample_energy_axis(MapAxis.from_energy_edges(wanted))
+    binned.models = dataset.models
+    start = time.time()
+    table = ts_map_candidates(binned, threshold=3, image=False, **TS_MAPS[method])
+    return table["glon", "glat", "score"], time.time() - start
+
+
+def find_all(dataset, model):
+    """Lists of candidates of the network and of the TS maps, and the time of each in s.
 
     Parameters
     ----------
@@ -54,33 +76,17 @@ def find_all(dataset, model, with_ts=True):
         Data; its models are the known sky.
     model : str or path
         Detection model.
-    with_ts : bool
-        Make the TS maps too.
 
     Returns
     -------
     lists : dict of `~astropy.table.QTable`
         Columns ``glon``, ``glat`` and ``score``.
     seconds : dict of float
-        Time of each.
+        Times.
     """
-    lists, seconds = {}, {}
-    detector = DLSourceDetector(model=model, threshold=0.02, refine=False)
-    start = time.time()
-    lists["network"] = detector.run(dataset).table["glon", "glat", "score"]
-    seconds["network"] = time.time() - start
-    if not with_ts:
-        return lists, seconds
-    edges = dataset.counts.geom.axes["energy"].edges
-    wanted = [edge for edge in TS_EDGES if np.any(np.isclose(edges.to_value("TeV"), edge))] * u.TeV
-    binned = dataset.resample_energy_axis(MapAxis.from_energy_edges(wanted))
-    binned.models = dataset.models
-    for name, options in TS_MAPS.items():
-        start = time.time()
-        table = ts_map_candidates(binned, threshold=3, image=False, **options)
-        lists[name] = table["glon", "glat", "score"]
-        seconds[name] = time.time() - start
-    return lists, seconds
+    found = {"network": network_list(dataset, model)}
+    found |= {method: ts_list(dataset, method) for method in TS_MAPS}
+    return ({k: v[0] for k, v in found.items()}, {k: v[1] for k, v in found.items()})
 
 
 def score_lists(lists, truths):
@@ -100,7 +106,7 @@ def score_lists(lists, truths):
     bands = Bands((30.0, 1e5), (0,), 0.04)
     pred = vstack([QTable(t, copy=True) for t in lists], metadata_conflicts="silent")
     pred_field = np.repeat(np.arange(len(lists)), [len(t) for t in lists])
-    truths = [t[t["significance"] >= VISIBLE] for t in truths]
+    truths = [_distinct(t[t["significance"] >= VISIBLE]) for t in truths]
     true = vstack(truths, metadata_conflicts="silent")
     true_field = np.repeat(np.arange(len(truths)), [len(t) for t in truths])
     width = np.nan_to_num(true["width"].to_value("deg"))
@@ -138,6 +144,17 @@ def score_lists(lists, truths):
     return result
 
 
+def _distinct(truth):
+    """Sources without those that lie on a more significant one: a nebula in its shell is one source."""
+    truth = truth[np.argsort(-truth["significance"])]
+    position = SkyCoord(truth["glon"], truth["glat"], frame="galactic")
+    near = position[:, None].separation(position).deg < SAME
+    keep = np.ones(len(truth), dtype=bool)
+    for i in range(len(truth)):
+        keep[i] = not np.any(near[i, :i] & keep[:i])
+    return truth[keep]
+
+
 def _share(found, kind):
     """Found and number of a kind of sources."""
     return [int(np.sum(found & kind)), int(np.sum(kind))]
@@ -162,6 +179,17 @@ def table_of(results, purity="0.9"):
     return rows_to_markdown(list(rows[0]), [list(row.values()) for row in rows])
 
 
+def kept_ts_list(dataset, method, folder):
+    """Result of `ts_list`, kept in a folder because it takes long."""
+    path = Path(folder) / f"{dataset.name}-{method.replace(' ', '_').replace(',', '')}.ecsv"
+    if not path.exists():
+        table, seconds = ts_list(dataset, method)
+        table.meta["seconds"] = seconds
+        table.write(path)
+    table = QTable.read(path)
+    return table, table.meta["seconds"]
+
+
 def main():
     """Run all methods on all fields and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -169,35 +197,36 @@ def main():
     parser.add_argument("--model", default="cta-gps")
     parser.add_argument("--data", help="data folder; by default that of GAMMAPY_ASID_DATA")
     parser.add_argument("--output", default="gps.json")
-    parser.add_argument("--no-ts", action="store_true", help="leave the TS maps out")
+    parser.add_argument("--ts-only", action="store_true", help="make the TS maps of the fields and stop")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    folder, names = data_folder(args.data), [f"gps{lon:+d}.fits.gz" for lon in FIELDS]
-    present = [lon for lon, name in zip(FIELDS, names, strict=True) if (Path(args.fields) / name).exists()]
-    cases = {"emission known": {}, "emission unknown": {}}
+    folder = data_folder(args.data)
+    present = [lon for lon in FIELDS if (Path(args.fields) / f"gps{lon:+d}-truth.fits").exists()]
+    lists = {name: [] for name in ("network", *TS_MAPS, "network, emission unknown")}
     seconds, truths = {}, []
     for lon in present:
         dataset, truth = load_field(lon, args.fields)
+        dataset.models = Models([emission_model(dataset.counts.geom, folder)])
+        found = {method: kept_ts_list(dataset, method, args.fields) for method in TS_MAPS}
+        if args.ts_only:
+            continue
+        found["network"] = network_list(dataset, args.model)
+        dataset.models = None
+        found["network, emission unknown"] = network_list(dataset, args.model)
         truths.append(truth)
-        for case, lists in cases.items():
-            known = case == "emission known"
-            dataset.models = Models([emission_model(dataset.counts.geom, folder)]) if known else None
-            found, times = find_all(dataset, args.model, with_ts=not args.no_ts)
-            for method, table in found.items():
-                lists.setdefault(method, []).append(table)
-                seconds.setdefault(method, []).append(times[method])
-            print(lon, case, {name: len(table) for name, table in found.items()}, times, flush=True)
-    results = {
-        case: {method: score_lists(tables, truths) for method, tables in lists.items()}
-        for case, lists in cases.items()
-    }
-    results["seconds"] = {name: float(np.median(values)) for name, values in seconds.items()}
-    results["fields"] = present
-    Path(args.output).write_text(json.dumps(results))
-    for case in cases:
-        for purity in PURITIES:
-            print(f"\n{case}, purity {purity}\n\n{table_of(results[case], f'{purity:g}')}")
-    print(results["seconds"])
+        for method, (table, time_used) in found.items():
+            lists[method].append(table)
+            seconds.setdefault(method, []).append(time_used)
+        print(lon, {method: len(tables[-1]) for method, tables in lists.items()}, flush=True)
+    if args.ts_only:
+        return
+    results = {method: score_lists(tables, truths) for method, tables in lists.items()}
+    times = {method: float(np.median(values)) for method, values in seconds.items()}
+    text = json.dumps({"fields": present, "results": results, "seconds": times})
+    Path(args.output).write_text(text)
+    for purity in PURITIES:
+        print(f"\npurity {purity}\n\n{table_of(results, f'{purity:g}')}")
+    print(times)
 
 
 if __name__ == "__main__":

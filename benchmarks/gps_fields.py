@@ -40,6 +40,8 @@ __all__ = ["FIELDS", "emission_model", "load_field", "simulate_field", "source_w
 FIELDS = (-52, -40, -28, -16, 0, 12, 24, 36)
 WIDTH, PIXEL_SIZE = (8.0, 5.0), 0.04
 EDGES = (0.03, 0.05, 0.1, 0.17, 0.3, 0.55, 1.0, 1.8, 3.0, 5.5, 10.0, 30.0, 100.0)
+#: Photon flux above 1 TeV in 1 / (cm2 s) below which no survey sees a source.
+FAINTEST = 1e-15
 #: Emission of the LAT in 20-1000 GeV: counts over exposure in cm2 s, and the index beyond.
 EMISSION_FILE, EMISSION_EXPOSURE, EMISSION_INDEX = (
     "asid_iemv07plusigrb_ucvfront_9p5yr_nside256_ebin4.npy",
@@ -137,10 +139,12 @@ def simulate_field(lon, models, pointings, folder, seed):
     for model in models:
         if not _near(model, center):
             continue
+        flux = _flux(model)
+        if flux < FAINTEST:
+            continue
         dataset.models = Models([model])
         counts = dataset.npred_signal().data * dataset.mask_safe.data
         total += counts
-        flux = _flux(model)
         significance = np.sqrt(np.sum(counts[known > 0] ** 2 / known[known > 0]))
         position = model.position.galactic
         width = source_width(model)
@@ -168,7 +172,7 @@ def _flux(model):
 
 def load_field(lon, folder):
     """Dataset and truth of a field that `main` has written."""
-    dataset = MapDataset.read(Path(folder) / f"gps{lon:+d}.fits.gz")
+    dataset = MapDataset.read(Path(folder) / f"gps{lon:+d}.fits.gz", name=f"gps{lon:+d}")
     return dataset, QTable.read(Path(folder) / f"gps{lon:+d}-truth.fits")
 
 

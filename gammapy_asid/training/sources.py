@@ -19,6 +19,8 @@ __all__ = ["SimulatedSources", "simulate_sources"]
 
 # Expected significance from which a source is fitted at a given position.
 FAINTEST_GIVEN = 0.5
+# Sources narrower than this many nominal finest pixels are points.
+POINT = 0.25
 # Ranges of energies that the flux of each source is asked for.
 N_RANGES = 4
 # A source is isolated if no other of a fifth of its flux is nearer than this in nominal finest pixels.
@@ -145,12 +147,19 @@ def _detected(model, patches):
         peaks.score[here] = model.card.score(peaks.score[here], peaks.height[here], value)
     peaks = peaks.select(peaks.score >= FAINTEST_SCORE)
     true, _ = claimed_sources(patches, peaks)
+    true[(true >= 0) & ~_is_point(patches)[true]] = -1
     return vars(peaks) | {"true": true}
+
+
+def _is_point(patches):
+    """Sources that a fit of points measures right, bool of shape ``(n_sources,)``."""
+    return (patches.width < POINT * patches.bands.pixel_size).numpy()
 
 
 def _given(patches, rng):
     """True sources at their own positions."""
-    true = torch.nonzero(visible_sources(patches, FAINTEST_GIVEN))[:, 0].numpy()
+    visible = visible_sources(patches, FAINTEST_GIVEN).numpy() & _is_point(patches)
+    true = np.flatnonzero(visible)
     x, y = patches.x.numpy()[true], patches.y.numpy()[true]
     # Catalogue positions are not perfect.
     error = GIVEN_ERROR * patches.bands.pixel_size / float(patches.batch.pixel_size[0])

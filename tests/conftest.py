@@ -81,3 +81,63 @@ def toy_ensemble(card, kind):
         metrics={},
         package_version="0",
     )
+
+
+@pytest.fixture(scope="session")
+def extension_dataset():
+    """Flat TeV field of 64 x 60 pixels of 0.06 deg with a Gaussian PSF, its counts without sources."""
+    import astropy.units as u
+    import numpy as np
+    from gammapy.datasets import MapDataset
+    from gammapy.irf import PSFMap
+    from gammapy.maps import Map, MapAxis, WcsGeom
+
+    energy = MapAxis.from_energy_bounds("0.1 TeV", "10 TeV", 8)
+    true = MapAxis.from_energy_bounds("0.1 TeV", "10 TeV", 40, name="energy_true")
+    geom = WcsGeom.create(skydir=(0, 0), npix=(64, 60), binsz=0.06, frame="galactic", axes=[energy])
+    dataset = MapDataset.create(geom, energy_axis_true=true, name="extension")
+    dataset.exposure = Map.from_geom(geom.to_image().to_cube([true]), unit="cm2 s")
+    dataset.exposure.data += 1e14 * (true.center / true.center[0]).value[:, None, None] ** 0.5
+    dataset.psf = PSFMap.from_gauss(true, rad_axis=None, sigma=np.full(40, 0.05) * u.deg)
+    dataset.edisp = None
+    dataset.mask_safe.data |= True
+    ratio = (energy.center / energy.center[0]).value[:, None, None]
+    dataset.background.data += 4 * ratio**-1.7
+    dataset.counts.data = np.random.default_rng(1).poisson(dataset.background.data).astype(float)
+    return dataset
+
+
+@pytest.fixture(scope="session")
+def extension_recipe():
+    """Recipe of a tiny classifier of extension."""
+    from gammapy_asid.simulation.extension_stamps import Scene
+    from gammapy_asid.training.extension_recipe import ExtensionRecipe
+    from gammapy_asid.training.recipe import OptimiserRecipe
+
+    scene = Scene(
+        hours=(0.5, 2.0),
+        log_flux=(0.8, 0.5),
+        index=(2.3, 0.2),
+        size=(0.08, 1.0),
+        points=0.25,
+        shapes=(0.6, 0.2, 0.2),
+        elongation=2.0,
+        offset=(0.02, 0.1),
+        neighbours=0.5,
+        background_error=0.02,
+        exact=0.5,
+        edges=0.1,
+    )
+    return ExtensionRecipe(
+        name="toy-extension",
+        seed=3,
+        places=6,
+        size=48,
+        edges=(0.2, 0.5),
+        scenes=(scene,),
+        widths=(6, 8, 8, 8),
+        hidden=16,
+        validation_stamps=32,
+        calibration_stamps=400,
+        optimiser=OptimiserRecipe(batch_size=32, batches_per_epoch=10, epochs=2, ema_decay=0.8),
+    )

@@ -84,7 +84,7 @@ class Scene:
     """
 
     hours: tuple = (20.0, 100.0)
-    reference: float = None
+    reference: float | None = None
     log_flux: tuple = (-12.0, 0.8)
     index: tuple = (2.2, 0.1)
     size: tuple = (0.03, 1.0)

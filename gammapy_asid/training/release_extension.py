@@ -127,8 +127,8 @@ def _calibration(model, simulated):
     deviation = torch.log(simulated.size[extended]) - output.log_size[extended]
     rows = fit_quantiles(deviation.double().numpy() / error, error, LEVELS)
     return {
-        "temperature": float(torch.exp(log_t)),
-        "bias": tuple((bias - bias.mean()).tolist()),
+        "temperature": float(log_t.detach().exp()),
+        "bias": tuple((bias - bias.mean()).detach().tolist()),
         "extended_knots": tuple(map(tuple, knots.tolist())),
         "size_quantiles": tuple(map(tuple, rows.tolist())),
     }

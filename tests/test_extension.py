@@ -34,7 +34,7 @@ from gammapy_asid.training.release_extension import release_extension
 from gammapy_asid.weights import ExtensionCard, list_models, load_card
 
 POINT, EXTENDED, EDGE, OUTSIDE = SkyCoord(
-    [0.6, -0.7, 1.85, 9], [0.3, -0.4, 0, 0], unit="deg", frame="galactic"
+    [0.41, -0.43, 1.85, 9], [0.31, -0.29, 0, 0], unit="deg", frame="galactic"
 )
 POSITIONS = SkyCoord([POINT, EXTENDED, EDGE, OUTSIDE])
 

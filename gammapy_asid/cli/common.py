@@ -15,6 +15,7 @@ __all__ = [
     "overwrite_option",
     "prepare",
     "print_candidates",
+    "print_fits",
     "print_paths",
     "read_datasets",
     "read_sources",
@@ -107,6 +108,33 @@ def print_candidates(candidates, limit=20):
     console.print(table)
     if len(candidates) > limit:
         console.print(f"... and {len(candidates) - limit} more in the table")
+
+
+def print_fits(candidates, ts=25.0, limit=20):
+    import numpy as np
+
+    table = candidates.table
+    if len(table) == 0:
+        return
+    fitted = np.isfinite(table["fit_flux"])
+    console.print(
+        f"{(table['ts'] >= ts).sum()} of {fitted.sum()} fitted candidates have a TS of {ts:g} and more"
+    )
+    names = ("Name", "l (deg)", "b (deg)", "Score", "TS", "Flux", "Index", "Flags")
+    shown = Table(*(Column(name, no_wrap=True) for name in names), padding=(0, 0))
+    for row in table[fitted][:limit]:
+        shown.add_row(
+            row["name"],
+            *(f"{row[name].value:.3f}" for name in ("glon", "glat")),
+            f"{row['score']:.3f}",
+            f"{row['ts']:.1f}",
+            f"{row['fit_flux'].value:.2e}",
+            f"{row['fit_index']:.2f}",
+            str(row["flags"]),
+        )
+    console.print(shown)
+    if fitted.sum() > limit:
+        console.print(f"... and {fitted.sum() - limit} more in the table")
 
 
 def write_products(candidates, paths, overwrite, dataset, known=None):

@@ -2,9 +2,8 @@
 """Commands that hand candidates to fermipy and read its results: fermipy write and fermipy read."""
 
 import click
-from rich.table import Column, Table
 
-from .common import console, overwrite_option, prepare, print_paths
+from .common import overwrite_option, prepare, print_fits, print_paths
 
 __all__ = ["fermipy"]
 
@@ -56,18 +55,5 @@ def read(results, candidates, output, overwrite):
     paths = prepare({"output": output}, overwrite)
     fitted = read_fermipy(results, None if candidates is None else Candidates.read(candidates))
     fitted.write(paths["output"], overwrite=overwrite)
-    _print_fits(fitted)
+    print_fits(fitted)
     print_paths(paths)
-
-
-def _print_fits(candidates, limit=20):
-    table = Table(
-        Column("Name", no_wrap=True), "Score", "sqrt(TS)", "TS of extension", "Flux", "Index", "Flags"
-    )
-    for row in candidates.table[:limit]:
-        numbers = [f"{row['score']:.3f}", f"{row['sqrt_ts']:.1f}", f"{row['ts_ext']:.1f}"]
-        numbers += [f"{row['fit_flux'].value:.2e}", f"{row['fit_index']:.2f}", str(row["flags"])]
-        table.add_row(row["name"], *("-" if text == "nan" else text for text in numbers))
-    console.print(table)
-    if len(candidates) > limit:
-        console.print(f"... and {len(candidates) - limit} more in the table")

@@ -4,13 +4,13 @@
 from pathlib import Path
 
 import click
-from rich.table import Column, Table
 
 from .common import (
     console,
     model_option,
     overwrite_option,
     prepare,
+    print_fits,
     print_paths,
     read_datasets,
     threshold_option,
@@ -65,7 +65,7 @@ def fit(files, source_file, model, threshold, ts, width, extension, jobs, output
             console.print(f"round {number}: {counts['new']} new, {counts['significant']} significant")
     else:
         candidates = fits.run(datasets, Candidates.read(source_file))
-    _print_fits(candidates, ts)
+    print_fits(candidates, ts)
     candidates.write(paths["output"], overwrite=overwrite)
     if plot is not None:
         _plot_ts(candidates, ts, paths["plot"], overwrite)
@@ -165,7 +165,7 @@ def catalog(
         fits = CandidateFitEstimator(width=width * u.deg, test_extension=extension)
         estimator = SkyFitEstimator(fits, folder=folders["fits"], n_jobs=jobs, score_min=fit_above)
         candidates = estimator.run(datasets, candidates)
-        _print_fits(candidates, 25.0)
+        print_fits(candidates, 25.0)
     if known:
         candidates = associate(candidates, known)
         for name, result in candidates.meta["association"]["catalogs"].items():
@@ -194,33 +194,6 @@ def _catalogs(counterparts):
         return {}
     file = Path(fermipy.__file__).parent / "data" / "catalogs" / "gll_psc_v35.fit"
     return {"4FGL-DR4": AstropyTable.read(file, hdu=1)}
-
-
-def _print_fits(candidates, ts, limit=20):
-    import numpy as np
-
-    table = candidates.table
-    if len(table) == 0:
-        return
-    fitted = np.isfinite(table["ts"])
-    console.print(
-        f"{(table['ts'] >= ts).sum()} of {fitted.sum()} fitted candidates have a TS of {ts:g} and more"
-    )
-    names = ("Name", "l (deg)", "b (deg)", "Score", "TS", "Flux", "Index", "Flags")
-    shown = Table(*(Column(name, no_wrap=True) for name in names), padding=(0, 0))
-    for row in table[fitted][:limit]:
-        shown.add_row(
-            row["name"],
-            *(f"{row[name].value:.3f}" for name in ("glon", "glat")),
-            f"{row['score']:.3f}",
-            f"{row['ts']:.1f}",
-            f"{row['fit_flux'].value:.2e}",
-            f"{row['fit_index']:.2f}",
-            str(row["flags"]),
-        )
-    console.print(shown)
-    if fitted.sum() > limit:
-        console.print(f"... and {fitted.sum() - limit} more in the table")
 
 
 def _plot_ts(candidates, ts, path, overwrite):

@@ -31,7 +31,8 @@ class StrictRecipe(BaseModel):
         """Hash of the recipe, which the model card states."""
         settings = self.model_dump(mode="json")
         # Recipes without these settings are older, and keep their hash.
-        settings = {k: v for k, v in settings.items() if (k, v) not in (("plane", None), ("reuse", 1))}
+        later = {"plane": None, "start": None, "reuse": 1}
+        settings = {k: v for k, v in settings.items() if k not in later or v != later[k]}
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
@@ -174,6 +175,8 @@ class Recipe(StrictRecipe):
         Number of patches of the fixed simulated sky.
     calibration_patches : int
         Number of patches for the calibration of the score, and as many for its test.
+    start : str, optional
+        Model of the same widths whose weights the training begins with.
     reuse : int
         How often simulated patches are used, each time turned or mirrored otherwise.
     optimiser : `OptimiserRecipe`
@@ -192,6 +195,7 @@ class Recipe(StrictRecipe):
     widths: tuple[int, ...] = (24, 48, 96, 128)
     validation_patches: int = 128
     calibration_patches: int = 4096
+    start: str | None = None
     reuse: int = Field(1, ge=1, le=8)
     optimiser: OptimiserRecipe = OptimiserRecipe()
     sources: SourceRecipe = SourceRecipe()

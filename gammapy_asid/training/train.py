@@ -26,6 +26,7 @@ from .module import DetectionModule
 from .plane import PlaneSimulator
 from .plane_fields import draw_fields
 from .stream import PatchSimulator, PatchStream
+from .transfer import start_from
 
 __all__ = ["averaged_network", "build_network", "build_simulator", "quiet", "recipe_responses", "train"]
 
@@ -219,7 +220,10 @@ def train(recipe, output, simulator=None, resume=True, num_workers=1, progress=T
     n_batches = -(-recipe.validation_patches // size)
     validation = [simulator.draw(size, (VALIDATION_SEED, i)) for i in range(n_batches)]
     bands = simulator.bank.bands
-    network = build_network(bands, recipe.widths).to(memory_format=torch.channels_last)
+    network = build_network(bands, recipe.widths)
+    if recipe.start is not None:
+        start_from(network, bands, recipe.start)
+    network = network.to(memory_format=torch.channels_last)
     module = DetectionModule(network, recipe.optimiser, validation)
     checkpoints = ModelCheckpoint(
         output, filename="last", save_top_k=1, save_weights_only=False, enable_version_counter=False

@@ -1,0 +1,52 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+import numpy as np
+import pytest
+import torch
+
+from gammapy_asid.inputs.bands import LAT_BANDS, Bands
+from gammapy_asid.networks.model import DetectionModel
+from gammapy_asid.training.train import build_network
+from gammapy_asid.training.transfer import _mean_embedding, start_from
+
+PLANE = Bands((30.0, 100.0, 1e3, 1e4, 1e5), (1, 0, 0, 0), 0.04, extents=(0.1,))
+
+
+def random_inputs(network, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        level: torch.randn(1, channels, 32 >> level, 32 >> level, generator=generator)
+        for level, channels in enumerate(network.config.inputs)
+        if channels
+    }
+
+
+@torch.no_grad()
+def test_equal_bands_give_equal_output(toy_model):
+    """At the start the network answers like the trained one for an average instrument."""
+    trained = DetectionModel.load(toy_model, "cpu")
+    network = build_network(LAT_BANDS, (4, 4, 4, 4)).eval()
+    start_from(network, LAT_BANDS, toy_model)
+    inputs, conditions = random_inputs(network), torch.randn(1, network.config.conditions)
+    embedding = _mean_embedding(trained)
+    trained.network.embed.forward = lambda conditions: embedding.expand(len(conditions), -1)
+    np.testing.assert_allclose(
+        network(inputs, conditions), trained.network(inputs, conditions), rtol=1e-4, atol=1e-5
+    )
+
+
+@torch.no_grad()
+def test_new_channels_do_nothing_at_first(toy_model):
+    network = build_network(PLANE, (4, 4, 4, 4)).eval()
+    start_from(network, PLANE, toy_model)
+    inputs, conditions = random_inputs(network), torch.randn(1, network.config.conditions)
+    before = network(inputs, conditions)
+    # Level 1 holds a band, then eight maps of extended sources.
+    inputs[1][:, 4:] = 100.0
+    torch.testing.assert_close(network(inputs, conditions), before)
+    inputs[1][:, :4] = 100.0
+    assert not torch.allclose(network(inputs, conditions), before)
+
+
+def test_other_widths(toy_model):
+    with pytest.raises(ValueError, match="use the same widths"):
+        start_from(build_network(PLANE, (4, 4, 4, 8)), PLANE, toy_model)

@@ -29,12 +29,22 @@ from gammapy.utils.scripts import make_path
 from sklearn.metrics import roc_auc_score
 
 from gammapy_asid import DLExtensionClassifier
-from gammapy_asid.evaluation.extension import balanced_accuracy
+from gammapy_asid.evaluation.extension import balanced_accuracy, balanced_choice
 from gammapy_asid.files import new_file
 from gammapy_asid.simulation.imaging import IRF_FILES, ImagingInstrument
 from gammapy_asid.training.release_extension import draw_stamps
 
-from .extension import HOURS, IRF, OFFSET, PUBLISHED, SEED, published_simulator, spread, truth_of
+from .extension import (
+    HOURS,
+    IRF,
+    OFFSET,
+    PUBLISHED,
+    SEED,
+    published_simulator,
+    spread,
+    truth_of,
+    two_classes,
+)
 from .report import rows_to_markdown
 
 __all__ = ["fit_extension", "template"]
@@ -165,8 +175,11 @@ def main(args=None):
     probability = np.concatenate([table["extension_prob"] for table in tables])
     extended = np.concatenate([table["extended_prob"] for table in tables])
     own_sigma = np.concatenate([table["ext_sigma"].to_value("deg") for table in tables])
-    true, called, fitted = truth.classes(edges), probability.argmax(axis=1), np.digitize(sigma, edges)
-    is_extended, larger, n = truth.size > 0, probability[:, 1:].sum(axis=1), len(truth.size)
+    true, fitted, n = truth.classes(edges), np.digitize(sigma, edges), len(truth.size)
+    is_extended, both = truth.size > 0, two_classes(probability)
+    larger, share = both[:, 1], np.bincount(true, minlength=len(edges) + 1) / n
+    called = balanced_choice(probability, share)
+    called_larger = balanced_choice(both, two_classes(share[None])[0])
     bright = np.flatnonzero(truth.ts > 25)
     rows = []
     for label, sample in (("all", np.arange(n)), ("TS > 25", bright)):
@@ -179,7 +192,7 @@ def main(args=None):
             return balanced_accuracy(what, guess)[0]
 
         k = len(sample)
-        two = [(true > 0, larger > 0.5), (true > 0, fitted > 0)]
+        two = [(true > 0, called_larger > 0), (true > 0, fitted > 0)]
         three = [(true, called), (true, fitted)]
         curve = [(true > 0, larger), (true > 0, sigma)]
         point = [(is_extended, extended), (is_extended, ts_ext)]

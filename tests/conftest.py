@@ -139,5 +139,5 @@ def extension_recipe():
         hidden=16,
         validation_stamps=32,
         calibration_stamps=400,
-        optimiser=OptimiserRecipe(batch_size=32, batches_per_epoch=10, epochs=2, ema_decay=0.8),
+        optimiser=OptimiserRecipe(batch_size=32, batches_per_epoch=20, epochs=2, ema_decay=0.8),
     )

@@ -8,7 +8,14 @@ from sklearn.metrics import confusion_matrix, recall_score
 
 from .calibration import expected_calibration_error
 
-__all__ = ["ExtensionTruth", "accuracy_in_bins", "balanced_accuracy", "class_calibration_error", "confusion"]
+__all__ = [
+    "ExtensionTruth",
+    "accuracy_in_bins",
+    "balanced_accuracy",
+    "balanced_choice",
+    "class_calibration_error",
+    "confusion",
+]
 
 
 @dataclass
@@ -71,6 +78,26 @@ def balanced_accuracy(true, predicted):
     recall = recall_score(true, predicted, labels=labels, average=None)
     error = np.sqrt((recall * (1 - recall) / number).sum()) / len(labels)
     return float(recall.mean()), float(error)
+
+
+def balanced_choice(probability, share):
+    """Class with the largest probability over its share of the population.
+
+    The choice with the largest balanced accuracy, which counts all classes alike however common they are.
+
+    Parameters
+    ----------
+    probability : `~numpy.ndarray`
+        Of each class, shape ``(n, n_classes)``.
+    share : `~numpy.ndarray`
+        Share of each class in the population, shape ``(n_classes,)``.
+
+    Returns
+    -------
+    predicted : `~numpy.ndarray`
+        Index of a class, shape ``(n,)``.
+    """
+    return np.argmax(probability / np.asarray(share), axis=1)
 
 
 def accuracy_in_bins(true, predicted, values, edges):

@@ -123,11 +123,13 @@ def local_psf_radii(datasets, positions, response, containments=(0.68, 0.95)):
     for dataset in datasets:
         psf, exposure = dataset.psf, dataset.exposure
         values, same = _nearest(psf.psf_map, positions)
+        # Each pair of a pixel of the one map and a pixel of the other is reduced once.
         own_edges = psf.psf_map.geom.axes["rad"].edges.to_value("deg")
         ring = -2 * np.pi * np.diff(np.cos(np.radians(own_edges)))
         inside = np.cumsum(values * ring, axis=2)
         inside = np.pad(inside / np.maximum(inside[..., -1:], 1e-300), ((0, 0), (0, 0), (1, 0)))
         area, of_area = _nearest(exposure, positions)
+        (same, of_area), of_pair = np.unique([same, of_area], axis=1, return_inverse=True)
         nodes = exposure.geom.axes["energy_true"].center.to_value("GeV")
         psf_nodes = psf.psf_map.geom.axes[psf.energy_name].center.to_value("GeV")
         share = np.einsum(
@@ -139,9 +141,8 @@ def local_psf_radii(datasets, positions, response, containments=(0.68, 0.95)):
         )
         photons = np.einsum("pn,bnm->pbm", area * exposure.unit.to("cm2 s"), share, optimize=True)
         curve = np.einsum("pbm,pmr->pbr", photons[of_area], inside[same], optimize=True)
-        photons_inside = photons_inside + interp1d(
-            own_edges, curve, bounds_error=False, fill_value=(0, curve[..., -1])
-        )(edges)
+        at_edges = interp1d(own_edges, curve, bounds_error=False, fill_value=(0, curve[..., -1]))(edges)
+        photons_inside = photons_inside + at_edges[of_pair]
     return _radii(photons_inside, edges, containments)
 
 
@@ -168,6 +169,6 @@ def _nearest(m, positions):
     shape = geom.data_shape
     flat = np.ravel_multi_index([np.ravel(i) for i in index[::-1]], shape)
     unique, inverse = np.unique(flat, return_inverse=True)
-    data = np.nan_to_num(np.asarray(m.data, dtype=float))
-    data = data.reshape(*data.shape[: data.ndim - len(shape)], -1)
-    return np.moveaxis(data[..., unique], -1, 0), inverse
+    data = np.asarray(m.data)
+    data = data.reshape(*data.shape[: data.ndim - len(shape)], -1)[..., unique]
+    return np.moveaxis(np.nan_to_num(data.astype(float)), -1, 0), inverse

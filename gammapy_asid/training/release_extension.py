@@ -109,7 +109,7 @@ def _calibration(model, simulated):
     # Temperature and one bias a class (Guo et al. 2017, ICML, eq. 9), by maximum likelihood.
     log_t = torch.zeros(1, dtype=torch.float64, requires_grad=True)
     bias = torch.zeros(len(model.card.edges) + 1, dtype=torch.float64, requires_grad=True)
-    optimiser = torch.optim.LBFGS([log_t, bias], max_iter=100)
+    optimiser = torch.optim.LBFGS([log_t, bias], max_iter=100, line_search_fn="strong_wolfe")
     logits = output.classes.double()
 
     def closure():

@@ -19,11 +19,13 @@ from gammapy.maps import HpxGeom, Map, MapAxis, WcsGeom
 from gammapy.modeling.models import PointSpatialModel, PowerLawSpectralModel, SkyModel
 
 from gammapy_asid import Candidates, DLFluxEstimator, DLSkySurvey, DLSourceDetector, SourceFluxes
+from gammapy_asid.candidates import CandidateFlag
 from gammapy_asid.inputs.bands import LAT_BANDS
+from gammapy_asid.likelihood.gammapy import fit_columns
 from gammapy_asid.simulation.all_sky import simulate_sky
 from gammapy_asid.simulation.diffuse import analytic_emission
 from gammapy_asid.simulation.populations import draw_sky
-from gammapy_asid.survey import SkyTiles, TileCutter
+from gammapy_asid.survey import SkyFitEstimator, SkyTiles, TileCutter
 from gammapy_asid.survey import survey as survey_module
 from gammapy_asid.survey.merge import merge_tiles
 from gammapy_asid.survey.sky_tiles import cut_tile
@@ -391,6 +393,67 @@ def test_survey_of_networks_in_parallel():
     assert len(one) > 5
     assert_equal(one, two)
     assert "nside            : 4" in str(DLSkySurvey(detector, fluxes, nside=4))
+
+
+class StubFits:
+    """Fits whose test statistic is the number of neighbours, and whose flux tells the dataset."""
+
+    options = SimpleNamespace(width=4 * u.deg)
+    config_parameters = {"width": "4 deg", "n_jobs": 1}
+
+    def __init__(self):
+        self.calls = 0
+
+    def run(self, datasets, candidates, neighbours):
+        self.calls += 1
+        # Gammapy's predictions need both on the same pixels
+        assert datasets[0].exposure.geom.to_image() == datasets[0].counts.geom.to_image()
+        assert set(candidates.table["name"]) <= set(neighbours.table["name"])
+        image = datasets[0].counts.geom.to_image()
+        # The region of each fit lies in the tile
+        for place in candidates.positions:
+            around = place.directional_offset_by(np.arange(0, 360, 45) * u.deg, 2 * u.deg)
+            assert image.contains(around).all()
+        n = len(candidates)
+        rows = [{"ts": len(neighbours), "fit_ra": ra} for ra in candidates.table["ra"].value]
+        return candidates.with_columns(fit_columns(rows), np.full(n, 32), {"fit": {"program": "stub"}})
+
+
+def test_fits_of_the_whole_sky(tmp_path):
+    dataset, truth = make_sky(GEOMS["hpx"]), sphere(40, spacing=0)
+    score = np.random.default_rng(0).uniform(0.5, 1, len(truth))
+    candidates = make_candidates(truth, score)
+    fits = StubFits()
+    fitted = SkyFitEstimator(fits, score_min=0.7, folder=tmp_path).run(dataset, candidates)
+    # In the order of the candidates, those of low scores as they were
+    np.testing.assert_array_equal(fitted.table["name"], candidates.table["name"])
+    sure = score >= 0.7
+    np.testing.assert_array_equal(fitted.table["fit_ra"][sure], candidates.table["ra"][sure])
+    assert np.isnan(fitted.table["ts"][~sure]).all()
+    np.testing.assert_array_equal(fitted.table["flags"], np.where(sure, 32, 0))
+    assert fitted.meta["fit"] == {"program": "stub"}
+    # Doubtful candidates are neighbours
+    assert fitted.table["ts"][sure].max() > 1
+    n_tiles = len(np.unique(SkyTiles(6, 2).owner(truth[sure])))
+    assert fits.calls == n_tiles
+    # A run that was interrupted goes on
+    for path in sorted(tmp_path.glob("tile_*.fits"))[::3]:
+        path.unlink()
+    again = StubFits()
+    resumed = SkyFitEstimator(again, score_min=0.7, folder=tmp_path).run(dataset, candidates)
+    assert_equal(resumed, fitted)
+    assert again.calls == -(-n_tiles // 3)
+    with pytest.raises(ValueError, match="holds a survey of other data or with another configuration"):
+        SkyFitEstimator(StubFits(), score_min=0.7, folder=tmp_path).run(dataset, candidates[1:])
+
+
+def test_fit_of_a_candidate_outside_the_data():
+    geom = WcsGeom.create(skydir=(30, 50), width=6, binsz=0.2, proj="TAN", frame="galactic")
+    outside = SkyCoord([210], [-50], unit="deg", frame="galactic")
+    fitted = SkyFitEstimator().run(make_sky(geom), make_candidates(outside, [0.9]))
+    assert fitted.table["flags"].tolist() == [CandidateFlag.OUTSIDE | CandidateFlag.FIT_FAILED]
+    assert np.isnan(fitted.table["ts"]).all()
+    assert len(SkyFitEstimator().run(make_sky(geom), make_candidates(outside[:0], []))) == 0
 
 
 def test_bad_input():

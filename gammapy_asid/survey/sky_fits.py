@@ -9,6 +9,7 @@ from gammapy.estimators import Estimator
 from gammapy.utils import parallel
 from gammapy.utils.pbar import progress_bar
 
+from ..candidates import CandidateFlag
 from ..inputs.regular import regular_dataset
 from ..likelihood.gammapy import CandidateFitEstimator, fit_columns
 from .folder import TileFolder, digest_dataset, digest_table
@@ -142,7 +143,11 @@ def _one_thread():
 def _fit_tile(fits, parts, candidates, neighbours, path):
     """Candidates of a tile with their fits, kept in a file if one is named."""
     datasets = Datasets([regular_dataset(some) for some in parts if some])
-    candidates = fits.run(datasets, candidates, neighbours=neighbours)
+    if len(datasets):
+        candidates = fits.run(datasets, candidates, neighbours=neighbours)
+    else:
+        outside = CandidateFlag.OUTSIDE | CandidateFlag.FIT_FAILED
+        candidates = candidates.with_columns(fit_columns([{}] * len(candidates)), outside)
     if path is not None:
         candidates.write(path, overwrite=True)
     return candidates
@@ -156,5 +161,6 @@ def _in_order(candidates, owner, done):
         for name in columns.colnames:
             columns[name][rows] = fitted.table[name]
         flags[rows] = fitted.table["flags"]
-        meta = {"fit": fitted.meta["fit"]}
+        # None in a tile without data
+        meta = {"fit": fitted.meta["fit"]} if "fit" in fitted.meta else meta
     return candidates.with_columns(columns, flags, meta)

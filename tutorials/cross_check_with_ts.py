@@ -137,9 +137,9 @@ table.pprint(max_lines=-1, max_width=-1)
 # network has learned what a point source looks like, and doubts them. Neither is wrong. What to do: fit the
 # extended source as one.
 #
-# Judged real by the network alone (``score``) are candidates somewhat below the limit of the likelihood: faint
-# sources, and some of the fakes that the unknown cloud makes, for it deceives both. What to do: look at the
-# background around them, and at the spectrum.
+# Judged real by the network alone (``score``) are candidates somewhat below the limit of the likelihood:
+# faint sources, and some of the fakes that the unknown cloud makes, for it deceives both. What to do: look at
+# the background around them, and at the spectrum.
 #
 # In the picture the pieces lie close together.
 

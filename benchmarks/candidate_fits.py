@@ -53,7 +53,7 @@ def gammapy_fit(dataset, candidates, index, start):
     energy = dataset.counts.geom.axes["energy"].edges
 
     def source(i, place):
-        flux = candidates.to_models()[i].spectral_model.integral(energy[0], energy[-1])
+        flux = candidates.to_models()[int(i)].spectral_model.integral(energy[0], energy[-1])
         spectrum = PowerLaw2SpectralModel(amplitude=flux, index=2.3, emin=energy[0], emax=energy[-1])
         spectrum.amplitude.min, spectrum.index.min, spectrum.index.max = 0, 0, 6
         return SkyModel(spectrum, PointSpatialModel.from_position(place), name=table["name"][i])

@@ -17,9 +17,11 @@ import torch
 from gammapy_asid.evaluation import plot_fraction, plot_purity_recall
 from gammapy_asid.evaluation.matching import match_brightest
 from gammapy_asid.evaluation.metrics import binomial_interval, purity_recall
+from gammapy_asid.networks.blends import split_peaks
 from gammapy_asid.networks.model import DetectionModel
 from gammapy_asid.networks.source_model import FAINTEST_SCORE, SourceEnsemble, fit_batch
 from gammapy_asid.simulation.instruments import lat_response
+from gammapy_asid.simulation.kernels import psf_tables
 from gammapy_asid.training.module import visible_sources
 
 from .open_skies import batch_peaks, load_bank, open_skies
@@ -60,10 +62,11 @@ def find(model, ensembles, patches, response):
         Patch, position in pixels, score and 1-100 GeV flux of each, which is NaN for scores too low
         for a fit.
     """
-    peaks, batch = batch_peaks(model, patches.batch), patches.batch
+    batch, tables = patches.batch, psf_tables(response)
+    peaks = split_peaks(batch_peaks(model, batch), batch, tables)
     near, flux = peaks.score >= FAINTEST_SCORE, np.full(len(peaks), np.nan)
     rows = (getattr(peaks, name)[near] for name in ("field", "x", "y", "score", "sigma"))
-    sources = fit_batch(batch, response, *rows)
+    sources = fit_batch(batch, response, *rows, tables=tables)
     refined = ensembles["position"].positions(sources)
     peaks.x[near], peaks.y[near] = refined.x, refined.y
     flux[near] = ensembles["flux"].fluxes(sources, 1.0, 100.0).flux

@@ -23,11 +23,13 @@ from scipy.stats import norm
 from gammapy_asid.evaluation.baseline import ts_map_candidates
 from gammapy_asid.evaluation.metrics import binomial_interval
 from gammapy_asid.inputs.bands import LAT_BANDS, Bands, cube_from_arrays
+from gammapy_asid.networks.blends import split_peaks
 from gammapy_asid.networks.description import psf_radius
 from gammapy_asid.networks.fields import field_batch
 from gammapy_asid.networks.model import DetectionModel
 from gammapy_asid.networks.source_model import FAINTEST_SCORE, SourceEnsemble, fit_batch
 from gammapy_asid.simulation.instruments import lat_response
+from gammapy_asid.simulation.kernels import psf_tables
 from gammapy_asid.simulation.sky import ResponseBank, emission_counts, render_sources, source_counts
 from gammapy_asid.simulation.variations import patch_grid, sample_emission
 from gammapy_asid.training.train import emission_blur
@@ -255,10 +257,12 @@ def network_candidates(model, ensemble, simulator, pairs, known=True, refine=Tru
     ]
     batch = field_batch(cubes)
     peaks = batch_peaks(model, batch)
-    near = peaks.score >= FAINTEST_SCORE
-    if refine and near.any():
+    if refine:
+        tables = psf_tables(simulator.response)
+        peaks = split_peaks(peaks, batch, tables)
+        near = peaks.score >= FAINTEST_SCORE
         rows = (getattr(peaks, name)[near] for name in ("field", "x", "y", "score", "sigma"))
-        refined = ensemble.positions(fit_batch(batch, simulator.response, *rows))
+        refined = ensemble.positions(fit_batch(batch, simulator.response, *rows, tables=tables))
         peaks.x[near], peaks.y[near] = refined.x, refined.y
     return peaks.x, peaks.y, peaks.field, peaks.score
 

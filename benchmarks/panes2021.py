@@ -15,12 +15,14 @@ from astropy.table import Table, vstack
 
 from gammapy_asid.evaluation.baseline import ts_map_candidates
 from gammapy_asid.inputs.bands import cube_from_arrays
+from gammapy_asid.networks.blends import split_peaks
 from gammapy_asid.networks.features import network_inputs
 from gammapy_asid.networks.fields import field_batch
 from gammapy_asid.networks.model import DetectionModel
 from gammapy_asid.networks.peaks import find_centres
 from gammapy_asid.networks.source_model import FAINTEST_SCORE, SourceEnsemble, fit_batch
 from gammapy_asid.simulation.diffuse import EmissionBank
+from gammapy_asid.simulation.kernels import psf_tables
 from gammapy_asid.simulation.lat_bank import build_heldout_models, build_lat_bank
 
 from .figures import save_figure
@@ -69,7 +71,7 @@ def detect_patches(model, ensemble, sky, counts, background, response, patches=s
     counts = np.pad(counts, below)
     background = background if background is None else np.pad(background, below)
     valid = torch.ones(BATCH, *counts.shape[-2:])
-    found = []
+    found, tables = [], psf_tables(response)
     for start in range(0, len(index), BATCH):
         rows = range(start, min(start + BATCH, len(index)))
         cubes = [
@@ -81,16 +83,15 @@ def detect_patches(model, ensemble, sky, counts, background, response, patches=s
         batch = field_batch(cubes).to(model.device)
         output = model.network(network_inputs(batch), batch.conditions).cpu()
         peaks = find_centres(output, PIXEL_SIZE, valid[: len(rows)])
-        score = model.card.score(peaks.score, peaks.height, background is not None)
-        patch = index[start + peaks.field]
-        near = score >= FAINTEST_SCORE
-        sources = fit_batch(
-            batch, response, peaks.field[near], peaks.x[near], peaks.y[near], score[near], peaks.sigma[near]
-        )
+        peaks.score = model.card.score(peaks.score, peaks.height, background is not None)
+        peaks = split_peaks(peaks, batch, tables)
+        patch, near = index[start + peaks.field], peaks.score >= FAINTEST_SCORE
+        rows = (getattr(peaks, name)[near] for name in ("field", "x", "y", "score", "sigma"))
+        sources = fit_batch(batch, response, *rows, tables=tables)
         refined = ensemble.positions(sources)
         peaks.x[near], peaks.y[near] = refined.x, refined.y
         lon, lat = sky.pixel_to_sky(patch, peaks.x, peaks.y)
-        found.append(Table({"patch": patch, "lon": lon, "lat": lat, "score": score}))
+        found.append(Table({"patch": patch, "lon": lon, "lat": lat, "score": peaks.score}))
     return vstack(found)
 
 

@@ -12,10 +12,13 @@ from scipy.spatial import KDTree
 from ..candidates import CandidateFlag, Candidates
 from ..ellipses import RADIUS_68, RADIUS_95, sky_ellipses
 from ..inputs.convert import to_band_cube
+from ..networks.blends import split_peaks
 from ..networks.description import psf_radius
+from ..networks.fields import field_batch
 from ..networks.model import DetectionModel, check_range
 from ..networks.peaks import edge_distance
-from ..networks.source_model import FAINTEST_SCORE, SourceEnsemble, fit_field
+from ..networks.source_model import FAINTEST_SCORE, SourceEnsemble, fit_batch
+from ..simulation.kernels import psf_tables
 
 __all__ = ["DLSourceDetector"]
 
@@ -42,8 +45,9 @@ class DLSourceDetector(Estimator):
         Source centres by the Laplacian of Gaussian with sub-pixel refinement, or by K-means as in
         the published pipeline. The calibration of the score is that of the former.
     refine : bool
-        Fit the candidates together and let the model's ensemble refine their positions, with error
-        ellipses; otherwise positions and error circles are those of the detection network.
+        Fit the candidates together, split those that are two sources, and let the model's ensemble
+        refine their positions, with error ellipses; otherwise positions and error circles are those
+        of the detection network.
     emission_error : float, optional
         Relative error of the known sky: candidates that are not found again with it brighter and
         fainter by so much get the flag ``EMISSION_SENSITIVE``. By default this is not tried.
@@ -126,7 +130,12 @@ class DLSourceDetector(Estimator):
         output = handle.output(cube)
         peaks = handle.peaks(output, cube, self.centres)
         peaks = peaks.select(peaks.score >= min(self.threshold, FAINTEST_SCORE))
-        ellipses = self._refined(peaks, cube) if self.refine and len(peaks) else self._circles(peaks, cube)
+        if self.refine and len(peaks):
+            batch, tables = field_batch([cube]), psf_tables(cube.response)
+            peaks = split_peaks(peaks, batch, tables)
+            ellipses = self._refined(peaks, cube, batch, tables)
+        else:
+            ellipses = self._circles(peaks, cube)
         flags = self._flags(peaks, cube)
         if self.emission_error and cube.has_background:
             flags |= self._sensitive(peaks, cube)
@@ -148,9 +157,10 @@ class DLSourceDetector(Estimator):
         sigma = np.stack([sigma, sigma], axis=1)
         return RADIUS_68 * sigma, RADIUS_95 * sigma, np.zeros(len(peaks)) * u.deg
 
-    def _refined(self, peaks, cube):
+    def _refined(self, peaks, cube, batch, tables):
         """Move the peaks to their refined positions; semi-axes of the error ellipses and their angle."""
-        sources = fit_field(cube, peaks.x, peaks.y, peaks.score, peaks.sigma)
+        rows = (getattr(peaks, name) for name in ("field", "x", "y", "score", "sigma"))
+        sources = fit_batch(batch, cube.response, *rows, tables=tables)
         refined = self._ensemble.positions(sources)
         peaks.x, peaks.y = refined.x, refined.y
         axes, angle = sky_ellipses(cube.geom.wcs, refined.x, refined.y, refined.covariance)

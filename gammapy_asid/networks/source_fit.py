@@ -10,7 +10,16 @@ import torch.nn.functional as F
 from ..simulation.kernels import PHASES
 from .features import MIN_BACKGROUND, known_sky
 
-__all__ = ["SourceFit", "fit_sources", "position_information", "source_images", "source_stamps"]
+__all__ = [
+    "SourceFit",
+    "fit_sources",
+    "nearest_pixel",
+    "on_level",
+    "position_information",
+    "sample_psf",
+    "source_images",
+    "source_stamps",
+]
 
 # Half width of the stamps in pixels of each level.
 STAMP_HALF = (10, 8, 6, 5)
@@ -153,7 +162,7 @@ class _Band:
         self.level, self.tables, self.field = batch.levels[band], tables, field
         self.half = STAMP_HALF[self.level]
         self.shape = batch.counts[band].shape
-        self.column, self.row = _nearest(x, y, self.level, self.shape)
+        self.column, self.row = nearest_pixel(x, y, self.level, self.shape)
         self.index = stamp_index(self.shape, field, self.column, self.row, self.half)
         # Photons of a source fall on valid sky only.
         self.exposure = self.pad(batch.exposure[band] * batch.mask[band])
@@ -347,7 +356,7 @@ def source_images(tables, levels, shape, field, x, y, counts):
     images = []
     for band, level in enumerate(levels):
         size = (shape[0], shape[1] >> level, shape[2] >> level)
-        column, row = _nearest(x, y, level, size)
+        column, row = nearest_pixel(x, y, level, size)
         psf = sample_psf(
             tables[band], on_level(x, level) - column, on_level(y, level) - row, STAMP_HALF[level]
         )[0]
@@ -355,7 +364,7 @@ def source_images(tables, levels, shape, field, x, y, counts):
     return images
 
 
-def _nearest(x, y, level, shape):
+def nearest_pixel(x, y, level, shape):
     """Pixel of a level in which each source lies, the nearest one if it lies outside."""
     ny, nx = shape[-2:]
     column = torch.round(on_level(x, level)).long().clamp(0, nx - 1)
@@ -388,7 +397,7 @@ def position_information(tables, levels, expected, weight, field, x, y, counts):
     parts = []
     for band, level in enumerate(levels):
         half = STAMP_HALF[level]
-        column, row = _nearest(x, y, level, expected[band].shape)
+        column, row = nearest_pixel(x, y, level, expected[band].shape)
         local = on_level(x, level) - column, on_level(y, level) - row
         psf = sample_psf(tables[band], *local, half) * source_stamps(weight[band], field, column, row, half)
         model = source_stamps(expected[band], field, column, row, half)

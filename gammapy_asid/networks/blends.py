@@ -1,0 +1,236 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Candidates that are two sources: found by their elongation, decided by the likelihood."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from .features import MIN_BACKGROUND, known_sky
+from .peaks import Peaks
+from .source_fit import (
+    STAMP_HALF,
+    fit_sources,
+    nearest_pixel,
+    on_level,
+    sample_psf,
+    source_images,
+    source_stamps,
+)
+from .source_model import FAINTEST_SCORE
+
+__all__ = ["Split", "elongation", "split_blends", "split_peaks"]
+
+#: Significance of the elongation from which two sources are tried, and the largest ratio of the smaller
+#: to the larger elongation: a round source is extended, or the point spread function wider than stated.
+MIN_ELONGATION, ROUND = 3.0, 0.5
+#: Gain of the likelihood ratio from which two sources are taken: absolute, and as a share of that of the
+#: source, for a point spread function that is not known exactly.
+MIN_GAIN, GAIN_SHARE = 20.0, 0.002
+#: Likelihood ratio of each of the two sources with the other one in place.
+MIN_TS = 16.0
+#: Half distance of the two to start from, in nominal finest pixels.
+HALF_RANGE = (0.4, 2.5)
+#: Share of a pixel over which slopes of the point spread function are taken.
+STEP = 0.5
+
+
+@dataclass
+class Split:
+    """Sources after the split of blends, tensors with one row per source.
+
+    Parameters
+    ----------
+    parent : `~torch.Tensor`
+        Index of the source that it was, shape ``(n,)``; halves of a blend share it.
+    x, y : `~torch.Tensor`
+        Position in finest pixels; that of sources that stay one is as given.
+    """
+
+    parent: torch.Tensor
+    x: torch.Tensor
+    y: torch.Tensor
+
+
+def _slopes(tables, dx, dy, half):
+    """Point spread function on stamps, its first and second slopes by the place; shape ``(6, n, k, k)``."""
+    psf, first_x, first_y = sample_psf(tables, dx, dy, half)
+    _, east, cross_east = sample_psf(tables, dx + STEP, dy, half)
+    _, west, cross_west = sample_psf(tables, dx - STEP, dy, half)
+    _, _, north = sample_psf(tables, dx, dy + STEP, half)
+    _, _, south = sample_psf(tables, dx, dy - STEP, half)
+    second = (east - west, cross_east - cross_west, north - south)
+    return torch.stack([psf, first_x, first_y, *(value / (2 * STEP) for value in second)])
+
+
+def elongation(batch, tables, field, fit, expected):
+    """Second moments by which sources are wider than points, from the score of the likelihood.
+
+    Two sources of shares s and 1 - s at the distance d look, to second order, like a point whose image
+    is widened by s (1 - s) d^2 along their line. Position and counts in each band are free.
+
+    Parameters
+    ----------
+    batch : `~gammapy_asid.networks.FieldBatch`
+        Fields.
+    tables : `~torch.Tensor`
+        Result of `~gammapy_asid.simulation.kernels.psf_tables`.
+    field : `~torch.Tensor`
+        Field of each source, shape ``(n,)``.
+    fit : `~gammapy_asid.networks.source_fit.SourceFit`
+        Sources as points.
+    expected : list of `~torch.Tensor`
+        Expected counts of everything per band, shape as the counts.
+
+    Returns
+    -------
+    moments : `~torch.Tensor`
+        xx, xy, yy in squared finest pixels, shape ``(n, 3)``.
+    covariance : `~torch.Tensor`
+        Shape ``(n, 3, 3)``.
+    """
+    gradient, information = 0.0, 1e-6 * torch.eye(5)
+    for band, level in enumerate(batch.levels):
+        half, size = STAMP_HALF[level], 2.0**level
+        column, row = nearest_pixel(fit.x, fit.y, level, batch.counts[band].shape)
+        local = on_level(fit.x, level) - column, on_level(fit.y, level) - row
+
+        def cut(image, place=(field, column, row), half=half):
+            return source_stamps(image, *place, half)
+
+        weight = cut(batch.exposure[band] * batch.mask[band])
+        model = cut(expected[band]).clamp(min=MIN_BACKGROUND)
+        inverse = (weight > 0) / model
+        slopes = _slopes(tables[band], *local, half) * weight
+        scale = torch.tensor([1, 1 / size, 1 / size, 0.5 / size**2, 1 / size**2, 0.5 / size**2])
+        slopes = slopes * scale[:, None, None, None]
+        slopes[1:] *= fit.counts[:, band, None, None]
+        g = (slopes * (cut(batch.counts[band]) * inverse - (weight > 0).float())).sum((2, 3)).T
+        i = torch.einsum("inyx,jnyx,nyx->nij", slopes, slopes, inverse)
+        own = i[:, :1, :1] + 1e-9
+        gradient = gradient + g[:, 1:] - (i[:, 1:, 0] * g[:, :1] / own[:, 0])
+        information = information + i[:, 1:, 1:] - i[:, 1:, :1] * i[:, :1, 1:] / own
+    covariance = torch.linalg.inv(information)
+    moments = (covariance @ gradient[..., None])[..., 0]
+    return moments[:, 2:], covariance[:, 2:, 2:]
+
+
+@torch.no_grad()
+def split_blends(batch, tables, field, x, y):
+    """Split candidates where two sources describe the counts better than one.
+
+    Parameters
+    ----------
+    batch : `~gammapy_asid.networks.FieldBatch`
+        Fields.
+    tables : `~torch.Tensor`
+        Result of `~gammapy_asid.simulation.kernels.psf_tables`.
+    field, x, y : `~torch.Tensor`
+        Field and position in finest pixels of each candidate, shape ``(n,)``.
+
+    Returns
+    -------
+    split : `Split`
+        At least as many sources, in the order of the candidates.
+    """
+    parent = torch.arange(len(x))
+    if len(x) == 0:
+        return Split(parent, x, y)
+    shape = batch.field_mask.shape
+    single = fit_sources(batch, tables, field, x, y)
+    one = _images(batch, tables, shape, field, single)
+    rest = [counts - image for counts, image in zip(batch.counts, one, strict=True)]
+    sky = known_sky(replace(batch, counts=rest))
+    expected = [s + image for s, image in zip(sky, one, strict=True)]
+    half = _half_distance(batch, *elongation(batch, tables, field, single, expected), field)
+    tried = torch.isfinite(half[:, 0])
+    if not tried.any():
+        return Split(parent, x, y)
+    for _ in range(2):
+        # Those that stay one keep their place; the others become two
+        many = torch.where(tried, 2, 1)
+        index = torch.repeat_interleave(parent, many)
+        sign = torch.ones(len(index))
+        sign[1:][index[1:] == index[:-1]] = -1
+        offset = torch.where(tried[index, None], sign[:, None] * half[index], 0.0)
+        pair = fit_sources(
+            batch, tables, field[index], single.x[index] + offset[:, 0], single.y[index] + offset[:, 1]
+        )
+        two = _images(batch, tables, shape, field[index], pair)
+        both = [s + image for s, image in zip(sky, two, strict=True)]
+        gain = _gain(batch, expected, both, field, single)
+        faintest = torch.full((len(x),), torch.inf).scatter_reduce(0, index, pair.ts.sum(1), "amin")
+        needed = torch.clamp(GAIN_SHARE * single.ts.sum(1), min=MIN_GAIN)
+        kept = tried & (gain > needed) & (faintest > MIN_TS)
+        if kept.equal(tried):
+            break
+        # Once more without those that failed, which were in the fit of their neighbours
+        tried = kept
+    moved = tried[index]
+    return Split(index, torch.where(moved, pair.x, x[index]), torch.where(moved, pair.y, y[index]))
+
+
+def split_peaks(peaks, batch, tables):
+    """Split the peaks of score maps that are blends, see `split_blends`.
+
+    Parameters
+    ----------
+    peaks : `~gammapy_asid.networks.Peaks`
+        Peaks with calibrated scores; those too faint to be fitted stay as they are.
+    batch : `~gammapy_asid.networks.FieldBatch`
+        Their fields.
+    tables : `~torch.Tensor`
+        Result of `~gammapy_asid.simulation.kernels.psf_tables`.
+
+    Returns
+    -------
+    peaks : `~gammapy_asid.networks.Peaks`
+        Halves of a blend stand together and share its score.
+    """
+    near = np.flatnonzero(peaks.score >= FAINTEST_SCORE)
+    place = (torch.as_tensor(value[near], dtype=torch.float32) for value in (peaks.x, peaks.y))
+    split = split_blends(batch, tables, torch.as_tensor(peaks.field[near]), *place)
+    parent = near[split.parent.numpy()]
+    halves = peaks.select(parent)
+    is_half = np.isin(parent, parent[1:][parent[1:] == parent[:-1]])
+    halves.x = np.where(is_half, split.x.numpy(), halves.x)
+    halves.y = np.where(is_half, split.y.numpy(), halves.y)
+    faint = np.flatnonzero(peaks.score < FAINTEST_SCORE)
+    rest = vars(peaks.select(faint))
+    joined = Peaks(**{name: np.concatenate([value, rest[name]]) for name, value in vars(halves).items()})
+    return joined.select(np.argsort(np.concatenate([parent, faint]), kind="stable"))
+
+
+def _images(batch, tables, shape, field, fit):
+    """Expected counts of fitted sources per band."""
+    images = source_images(tables, batch.levels, shape, field, fit.x, fit.y, fit.counts)
+    return [
+        image * exposure * mask
+        for image, exposure, mask in zip(images, batch.exposure, batch.mask, strict=True)
+    ]
+
+
+def _half_distance(batch, moments, covariance, field):
+    """Half of the vector between the two sources that the elongation suggests; NaN where there is none."""
+    xx, xy, yy = moments.T
+    matrix = torch.stack([torch.stack([xx, xy], -1), torch.stack([xy, yy], -1)], -2)
+    values, vectors = torch.linalg.eigh(matrix)
+    ux, uy = vectors[:, 0, 1], vectors[:, 1, 1]
+    along = torch.stack([ux**2, 2 * ux * uy, uy**2], -1)
+    error = torch.sqrt(torch.einsum("ni,nij,nj->n", along, covariance, along))
+    is_double = (values[:, 1] > MIN_ELONGATION * error) & (values[:, 0] < ROUND * values[:, 1])
+    nominal = 0.1 * batch.scale / batch.pixel_size[field]
+    length = torch.sqrt(values[:, 1].clamp(min=0))
+    length = torch.minimum(torch.maximum(length, HALF_RANGE[0] * nominal), HALF_RANGE[1] * nominal)
+    return torch.where(is_double[:, None], length[:, None] * vectors[:, :, 1], torch.nan)
+
+
+def _gain(batch, one, two, field, fit):
+    """Likelihood ratio of two models around each source."""
+    gain = 0.0
+    for band, level in enumerate(batch.levels):
+        ratio = torch.log(two[band].clamp(min=MIN_BACKGROUND) / one[band].clamp(min=MIN_BACKGROUND))
+        terms = 2 * (batch.counts[band] * ratio - (two[band] - one[band])) * (batch.mask[band] > 0)
+        place = nearest_pixel(fit.x, fit.y, level, terms.shape)
+        gain = gain + source_stamps(terms, field, *place, STAMP_HALF[level]).sum((1, 2))
+    return gain

@@ -19,6 +19,7 @@ from ..networks.model import DetectionModel, check_range
 from ..networks.peaks import edge_distance
 from ..networks.source_model import FAINTEST_SCORE, SourceEnsemble, fit_batch
 from ..simulation.kernels import psf_tables
+from ..weights import ensemble_path
 
 __all__ = ["DLSourceDetector"]
 
@@ -44,10 +45,10 @@ class DLSourceDetector(Estimator):
     centres : {"log", "kmeans"}
         Source centres by the Laplacian of Gaussian with sub-pixel refinement, or by K-means as in
         the published pipeline. The calibration of the score is that of the former.
-    refine : bool
+    refine : bool, optional
         Fit the candidates together, split those that are two sources, and let the model's ensemble
         refine their positions, with error ellipses; otherwise positions and error circles are those
-        of the detection network.
+        of the detection network. By default where the model has such an ensemble.
     emission_error : float, optional
         Relative error of the known sky: candidates that are not found again with it brighter and
         fainter by so much get the flag ``EMISSION_SENSITIVE``. By default this is not tried.
@@ -64,7 +65,7 @@ class DLSourceDetector(Estimator):
     tag = "DLSourceDetector"
 
     def __init__(
-        self, model="lat", threshold=0.5, centres="log", refine=True, emission_error=None, device=None
+        self, model="lat", threshold=0.5, centres="log", refine=None, emission_error=None, device=None
     ):
         if not 0 < threshold < 1:
             raise ValueError(f"The threshold is a probability between 0 and 1, got {threshold}")
@@ -75,11 +76,11 @@ class DLSourceDetector(Estimator):
         self.model = model
         self.emission_error = emission_error
         self.centres = centres
-        self.refine = refine
+        self.refine = ensemble_path(model, "position").is_file() if refine is None else refine
         self.threshold = threshold
         self.device = device
         self._handle = DetectionModel.load(model, device)
-        self._ensemble = SourceEnsemble.load(model, "position") if refine else None
+        self._ensemble = SourceEnsemble.load(model, "position") if self.refine else None
 
     @property
     def card(self):

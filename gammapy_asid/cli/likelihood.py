@@ -1,6 +1,7 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Commands that judge candidates with the likelihood: fit and catalog."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -187,12 +188,12 @@ def _catalogs(counterparts):
         if wrong:
             raise click.UsageError(f"--associate {wrong[0]}: give NAME=FILE")
         return {name: AstropyTable.read(file, hdu=1) for name, _, file in pairs}
-    try:
-        import fermipy
-    except ImportError:
+    # Its import would run git to find its version
+    fermipy = find_spec("fermipy")
+    if fermipy is None:
         console.print("No association: name a catalogue with --associate")
         return {}
-    file = Path(fermipy.__file__).parent / "data" / "catalogs" / "gll_psc_v35.fit"
+    file = Path(fermipy.origin).parent / "data" / "catalogs" / "gll_psc_v35.fit"
     return {"4FGL-DR4": AstropyTable.read(file, hdu=1)}
 
 

@@ -197,7 +197,7 @@ class _Part:
         weight = np.einsum("bsq,bsqn->bsn", photons, quadrature.interpolation(nodes))
         self.psf = normalise_psf(weight @ psf)
         if field.is_spread(self.grid):
-            self.psf = smear_psf(self.psf, self.grid.size)
+            self.psf = smear_psf(self.psf, self.grid.spread)
 
     def _reduce_exposure(self, field, quadrature, regrid):
         """Exposure of pixels and sub-bands; returns that of each point of the quadrature with its weight."""

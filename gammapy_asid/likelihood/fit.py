@@ -7,6 +7,7 @@ import astropy.units as u
 import numpy as np
 
 from ..ellipses import RADIUS_68
+from ..fluxes import integral_flux
 from .region import energy_range, extended_model, log_parabola
 from .region_likelihood import RegionLikelihood
 
@@ -66,7 +67,7 @@ def fit_region(region, options):
     ts = max(0.0, without - fit.stat)
     row = {"fit_e_min": e_range[0].to_value("GeV"), "fit_e_max": e_range[1].to_value("GeV")}
     if ts < FAINTEST_TS:
-        flux = source.spectral_model.integral(*e_range).to_value("cm-2 s-1")
+        flux = integral_flux(source.spectral_model, *e_range).to_value("cm-2 s-1")
         return row | {"ts": ts, "sqrt_ts": np.sqrt(ts), "fit_flux": flux}
     if any(not p.frozen and _at_limit(p) for p in (place.lon_0, place.lat_0)):
         raise RuntimeError("the position ran away")
@@ -117,14 +118,14 @@ def _spectrum(source, kind, fit, e_range):
     names = [name for name in names if not law.parameters[name].frozen]
     covariance = fit.covariance(["amplitude", *names])
     errors = dict(zip(["amplitude", *names], np.sqrt(np.diag(covariance)), strict=True))
-    flux = law.integral(*e_range).to_value("cm-2 s-1")
+    flux = integral_flux(law, *e_range).to_value("cm-2 s-1")
     # Linear in the amplitude, differences for the others
     gradient = [flux / law.amplitude.value]
     for name in names:
         moved = law.copy()
         step = min(0.1 * errors[name], LONGEST_STEP)
         moved.parameters[name].value += step
-        gradient.append((moved.integral(*e_range).to_value("cm-2 s-1") - flux) / step)
+        gradient.append((integral_flux(moved, *e_range).to_value("cm-2 s-1") - flux) / step)
     index = "index" if kind == "pl" else "alpha"
     row = {
         "fit_flux": flux,

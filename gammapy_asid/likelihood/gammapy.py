@@ -13,6 +13,7 @@ from gammapy.utils import parallel
 from gammapy.utils.pbar import progress_bar
 
 from ..candidates import FIT_COLUMNS, CandidateFlag
+from ..fluxes import integral_flux
 from .fit import FitOptions, fit_region
 from .prediction import Kernels
 from .region import cut_region, energy_range
@@ -213,7 +214,7 @@ def _rows(candidates, datasets):
     """Name, position and flux in the range of energies of the data of each candidate."""
     e_min, e_max = energy_range(datasets)
     flux = [
-        model.spectral_model.integral(e_min, e_max).to_value("cm-2 s-1") if known else np.nan
+        integral_flux(model.spectral_model, e_min, e_max).to_value("cm-2 s-1") if known else np.nan
         for model, known in zip(candidates.to_models(), np.isfinite(candidates.table["flux"]), strict=True)
     ]
     return [

@@ -23,10 +23,10 @@ __all__ = ["Split", "elongation", "split_blends", "split_peaks"]
 
 #: Significance of the elongation from which two sources are tried, and the largest ratio of the smaller
 #: to the larger elongation: a round source is extended, or the point spread function wider than stated.
-MIN_ELONGATION, ROUND = 3.0, 0.5
+MIN_ELONGATION, ROUND = 3.5, 0.5
 #: Gain of the likelihood ratio from which two sources are taken: absolute, and as a share of that of the
 #: source, for a point spread function that is not known exactly.
-MIN_GAIN, GAIN_SHARE = 20.0, 0.002
+MIN_GAIN, GAIN_SHARE = 28.0, 0.015
 #: Likelihood ratio of each of the two sources with the other one in place.
 MIN_TS = 16.0
 #: Half distance of the two to start from, in nominal finest pixels.

@@ -72,8 +72,10 @@ class TileFolder:
 def digest_dataset(dataset):
     """Hash of all that a dataset holds."""
     digest = hashlib.sha256()
-    maps = (dataset.counts, dataset.background, dataset.exposure, dataset.mask)
-    for m in (*maps, dataset.psf.psf_map):
+    maps = [dataset.counts, dataset.background, dataset.exposure, dataset.mask, dataset.psf.psf_map]
+    if dataset.edisp is not None:
+        maps.append(dataset.edisp.edisp_map)
+    for m in maps:
         if m is not None:
             digest.update(repr(m.geom).encode())
             digest.update(np.ascontiguousarray(m.data))

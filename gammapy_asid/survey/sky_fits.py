@@ -4,16 +4,16 @@
 import logging
 
 import numpy as np
-from gammapy.datasets import Datasets, MapDataset
+from gammapy.datasets import Datasets
 from gammapy.estimators import Estimator
 from gammapy.utils import parallel
 from gammapy.utils.pbar import progress_bar
 
-from ..candidates import CandidateFlag
+from ..candidates import CandidateFlag, Candidates
 from ..inputs.regular import regular_dataset
 from ..likelihood.gammapy import CandidateFitEstimator, fit_columns
 from .folder import TileFolder, digest_dataset, digest_table
-from .sky_tiles import SkyTiles, TileCutter
+from .sky_tiles import SkyTiles, TileCutter, as_list
 
 __all__ = ["SkyFitEstimator"]
 
@@ -92,7 +92,7 @@ class SkyFitEstimator(parallel.ParallelMixin, Estimator):
         TypeError, ValueError
             If the data can't be used, or if the folder holds other fits.
         """
-        datasets = [datasets] if isinstance(datasets, MapDataset) else list(datasets)
+        datasets = as_list(datasets)
         cutters = [TileCutter(dataset) for dataset in datasets]
         # No tile has the number -1
         owner = np.where(
@@ -126,7 +126,10 @@ class SkyFitEstimator(parallel.ParallelMixin, Estimator):
         centre, radius = self.tiles.centre(tile), self.tiles.radius(tile)
         parts = [cutter.cut(centre, radius) for cutter in cutters]
         near = candidates.positions.separation(centre).deg < radius
-        return (self.fits, parts, candidates[owner == tile], candidates[near], self.folder.path(tile))
+        # Their maps stay here
+        table, meta = candidates.table, candidates.meta
+        mine, others = (Candidates(table[rows], meta=meta) for rows in (owner == tile, near))
+        return self.fits, parts, mine, others, self.folder.path(tile)
 
 
 #: What changes how fits are made and not what they give.

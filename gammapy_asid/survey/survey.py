@@ -3,7 +3,6 @@
 
 import logging
 
-from gammapy.datasets import MapDataset
 from gammapy.estimators import Estimator
 from gammapy.utils import parallel
 from gammapy.utils.pbar import progress_bar
@@ -14,7 +13,7 @@ from ..estimators.flux import DLFluxEstimator
 from ..inputs.convert import to_band_cube
 from .folder import TileFolder, digest_dataset
 from .merge import merge_tiles
-from .sky_tiles import SkyTiles, TileCutter, cut_tile
+from .sky_tiles import SkyTiles, TileCutter, as_list, cut_tile
 
 __all__ = ["DLSkySurvey"]
 
@@ -106,7 +105,7 @@ class DLSkySurvey(parallel.ParallelMixin, Estimator):
         TypeError, ValueError
             If the data can't be used, or if the folder holds another survey.
         """
-        datasets = [datasets] if isinstance(datasets, MapDataset) else list(datasets)
+        datasets = as_list(datasets)
         cutters = [TileCutter(dataset) for dataset in datasets]
         lists = self.folder.finished(self._what(datasets))
         wanted = sorted(set().union(*(cutter.tiles_with_data(self.tiles) for cutter in cutters)))

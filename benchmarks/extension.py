@@ -13,17 +13,16 @@ import numpy as np
 
 from gammapy_asid.evaluation.calibration import expected_calibration_error
 from gammapy_asid.evaluation.extension import (
-    ExtensionTruth,
     balanced_accuracy,
     balanced_choice,
     class_calibration_error,
     confusion,
 )
 from gammapy_asid.networks.extension_model import ExtensionModel
-from gammapy_asid.simulation.extension_stamps import Scene, StampSimulator
+from gammapy_asid.simulation.extension_stamps import Scene, SimulatedStamps, StampSimulator
 from gammapy_asid.simulation.imaging import ImagingInstrument
 from gammapy_asid.training.extension_recipe import HOUR, ExtensionRecipe, build_stamp_simulator, place_at
-from gammapy_asid.training.release_extension import draw_stamps
+from gammapy_asid.training.release_extension import draw_stamps, simulated_predictions
 
 from .extension_figures import save_figures
 from .report import rows_to_markdown
@@ -49,6 +48,8 @@ SURVEY = Scene(
 )
 #: Points against sources with a size from 0.05 deg.
 POINTS = Scene(hours=(HOURS, HOURS), index=(2.2, 0.1), points=0.5, size=(0.05, 1.0))
+#: Sources of the first set whose stamps are kept for pictures: whole batches.
+N_SHOWN = 1536
 #: Samples of sources.
 CUTS = {
     "all fluxes": lambda truth: np.ones(len(truth.size), bool),
@@ -62,11 +63,6 @@ def published_simulator(size):
     instrument = ImagingInstrument.from_irf(IRF)
     place = place_at(instrument, np.array([[OFFSET], [0.0]]), np.array([HOUR]), size)
     return StampSimulator([place], [PUBLISHED])
-
-
-def truth_of(simulated):
-    """Truth of simulated stamps."""
-    return ExtensionTruth(simulated.size.numpy(), simulated.ts.numpy(), simulated.amplitude.numpy())
 
 
 def two_classes(probability):
@@ -142,17 +138,19 @@ def main(args=None):
     other = build_stamp_simulator(recipe.model_copy(update={"seed": SEED, "places": 60}))
     lines, results, calibration = [], {}, []
     drawn = {}
+    isolated = list(draw_stamps(simulator, N_SHOWN, SEED, PUBLISHED))
     for i, (name, (own, scene)) in enumerate(sets.items()):
-        simulated = draw_stamps(own or other, args.sources, SEED + i, scene)
-        truth, predicted = truth_of(simulated), model.predict(simulated.stamps)
-        drawn[name] = simulated, truth, predicted
+        batches = draw_stamps(own or other, args.sources, SEED + i, scene)
+        truth, output = simulated_predictions(model, batches)
+        predicted = model.calibrated(output)
+        drawn[name] = truth, predicted
         rows = summary(truth, predicted, edges)
         calibration.append(calibration_row(name, truth, predicted, edges))
         matrix = confusion(truth.classes(edges), predicted.probability.argmax(axis=1), len(edges) + 1)
         results[name] = {"accuracy": rows, "confusion": matrix.tolist()}
         header = ["sources", "n", "C0 against C1, C2", "three classes", "most probable: C0", "three classes"]
         lines += [f"### {name}", "", rows_to_markdown(header, rows), ""]
-    _, truth, predicted = drawn["points"]
+    truth, predicted = drawn["points"]
     rows = []
     for name, cut in CUTS.items():
         own = cut(truth)
@@ -173,7 +171,8 @@ def main(args=None):
     ]
     lines += ["### Calibration", "", rows_to_markdown(header, calibration), ""]
     results["calibration"] = calibration
-    save_figures(args.output, model, *drawn["isolated"], survey=drawn["survey"][1:])
+    stamps = SimulatedStamps.cat(isolated).stamps
+    save_figures(args.output, model, stamps, *drawn["isolated"], survey=drawn["survey"])
     text = "\n".join(lines)
     Path(f"{args.output}.json").write_text(json.dumps(results))
     Path(f"{args.output}.md").write_text(text)

@@ -20,14 +20,15 @@ __all__ = ["save_figures"]
 
 TS_EDGES = np.geomspace(1, 1e5, 11)
 SIZE_EDGES = np.geomspace(0.03, 1, 16)
-#: Sources in the pictures that become crowded.
-N_SHOWN, N_EMBEDDED = 300, 1500
+#: Sources with error bars.
+N_SHOWN = 300
 
 
-def save_figures(output, model, simulated, truth, predicted, survey):
+def save_figures(output, model, stamps, truth, predicted, survey):
     """Save accuracy, a look at the last layer, and activation maps as PNG files.
 
-    `survey` is the truth and the prediction of a second set, drawn beside the first.
+    `stamps` are those of the first sources; `survey` is the truth and the prediction of a second set, drawn
+    beside the first.
     """
     edges, names = model.card.edges, np.array(model.card.classes)
     true, called = truth.classes(edges), predicted.probability.argmax(axis=1)
@@ -47,18 +48,18 @@ def save_figures(output, model, simulated, truth, predicted, survey):
     figure.savefig(f"{output}.png", dpi=120)
 
     figure, axes = panels(2, 2)
-    some = simulated.stamps[:N_EMBEDDED]
+    n = len(stamps)
     for row, method in zip(axes, ("pca", "tsne"), strict=True):
-        points = embed(model, some, method)
-        plot_embedding(points, names[true[:N_EMBEDDED]], row[0], "True class")
-        plot_embedding(points, np.log10(truth.size[:N_EMBEDDED]), row[1], "log$_{10}$ true size [deg]")
+        points = embed(model, stamps, method)
+        plot_embedding(points, names[true[:n]], row[0], "True class")
+        plot_embedding(points, np.log10(truth.size[:n]), row[1], "log$_{10}$ true size [deg]")
         row[0].set_title({"pca": "Principal components", "tsne": "t-SNE"}[method])
     figure.savefig(f"{output}_embedding.png", dpi=120)
 
     # One source of each class that is bright, but not so bright that every picture would do.
-    usual = (truth.ts > 300) & (truth.ts < 3000)
-    rows = [int(np.flatnonzero(usual & (true == i))[0]) for i in range(len(names))]
-    stamps = simulated.stamps[torch.tensor(rows)]
+    usual = (truth.ts[:n] > 300) & (truth.ts[:n] < 3000)
+    rows = [int(np.flatnonzero(usual & (true[:n] == i))[0]) for i in range(len(names))]
+    stamps = stamps[torch.tensor(rows)]
     figure, axes = panels(len(rows), 4, size=(2.2, 2.2))
     for i, name in enumerate(names):
         cam = class_activation_maps(model, stamps[i : i + 1], i)[0]

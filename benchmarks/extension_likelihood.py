@@ -30,8 +30,9 @@ from gammapy.utils.scripts import make_path
 from sklearn.metrics import roc_auc_score
 
 from gammapy_asid import DLExtensionClassifier
-from gammapy_asid.evaluation.extension import balanced_accuracy, balanced_choice
+from gammapy_asid.evaluation.extension import ExtensionTruth, balanced_accuracy, balanced_choice
 from gammapy_asid.files import new_file
+from gammapy_asid.simulation.extension_stamps import SimulatedStamps
 from gammapy_asid.simulation.imaging import IRF_FILES, ImagingInstrument
 from gammapy_asid.training.release_extension import draw_stamps
 
@@ -43,7 +44,6 @@ from .extension import (
     SEED,
     published_simulator,
     spread,
-    truth_of,
     two_classes,
 )
 from .report import rows_to_markdown
@@ -154,8 +154,11 @@ def main(args=None):
     edges, bands = classifier.card.edges, classifier.card.to_bands()
     size = classifier.card.architecture["size"]
     scene = PUBLISHED.__class__(**(vars(PUBLISHED) | {"points": args.points}))
-    simulated = draw_stamps(published_simulator(size), args.sources, SEED + 100, scene)
-    truth, blank = truth_of(simulated), template(bands, size)
+    simulated = SimulatedStamps.cat(
+        list(draw_stamps(published_simulator(size), args.sources, SEED + 100, scene))
+    )
+    truth = ExtensionTruth(simulated.size.numpy(), simulated.ts.numpy(), simulated.amplitude.numpy())
+    blank = template(bands, size)
     datasets = []
     for i in range(len(simulated)):
         dataset = blank.copy(name=f"source-{i}")

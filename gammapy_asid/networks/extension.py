@@ -1,7 +1,7 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """The network that tells the size of a source from a stamp in several bands."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -95,6 +95,11 @@ class ExtensionOutput:
     extended: torch.Tensor
     log_size: torch.Tensor
     log_error: torch.Tensor
+
+    @classmethod
+    def cat(cls, parts):
+        """Join predictions."""
+        return cls(*(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(cls)))
 
 
 def psf_description(response):

@@ -114,7 +114,21 @@ class ExtensionModel:
         extensions : `Extensions`
             Predictions.
         """
-        output = self.output(stamps)
+        return self.calibrated(self.output(stamps))
+
+    def calibrated(self, output):
+        """Calibrated predictions of raw ones.
+
+        Parameters
+        ----------
+        output : `~gammapy_asid.networks.extension.ExtensionOutput`
+            Result of `output`.
+
+        Returns
+        -------
+        extensions : `Extensions`
+            Predictions.
+        """
         logits = output.classes.double() / self.card.temperature + torch.tensor(self.card.bias)
         error = torch.exp(output.log_error).double().numpy()
         shift = apply_quantiles(self.card.size_quantiles, error) * error[:, None]

@@ -3,29 +3,30 @@
 
 from dataclasses import asdict
 from importlib.metadata import version
+from itertools import chain
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ..evaluation.calibration import expected_calibration_error, fit_knots
+from ..evaluation.calibration import fit_knots
+from ..evaluation.extension import ExtensionTruth, class_calibration_error
 from ..evaluation.uncertainty import fit_quantiles
 from ..networks.description import psf_radius
+from ..networks.extension import ExtensionOutput
 from ..networks.extension_model import LEVELS, ExtensionModel
-from ..simulation.extension_stamps import SimulatedStamps
 from ..weights import ExtensionCard, save_model
-from .extension import classes_of
 from .release import ranges
 
-__all__ = ["CALIBRATION_SEED", "TEST_SEED", "draw_stamps", "release_extension"]
+__all__ = ["CALIBRATION_SEED", "TEST_SEED", "draw_stamps", "release_extension", "simulated_predictions"]
 
 #: Seeds that neither training nor validation use.
 CALIBRATION_SEED, TEST_SEED = 2**33, 2**34
 BATCH = 256
 
 
-def draw_stamps(simulator, n, seed, scene=None, keep_source=False):
-    """Simulated stamps, many batches joined.
+def draw_stamps(simulator, n, seed, scene=None):
+    """Simulated stamps in batches, which need not fit into the memory together.
 
     Parameters
     ----------
@@ -35,13 +36,41 @@ def draw_stamps(simulator, n, seed, scene=None, keep_source=False):
         Number of stamps.
     seed : int
         Seed.
-    scene, keep_source
-        See `~gammapy_asid.simulation.extension_stamps.StampSimulator.draw`.
+    scene : `~gammapy_asid.simulation.extension_stamps.Scene`, optional
+        What is simulated; by default a mixture.
+
+    Yields
+    ------
+    simulated : `~gammapy_asid.simulation.extension_stamps.SimulatedStamps`
+        Up to `BATCH` stamps.
     """
-    sizes = [min(BATCH, n - i) for i in range(0, n, BATCH)]
-    return SimulatedStamps.cat(
-        [simulator.draw(k, (seed, i), scene, keep_source) for i, k in enumerate(sizes)]
-    )
+    for i, first in enumerate(range(0, n, BATCH)):
+        yield simulator.draw(min(BATCH, n - first), (seed, i), scene)
+
+
+def simulated_predictions(model, batches):
+    """Truth and raw predictions of simulated stamps.
+
+    Parameters
+    ----------
+    model : `~gammapy_asid.networks.extension_model.ExtensionModel`
+        Model.
+    batches : iterable of `~gammapy_asid.simulation.extension_stamps.SimulatedStamps`
+        Stamps.
+
+    Returns
+    -------
+    truth : `~gammapy_asid.evaluation.extension.ExtensionTruth`
+        True sources.
+    output : `~gammapy_asid.networks.extension.ExtensionOutput`
+        Predictions.
+    """
+    truths, outputs = [], []
+    for simulated in batches:
+        truths.append([v.numpy() for v in (simulated.size, simulated.ts, simulated.amplitude)])
+        outputs.append(model.output(simulated.stamps))
+    truth = ExtensionTruth(*(np.concatenate(values) for values in zip(*truths, strict=True)))
+    return truth, ExtensionOutput.cat(outputs)
 
 
 def release_extension(network, recipe, simulator, path, overwrite=False):
@@ -88,27 +117,29 @@ def release_extension(network, recipe, simulator, path, overwrite=False):
         metrics={},
         package_version=version("gammapy-asid"),
     )
-    parts = [
-        draw_stamps(simulator, recipe.calibration_stamps, CALIBRATION_SEED + i, scene)
-        for i, scene in enumerate(recipe.scenes)
-    ]
-    card = card.model_copy(update=_calibration(ExtensionModel(card, network), SimulatedStamps.cat(parts)))
+    model = ExtensionModel(card, network)
+    n = recipe.calibration_stamps
+    scenes = list(enumerate(recipe.scenes))
+    batches = (draw_stamps(simulator, n, CALIBRATION_SEED + i, scene) for i, scene in scenes)
+    fitted = _calibration(card.edges, *simulated_predictions(model, chain.from_iterable(batches)))
+    card = card.model_copy(update=fitted)
     model = ExtensionModel(card, network)
     metrics = {
-        f"scene {i}": _metrics(model, draw_stamps(simulator, recipe.calibration_stamps, TEST_SEED + i, scene))
-        for i, scene in enumerate(recipe.scenes)
+        f"scene {i}": _metrics(
+            model, *simulated_predictions(model, draw_stamps(simulator, n, TEST_SEED + i, scene))
+        )
+        for i, scene in scenes
     }
     card = card.model_copy(update={"metrics": metrics})
     return save_model(path, network.state_dict(), card, overwrite=overwrite)
 
 
-def _calibration(model, simulated):
+def _calibration(edges, truth, output):
     """Fields of the card that make probabilities and intervals true."""
-    output = model.output(simulated.stamps)
-    target = classes_of(simulated.size, model.card.edges)
+    target = torch.from_numpy(truth.classes(edges))
     # Temperature and one bias a class (Guo et al. 2017, ICML, eq. 9), by maximum likelihood.
     log_t = torch.zeros(1, dtype=torch.float64, requires_grad=True)
-    bias = torch.zeros(len(model.card.edges) + 1, dtype=torch.float64, requires_grad=True)
+    bias = torch.zeros(len(edges) + 1, dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.LBFGS([log_t, bias], max_iter=100, line_search_fn="strong_wolfe")
     logits = output.classes.double()
 
@@ -120,12 +151,12 @@ def _calibration(model, simulated):
 
     with torch.enable_grad():
         optimiser.step(closure)
-    extended = simulated.size > 0
-    n_knots = min(30, len(simulated) // 20)
-    knots = fit_knots(torch.sigmoid(output.extended.double()).numpy(), extended.numpy(), n_knots)
-    error = torch.exp(output.log_error[extended]).double().numpy()
-    deviation = torch.log(simulated.size[extended]) - output.log_size[extended]
-    rows = fit_quantiles(deviation.double().numpy() / error, error, LEVELS)
+    extended = truth.size > 0
+    n_knots = min(30, len(extended) // 20)
+    knots = fit_knots(torch.sigmoid(output.extended.double()).numpy(), extended, n_knots)
+    error = torch.exp(output.log_error).double().numpy()[extended]
+    deviation = np.log(truth.size[extended]) - output.log_size.double().numpy()[extended]
+    rows = fit_quantiles(deviation / error, error, LEVELS)
     return {
         "temperature": float(log_t.detach().exp()),
         "bias": tuple((bias - bias.mean()).detach().tolist()),
@@ -134,20 +165,17 @@ def _calibration(model, simulated):
     }
 
 
-def _metrics(model, simulated):
+def _metrics(model, truth, output):
     """Figures for the card."""
-    predicted = model.predict(simulated.stamps)
-    target = classes_of(simulated.size, model.card.edges).numpy()
-    extended, bright = simulated.size.numpy() > 0, simulated.ts.numpy() > 25
-    right = predicted.probability.argmax(1) == target
+    predicted, target = model.calibrated(output), truth.classes(model.card.edges)
+    extended, bright = truth.size > 0, truth.ts > 25
+    right = predicted.probability.argmax(axis=1) == target
     low, high = predicted.size[extended][:, [1, 3]].T
-    size = simulated.size.numpy()[extended]
-    score = predicted.probability.ravel()
-    is_class = (target[:, None] == np.arange(predicted.probability.shape[1])).ravel()
+    size = truth.size[extended]
     values = {
         "accuracy": right.mean(),
         "accuracy_ts25": right[bright].mean() if bright.any() else np.nan,
-        "expected_calibration_error": expected_calibration_error(score, is_class),
+        "expected_calibration_error": class_calibration_error(predicted.probability, target),
         "size_coverage_68": ((size >= low) & (size <= high)).mean(),
     }
-    return {name: round(float(value), 4) for name, value in values.items()} | {"n": len(simulated)}
+    return {name: round(float(value), 4) for name, value in values.items()} | {"n": len(target)}

@@ -15,7 +15,7 @@ from gammapy.modeling.models import FoVBackgroundModel, PointSpatialModel, Power
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gammapy_asid.inputs.bands import LAT_BANDS, Response, cube_from_arrays
+from gammapy_asid.inputs.bands import LAT_BANDS, Bands, Response, cube_from_arrays
 from gammapy_asid.inputs.convert import to_band_cube
 from gammapy_asid.inputs.field import Field, PixelGrid
 from gammapy_asid.inputs.response import RAD, smear_psf
@@ -95,7 +95,7 @@ def test_bands_levels_and_padding():
 
 @pytest.mark.parametrize(
     ("binsz", "size"),
-    [(0.02, 0.1), (0.05, 0.1), (0.07, 0.07 * 2), (0.08, 0.08), (0.15, 0.15), (0.2, 0.2), (0.5, 0.5 / 3)],
+    [(0.02, 0.1), (0.05, 0.1), (0.07, 0.07 * 2), (0.08, 0.08), (0.15, 0.15), (0.2, 0.2), (0.5, 0.25)],
 )
 def test_pixel_sizes(binsz, size):
     geom = WcsGeom.create(skydir=(83, 22), binsz=binsz, width=(5, 5), proj="TAN")
@@ -106,6 +106,23 @@ def test_pixel_sizes(binsz, size):
     np.testing.assert_allclose(sums(cube.background), expected(dataset.background.data), rtol=1e-5)
     for counts in cube.counts:
         np.testing.assert_array_equal(counts, np.rint(counts))
+
+
+def test_angles_grow_with_coarse_pixels():
+    assert LAT_BANDS.for_pixels(0.2) is LAT_BANDS
+    grown = LAT_BANDS.for_pixels(0.9)
+    assert grown.pixel_size == pytest.approx(0.36)
+    assert grown.match_radius == pytest.approx(3.6 * LAT_BANDS.match_radius)
+    assert grown.same_energies(LAT_BANDS) and grown != LAT_BANDS
+    geom = HpxGeom.create(nside=64, frame="icrs", region="DISK(83.6,22.0,15)")
+    dataset = make_dataset(geom, rate=2)
+    cube = to_band_cube(dataset)
+    assert cube.bands.pixel_size == pytest.approx(0.366, rel=0.01)
+    np.testing.assert_array_equal(sums(cube.counts), expected(dataset.counts.data))
+    # Shared by estimators whose bands have the angles of the model
+    assert to_band_cube(cube) is cube
+    with pytest.raises(ValueError, match="other bands"):
+        to_band_cube(cube, Bands(edges=(1.0, 10.0), levels=(0,)))
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -213,7 +230,7 @@ def test_split_pixels_stay_poisson():
 def test_asimov_counts():
     dataset = make_dataset(WcsGeom.create(binsz=0.5, width=9, proj="TAN"))
     dataset.counts.data[...] = 0.9
-    np.testing.assert_allclose(to_band_cube(dataset).counts[4][:54, :54], 0.1, rtol=1e-5)
+    np.testing.assert_allclose(to_band_cube(dataset).counts[4][:36, :36], 0.225, rtol=1e-5)
 
 
 def test_masks():

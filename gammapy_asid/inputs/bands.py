@@ -12,6 +12,8 @@ __all__ = ["DEPTH", "Bands", "LAT_BANDS", "BandCube", "Response", "cube_from_arr
 
 #: Resolution levels of a network.
 DEPTH = 4
+#: Pixels of data may be larger than the nominal ones of a model by this factor.
+COARSEST = 2.5
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,20 @@ class Bands:
 
     def __len__(self):
         return len(self.levels)
+
+    def for_pixels(self, size):
+        """The same bands for data with pixels of a size, in deg.
+
+        Pixels that are larger than `COARSEST` nominal ones tell nothing of the angles that a model was made
+        for: there they all grow together, so that the data look as the model knows them.
+        """
+        if size <= COARSEST * self.pixel_size:
+            return self
+        return replace(self, pixel_size=float(size) / COARSEST)
+
+    def same_energies(self, other):
+        """Whether other bands differ at most by their angles."""
+        return self.edges == other.edges and self.levels == other.levels
 
     @property
     def block(self):

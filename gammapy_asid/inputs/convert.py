@@ -34,7 +34,7 @@ def to_band_cube(datasets, bands=LAT_BANDS, seed=0, without=()):
         Data of one field; left unchanged. Masked data are left out. A `BandCube` is returned as it
         is, so that several estimators can share one.
     bands : `~gammapy_asid.inputs.bands.Bands`
-        Bands of the model.
+        Bands of the model. For data with coarse pixels, see `Bands.for_pixels`, their angles grow.
     seed : int
         Seed for the place of counts inside pixels that must be divided.
     without : sequence of str
@@ -57,7 +57,7 @@ def to_band_cube(datasets, bands=LAT_BANDS, seed=0, without=()):
         those of the bands, or if the field is too small, too large or not one.
     """
     if isinstance(datasets, BandCube):
-        if datasets.bands != bands:
+        if not datasets.bands.same_energies(bands):
             raise ValueError("The band cube has other bands than the model: make it with those of the model")
         return datasets
     datasets = [datasets] if isinstance(datasets, MapDataset) else datasets
@@ -66,6 +66,7 @@ def to_band_cube(datasets, bands=LAT_BANDS, seed=0, without=()):
     if not len(datasets):
         raise ValueError("No dataset was given: give a MapDataset or Datasets with at least one.")
     parts = [_Part(dataset, bands, without) for dataset in datasets]
+    bands = bands.for_pixels(min(part.grid.size for part in parts))
     field = Field([part.grid for part in parts], bands.pixel_size)
     if min(field.geom.data_shape) < MIN_PIXELS:
         ny, nx = field.geom.data_shape

@@ -124,7 +124,7 @@ class DetectionModel:
         finest = [level == 0 for level in cube.bands.levels]
         mask = torch.from_numpy(cube.mask[finest].any(axis=0)).float()
         peaks = find_centres(
-            output[None], cube.response.pixel_size, mask[None], bands=self.bands, method=method
+            output[None], cube.response.pixel_size, mask[None], bands=cube.bands, method=method
         )
         peaks.score = self.card.score(peaks.score, peaks.height, cube.has_background)
         return peaks
@@ -140,9 +140,16 @@ def check_range(card, response):
     response : `~gammapy_asid.inputs.Response`
         Instrument response.
     """
+    # Angles of coarse data have grown
+    scale = response.bands.pixel_size / card.to_bands().pixel_size
+    if scale > 1:
+        log.warning(
+            f"The pixels of the data are coarse: angles of model {card.name!r} are taken {scale:.1f} times "
+            f"larger, and a candidate is a source within {response.bands.match_radius:.2g} deg of it."
+        )
     pieces = [
-        ("pixel size", "deg", np.array([response.pixel_size]), [card.pixel_size]),
-        ("PSF radius", "deg", psf_radius(response), card.psf_r68),
+        ("pixel size", "deg", np.array([response.pixel_size]), scale * np.array([card.pixel_size])),
+        ("PSF radius", "deg", psf_radius(response), scale * np.array(card.psf_r68)),
         ("exposure", "cm2 s", response.exposure.mean(axis=1), card.exposure),
     ]
     for name, unit, values, limits in pieces:

@@ -50,11 +50,13 @@ def gammapy_fit(dataset, candidates, index, start):
     """
     position, table = candidates.positions[index], candidates.table
     cutout = dataset.cutout(position, WIDTH, name="cutout")
-    energy = dataset.counts.geom.axes["energy"].edges
+    energy = dataset.counts.geom.axes["energy"].edges.to("GeV")
 
     def source(i, place):
         flux = candidates.to_models()[int(i)].spectral_model.integral(energy[0], energy[-1])
-        spectrum = PowerLaw2SpectralModel(amplitude=flux, index=2.3, emin=energy[0], emax=energy[-1])
+        spectrum = PowerLaw2SpectralModel(
+            amplitude=flux.to("cm-2 s-1"), index=2.3, emin=energy[0], emax=energy[-1]
+        )
         spectrum.amplitude.min, spectrum.index.min, spectrum.index.max = 0, 0, 6
         return SkyModel(spectrum, PointSpatialModel.from_position(place), name=table["name"][i])
 

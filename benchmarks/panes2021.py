@@ -15,7 +15,6 @@ from astropy.table import Table, vstack
 
 from gammapy_asid.evaluation.baseline import ts_map_candidates
 from gammapy_asid.inputs.bands import cube_from_arrays
-from gammapy_asid.networks.blends import split_peaks
 from gammapy_asid.networks.features import network_inputs
 from gammapy_asid.networks.fields import field_batch
 from gammapy_asid.networks.model import DetectionModel
@@ -84,7 +83,7 @@ def detect_patches(model, ensemble, sky, counts, background, response, patches=s
         output = model.network(network_inputs(batch), batch.conditions).cpu()
         peaks = find_centres(output, PIXEL_SIZE, valid[: len(rows)])
         peaks.score = model.card.score(peaks.score, peaks.height, background is not None)
-        peaks = split_peaks(peaks, batch, tables)
+        # Blends are not split: the maps are samples of HEALPix pixels, whose diamonds look like pairs
         patch, near = index[start + peaks.field], peaks.score >= FAINTEST_SCORE
         rows = (getattr(peaks, name)[near] for name in ("field", "x", "y", "score", "sigma"))
         sources = fit_batch(batch, response, *rows, tables=tables)

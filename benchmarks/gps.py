@@ -109,7 +109,7 @@ def score_lists(lists, truths):
     truths = [_distinct(t[t["significance"] >= VISIBLE]) for t in truths]
     true = vstack(truths, metadata_conflicts="silent")
     true_field = np.repeat(np.arange(len(truths)), [len(t) for t in truths])
-    width = np.nan_to_num(true["width"].to_value("deg"))
+    width = np.nan_to_num(true["width"].to_value("deg")).astype(float)
     flux = true["flux"].to_value("cm-2 s-1") / CRAB * 1e3
     score = np.asarray(pred["score"], float)
     matches = match_brightest(

@@ -3,6 +3,7 @@
 
 import numpy as np
 import torch
+from scipy.ndimage import uniform_filter
 
 from gammapy_asid.evaluation.drawing import panels
 from gammapy_asid.evaluation.extension import confusion
@@ -14,7 +15,7 @@ from gammapy_asid.evaluation.extension_plots import (
     plot_embedding,
     plot_size_recovery,
 )
-from gammapy_asid.evaluation.inside import activation_maps, class_activation_maps, embed
+from gammapy_asid.evaluation.inside import activation_maps, attributions, class_activation_maps, embed
 
 __all__ = ["save_figures"]
 
@@ -22,6 +23,8 @@ TS_EDGES = np.geomspace(1, 1e5, 11)
 SIZE_EDGES = np.geomspace(0.03, 1, 16)
 #: Sources with error bars.
 N_SHOWN = 300
+#: Pixels over which attributions are averaged.
+SMOOTHED = 5
 
 
 def save_figures(output, model, stamps, truth, predicted, survey):
@@ -60,13 +63,18 @@ def save_figures(output, model, stamps, truth, predicted, survey):
     usual = (truth.ts[:n] > 300) & (truth.ts[:n] < 3000)
     rows = [int(np.flatnonzero(usual & (true[:n] == i))[0]) for i in range(len(names))]
     stamps = stamps[torch.tensor(rows)]
-    figure, axes = panels(len(rows), 4, size=(2.2, 2.2))
+    figure, axes = panels(len(rows), 5, size=(2.2, 2.2))
     for i, name in enumerate(names):
-        cam = class_activation_maps(model, stamps[i : i + 1], i)[0]
-        for ax, band in zip(axes[i], range(4), strict=True):
-            plot_class_activation(stamps.counts[i, band].numpy(), cam, ax)
-            low, high = model.card.bands.edges[band : band + 2]
-            ax.set_title(f"{low / 1e3:g}-{high / 1e3:g} TeV", fontsize=8)
+        own = stamps[i : i + 1]
+        counts = own.counts[0, 1:].sum(0).numpy()
+        plot_class_activation(counts, class_activation_maps(model, own, i)[0], axes[i, 0])
         axes[i, 0].set_ylabel(f"{name}, {truth.size[rows[i]]:.2f} deg")
+        for band, (ax, share) in enumerate(zip(axes[i, 1:], attributions(model, own, i)[0], strict=True)):
+            image = uniform_filter(share, SMOOTHED)
+            limit = np.abs(image).max()
+            ax.imshow(image, origin="lower", cmap="RdBu_r", vmin=-limit, vmax=limit)
+            low, high = model.card.bands.edges[band : band + 2]
+            ax.set_title(f"{low / 1e3:g}-{high / 1e3:g} TeV: {share.sum():+.1f}", fontsize=8)
+            ax.set(xticks=[], yticks=[])
     figure.savefig(f"{output}_activation.png", dpi=120)
     plot_activations(activation_maps(model, stamps), 1).savefig(f"{output}_layers.png", dpi=120)

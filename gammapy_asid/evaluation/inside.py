@@ -3,7 +3,7 @@
 
 import numpy as np
 import torch
-from captum.attr import IntegratedGradients, LayerAttribution, LayerGradCam
+from captum.attr import IntegratedGradients, LayerAttribution, LayerGradientXActivation
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
@@ -39,8 +39,12 @@ def activation_maps(model, stamps):
     return seen
 
 
-def class_activation_maps(model, stamps, target, block=-2):
-    """Where a block sees evidence for a class (Grad-CAM, Selvaraju et al. 2017, ICCV).
+def class_activation_maps(model, stamps, target, block=-1):
+    """Where a block sees evidence for a class.
+
+    Gradient times activation at each place, added over the channels (HiResCAM, Draelos & Carin 2020,
+    arXiv:2011.08891): in this network what a channel means depends on the place, and Grad-CAM, which averages
+    the gradients over all places, points elsewhere.
 
     Parameters
     ----------
@@ -58,10 +62,9 @@ def class_activation_maps(model, stamps, target, block=-2):
     maps : `~numpy.ndarray`
         Non-negative, on the pixels of the stamps, shape ``(n, size, size)``.
     """
-    method = LayerGradCam(model.network, model.network.blocks[block])
-    maps = method.attribute(
-        tuple(v.to(model.device) for v in stamps.tensors), target=_target(target), relu_attributions=True
-    )
+    method = LayerGradientXActivation(model.network, model.network.blocks[block])
+    maps = method.attribute(tuple(v.to(model.device) for v in stamps.tensors), target=_target(target))
+    maps = torch.relu(maps.sum(dim=1, keepdim=True))
     size = stamps.counts.shape[-1]
     return LayerAttribution.interpolate(maps, (size, size), "bilinear")[:, 0].detach().cpu().numpy()
 

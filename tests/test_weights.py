@@ -137,7 +137,7 @@ def test_models_that_ship(name):
 
 
 def test_ensembles_belong_to_their_model():
-    assert list_models() == ["lat"]
+    assert list_models() == ["cta-gps", "lat"]
     for kind in ENSEMBLES:
         path = ensemble_path("lat", kind)
         card = load_card(path, EnsembleCard)

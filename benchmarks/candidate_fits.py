@@ -117,7 +117,7 @@ def save_pictures(path, dataset, fitted, new, catalogs):
     """A cutout of the field around each new candidate."""
     catalog = catalogs["4FGL-DR4"]
     sources = SkyCoord(catalog["glon"], catalog["glat"], unit="deg", frame="galactic")
-    columns = 3
+    columns = min(3, max(1, len(new)))
     rows = max(1, -(-len(new) // columns))
     figure = plt.figure(figsize=(4.6 * columns, 4.2 * rows), layout="constrained")
     for panel, entry in enumerate(new, start=1):

@@ -56,8 +56,8 @@ def main(args=None):
     _, distance, _ = known["2FHL"].match_to_catalog_sky(own)
     missed = fhl[distance.deg >= RADIUS]
     text += "\n2FHL sources without a candidate: " + ", ".join(
-        f"{row['Source_Name'].strip()} ({row['ASSOC'].strip() or 'unassociated'}, TS {row['TS']:.0f})"
-        for row in missed
+        f"{row['Source_Name'].strip()} ({name.strip(' -') or 'unassociated'}, TS {row['TS']:.0f})"
+        for row, name in zip(missed, np.ma.filled(missed["ASSOC"], ""), strict=True)
     )
     nearest, distance, _ = own.match_to_catalog_sky(known["4FGL-DR4"])
     order = np.argsort(-np.nan_to_num(np.asarray(table["TS"]), nan=-1))

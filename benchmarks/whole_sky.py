@@ -6,11 +6,12 @@ Run as ``python -m benchmarks.whole_sky simulated healpix killed --output NAME``
 
 import argparse
 import json
-import resource
+import os
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -39,14 +40,37 @@ PIXEL = 0.1
 #: Fluxes 1-100 GeV in cm-2 s-1 from which completeness is stated.
 LIMITS = (1e-10, 2e-10, 4.5e-10, 1e-9)
 N_JOBS = 2
+#: Radius in deg of the discs for the TS map, and area of the sky in deg2.
+DISC, WHOLE_SKY = 5.0, 41252.96
 
 
-def peak_memory():
-    """Upper bound of the memory of this process and its children together in GB."""
-    own, child = (
-        resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
-    return (own + N_JOBS * child) / 1e6
+class Memory:
+    """Largest memory in GB of this process and its children together, pages that they share counted once."""
+
+    def __init__(self):
+        self.peak, self._stop = 0.0, threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error):
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self):
+        while not self._stop.wait(0.5):
+            children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+            self.peak = max(self.peak, sum(map(self._share, ["self", *children])))
+
+    @staticmethod
+    def _share(process):
+        try:
+            lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+        except OSError:  # it has ended
+            return 0.0
+        return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1e6
 
 
 def simulated(args):
@@ -56,12 +80,12 @@ def simulated(args):
     known = analytic_emission(args.seed + 1)
     image = WcsGeom.create(binsz=PIXEL, proj="CAR", frame="galactic")
     dataset = simulate_sky(image, catalog, emission, known, energy_edges=EDGES, rng=rng)
-    result = {"memory with the dataset alone": peak_memory(), "counts": float(dataset.counts.data.sum())}
-
     detector = DLSourceDetector(args.model, threshold=0.5)
     start = time.perf_counter()
-    candidates = DLSkySurvey(detector, n_jobs=N_JOBS).run(dataset)
-    result |= {"seconds": time.perf_counter() - start, "peak memory": peak_memory()}
+    with Memory() as memory:
+        candidates = DLSkySurvey(detector, n_jobs=N_JOBS).run(dataset)
+    result = {"seconds": time.perf_counter() - start, "peak memory": memory.peak}
+    result["counts"] = float(dataset.counts.data.sum())
     flux = catalog.flux(1, 100)
     matches = match_brightest(
         candidates.table["glon"].value,
@@ -76,14 +100,15 @@ def simulated(args):
         "completeness": {f"{limit:g}": float(found[flux > limit].mean()) for limit in LIMITS},
         "sources": {f"{limit:g}": int((flux > limit).sum()) for limit in LIMITS},
     }
-    result["parts"], result["TS map"] = _tiles(dataset, detector, args.tiles, args.seed)
+    result["parts"] = _parts(dataset, detector, 6, args.seed)
+    result["TS map"] = _ts_map(dataset, args.discs, args.seed)
     return result
 
 
-def _tiles(dataset, detector, number, seed):
-    """Seconds of each part on random tiles, and of the TS map; scaled to all tiles."""
+def _parts(dataset, detector, number, seed):
+    """Seconds of each part on random tiles, one process, scaled to the whole sky."""
     tiles, cutter, fluxes = SkyTiles(), TileCutter(dataset), DLFluxEstimator(detector.model)
-    parts, classical = dict.fromkeys(("cut", "band cube", "detection", "fluxes"), 0.0), 0.0
+    parts = dict.fromkeys(("cut", "band cube", "detection and positions", "fluxes"), 0.0)
     chosen = np.random.default_rng(seed).choice(len(tiles), number, replace=False)
     for tile in chosen.tolist():
         marks = [time.perf_counter()]
@@ -97,16 +122,22 @@ def _tiles(dataset, detector, number, seed):
         marks.append(time.perf_counter())
         for name, seconds in zip(parts, np.diff(marks), strict=True):
             parts[name] += seconds
-        regular = regular_dataset(field)
+    return {name: seconds * len(tiles) / number for name, seconds in parts.items()}
+
+
+def _ts_map(dataset, number, seed):
+    """Seconds of the TS map on random discs, scaled to the whole sky."""
+    cutter, rng, seconds, area = TileCutter(dataset), np.random.default_rng(seed), 0.0, 0.0
+    for _ in range(number):
+        lon, lat = rng.uniform(0, 360), np.degrees(np.arcsin(rng.uniform(-1, 1)))
+        disc = cutter.cut(SkyCoord(lon, lat, unit="deg", frame="galactic"), DISC)
+        regular = regular_dataset(disc)
         start = time.perf_counter()
-        # The kernel holds 95 % of the photons above 1 GeV
+        # The kernel holds most photons above 1 GeV; energies are summed, as is fastest
         ts_map_candidates(regular, kernel_width="4 deg", image=True, n_jobs=N_JOBS)
-        classical += time.perf_counter() - start
-    scale = len(tiles) / number
-    return {name: seconds * scale for name, seconds in parts.items()}, {
-        "tiles": number,
-        "seconds": classical * scale,
-    }
+        seconds += time.perf_counter() - start
+        area += np.pi * DISC**2
+    return {"discs": number, "seconds": seconds * WHOLE_SKY / area}
 
 
 def healpix(args):
@@ -196,7 +227,7 @@ def main(args=None):
     parser.add_argument("parts", nargs="+", choices=PARTS)
     parser.add_argument("--data", help="data folder, by default GAMMAPY_ASID_DATA")
     parser.add_argument("--model", default="lat")
-    parser.add_argument("--tiles", type=int, default=20, help="tiles for the TS map")
+    parser.add_argument("--discs", type=int, default=20, help="discs for the TS map")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--files", type=Path, help="folder of the part survey")
     parser.add_argument("--output", type=Path, default=Path("whole_sky"))

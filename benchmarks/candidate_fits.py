@@ -134,8 +134,7 @@ def speed(dataset, fitted, number):
     """Seconds for many positions with one process and with two."""
     rng = np.random.default_rng(0)
     geom = dataset.counts.geom.to_image()
-    valid = np.argwhere(dataset.mask.reduce_over_axes(np.logical_or).data)
-    y, x = valid[rng.integers(len(valid), size=number)].T
+    y, x = (rng.uniform(0, n - 1, number) for n in geom.data_shape)
     positions = SkyCoord.from_pixel(x, y, geom.wcs)
     many = Candidates.from_positions(
         positions, np.full(number, 0.5), np.full((number, 2), 0.05) * u.deg, np.full((number, 2), 0.1) * u.deg

@@ -2,15 +2,17 @@
 """Likelihood fits of candidates with Gammapy."""
 
 import logging
+from dataclasses import dataclass
+from itertools import chain
 
 import astropy.units as u
 import numpy as np
+from astropy.coordinates import SkyCoord
 from astropy.table import QTable
 from gammapy.datasets import Datasets, MapDataset
 from gammapy.estimators import Estimator, FluxPointsEstimator
 from gammapy.modeling.models import Models
 from gammapy.utils import parallel
-from gammapy.utils.pbar import progress_bar
 
 from ..candidates import FIT_COLUMNS, CandidateFlag
 from ..fluxes import integral_flux
@@ -22,8 +24,10 @@ __all__ = ["CandidateFitEstimator", "fit_columns"]
 
 log = logging.getLogger(__name__)
 
-#: Regions that one process works on before new ones are cut: what a round holds in memory.
-REGIONS_AT_ONCE = 25
+evaluator_log = logging.getLogger("gammapy.datasets.evaluator")
+
+#: Fits of one task of a process.
+FITS_AT_ONCE = 5
 
 
 class CandidateFitEstimator(parallel.ParallelMixin, Estimator):
@@ -131,30 +135,25 @@ class CandidateFitEstimator(parallel.ParallelMixin, Estimator):
             If the datasets are none of Gammapy's maps.
         """
         datasets = Datasets([datasets] if isinstance(datasets, MapDataset) else list(datasets))
-        kernels = [Kernels(dataset) for dataset in datasets]
-        rows = _rows(candidates, datasets)
-        others = rows if neighbours is None else _rows(neighbours, datasets)
-        places = (candidates if neighbours is None else neighbours).positions
+        rows, field = _rows(candidates, datasets), self._field(datasets, candidates, neighbours)
         seen = _has_data(datasets, candidates.positions)
         results = [{} for _ in rows]
         flags = np.where(seen, 0, CandidateFlag.FIT_FAILED | CandidateFlag.OUTSIDE)
         waiting = np.flatnonzero(seen)
-        step = REGIONS_AT_ONCE * self.n_jobs
-        # A few at a time, so that the memory holds only their cutouts
-        rounds = [waiting[i : i + step] for i in range(0, len(waiting), step)]
-        for some in progress_bar(rounds, desc="Fits"):
-            inputs = [(self._region(datasets, kernels, rows[i], others, places), self.options) for i in some]
-            fits = parallel.run_multiprocessing(
-                _fit,
-                inputs,
-                backend=self.parallel_backend,
-                pool_kwargs={"processes": self.n_jobs, "initializer": _one_thread},
-            )
-            for i, (row, problem) in zip(some, fits, strict=True):
-                results[i] = row
-                if problem:
-                    flags[i] |= CandidateFlag.FIT_FAILED
-                    log.warning(f"No fit of {rows[i]['name']}: {problem}")
+        # Each process cuts its regions itself; a task holds a few, for the field must be handed over
+        tasks = [waiting[i : i + FITS_AT_ONCE] for i in range(0, len(waiting), FITS_AT_ONCE)]
+        fits = parallel.run_multiprocessing(
+            _fit_some,
+            [(field, [rows[i] for i in task]) for task in tasks],
+            backend=self.parallel_backend,
+            pool_kwargs={"processes": self.n_jobs, "initializer": _one_thread},
+            task_name="Fits",
+        )
+        for i, (row, problem) in zip(waiting, chain.from_iterable(fits), strict=True):
+            results[i] = row
+            if problem:
+                flags[i] |= CandidateFlag.FIT_FAILED
+                log.warning(f"No fit of {rows[i]['name']}: {problem}")
         return candidates.with_columns(fit_columns(results), flags, {"fit": _plain(self.config_parameters)})
 
     def flux_points(self, datasets, candidates, energy_edges=None):
@@ -176,29 +175,57 @@ class CandidateFitEstimator(parallel.ParallelMixin, Estimator):
         """
         datasets = Datasets([datasets] if isinstance(datasets, MapDataset) else list(datasets))
         edges = datasets[0].counts.geom.axes["energy"].edges if energy_edges is None else energy_edges
-        rows = _rows(candidates, datasets)
+        rows, field = _rows(candidates, datasets), self._field(datasets, candidates)
         fitted = dict(zip(candidates.table["name"], candidates.to_models(), strict=True))
         points = {}
         for row, good in zip(rows, np.isfinite(candidates.table["fit_flux"]), strict=True):
             if not good:
                 continue
-            region = self._region(datasets, None, row, rows, candidates.positions)
+            region = field.region(row)
             region.datasets.models = Models([*region.known, fitted[row["name"]]])
             estimator = FluxPointsEstimator(edges, source=row["name"], selection_optional=["ul"])
             points[row["name"]] = estimator.run(region.datasets)
         return points
 
-    def _region(self, datasets, kernels, row, others, places):
+    def _field(self, datasets, candidates, neighbours=None):
+        others = candidates if neighbours is None else neighbours
+        kernels = [Kernels(dataset) for dataset in datasets]
+        return _Field(datasets, kernels, _rows(others, datasets), others.positions, self.options)
+
+
+@dataclass(frozen=True)
+class _Field:
+    """What the fits of a field have in common."""
+
+    datasets: Datasets
+    kernels: list
+    sources: list
+    positions: SkyCoord
+    options: FitOptions
+
+    def region(self, row):
+        """Region of a candidate."""
         # One half of the diagonal
-        near = np.flatnonzero(places.separation(row["position"]) < self.options.width / np.sqrt(2))
-        neighbours = [others[i] for i in near if others[i]["name"] != row["name"]]
-        return cut_region(datasets, kernels, row, neighbours, self.options)
+        reach = self.options.width / np.sqrt(2)
+        near = np.flatnonzero(self.positions.separation(row["position"]) < reach)
+        neighbours = [self.sources[i] for i in near if self.sources[i]["name"] != row["name"]]
+        return cut_region(self.datasets, self.kernels, row, neighbours, self.options)
 
 
-def _fit(region, options):
-    """Values of a fit, and what went wrong if anything did."""
+def _fit_some(field, rows):
+    """Values of the fits of some candidates, and what went wrong if anything did."""
+    # A neighbour beyond the edge of a region is no news
+    level = evaluator_log.level
+    evaluator_log.setLevel(logging.ERROR)
     try:
-        return fit_region(region, options), ""
+        return [_fit(field, row) for row in rows]
+    finally:
+        evaluator_log.setLevel(level)
+
+
+def _fit(field, row):
+    try:
+        return fit_region(field.region(row), field.options), ""
     except Exception as error:  # one bad fit stops nothing
         return {}, str(error) or type(error).__name__
 

@@ -58,7 +58,11 @@ def gammapy_fit(dataset, candidates, index, start):
             amplitude=flux.to("cm-2 s-1"), index=2.3, emin=energy[0], emax=energy[-1]
         )
         spectrum.amplitude.min, spectrum.index.min, spectrum.index.max = 0, 0, 6
-        return SkyModel(spectrum, PointSpatialModel.from_position(place), name=table["name"][i])
+        shape = PointSpatialModel.from_position(place)
+        for angle in (shape.lon_0, shape.lat_0):
+            # Without bounds the first step of Minuit leaves the field
+            angle.min, angle.max = angle.value - 0.5, angle.value + 0.5
+        return SkyModel(spectrum, shape, name=table["name"][i])
 
     known = [FoVBackgroundModel(dataset_name=cutout.name)]
     inside = cutout.counts.geom.to_image().contains(candidates.positions)

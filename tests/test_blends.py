@@ -53,7 +53,7 @@ def test_moments_of_a_pair(response, tables):
 
 @pytest.mark.parametrize("ratio", [1.0, 3.0])
 def test_pair_is_split(response, tables, ratio):
-    batch, x, y = fields(response, tables, (0.9, 0.5), seed=1, ratio=ratio)
+    batch, x, y = fields(response, tables, (1.3, 0.7), seed=1, ratio=ratio)
     split = split_blends(batch, tables, torch.zeros(1, dtype=torch.long), *MIDDLE[:, None])
     assert_array_equal(split.parent, [0, 0])
     order, truth = torch.argsort(split.x), torch.argsort(x)

@@ -215,7 +215,9 @@ def _plot_candidates(ax, candidates, catalog):
         for name, position in zip(table["name"], positions, strict=True):
             x, y = ax.wcs.world_to_pixel(position)
             label = name.removeprefix("ASID ")
-            text = ax.annotate(label, (x, y), xytext=(7, 7), textcoords="offset points", fontsize=7)
+            text = ax.annotate(
+                label, (x, y), xytext=(7, 7), textcoords="offset points", fontsize=7, clip_on=True
+            )
             text.set_path_effects([withStroke(linewidth=2, foreground="white")])
     if catalog is not None:
         ax.legend(loc="upper right", fontsize="small")

@@ -9,13 +9,14 @@ import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.table import QTable
-from gammapy.datasets import Datasets, MapDataset
+from gammapy.datasets import Datasets
 from gammapy.estimators import Estimator, FluxPointsEstimator
 from gammapy.modeling.models import Models
 from gammapy.utils import parallel
 
 from ..candidates import FIT_COLUMNS, CandidateFlag
 from ..fluxes import integral_flux
+from ..tasks import as_list, run_tasks
 from .fit import FitOptions, fit_region
 from .prediction import Kernels
 from .region import cut_region, energy_range
@@ -134,7 +135,7 @@ class CandidateFitEstimator(parallel.ParallelMixin, Estimator):
         TypeError
             If the datasets are none of Gammapy's maps.
         """
-        datasets = Datasets([datasets] if isinstance(datasets, MapDataset) else list(datasets))
+        datasets = Datasets(as_list(datasets))
         rows, field = _rows(candidates, datasets), self._field(datasets, candidates, neighbours)
         seen = _has_data(datasets, candidates.positions)
         results = [{} for _ in rows]
@@ -142,13 +143,7 @@ class CandidateFitEstimator(parallel.ParallelMixin, Estimator):
         waiting = np.flatnonzero(seen)
         # Each process cuts its regions itself; a task holds a few, for the field must be handed over
         tasks = [waiting[i : i + FITS_AT_ONCE] for i in range(0, len(waiting), FITS_AT_ONCE)]
-        fits = parallel.run_multiprocessing(
-            _fit_some,
-            [(field, [rows[i] for i in task]) for task in tasks],
-            backend=self.parallel_backend,
-            pool_kwargs={"processes": self.n_jobs, "initializer": _one_thread},
-            task_name="Fits",
-        )
+        fits = run_tasks(_fit_some, [(field, [rows[i] for i in task]) for task in tasks], self, "Fits")
         for i, (row, problem) in zip(waiting, chain.from_iterable(fits), strict=True):
             results[i] = row
             if problem:
@@ -173,7 +168,7 @@ class CandidateFitEstimator(parallel.ParallelMixin, Estimator):
         points : dict of str to `~gammapy.estimators.FluxPoints`
             By name of the candidate; without those whose fit failed.
         """
-        datasets = Datasets([datasets] if isinstance(datasets, MapDataset) else list(datasets))
+        datasets = Datasets(as_list(datasets))
         edges = datasets[0].counts.geom.axes["energy"].edges if energy_edges is None else energy_edges
         rows, field = _rows(candidates, datasets), self._field(datasets, candidates)
         fitted = dict(zip(candidates.table["name"], candidates.to_models(), strict=True))
@@ -228,13 +223,6 @@ def _fit(field, row):
         return fit_region(field.region(row), field.options), ""
     except Exception as error:  # one bad fit stops nothing
         return {}, str(error) or type(error).__name__
-
-
-def _one_thread():
-    """Processes share the cores: more threads would only wait for each other."""
-    import torch
-
-    torch.set_num_threads(1)
 
 
 def _rows(candidates, datasets):

@@ -3,7 +3,7 @@
 
 import numpy as np
 from astropy.table import QTable, vstack
-from gammapy.datasets import Datasets, MapDataset
+from gammapy.datasets import Datasets
 from gammapy.estimators import Estimator
 from gammapy.modeling.models import Models
 
@@ -11,6 +11,7 @@ from ..candidates import Candidates, iau_names
 from ..estimators.detector import DLSourceDetector
 from ..estimators.flux import DLFluxEstimator
 from ..inputs.known_sky import with_models
+from ..tasks import as_list
 from .gammapy import CandidateFitEstimator
 
 __all__ = ["IterativeSearch"]
@@ -75,7 +76,7 @@ class IterativeSearch(Estimator):
             with all others beside it; maps are those of the first round. ``meta["search"]`` has the
             numbers of new candidates, and of significant ones, in each round.
         """
-        datasets = [datasets] if isinstance(datasets, MapDataset) else list(datasets)
+        datasets = as_list(datasets)
         found, rounds = None, []
         for _ in range(self.max_rounds):
             new = self._look(datasets, found)

@@ -1,8 +1,6 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Likelihood fits on data of any size."""
 
-import logging
-
 import numpy as np
 from gammapy.datasets import Datasets
 from gammapy.estimators import Estimator
@@ -12,12 +10,11 @@ from gammapy.utils.pbar import progress_bar
 from ..candidates import CandidateFlag, Candidates
 from ..inputs.regular import regular_dataset
 from ..likelihood.gammapy import CandidateFitEstimator, fit_columns
+from ..tasks import as_list, run_tasks
 from .folder import TileFolder, digest_dataset, digest_table
-from .sky_tiles import SkyTiles, TileCutter, as_list
+from .sky_tiles import SkyTiles, TileCutter
 
 __all__ = ["SkyFitEstimator"]
-
-log = logging.getLogger(__name__)
 
 
 class SkyFitEstimator(parallel.ParallelMixin, Estimator):
@@ -113,12 +110,7 @@ class SkyFitEstimator(parallel.ParallelMixin, Estimator):
             [waiting[i : i + step] for i in range(0, len(waiting), step)], desc="Fits of tiles"
         ):
             inputs = [self._input(tile, cutters, candidates, owner) for tile in some]
-            results = parallel.run_multiprocessing(
-                _fit_tile,
-                inputs,
-                backend=self.parallel_backend,
-                pool_kwargs={"processes": self.n_jobs, "initializer": _one_thread},
-            )
+            results = run_tasks(_fit_tile, inputs, self)
             done |= dict(zip(some, results, strict=True))
         return _in_order(candidates, owner, done)
 
@@ -134,13 +126,6 @@ class SkyFitEstimator(parallel.ParallelMixin, Estimator):
 
 #: What changes how fits are made and not what they give.
 PARALLEL = ("n_jobs", "parallel_backend")
-
-
-def _one_thread():
-    """Processes share the cores: more threads would only wait for each other."""
-    import torch
-
-    torch.set_num_threads(1)
 
 
 def _fit_tile(fits, parts, candidates, neighbours, path):

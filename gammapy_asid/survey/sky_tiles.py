@@ -180,20 +180,6 @@ def cut_tile(cutters, tiles, tile):
     return Datasets([part for cutter in cutters for part in cutter.cut(centre, radius)])
 
 
-def as_list(datasets):
-    """One dataset or several as a list.
-
-    Raises
-    ------
-    ValueError
-        If there is none.
-    """
-    datasets = [datasets] if isinstance(datasets, MapDataset) else list(datasets)
-    if not datasets:
-        raise ValueError("No dataset was given: give a MapDataset or Datasets with at least one.")
-    return datasets
-
-
 def _boxes(inside):
     """Boxes of a WCS image that hold the pixels; two where they cross the border of the map."""
     rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))

@@ -11,9 +11,10 @@ from ..candidates import Candidates
 from ..estimators.detector import DLSourceDetector
 from ..estimators.flux import DLFluxEstimator
 from ..inputs.convert import to_band_cube
+from ..tasks import as_list, run_tasks
 from .folder import TileFolder, digest_dataset
 from .merge import merge_tiles
-from .sky_tiles import SkyTiles, TileCutter, as_list, cut_tile
+from .sky_tiles import SkyTiles, TileCutter, cut_tile
 
 __all__ = ["DLSkySurvey"]
 
@@ -127,12 +128,7 @@ class DLSkySurvey(parallel.ParallelMixin, Estimator):
             (self.detector, self.flux_estimator, field, self.folder.path(tile), tile != speaker)
             for tile, field in zip(numbers, fields, strict=True)
         ]
-        results = parallel.run_multiprocessing(
-            _run_tile,
-            inputs,
-            backend=self.parallel_backend,
-            pool_kwargs={"processes": self.n_jobs, "initializer": _one_thread},
-        )
+        results = run_tasks(_run_tile, inputs, self)
         return dict(zip(numbers, results, strict=True))
 
     def _what(self, datasets):
@@ -146,13 +142,6 @@ class DLSkySurvey(parallel.ParallelMixin, Estimator):
             "nside": self.tiles.nside,
             "margin": self.tiles.margin,
         }
-
-
-def _one_thread():
-    """Processes share the cores: more threads would only wait for each other."""
-    import torch
-
-    torch.set_num_threads(1)
 
 
 def _run_tile(detector, flux_estimator, field, path, quiet):

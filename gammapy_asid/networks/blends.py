@@ -162,6 +162,8 @@ def split_blends(batch, tables, field, x, y):
         faintest = torch.full((len(x),), torch.inf).scatter_reduce(0, index, pair.ts.sum(1), "amin")
         needed = torch.clamp(GAIN_SHARE * single.ts.sum(1), min=MIN_GAIN)
         kept = tried & (gain > needed) & (faintest > MIN_TS)
+        if not kept.any():
+            return Split(parent, x, y)
         if kept.equal(tried):
             break
         # Once more without those that failed, which were in the fit of their neighbours

@@ -63,10 +63,10 @@ def find(model, ensembles, patches, response):
         for a fit.
     """
     batch, tables = patches.batch, psf_tables(response)
-    peaks = split_peaks(batch_peaks(model, batch), batch, tables)
+    peaks, fit = split_peaks(batch_peaks(model, batch), batch, tables)
     near, flux = peaks.score >= FAINTEST_SCORE, np.full(len(peaks), np.nan)
     rows = (getattr(peaks, name)[near] for name in ("field", "x", "y", "score", "sigma"))
-    sources = fit_batch(batch, response, *rows, tables=tables)
+    sources = fit_batch(batch, response, *rows, tables=tables, fit=fit)
     refined = ensembles["position"].positions(sources)
     peaks.x[near], peaks.y[near] = refined.x, refined.y
     flux[near] = ensembles["flux"].fluxes(sources, 1.0, 100.0).flux

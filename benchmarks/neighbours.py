@@ -259,10 +259,10 @@ def network_candidates(model, ensemble, simulator, pairs, known=True, refine=Tru
     peaks = batch_peaks(model, batch)
     if refine:
         tables = psf_tables(simulator.response)
-        peaks = split_peaks(peaks, batch, tables)
+        peaks, fit = split_peaks(peaks, batch, tables)
         near = peaks.score >= FAINTEST_SCORE
         rows = (getattr(peaks, name)[near] for name in ("field", "x", "y", "score", "sigma"))
-        refined = ensemble.positions(fit_batch(batch, simulator.response, *rows, tables=tables))
+        refined = ensemble.positions(fit_batch(batch, simulator.response, *rows, tables=tables, fit=fit))
         peaks.x[near], peaks.y[near] = refined.x, refined.y
     return peaks.x, peaks.y, peaks.field, peaks.score
 

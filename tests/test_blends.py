@@ -85,7 +85,7 @@ def test_peaks_keep_their_order(response, tables):
     values = np.array([5.0, float(MIDDLE[0]), 40.0]), np.array([8.0, float(MIDDLE[1]), 40.0])
     score = np.array([0.05, 0.9, 0.02])
     peaks = Peaks(np.zeros(3, int), *values, score, score.copy(), np.full(3, 0.5))
-    result = split_peaks(peaks, batch, tables)
+    result, _ = split_peaks(peaks, batch, tables)
     assert_array_equal(result.score, [0.05, 0.9, 0.9, 0.02])
     assert_array_equal(result.x[[0, 3]], values[0][[0, 2]])
     assert abs(result.x[1] - result.x[2]) > 1

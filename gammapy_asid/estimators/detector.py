@@ -133,8 +133,8 @@ class DLSourceDetector(Estimator):
         peaks = peaks.select(peaks.score >= min(self.threshold, FAINTEST_SCORE))
         if self.refine and len(peaks):
             batch, tables = field_batch([cube]), psf_tables(cube.response)
-            peaks = split_peaks(peaks, batch, tables)
-            ellipses = self._refined(peaks, cube, batch, tables)
+            peaks, fit = split_peaks(peaks, batch, tables)
+            ellipses = self._refined(peaks, cube, batch, tables, fit)
         else:
             ellipses = self._circles(peaks, cube)
         flags = self._flags(peaks, cube)
@@ -158,10 +158,10 @@ class DLSourceDetector(Estimator):
         sigma = np.stack([sigma, sigma], axis=1)
         return RADIUS_68 * sigma, RADIUS_95 * sigma, np.zeros(len(peaks)) * u.deg
 
-    def _refined(self, peaks, cube, batch, tables):
+    def _refined(self, peaks, cube, batch, tables, fit):
         """Move the peaks to their refined positions; semi-axes of the error ellipses and their angle."""
         rows = (getattr(peaks, name) for name in ("field", "x", "y", "score", "sigma"))
-        sources = fit_batch(batch, cube.response, *rows, tables=tables)
+        sources = fit_batch(batch, cube.response, *rows, tables=tables, fit=fit)
         refined = self._ensemble.positions(sources)
         peaks.x, peaks.y = refined.x, refined.y
         axes, angle = sky_ellipses(cube.geom.wcs, refined.x, refined.y, refined.covariance)

@@ -10,6 +10,7 @@ from .features import MIN_BACKGROUND, known_sky
 from .peaks import Peaks
 from .source_fit import (
     STAMP_HALF,
+    SourceFit,
     fit_sources,
     nearest_pixel,
     on_level,
@@ -45,11 +46,14 @@ class Split:
         Index of the source that it was, shape ``(n,)``; halves of a blend share it.
     x, y : `~torch.Tensor`
         Position in finest pixels; that of sources that stay one is as given.
+    fit : `~gammapy_asid.networks.source_fit.SourceFit`
+        Fit of the sources.
     """
 
     parent: torch.Tensor
     x: torch.Tensor
     y: torch.Tensor
+    fit: SourceFit
 
 
 def _slopes(tables, dx, dy, half):
@@ -134,42 +138,37 @@ def split_blends(batch, tables, field, x, y):
         At least as many sources, in the order of the candidates.
     """
     parent = torch.arange(len(x))
-    if len(x) == 0:
-        return Split(parent, x, y)
-    shape = batch.field_mask.shape
     single = fit_sources(batch, tables, field, x, y)
-    one = _images(batch, tables, shape, field, single)
+    if len(x) == 0:
+        return Split(parent, x, y, single)
+    one = _images(batch, tables, field, single.x, single.y, single.counts)
     rest = [counts - image for counts, image in zip(batch.counts, one, strict=True)]
     sky = known_sky(replace(batch, counts=rest))
     expected = [s + image for s, image in zip(sky, one, strict=True)]
-    half = _half_distance(batch, *elongation(batch, tables, field, single, expected), field)
-    tried = torch.isfinite(half[:, 0])
-    if not tried.any():
-        return Split(parent, x, y)
-    for _ in range(2):
-        # Those that stay one keep their place; the others become two
-        many = torch.where(tried, 2, 1)
-        index = torch.repeat_interleave(parent, many)
+    tried, half = _pairs(batch, tables, field, single, expected)
+    unsplit = Split(parent, x, y, single)
+    while tried.any():
+        # What is far from the pairs stays as it is
+        near = _near(field, single, tried)
+        far = _images(batch, tables, field[~near], single.x[~near], single.y[~near], single.counts[~near])
+        around = [s + image for s, image in zip(sky, far, strict=True)]
+        index = torch.repeat_interleave(parent[near], torch.where(tried, 2, 1)[near])
         sign = torch.ones(len(index))
         sign[1:][index[1:] == index[:-1]] = -1
         offset = torch.where(tried[index, None], sign[:, None] * half[index], 0.0)
-        pair = fit_sources(
-            batch, tables, field[index], single.x[index] + offset[:, 0], single.y[index] + offset[:, 1]
-        )
-        two = _images(batch, tables, shape, field[index], pair)
-        both = [s + image for s, image in zip(sky, two, strict=True)]
+        start = torch.stack([single.x, single.y], -1)[index] + offset
+        pair = fit_sources(batch, tables, field[index], *start.unbind(-1), sky=around)
+        two = _images(batch, tables, field[index], pair.x, pair.y, pair.counts)
+        both = [s + image for s, image in zip(around, two, strict=True)]
         gain = _gain(batch, expected, both, field, single)
         faintest = torch.full((len(x),), torch.inf).scatter_reduce(0, index, pair.ts.sum(1), "amin")
         needed = torch.clamp(GAIN_SHARE * single.ts.sum(1), min=MIN_GAIN)
         kept = tried & (gain > needed) & (faintest > MIN_TS)
-        if not kept.any():
-            return Split(parent, x, y)
         if kept.equal(tried):
-            break
+            return _split(x, y, kept, near, single, pair)
         # Once more without those that failed, which were in the fit of their neighbours
         tried = kept
-    moved = tried[index]
-    return Split(index, torch.where(moved, pair.x, x[index]), torch.where(moved, pair.y, y[index]))
+    return unsplit
 
 
 def split_peaks(peaks, batch, tables):
@@ -188,6 +187,8 @@ def split_peaks(peaks, batch, tables):
     -------
     peaks : `~gammapy_asid.networks.Peaks`
         Halves of a blend stand together and share its score.
+    fit : `~gammapy_asid.networks.source_fit.SourceFit` or None
+        Their fit if none is too faint.
     """
     near = np.flatnonzero(peaks.score >= FAINTEST_SCORE)
     place = (torch.as_tensor(value[near], dtype=torch.float32) for value in (peaks.x, peaks.y))
@@ -198,18 +199,46 @@ def split_peaks(peaks, batch, tables):
     halves.x = np.where(is_half, split.x.numpy(), halves.x)
     halves.y = np.where(is_half, split.y.numpy(), halves.y)
     faint = np.flatnonzero(peaks.score < FAINTEST_SCORE)
+    if len(faint) == 0:
+        return halves, split.fit
     rest = vars(peaks.select(faint))
     joined = Peaks(**{name: np.concatenate([value, rest[name]]) for name, value in vars(halves).items()})
-    return joined.select(np.argsort(np.concatenate([parent, faint]), kind="stable"))
+    return joined.select(np.argsort(np.concatenate([parent, faint]), kind="stable")), None
 
 
-def _images(batch, tables, shape, field, fit):
-    """Expected counts of fitted sources per band."""
-    images = source_images(tables, batch.levels, shape, field, fit.x, fit.y, fit.counts)
+def _images(batch, tables, field, x, y, counts):
+    """Expected counts of sources per band."""
+    images = source_images(tables, batch.levels, batch.field_mask.shape, field, x, y, counts)
     return [
         image * exposure * mask
         for image, exposure, mask in zip(images, batch.exposure, batch.mask, strict=True)
     ]
+
+
+def _pairs(batch, tables, field, single, expected):
+    """Which sources are tried as two, and half the vectors between the two, see `_half_distance`."""
+    bright = torch.nonzero(single.ts.sum(1) > MIN_GAIN)[:, 0]
+    half = torch.full((len(field), 2), torch.nan)
+    if len(bright):
+        moments = elongation(batch, tables, field[bright], single.select(bright), expected)
+        half[bright] = _half_distance(batch, *moments, field[bright])
+    return torch.isfinite(half[:, 0]), half
+
+
+def _near(field, single, tried):
+    """Sources on the finest stamps of sources that are tried, and these."""
+    distance = torch.maximum(*((v[:, None] - v[tried]).abs() for v in (single.x, single.y)))
+    return ((distance <= STAMP_HALF[0]) & (field[:, None] == field[tried])).any(1)
+
+
+def _split(x, y, kept, near, single, pair):
+    """Sources after the split: a fit of the pairs and their neighbours joined with that of the others."""
+    fit = SourceFit.cat([pair, single.select(~near)])
+    number = torch.where(kept, 2, 1)
+    parent = torch.repeat_interleave(torch.arange(len(x)), number)
+    order = torch.cat([torch.nonzero(part[parent])[:, 0] for part in (near, ~near)]).argsort()
+    fit, moved = fit.select(order), kept[parent]
+    return Split(parent, torch.where(moved, fit.x, x[parent]), torch.where(moved, fit.y, y[parent]), fit)
 
 
 def _half_distance(batch, moments, covariance, field):

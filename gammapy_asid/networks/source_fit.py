@@ -65,6 +65,18 @@ class SourceFit:
     ts: torch.Tensor
     residuals: list
 
+    def select(self, keep):
+        """Sources at an index or mask."""
+        rows = {name: value[keep] for name, value in vars(self).items() if name != "residuals"}
+        return SourceFit(residuals=[stamps[keep] for stamps in self.residuals], **rows)
+
+    @classmethod
+    def cat(cls, fits):
+        """Sources of several fits one after the other."""
+        columns = zip(*(vars(fit).values() for fit in fits), strict=True)
+        *rows, residuals = (list(column) for column in columns)
+        return cls(*map(torch.cat, rows), [torch.cat(stamps) for stamps in zip(*residuals, strict=True)])
+
 
 def on_level(x, level):
     """Coordinate in pixels of a level of a coordinate in finest pixels."""
@@ -90,17 +102,16 @@ def sample_psf(tables, dx, dy, half):
     """
     offset = torch.arange(-half, half + 1, device=dx.device, dtype=dx.dtype)
     reach = tables.shape[-1] / (2 * PHASES)
-    size = len(offset)
     grid = torch.stack(
         torch.broadcast_tensors(
             (offset - dx[:, None])[:, None, :] / reach, (offset - dy[:, None])[:, :, None] / reach
         ),
         -1,
     )
-    sampled = F.grid_sample(
-        tables[None], grid.reshape(1, -1, size, 2), mode="bilinear", padding_mode="zeros", align_corners=False
-    )
-    return sampled[0].view(3, len(dx), size, size)
+    # One image a source, so that threads share them.
+    images = tables.expand(len(dx), -1, -1, -1)
+    sampled = F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return sampled.transpose(0, 1)
 
 
 def stamp_index(shape, field, column, row, half):
@@ -261,7 +272,7 @@ class _Band:
 
 
 @torch.no_grad()
-def fit_sources(batch, tables, field, x, y, free_position=True):
+def fit_sources(batch, tables, field, x, y, free_position=True, sky=None):
     """Fit position, counts in each band and background level of point sources on their stamps.
 
     Fisher scoring of the Poisson likelihood, with priors on position and background; the
@@ -277,6 +288,8 @@ def fit_sources(batch, tables, field, x, y, free_position=True):
         Field and start position in finest pixels of each source, shape ``(n,)``.
     free_position : bool
         Fit the positions too.
+    sky : list of `~torch.Tensor`, optional
+        Everything but the sources per band, shape as the counts; by default it is found from the data.
 
     Returns
     -------
@@ -285,8 +298,8 @@ def fit_sources(batch, tables, field, x, y, free_position=True):
     """
     nominal = (0.1 * batch.scale / batch.pixel_size[field])[:, None]
     bands = [_Band(batch, band, tables[band], field, x, y) for band in range(len(batch.levels))]
-    for band, sky in zip(bands, known_sky(batch), strict=True):
-        band.set_sky(sky)
+    for band, image in zip(bands, known_sky(batch) if sky is None else sky, strict=True):
+        band.set_sky(image)
     # Bands that the data do not hold say nothing.
     present = [band for band in bands if band.valid.any()]
     start = torch.stack([x, y], -1)
@@ -296,7 +309,8 @@ def fit_sources(batch, tables, field, x, y, free_position=True):
     for step in range(N_STEPS):
         gradient, information = 0.0, 0.0
         for band in present:
-            if free_position or step == 0:
+            # Positions are free from step AMPLITUDE_STEPS on.
+            if step == 0 or (free_position and step > AMPLITUDE_STEPS):
                 band.move(*place.unbind(-1))
             band.meet()
             band.fit_amplitude()
@@ -307,11 +321,11 @@ def fit_sources(batch, tables, field, x, y, free_position=True):
             shift = torch.linalg.solve(information + prior[..., None] * identity, gradient)
             length = shift.norm(dim=-1, keepdim=True).clamp(min=1e-9)
             place = place + shift * (LONGEST_STEP * nominal / length).clamp(max=1)
-        if step in SKY_STEPS:
+        if step in SKY_STEPS and sky is None:
             # Without the sources the level of the sky is found better.
             rest = [counts - band.image for counts, band in zip(batch.counts, bands, strict=True)]
-            for band, sky in zip(bands, known_sky(replace(batch, counts=rest)), strict=True):
-                band.set_sky(sky)
+            for band, image in zip(bands, known_sky(replace(batch, counts=rest)), strict=True):
+                band.set_sky(image)
     for band in bands:
         band.move(*place.unbind(-1))
         band.meet()

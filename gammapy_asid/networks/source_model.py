@@ -128,7 +128,7 @@ class FittedSources:
         return "given" if self.given else "detected"
 
 
-def fit_batch(batch, response, field, x, y, score, sigma, free_position=True, tables=None):
+def fit_batch(batch, response, field, x, y, score, sigma, free_position=True, tables=None, fit=None):
     """Fit sources of fields of one instrument and collect what the ensembles see.
 
     Parameters
@@ -147,6 +147,8 @@ def fit_batch(batch, response, field, x, y, score, sigma, free_position=True, ta
         Fit the positions.
     tables : `~torch.Tensor`, optional
         Result of `~gammapy_asid.simulation.kernels.psf_tables`, if at hand.
+    fit : `~gammapy_asid.networks.source_fit.SourceFit`, optional
+        Fit of the sources, if at hand.
 
     Returns
     -------
@@ -158,7 +160,7 @@ def fit_batch(batch, response, field, x, y, score, sigma, free_position=True, ta
     score = np.full(len(field), np.nan) if given else score
     x, y, score, sigma = (torch.as_tensor(np.asarray(v), dtype=torch.float32) for v in (x, y, score, sigma))
     tables = psf_tables(response) if tables is None else tables
-    fit = fit_sources(batch, tables, field, x, y, free_position)
+    fit = fit_sources(batch, tables, field, x, y, free_position) if fit is None else fit
     features, power_laws = source_features(batch, response, field, x, y, score, sigma, fit)
     return FittedSources(response, fit, features, power_laws, given)
 

@@ -8,9 +8,9 @@ import torch
 
 from ..evaluation.calibration import apply_knots
 from ..evaluation.uncertainty import apply_quantiles
-from ..weights import ExtensionCard, load_card, load_state
+from ..weights import ExtensionCard, load_card
 from .extension import ExtensionConfig, ExtensionNetwork
-from .model import default_device
+from .loading import default_device, load_network
 
 __all__ = ["LEVELS", "ExtensionModel", "Extensions"]
 
@@ -76,12 +76,7 @@ class ExtensionModel:
             If the weights are corrupt, not those of the card, or of another kind.
         """
         card = load_card(model, ExtensionCard)
-        config = {k: tuple(v) if isinstance(v, list) else v for k, v in card.architecture.items()}
-        network = ExtensionNetwork(ExtensionConfig(**config))
-        try:
-            network.load_state_dict(load_state(model, ExtensionCard))
-        except RuntimeError as error:
-            raise ValueError(f"The weights of model {card.name!r} do not fit its card: {error}") from error
+        network = load_network(model, card, ExtensionNetwork, ExtensionConfig)
         return cls(card, network, device)
 
     def __repr__(self):

@@ -7,25 +7,21 @@ import numpy as np
 import torch
 
 from ..inputs.tiles import Tiling
-from ..weights import load_card, load_state
+from ..weights import load_card
 from .description import psf_radius
 from .features import network_inputs
 from .fields import field_batch
+from .loading import default_device, load_network
 from .peaks import find_centres
 from .unet import MultiResolutionUNet, UNetConfig
 
-__all__ = ["DetectionModel", "check_range", "default_device"]
+__all__ = ["DetectionModel", "check_range"]
 
 log = logging.getLogger(__name__)
 
 # Fields up to TILE finest pixels are evaluated at once; beyond, tiles overlap by more
 # than the network's reach of 44 pixels.
 TILE, OVERLAP = 384, 64
-
-
-def default_device():
-    """The accelerator if there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 class DetectionModel:
@@ -66,11 +62,7 @@ class DetectionModel:
             If the weights are corrupt or not those of the card.
         """
         card = load_card(model)
-        network = MultiResolutionUNet(UNetConfig(**{k: _tuples(v) for k, v in card.architecture.items()}))
-        try:
-            network.load_state_dict(load_state(model))
-        except RuntimeError as error:
-            raise ValueError(f"The weights of model {card.name!r} do not fit its card: {error}") from error
+        network = load_network(model, card, MultiResolutionUNet, UNetConfig)
         return cls(card, network, device)
 
     def __repr__(self):
@@ -161,7 +153,3 @@ def check_range(card, response):
                     f"which model {card.name!r} was trained: check its results, or train on this "
                     "dataset with 'gammapy-asid train --dataset'."
                 )
-
-
-def _tuples(value):
-    return tuple(value) if isinstance(value, list) else value

@@ -8,9 +8,10 @@ import torch
 
 from ..evaluation.uncertainty import apply_additive
 from ..simulation.kernels import psf_tables
-from ..weights import EnsembleCard, ensemble_path, load_card, load_state
+from ..weights import EnsembleCard, ensemble_path, load_card
 from .ensembles import Ensemble, EnsembleConfig, ensemble_moments
 from .fields import field_batch
+from .loading import load_network
 from .source_features import fitted_significance, source_features
 from .source_fit import fit_sources
 from .spectral_fit import flux_scale
@@ -223,13 +224,7 @@ class SourceEnsemble:
                 "train', use another model, or detect without it by refine=False"
             )
         card = load_card(path, EnsembleCard)
-        ensemble = Ensemble(EnsembleConfig(**card.architecture))
-        state = {name: value.float() for name, value in load_state(path, EnsembleCard).items()}
-        try:
-            ensemble.load_state_dict(state)
-        except RuntimeError as error:
-            raise ValueError(f"The weights {path.name} do not fit their card: {error}") from error
-        return cls(card, ensemble)
+        return cls(card, load_network(path, card, Ensemble, EnsembleConfig))
 
     @torch.inference_mode()
     def positions(self, sources):

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..networks.ensembles import Ensemble, EnsembleConfig
 from ..networks.source_features import SYMMETRIES, turn_vectors
-from .train import quiet
+from .fitting import quiet
 
 __all__ = ["FluxTask", "PositionTask", "train_ensemble"]
 

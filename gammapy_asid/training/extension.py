@@ -1,19 +1,15 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Training of classifiers of extension."""
 
-from pathlib import Path
-
 import lightning
 import torch
 import torch.nn.functional as F
-from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from ..simulation.extension_stamps import SimulatedStamps
 from .extension_recipe import build_stamp_network, build_stamp_simulator
-from .history import History
+from .fitting import VALIDATION_SEED, EpochData, fit_module, load_averaged
 from .module import cosine_cycles
-from .train import VALIDATION_SEED, quiet
 
 __all__ = ["ExtensionModule", "classes_of", "extension_loss", "train_extension"]
 
@@ -116,28 +112,6 @@ class _Batches(Dataset):
         return simulated.stamps.tensors, simulated.size
 
 
-class _Data(lightning.LightningDataModule):
-    """Batches of the current epoch, so that a resumed training sees what it would have seen."""
-
-    def __init__(self, simulator, recipe, num_workers):
-        super().__init__()
-        self.simulator, self.recipe, self.num_workers = simulator, recipe, num_workers
-
-    def train_dataloader(self):
-        start = self.trainer.current_epoch * self.recipe.optimiser.batches_per_epoch
-        return DataLoader(
-            _Batches(self.simulator, self.recipe, start),
-            batch_size=None,
-            num_workers=self.num_workers,
-            prefetch_factor=4 if self.num_workers else None,
-        )
-
-    def val_dataloader(self):
-        # The module holds the stamps; one empty batch triggers it.
-        return DataLoader(torch.zeros(1, 1))
-
-
-@quiet()
 def train_extension(recipe, output, simulator=None, resume=True, num_workers=0, progress=True):
     """Train a classifier of extension, or go on with an interrupted training.
 
@@ -161,7 +135,6 @@ def train_extension(recipe, output, simulator=None, resume=True, num_workers=0, 
     network : `~gammapy_asid.networks.extension.ExtensionNetwork`
         Network with the running mean of the weights, in evaluation mode.
     """
-    output = Path(output)
     lightning.seed_everything(recipe.seed, verbose=False)
     simulator = build_stamp_simulator(recipe) if simulator is None else simulator
     validation = [
@@ -176,30 +149,8 @@ def train_extension(recipe, output, simulator=None, resume=True, num_workers=0, 
     n_bands = len(simulator.bands)
     network = build_stamp_network(recipe, n_bands).to(memory_format=torch.channels_last)
     module = ExtensionModule(network, recipe, validation)
-    last = output / "last.ckpt"
-    trainer = lightning.Trainer(
-        max_epochs=recipe.optimiser.epochs,
-        precision=recipe.optimiser.precision,
-        accelerator="auto",
-        devices=1,
-        logger=False,
-        callbacks=[
-            History(output / "metrics.csv"),
-            ModelCheckpoint(output, filename="last", save_top_k=1, enable_version_counter=False),
-            EMAWeightAveraging(decay=recipe.optimiser.ema_decay),
-            *([TQDMProgressBar(refresh_rate=10)] if progress else []),
-        ],
-        enable_progress_bar=progress,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        reload_dataloaders_every_n_epochs=1,
-        gradient_clip_val=1.0,
+    data = EpochData(
+        lambda start: _Batches(simulator, recipe, start), recipe.optimiser.batches_per_epoch, num_workers
     )
-    data = _Data(simulator, recipe, num_workers)
-    trainer.fit(module, data, ckpt_path=str(last) if resume and last.exists() else None, weights_only=False)
-    # Checkpoints of this package's own training.
-    state = torch.load(last, map_location="cpu", weights_only=False)["state_dict"]
-    network = build_stamp_network(recipe, n_bands)
-    prefix = "network."
-    network.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
-    return network.eval().to(memory_format=torch.channels_last)
+    last = fit_module(module, data, recipe.optimiser, output, resume, progress)
+    return load_averaged(build_stamp_network(recipe, n_bands), last)

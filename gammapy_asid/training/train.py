@@ -1,17 +1,11 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Train a detection model from a recipe."""
 
-import logging
-import warnings
-from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
-from torch.utils.data import DataLoader
 
 from ..inputs.response import smear_psf
 from ..networks.description import TRIAL_SPECTRA, n_conditions, psf_radius
@@ -21,19 +15,14 @@ from ..simulation.diffuse import EmissionBank, analytic_emission
 from ..simulation.instruments import lat_response
 from ..simulation.populations import draw_sky
 from ..simulation.sky_grid import INTERVALS
-from .history import History
+from .fitting import VALIDATION_SEED, EpochData, fit_module, load_averaged
 from .module import DetectionModule
 from .plane import PlaneSimulator
 from .plane_fields import draw_fields
 from .stream import PatchSimulator, PatchStream
 from .transfer import start_from
 
-__all__ = ["averaged_network", "build_network", "build_simulator", "quiet", "recipe_responses", "train"]
-
-log = logging.getLogger(__name__)
-
-# The fixed sky of the validation never meets a seed of the training.
-VALIDATION_SEED = 2**31
+__all__ = ["averaged_network", "build_network", "build_simulator", "recipe_responses", "train"]
 
 
 def recipe_responses(recipe):
@@ -141,55 +130,6 @@ def build_network(bands, widths):
     return MultiResolutionUNet(config)
 
 
-class _Data(lightning.LightningDataModule):
-    """Batches of the current epoch, so that a resumed training sees what it would have seen."""
-
-    def __init__(self, simulator, recipe, num_workers):
-        super().__init__()
-        self.simulator, self.recipe, self.num_workers = simulator, recipe, num_workers
-
-    def train_dataloader(self):
-        settings = self.recipe.optimiser
-        start = self.trainer.current_epoch * settings.batches_per_epoch
-        stream = PatchStream(
-            self.simulator,
-            settings.batch_size,
-            start + settings.batches_per_epoch,
-            seed=self.recipe.seed,
-            start=start,
-            reuse=self.recipe.reuse,
-        )
-        return DataLoader(
-            stream,
-            batch_size=None,
-            num_workers=self.num_workers,
-            prefetch_factor=4 if self.num_workers else None,
-        )
-
-    def val_dataloader(self):
-        # The module holds the validation sky; one empty batch triggers it.
-        return DataLoader(torch.zeros(1, 1))
-
-
-@contextmanager
-def quiet():
-    """Keep Lightning's notes and its use of deprecated parts of torch from the user."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=FutureWarning, module="lightning")
-            # A training that goes on finds its own files.
-            warnings.filterwarnings("ignore", "Checkpoint directory .* is not empty")
-            # The checkpoints of the ensembles hold the state after a step, as they should.
-            warnings.filterwarnings("ignore", "Using ModelCheckpoint with manual optimization")
-            yield
-    finally:
-        logger.setLevel(level)
-
-
-@quiet()
 def train(recipe, output, simulator=None, resume=True, num_workers=1, progress=True):
     """Train a detection model, or go on with an interrupted training.
 
@@ -213,7 +153,6 @@ def train(recipe, output, simulator=None, resume=True, num_workers=1, progress=T
     network : `~gammapy_asid.networks.MultiResolutionUNet`
         Network with the running mean of the weights, in evaluation mode.
     """
-    output = Path(output)
     lightning.seed_everything(recipe.seed, verbose=False)
     simulator = build_simulator(recipe) if simulator is None else simulator
     size = recipe.optimiser.batch_size
@@ -225,30 +164,19 @@ def train(recipe, output, simulator=None, resume=True, num_workers=1, progress=T
         start_from(network, bands, recipe.start)
     network = network.to(memory_format=torch.channels_last)
     module = DetectionModule(network, recipe.optimiser, validation)
-    checkpoints = ModelCheckpoint(
-        output, filename="last", save_top_k=1, save_weights_only=False, enable_version_counter=False
-    )
-    trainer = lightning.Trainer(
-        max_epochs=recipe.optimiser.epochs,
-        precision=recipe.optimiser.precision,
-        accelerator="auto",
-        devices=1,
-        logger=False,
-        callbacks=[
-            History(output / "metrics.csv"),
-            checkpoints,
-            EMAWeightAveraging(decay=recipe.optimiser.ema_decay),
-            *([TQDMProgressBar(refresh_rate=10)] if progress else []),
-        ],
-        enable_progress_bar=progress,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        reload_dataloaders_every_n_epochs=1,
-        gradient_clip_val=1.0,
-    )
-    last = output / "last.ckpt"
-    data = _Data(simulator, recipe, num_workers)
-    trainer.fit(module, data, ckpt_path=str(last) if resume and last.exists() else None, weights_only=False)
+
+    def batches(start):
+        return PatchStream(
+            simulator,
+            size,
+            start + recipe.optimiser.batches_per_epoch,
+            seed=recipe.seed,
+            start=start,
+            reuse=recipe.reuse,
+        )
+
+    data = EpochData(batches, recipe.optimiser.batches_per_epoch, num_workers)
+    last = fit_module(module, data, recipe.optimiser, output, resume, progress)
     return averaged_network(last, bands, recipe.widths)
 
 
@@ -264,8 +192,4 @@ def averaged_network(checkpoint, bands, widths):
     widths : tuple of int
         Feature channels on every level.
     """
-    state = torch.load(checkpoint, map_location="cpu", weights_only=False)["state_dict"]
-    prefix = "network."
-    network = build_network(bands, widths)
-    network.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
-    return network.eval().to(memory_format=torch.channels_last)
+    return load_averaged(build_network(bands, widths), checkpoint)

@@ -1,0 +1,44 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""From weight files to networks on a device."""
+
+import torch
+
+from ..weights import load_state
+
+__all__ = ["default_device", "load_network"]
+
+
+def default_device():
+    """The accelerator if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def load_network(model, card, network, config):
+    """Network of a card with its weights.
+
+    Parameters
+    ----------
+    model : str or path
+        Name of a shipped model or path of a weight file.
+    card : `~gammapy_asid.weights.ModelCard` or a card of another kind
+        Its card.
+    network, config : type
+        Network, and the configuration from which it is made.
+
+    Returns
+    -------
+    network : `~torch.nn.Module`
+        Network in evaluation mode, single precision.
+
+    Raises
+    ------
+    ValueError
+        If the weights are corrupt or not those of the card.
+    """
+    settings = {k: tuple(v) if isinstance(v, list) else v for k, v in card.architecture.items()}
+    network = network(config(**settings))
+    try:
+        network.load_state_dict(load_state(model, type(card)))
+    except RuntimeError as error:
+        raise ValueError(f"The weights of model {card.name!r} do not fit its card: {error}") from error
+    return network.eval()

@@ -1,0 +1,136 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""What all trainings of networks share: the trainer, its checkpoints, the averaged weights."""
+
+import logging
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
+from torch.utils.data import DataLoader
+
+from .history import History
+
+__all__ = ["EpochData", "VALIDATION_SEED", "fit_module", "load_averaged", "quiet"]
+
+# The fixed sky of the validation never meets a seed of the training.
+VALIDATION_SEED = 2**31
+
+
+class EpochData(lightning.LightningDataModule):
+    """Batches of the current epoch, so that a resumed training sees what it would have seen.
+
+    Parameters
+    ----------
+    batches : callable
+        Makes the dataset of batches from the number of the first one.
+    batches_per_epoch : int
+        Batches of an epoch.
+    num_workers : int
+        Processes that simulate beside the training.
+    """
+
+    def __init__(self, batches, batches_per_epoch, num_workers):
+        super().__init__()
+        self.batches, self.batches_per_epoch, self.num_workers = batches, batches_per_epoch, num_workers
+
+    def train_dataloader(self):
+        return DataLoader(
+            self.batches(self.trainer.current_epoch * self.batches_per_epoch),
+            batch_size=None,
+            num_workers=self.num_workers,
+            prefetch_factor=4 if self.num_workers else None,
+        )
+
+    def val_dataloader(self):
+        # The module holds what it is validated on; one empty batch triggers it.
+        return DataLoader(torch.zeros(1, 1))
+
+
+@contextmanager
+def quiet():
+    """Keep Lightning's notes and its use of deprecated parts of torch from the user."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=FutureWarning, module="lightning")
+            # A training that goes on finds its own files.
+            warnings.filterwarnings("ignore", "Checkpoint directory .* is not empty")
+            # The checkpoints of the ensembles hold the state after a step, as they should.
+            warnings.filterwarnings("ignore", "Using ModelCheckpoint with manual optimization")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+@quiet()
+def fit_module(module, data, optimiser, output, resume=True, progress=True):
+    """Train a module, or go on with an interrupted training.
+
+    Parameters
+    ----------
+    module : `~lightning.LightningModule`
+        Module.
+    data : `EpochData`
+        Batches.
+    optimiser : `~gammapy_asid.training.recipe.OptimiserRecipe`
+        Length and averaging of the training.
+    output : path
+        Folder of the checkpoints and of the history (``metrics.csv``).
+    resume : bool
+        Go on from the last checkpoint in the folder, if there is one.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    checkpoint : `~pathlib.Path`
+        Last checkpoint, for `load_averaged`.
+    """
+    output = Path(output)
+    trainer = lightning.Trainer(
+        max_epochs=optimiser.epochs,
+        precision=optimiser.precision,
+        accelerator="auto",
+        devices=1,
+        logger=False,
+        callbacks=[
+            History(output / "metrics.csv"),
+            ModelCheckpoint(output, filename="last", save_top_k=1, enable_version_counter=False),
+            EMAWeightAveraging(decay=optimiser.ema_decay),
+            *([TQDMProgressBar(refresh_rate=10)] if progress else []),
+        ],
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        reload_dataloaders_every_n_epochs=1,
+        gradient_clip_val=1.0,
+    )
+    last = output / "last.ckpt"
+    trainer.fit(module, data, ckpt_path=str(last) if resume and last.exists() else None, weights_only=False)
+    return last
+
+
+def load_averaged(network, checkpoint):
+    """Give a network the running mean of the weights from a checkpoint.
+
+    Parameters
+    ----------
+    network : `~torch.nn.Module`
+        Network of the shape that was trained.
+    checkpoint : path
+        Checkpoint of this package's own training: it is not read safely, use no other.
+
+    Returns
+    -------
+    network : `~torch.nn.Module`
+        The network, in evaluation mode.
+    """
+    state = torch.load(checkpoint, map_location="cpu", weights_only=False)["state_dict"]
+    prefix = "network."
+    network.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+    return network.eval().to(memory_format=torch.channels_last)

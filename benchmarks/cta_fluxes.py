@@ -1,0 +1,246 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Fluxes of point sources in plane fields of the CTAO, beside Gammapy fits of the same sources.
+
+Run as ``python -m benchmarks.cta_fluxes --model cta-gps --output cta_fluxes``. Point sources at random places
+of three fields of the plane survey; Gammapy predicts their counts, with energy dispersion and the point
+spread function of each place. Each is found by the detector, its flux estimated, and fitted by Gammapy as a
+power law with a cut-off: the fit knows background, emission and all other sources exactly, the network only
+background and emission. With ``--fields`` also the fluxes in the fields of `benchmarks.gps_fields`.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+import torch
+from astropy.coordinates import SkyCoord
+from gammapy.maps import Map
+from gammapy.modeling import Fit
+from gammapy.modeling.models import (
+    ExpCutoffPowerLawSpectralModel,
+    Models,
+    PointSpatialModel,
+    PowerLawSpectralModel,
+    SkyModel,
+)
+
+from gammapy_asid import DLFluxEstimator, DLSourceDetector
+from gammapy_asid.simulation.pointings import read_pointings
+
+from .gps import CRAB, EXTENDED
+from .gps_fields import FIELDS, emission_model, empty_dataset, load_field
+from .report import rows_to_markdown
+from .sky235 import data_folder
+
+__all__ = ["fit_flux", "simulate_points"]
+
+#: Longitudes of the fields in deg, none of them one of `benchmarks.gps_fields`.
+LONGITUDES = (-46, -22, 30)
+#: Sources of a field, their smallest distance and distance from the edge in deg.
+N_SOURCES, SPACING, EDGE = 120, 0.25, 0.5
+#: Photon fluxes in 1 / (cm2 s) in this range of energies.
+FLUX, RANGE = (1e-12, 1e-10), (70 * u.GeV, 1 * u.TeV)
+BINS = 10 ** np.arange(-12, -9.9, 0.5)
+#: Photon index, and cut-off in TeV of half of the sources.
+INDEX, CUTOFF = (2.3, 0.25), (3, 100)
+RADIUS = 0.12
+#: Side of the region of a fit in deg, and reach of its position.
+FIT_WIDTH, REACH = 1.0, 0.15
+SEED = 77
+#: Fluxes above 1 TeV in thousandths of the Crab's, as in the survey's catalogue.
+CRAB_BINS = (1, 2, 5, 10, 100)
+
+
+def simulate_points(lon, pointings, folder):
+    """Dataset of a field whose known models are the emission, its sources, and the counts of each."""
+    rng = np.random.default_rng((SEED, lon + 360))
+    center = SkyCoord(lon, 0, unit="deg", frame="galactic")
+    dataset = empty_dataset(center, pointings, f"points{lon:+d}")
+    half = dataset.counts.geom.width[:, 0].to_value("deg") / 2 - EDGE
+    places = np.empty((0, 2))
+    while len(places) < N_SOURCES:
+        place = rng.uniform(-half, half)
+        if len(places) == 0 or np.hypot(*(places - place).T).min() > SPACING:
+            places = np.vstack([places, place])
+    sources = Models([_source(rng, i, lon + x, y) for i, (x, y) in enumerate(places)])
+    signals = []
+    for source in sources:
+        dataset.models = Models([source])
+        signals.append(dataset.npred_signal().data)
+    dataset.models = Models([emission_model(dataset.counts.geom, folder)])
+    expected = (dataset.npred().data + sum(signals)) * dataset.mask_safe.data
+    dataset.counts.data = rng.poisson(expected).astype(np.float32)
+    return dataset, sources, signals
+
+
+def _source(rng, number, lon, lat):
+    index, flux = rng.normal(*INDEX), np.exp(rng.uniform(*np.log(FLUX))) * u.Unit("cm-2 s-1")
+    settings = {"amplitude": "1 cm-2 s-1 TeV-1", "reference": "1 TeV", "index": index}
+    if number % 2:
+        cutoff = np.exp(rng.uniform(*np.log(CUTOFF))) * u.TeV
+        spectrum = ExpCutoffPowerLawSpectralModel(lambda_=1 / cutoff, **settings)
+    else:
+        spectrum = PowerLawSpectralModel(**settings)
+    spectrum.amplitude.value = (flux / spectrum.integral(*RANGE)).to_value("")
+    place = PointSpatialModel(lon_0=lon * u.deg, lat_0=lat * u.deg, frame="galactic")
+    return SkyModel(spectrum, place, name=f"source-{number}")
+
+
+def fit_flux(cutout, background, position):
+    """Gammapy fit of a point source with the true family of spectra on a known background.
+
+    Parameters
+    ----------
+    cutout : `~gammapy.datasets.MapDataset`
+        Data around the source; its background and models are replaced.
+    background : `~numpy.ndarray`
+        Expected counts of everything else.
+    position : `~astropy.coordinates.SkyCoord`
+        Where the fit starts.
+
+    Returns
+    -------
+    flux : float
+        Photon flux in 1 / (cm2 s).
+    """
+    cutout.models = None
+    cutout.background.data = background
+    settings = {"index": 2.3, "amplitude": "1e-13 cm-2 s-1 TeV-1", "reference": "1 TeV"}
+    spectrum = ExpCutoffPowerLawSpectralModel(lambda_="0.02 TeV-1", **settings)
+    spectrum.amplitude.min, spectrum.index.min, spectrum.index.max = 0, 1, 5
+    spectrum.lambda_.min, spectrum.lambda_.max = 0, 2
+    place = PointSpatialModel.from_position(position.galactic)
+    for axis in (place.lon_0, place.lat_0):
+        axis.min, axis.max = axis.value - REACH, axis.value + REACH
+    cutout.models = Models([SkyModel(spectrum, place, name="source")])
+    Fit().optimize([cutout])
+    return spectrum.integral(*RANGE).to_value("cm-2 s-1")
+
+
+def run_field(lon, pointings, folder, detector, estimator):
+    """Rows of the detected sources of one field, and times in s."""
+    dataset, sources, signals = simulate_points(lon, pointings, folder)
+    start = time.process_time()
+    candidates = detector.run(dataset)
+    fluxes = estimator.run(dataset, candidates).table
+    seconds = {"network": time.process_time() - start, "fit": 0.0}
+    everything = dataset.npred().data + sum(signals)
+    true = SkyCoord([source.position.galactic for source in sources])
+    rows = []
+    for number, source in enumerate(sources):
+        distance = true[number].separation(candidates.positions).deg
+        if len(distance) == 0 or distance.min() > RADIUS:
+            continue
+        own = int(np.argmin(distance))
+        flux = source.spectral_model.integral(*RANGE).to_value("cm-2 s-1")
+        rest = Map.from_geom(dataset.counts.geom, data=everything - signals[number])
+        cutout = dataset.cutout(true[number], FIT_WIDTH * u.deg, name="cutout")
+        start = time.process_time()
+        fitted = fit_flux(
+            cutout, rest.cutout(true[number], FIT_WIDTH * u.deg).data, candidates.positions[own]
+        )
+        seconds["fit"] += time.process_time() - start
+        estimate, below, above = (
+            fluxes[name][own].to_value("cm-2 s-1") for name in ("flux", "flux_errn", "flux_errp")
+        )
+        rows.append(
+            {
+                "flux": flux,
+                "ratio": float(estimate / flux),
+                "fit ratio": float(fitted / flux),
+                "inside": bool(estimate - below <= flux <= estimate + above),
+            }
+        )
+    return rows, seconds
+
+
+def catalogue_fluxes(fields, folder, detector, model):
+    """Fluxes above 1 TeV of point sources in the fields of `benchmarks.gps_fields`: true one and ratio."""
+    estimator, rows = DLFluxEstimator(model, 1 * u.TeV), []
+    for lon in FIELDS:
+        dataset, truth = load_field(lon, fields)
+        dataset.models = Models([emission_model(dataset.counts.geom, folder)])
+        candidates = detector.run(dataset)
+        fluxes = estimator.run(dataset, candidates).table
+        true = SkyCoord(truth["glon"], truth["glat"], frame="galactic")
+        index, separation, _ = candidates.positions.match_to_catalog_sky(true)
+        points = np.nan_to_num(truth["width"].to_value("deg"), nan=1.0) < EXTENDED
+        # The brightest source that a candidate may be, unless something extended lies there.
+        for i in np.flatnonzero((separation.deg < RADIUS) & points[index]):
+            flux = truth["flux"][index[i]].to_value("cm-2 s-1")
+            rows.append([flux / CRAB * 1e3, float(fluxes["flux"][i].to_value("cm-2 s-1") / flux)])
+    return rows
+
+
+def summary(rows):
+    """Table of bias and scatter in half decades."""
+    flux = np.array([row["flux"] for row in rows])
+    lines = []
+    for low, high in zip(BINS[:-1], BINS[1:], strict=True):
+        own = (flux >= low) & (flux < high)
+        cells = [f"{low:.1e}-{high:.1e}", f"{own.sum()}"]
+        for key in ("ratio", "fit ratio"):
+            ratio = np.log(np.maximum([row[key] for row in rows], 1e-3))[own]
+            q16, q50, q84 = np.quantile(ratio, [0.16, 0.5, 0.84])
+            cells += [f"{100 * np.expm1(q50):+.1f} %", f"{(q84 - q16) / 2:.3f}"]
+        inside = np.mean([row["inside"] for row in rows], where=own)
+        lines.append([*cells, f"{inside:.2f}"])
+    header = [
+        "flux (cm-2 s-1)",
+        "n",
+        "network: bias",
+        "scatter of ln flux",
+        "fit: bias",
+        "scatter of ln flux",
+    ]
+    return rows_to_markdown([*header, "inside 68 %"], lines)
+
+
+def catalogue_summary(rows):
+    """Table of ratios above 1 TeV."""
+    crab, ratio = np.array(rows).T
+    lines = []
+    for low, high in zip(CRAB_BINS[:-1], CRAB_BINS[1:], strict=True):
+        own = ratio[(crab >= low) & (crab < high)]
+        quantiles = "/".join(f"{v:.2f}" for v in np.quantile(own, [0.16, 0.5, 0.84])) if len(own) else ""
+        lines.append([f"{low}-{high} mCrab", f"{len(own)}", quantiles])
+    return rows_to_markdown(["flux above 1 TeV", "n", "estimate over truth, 16/50/84 %"], lines)
+
+
+def main(args=None):
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="cta-gps")
+    parser.add_argument("--fields", help="folder of the fields of benchmarks.gps_fields")
+    parser.add_argument("--data", help="data folder; by default that of GAMMAPY_ASID_DATA")
+    parser.add_argument("--output", default="cta_fluxes", help="name of the JSON and Markdown files")
+    args = parser.parse_args(args)
+
+    torch.set_num_threads(1)
+    folder = data_folder(args.data)
+    pointings = read_pointings(folder / "cta/GPS_pointings.dat")
+    detector, estimator = DLSourceDetector(args.model), DLFluxEstimator(args.model, *RANGE)
+    rows, times = [], []
+    for lon in LONGITUDES:
+        found, seconds = run_field(lon, pointings, folder, detector, estimator)
+        rows, times = rows + found, [*times, seconds]
+        print(lon, len(found), seconds, flush=True)
+    text = summary(rows) + "\n"
+    network, fit = (sum(seconds[name] for seconds in times) for name in ("network", "fit"))
+    text += f"{len(rows)} of {len(LONGITUDES) * N_SOURCES} sources found. "
+    text += f"Processor time: network {network:.1f} s, fits {fit:.0f} s.\n"
+    result = {"rows": rows, "seconds": times}
+    if args.fields:
+        result["catalogue"] = catalogue_fluxes(args.fields, folder, detector, args.model)
+        text += "\n" + catalogue_summary(result["catalogue"])
+    output = Path(args.output)
+    output.with_suffix(".json").write_text(json.dumps(result))
+    output.with_suffix(".md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

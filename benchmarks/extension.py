@@ -18,13 +18,14 @@ from gammapy_asid.evaluation.extension import (
     class_calibration_error,
     confusion,
 )
-from gammapy_asid.networks.extension_model import ExtensionModel
+from gammapy_asid.networks.extension_model import ExtensionModel, Extensions
 from gammapy_asid.simulation.extension_stamps import Scene, SimulatedStamps, StampSimulator
 from gammapy_asid.simulation.imaging import ImagingInstrument
 from gammapy_asid.training.extension_recipe import HOUR, ExtensionRecipe, build_stamp_simulator, place_at
 from gammapy_asid.training.release_extension import draw_stamps, simulated_predictions
 
 from .extension_figures import save_figures
+from .extension_limit import posterior_classes
 from .report import rows_to_markdown
 
 __all__ = ["CUTS", "PUBLISHED", "summary"]
@@ -150,6 +151,11 @@ def main(args=None):
         results[name] = {"accuracy": rows, "confusion": matrix.tolist()}
         header = ["sources", "n", "C0 against C1, C2", "three classes", "most probable: C0", "three classes"]
         lines += [f"### {name}", "", rows_to_markdown(header, rows), ""]
+        if scene is PUBLISHED:
+            batches = draw_stamps(own, args.sources, SEED + i, scene)
+            limit = np.concatenate([posterior_classes(own, scene, edges, batch) for batch in batches])
+            results[name]["limit"] = summary(truth, Extensions(limit, None, None), edges)
+            lines += ["### isolated, limit", "", rows_to_markdown(header, results[name]["limit"]), ""]
     truth, predicted = drawn["points"]
     rows = []
     for name, cut in CUTS.items():

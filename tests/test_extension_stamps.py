@@ -207,3 +207,20 @@ def test_place_needs_a_background(extension_dataset, extension_recipe):
 def test_position_of_the_middle(extension_dataset):
     centre = extension_dataset.counts.geom.center_skydir
     assert centre.separation(SkyCoord(0, 0, unit="deg", frame="galactic")).deg < 0.05
+
+
+def test_posterior_of_the_class(simulator):
+    """The limit of the benchmark: probabilities that are right on average, and near one for bright sources."""
+    posterior_classes = pytest.importorskip("benchmarks.extension_limit").posterior_classes
+    edges = (0.1, 0.3)
+    scene = Scene(hours=(50.0, 50.0), index=(2.2, 0.1), log_flux=(-11.0, 0.5), size=(0.03, 0.8))
+    one = StampSimulator(simulator.places[:1], [scene])
+    simulated = one.draw(96, 5, scene)
+    probability = posterior_classes(one, scene, edges, simulated)
+    assert_allclose(probability.sum(axis=1), 1, rtol=1e-5)
+    true = np.digitize(simulated.size.numpy(), edges)
+    own = probability[np.arange(96), true]
+    assert own.mean() > 0.85
+    right = probability.argmax(axis=1) == true
+    # What the winning class claims is what comes true
+    assert abs(probability.max(axis=1).mean() - right.mean()) < 0.06

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from astropy.table import Table, vstack
+from scipy.stats import norm
 
 from gammapy_asid.evaluation.baseline import ts_map_candidates
 from gammapy_asid.inputs.bands import cube_from_arrays
@@ -28,13 +29,15 @@ from .figures import save_figure
 from .patches import emission, patch_dataset, sky_response
 from .report import markdown_table, mean_of_seeds
 from .scoring import found_sources, purity_at, score_predictions
-from .sky235 import PIXEL_SIZE, data_folder, load_sky235
+from .sky235 import N_PIX, PIXEL_SIZE, data_folder, load_sky235
 
 __all__ = ["detect_patches", "ts_map_patches"]
 
 BATCH = 32
 #: Models that give the background of a sky they did not make.
 OTHER_BACKGROUNDS = ("model-a", "p6v11")
+#: Error of positions in pixels that the samples of HEALPix pixels make.
+POSITION_FLOOR = 0.2
 #: Model that makes the counts of the sky that no training saw.
 UNSEEN = "p6v11"
 
@@ -89,9 +92,25 @@ def detect_patches(model, ensemble, sky, counts, background, response, patches=s
         sources = fit_batch(batch, response, *rows, tables=tables)
         refined = ensemble.positions(sources)
         peaks.x[near], peaks.y[near] = refined.x, refined.y
+        spread = np.stack([peaks.sigma, peaks.sigma])
+        spread[:, near] = np.sqrt(np.diagonal(refined.covariance, axis1=1, axis2=2)).T
+        peaks.score *= inside_probability(np.stack([peaks.x, peaks.y]), spread)
         lon, lat = sky.pixel_to_sky(patch, peaks.x, peaks.y)
         found.append(Table({"patch": patch, "lon": lon, "lat": lat, "score": peaks.score}))
     return vstack(found)
+
+
+def inside_probability(place, spread):
+    """Probability that sources are among those listed, which end at the centres of the outermost pixels.
+
+    Parameters
+    ----------
+    place, spread : `~numpy.ndarray`
+        Columns and rows, and their errors in pixels, shape ``(2, n)``.
+    """
+    spread = np.hypot(spread, POSITION_FLOOR)
+    inside = norm.cdf(place / spread) - norm.cdf((place - (N_PIX - 1)) / spread)
+    return inside.prod(axis=0)
 
 
 def ts_map_patches(sky, counts, background, response, patches):

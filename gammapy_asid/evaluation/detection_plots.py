@@ -50,11 +50,8 @@ def plot_fraction(flux, success, edges, ax=None, flux_limit=FLUX_4FGL, shift=0.0
         Axes.
     """
     ax, edges = current_axes(ax), np.asarray(edges, dtype=float)
-    fraction, low, high = binned_fraction(flux, success, edges)
     center = edges[:-1] ** (0.5 - shift) * edges[1:] ** (0.5 + shift)
-    kwargs = {"marker": "o", "markersize": 4, "linestyle": "none", "capsize": 2} | kwargs
-    xerr = np.stack([center - edges[:-1], edges[1:] - center])
-    ax.errorbar(center, fraction, xerr=xerr, yerr=np.maximum([fraction - low, high - fraction], 0), **kwargs)
+    _plot_intervals(ax, binned_fraction(flux, success, edges), edges, center, kwargs)
     _draw_limit(ax, flux_limit)
     ax.set(xscale="log", xlabel="Flux 1-100 GeV [cm$^{-2}$ s$^{-1}$]", ylim=(-0.03, 1.03))
     return ax
@@ -143,8 +140,9 @@ def plot_latitude(lat, success, edges, ax=None, shift=0.0, **kwargs):
     ax : `~matplotlib.axes.Axes`
         Axes.
     """
-    ax = current_axes(ax)
-    _plot_intervals(ax, binned_fraction(np.abs(lat), success, edges), edges, kwargs, shift)
+    ax, edges = current_axes(ax), np.asarray(edges, dtype=float)
+    center = (edges[:-1] + edges[1:]) / 2 + shift * np.diff(edges)
+    _plot_intervals(ax, binned_fraction(np.abs(lat), success, edges), edges, center, kwargs)
     ax.set(xlabel="|b| [deg]", ylim=(-0.03, 1.03))
     return ax
 
@@ -166,8 +164,9 @@ def plot_separation(distance, is_separated, edges, ax=None, **kwargs):
     ax : `~matplotlib.axes.Axes`
         Axes.
     """
-    ax = current_axes(ax)
-    _plot_intervals(ax, separation_curve(distance, is_separated, edges), edges, kwargs)
+    ax, edges = current_axes(ax), np.asarray(edges, dtype=float)
+    center = (edges[:-1] + edges[1:]) / 2
+    _plot_intervals(ax, separation_curve(distance, is_separated, edges), edges, center, kwargs)
     ax.set(xlabel="Distance of the pair [deg]", ylabel="Probability that both are found", ylim=(-0.03, 1.03))
     return ax
 
@@ -262,11 +261,9 @@ def plot_flux_distribution(flux, found, edges, ax=None, flux_limit=FLUX_4FGL):
     return ax
 
 
-def _plot_intervals(ax, intervals, edges, kwargs, shift=0.0):
-    """Fractions with their intervals, in linear bins."""
+def _plot_intervals(ax, intervals, edges, center, kwargs):
+    """Fractions with their intervals in bins."""
     fraction, low, high = intervals
-    edges = np.asarray(edges, dtype=float)
-    center = (edges[:-1] + edges[1:]) / 2 + shift * np.diff(edges)
     kwargs = {"marker": "o", "markersize": 4, "linestyle": "none", "capsize": 2} | kwargs
     xerr, yerr = [center - edges[:-1], edges[1:] - center], np.maximum([fraction - low, high - fraction], 0)
     ax.errorbar(center, fraction, xerr=xerr, yerr=yerr, **kwargs)

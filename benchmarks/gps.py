@@ -22,6 +22,7 @@ from gammapy_asid.evaluation.baseline import ts_map_candidates
 from gammapy_asid.evaluation.matching import match_brightest
 from gammapy_asid.evaluation.metrics import binned_fraction, offset_summary, purity_recall
 from gammapy_asid.inputs.bands import Bands
+from gammapy_asid.plots import plot_field
 from gammapy_asid.training.targets import match_radius
 
 from .gps_fields import FIELDS, emission_model, load_field
@@ -37,6 +38,8 @@ EDGES, EXTENDED = (0.5, 1, 2, 5, 10, 100), 0.05
 #: True sources are those that the data could show: smallest expected significance of each alone.
 VISIBLE = 2.0
 PURITIES = (0.95, 0.9, 0.8)
+#: Field of the picture.
+SHOWN = -28
 #: Sources nearer than this in deg count as one.
 SAME = 0.04
 #: Edges in TeV of the bins of the TS map, whose fit is joint over energies.
@@ -179,6 +182,15 @@ def table_of(results, purity="0.9"):
     return rows_to_markdown(list(rows[0]), [list(row.values()) for row in rows])
 
 
+def save_picture(dataset, truth, model, path):
+    """Picture of a field above 0.3 TeV with candidates and the true sources above 5 sigma."""
+    candidates = DLSourceDetector(model=model).run(dataset)
+    seen = truth[truth["significance"] > 5]
+    true = SkyCoord(seen["glon"], seen["glat"], frame="galactic")
+    bright = dataset.slice_by_energy(energy_min=0.3 * u.TeV, name="bright")
+    plot_field(candidates, bright, catalog=true).figure.savefig(path, dpi=100)
+
+
 def kept_ts_list(dataset, method, folder):
     """Result of `ts_list`, kept in a folder because it takes long."""
     path = Path(folder) / f"{dataset.name}-{method.replace(' ', '_').replace(',', '')}.ecsv"
@@ -211,6 +223,8 @@ def main():
         if args.ts_only:
             continue
         found["network"] = network_list(dataset, args.model)
+        if lon == SHOWN:
+            save_picture(dataset, truth, args.model, Path(args.output).with_suffix(".png"))
         dataset.models = None
         found["network, emission unknown"] = network_list(dataset, args.model)
         truths.append(truth)

@@ -354,9 +354,21 @@ def test_published_network_scores_what_its_authors_published():
             [position[0].to_value("deg") % 360, position[1].to_value("deg")], [lon[i] % 360, lat[i]]
         )
     assert_allclose(sky.sky_to_pixel(patch, lon, lat), [[10] * 4, [50] * 4], atol=1e-9)
+    # The pixels are as wide as the maps say, and no listed source lies beyond the centres of the outermost
+    size, error = sky235.measured_pixel_size(sky)
+    assert np.all(np.abs(size - sky235.PIXEL_SIZE) < 3 * error)
+    assert np.all(error < 1e-4)
+    place = np.array(sky.sky_to_pixel(sky.patch, sky.lon, sky.lat))
+    assert_allclose([place.min(), place.max()], [0, 63], atol=0.01)
     # The same photons of the sources under another emission
     counts = sky.counts(3, [5, 9])
     assert_array_equal(counts, sky.counts(3, [5, 9], emission=sky.background([5, 9])))
     brighter = sky.counts(3, [5, 9], emission=2 * sky.background([5, 9]))
     assert np.all(brighter >= counts)
     assert_allclose((brighter - counts).sum() / sky.background([5, 9]).sum(), 1, atol=0.01)
+
+
+def test_probability_to_lie_inside_a_patch():
+    inside = pytest.importorskip("benchmarks.panes2021").inside_probability
+    place = np.array([[30.0, 0.0, 0.0, -3.0], [30.0, 30.0, 63.0, 30.0]])
+    assert_allclose(inside(place, np.full((2, 4), 0.3)), [1, 0.5, 0.25, 0], atol=1e-6)

@@ -93,6 +93,25 @@ def test_peaks_keep_their_order(response, tables):
     assert_array_equal(peaks.x, values[0])
 
 
+def test_fit_after_the_split(response, tables):
+    """What the split hands on is close to a fit of everything at once; a source far off keeps its own."""
+    batch, _, _ = fields(response, tables, (1.3, 0.7), seed=1)
+    values = np.array([44.0, float(MIDDLE[0])]), np.array([6.0, float(MIDDLE[1])])
+    score = np.array([0.95, 0.9])
+    peaks = Peaks(np.zeros(2, int), *values, score, score.copy(), np.full(2, 0.5))
+    result, fit = split_peaks(peaks, batch, tables)
+    assert_array_equal(result.score, [0.95, 0.9, 0.9])
+    assert [stamps.shape[0] for stamps in fit.residuals] == [3] * len(LEVELS)
+    place = (torch.as_tensor(v, dtype=torch.float32) for v in (result.x, result.y))
+    again = fit_sources(batch, tables, torch.zeros(3, dtype=torch.long), *place)
+    assert_allclose(fit.x[1:], again.x[1:], atol=0.15)
+    assert_allclose(fit.y[1:], again.y[1:], atol=0.15)
+    assert_allclose(fit.counts[1:].sum(1), again.counts[1:].sum(1), rtol=0.05)
+    # A peak too faint for the fit leaves its neighbours without one
+    peaks.score[0] = 0.02
+    assert split_peaks(peaks, batch, tables)[1] is None
+
+
 def test_nothing_to_split(response, tables):
     batch, _, _ = fields(response, tables, (0.0, 0.0), seed=0)
     empty = torch.zeros(0)

@@ -162,8 +162,10 @@ def split_blends(batch, tables, field, x, y):
         both = [s + image for s, image in zip(around, two, strict=True)]
         gain = _gain(batch, expected, both, field, single)
         faintest = torch.full((len(x),), torch.inf).scatter_reduce(0, index, pair.ts.sum(1), "amin")
-        needed = torch.clamp(GAIN_SHARE * single.ts.sum(1), min=MIN_GAIN)
-        kept = tried & (gain > needed) & (faintest > MIN_TS)
+        # The source as it is in the bands that tell the two apart
+        share = gain.clamp(min=0) / gain.clamp(min=0).sum(1, keepdim=True).clamp(min=1e-6)
+        needed = torch.clamp(GAIN_SHARE * (share * single.ts).sum(1), min=MIN_GAIN)
+        kept = tried & (gain.sum(1) > needed) & (faintest > MIN_TS)
         if kept.equal(tried):
             return _split(x, y, kept, near, single, pair)
         # Once more without those that failed, which were in the fit of their neighbours
@@ -257,11 +259,11 @@ def _half_distance(batch, moments, covariance, field):
 
 
 def _gain(batch, one, two, field, fit):
-    """Likelihood ratio of two models around each source."""
-    gain = 0.0
+    """Likelihood ratio of two models around each source, shape ``(n, n_bands)``."""
+    gain = []
     for band, level in enumerate(batch.levels):
         ratio = torch.log(two[band].clamp(min=MIN_BACKGROUND) / one[band].clamp(min=MIN_BACKGROUND))
         terms = 2 * (batch.counts[band] * ratio - (two[band] - one[band])) * (batch.mask[band] > 0)
         place = nearest_pixel(fit.x, fit.y, level, terms.shape)
-        gain = gain + source_stamps(terms, field, *place, STAMP_HALF[level]).sum((1, 2))
-    return gain
+        gain.append(source_stamps(terms, field, *place, STAMP_HALF[level]).sum((1, 2)))
+    return torch.stack(gain, 1)

@@ -210,7 +210,7 @@ def test_position_of_the_middle(extension_dataset):
 
 
 def test_posterior_of_the_class(simulator):
-    """The limit of the benchmark: probabilities that are right on average, and near one for bright sources."""
+    """The limit of the benchmark: probabilities right on average, near one for bright sources."""
     posterior_classes = pytest.importorskip("benchmarks.extension_limit").posterior_classes
     edges = (0.1, 0.3)
     scene = Scene(hours=(50.0, 50.0), index=(2.2, 0.1), log_flux=(-11.0, 0.5), size=(0.03, 0.8))

@@ -46,9 +46,10 @@ class DLSourceDetector(Estimator):
         Source centres by the Laplacian of Gaussian with sub-pixel refinement, or by K-means as in
         the published pipeline. The calibration of the score is that of the former.
     refine : bool, optional
-        Fit the candidates together, split those that are two sources, and let the model's ensemble
+        Fit the candidates together as points, split those that are two sources, and let the model's ensemble
         refine their positions, with error ellipses; otherwise positions and error circles are those
-        of the detection network. By default where the model has such an ensemble.
+        of the detection network. By default where the model has such an ensemble and knows points only. Models
+        that know extended sources split none, and what they refine should be points.
     emission_error : float, optional
         Relative error of the known sky: candidates that are not found again with it brighter and
         fainter by so much get the flag ``EMISSION_SENSITIVE``. By default this is not tried.
@@ -76,10 +77,12 @@ class DLSourceDetector(Estimator):
         self.model = model
         self.emission_error = emission_error
         self.centres = centres
-        self.refine = ensemble_path(model, "position").is_file() if refine is None else refine
         self.threshold = threshold
         self.device = device
         self._handle = DetectionModel.load(model, device)
+        if refine is None:
+            refine = ensemble_path(model, "position").is_file() and not self.bands.extents
+        self.refine = refine
         self._ensemble = SourceEnsemble.load(model, "position") if self.refine else None
 
     @property
@@ -133,7 +136,8 @@ class DLSourceDetector(Estimator):
         peaks = peaks.select(peaks.score >= min(self.threshold, FAINTEST_SCORE))
         if self.refine and len(peaks):
             batch, tables = field_batch([cube]), psf_tables(cube.response)
-            peaks, fit = split_peaks(peaks, batch, tables)
+            # What is longer than a point may be extended
+            peaks, fit = (peaks, None) if self.bands.extents else split_peaks(peaks, batch, tables)
             ellipses = self._refined(peaks, cube, batch, tables, fit)
         else:
             ellipses = self._circles(peaks, cube)

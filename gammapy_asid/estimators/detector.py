@@ -48,8 +48,8 @@ class DLSourceDetector(Estimator):
     refine : bool, optional
         Fit the candidates together as points, split those that are two sources, and let the model's ensemble
         refine their positions, with error ellipses; otherwise positions and error circles are those
-        of the detection network. By default where the model has such an ensemble and knows points only. Models
-        that know extended sources split none, and what they refine should be points.
+        of the detection network. By default where the model has such an ensemble and knows points only.
+        Models that know extended sources split none, and what they refine should be points.
     emission_error : float, optional
         Relative error of the known sky: candidates that are not found again with it brighter and
         fainter by so much get the flag ``EMISSION_SENSITIVE``. By default this is not tried.

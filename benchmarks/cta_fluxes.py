@@ -138,6 +138,8 @@ def run_field(lon, pointings, folder, detector, estimator):
         flux = source.spectral_model.integral(*RANGE).to_value("cm-2 s-1")
         rest = Map.from_geom(dataset.counts.geom, data=everything - signals[number])
         cutout = dataset.cutout(true[number], FIT_WIDTH * u.deg, name="cutout")
+        # That of the field is on coarse pixels: a cutout of it holds too few
+        cutout.psf = dataset.psf
         start = time.process_time()
         fitted = fit_flux(
             cutout, rest.cutout(true[number], FIT_WIDTH * u.deg).data, candidates.positions[own]

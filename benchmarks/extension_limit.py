@@ -97,7 +97,7 @@ def _densities(simulator, scene, size, index):
         values = {"size": size[i], "index": index[j], "amplitude": 1e-12, "elongation": 1.0, "angle": 0.0}
         source = {name: torch.full((n,), float(v)) for name, v in values.items()}
         source["kind"] = torch.ones(n, dtype=torch.long)
-        images = simulator._images(torch.zeros(n, dtype=torch.long), torch.arange(n), x, y, source)
+        images = simulator.source_images(torch.zeros(n, dtype=torch.long), torch.arange(n), x, y, source)
         density[i, j] = _sums(images, ring).sum(0) / ones.clamp(min=1)
     return density * scene.hours[0]
 

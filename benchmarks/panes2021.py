@@ -103,6 +103,9 @@ def detect_patches(model, ensemble, sky, counts, background, response, patches=s
 def inside_probability(place, spread):
     """Probability that sources are among those listed, which end at the centres of the outermost pixels.
 
+    The scores of `find_centres` hold the probability to lie on the map already, which ends half a pixel
+    further.
+
     Parameters
     ----------
     place, spread : `~numpy.ndarray`

@@ -127,7 +127,9 @@ def test_recipes(tmp_path, monkeypatch):
     monkeypatch.setenv("BANKS", "/somewhere")
     assert str(own.emission_path) == "/somewhere/bank.safetensors"
     assert own.sha256 != own.model_copy(update={"seed": 2}).sha256
-    with pytest.raises(FileNotFoundError, match="give a YAML file or one of .*dataset.*, lat"):
+    with pytest.raises(
+        FileNotFoundError, match="give a YAML file or one of cta-extension, cta-gps, dataset, extension, lat"
+    ):
         read_recipe("nonsense")
 
 

@@ -139,14 +139,11 @@ def split_blends(batch, tables, field, x, y):
     """
     parent = torch.arange(len(x))
     single = fit_sources(batch, tables, field, x, y)
-    if len(x) == 0:
-        return Split(parent, x, y, single)
     one = _images(batch, tables, field, single.x, single.y, single.counts)
     rest = [counts - image for counts, image in zip(batch.counts, one, strict=True)]
     sky = known_sky(replace(batch, counts=rest))
     expected = [s + image for s, image in zip(sky, one, strict=True)]
     tried, half = _pairs(batch, tables, field, single, expected)
-    unsplit = Split(parent, x, y, single)
     while tried.any():
         # What is far from the pairs stays as it is
         near = _near(field, single, tried)
@@ -170,7 +167,7 @@ def split_blends(batch, tables, field, x, y):
             return _split(x, y, kept, near, single, pair)
         # Once more without those that failed, which were in the fit of their neighbours
         tried = kept
-    return unsplit
+    return Split(parent, x, y, single)
 
 
 def split_peaks(peaks, batch, tables):

@@ -1,7 +1,7 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """The network that tells the size of a source from a stamp in several bands."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from .description import psf_radius
+from .rows import Rows
 
 __all__ = ["ExtensionConfig", "ExtensionNetwork", "ExtensionOutput", "Stamps", "psf_description"]
 
@@ -78,7 +79,7 @@ class Stamps:
 
 
 @dataclass
-class ExtensionOutput:
+class ExtensionOutput(Rows):
     """Raw predictions for ``n`` candidates.
 
     Parameters
@@ -95,11 +96,6 @@ class ExtensionOutput:
     extended: torch.Tensor
     log_size: torch.Tensor
     log_error: torch.Tensor
-
-    @classmethod
-    def cat(cls, parts):
-        """Join predictions."""
-        return cls(*(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(cls)))
 
 
 def psf_description(response):

@@ -8,6 +8,7 @@ import torch
 from scipy.spatial import KDTree
 
 from .features import compress
+from .rows import Rows
 from .spectral_fit import fit_power_laws
 
 __all__ = ["SYMMETRIES", "SourceFeatures", "fitted_significance", "n_inputs", "source_features"]
@@ -22,7 +23,7 @@ SYMMETRIES = tuple((swap, sx, sy) for swap in (False, True) for sx in (1, -1) fo
 
 
 @dataclass
-class SourceFeatures:
+class SourceFeatures(Rows):
     """Features of sources, tensors with one row per source.
 
     Parameters
@@ -48,24 +49,6 @@ class SourceFeatures:
 
     def __len__(self):
         return len(self.scalars)
-
-    def select(self, rows):
-        """Features of some sources."""
-        return SourceFeatures(
-            **{k: [i[rows] for i in v] if isinstance(v, list) else v[rows] for k, v in vars(self).items()}
-        )
-
-    @classmethod
-    def cat(cls, parts):
-        """Features of several sets of sources."""
-        columns = {}
-        for name in vars(parts[0]):
-            values = [getattr(part, name) for part in parts]
-            if isinstance(values[0], list):
-                columns[name] = [torch.cat(images) for images in zip(*values, strict=True)]
-            else:
-                columns[name] = torch.cat(values)
-        return cls(**columns)
 
     def flat(self, symmetry=SYMMETRIES[0]):
         """Network input in one of the orientations of a field, shape ``(n, n_inputs)``."""

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 
 from ..simulation.kernels import PHASES
 from .features import MIN_BACKGROUND, known_sky
+from .rows import Rows
 
 __all__ = [
     "SourceFit",
@@ -36,7 +37,7 @@ AMPLITUDE_STEPS, N_STEPS, SKY_STEPS = 5, 16, (4, 10)
 
 
 @dataclass
-class SourceFit:
+class SourceFit(Rows):
     """Fitted sources, tensors with one row per source.
 
     Parameters
@@ -64,18 +65,6 @@ class SourceFit:
     information: torch.Tensor
     ts: torch.Tensor
     residuals: list
-
-    def select(self, keep):
-        """Sources at an index or mask."""
-        rows = {name: value[keep] for name, value in vars(self).items() if name != "residuals"}
-        return SourceFit(residuals=[stamps[keep] for stamps in self.residuals], **rows)
-
-    @classmethod
-    def cat(cls, fits):
-        """Sources of several fits one after the other."""
-        columns = zip(*(vars(fit).values() for fit in fits), strict=True)
-        *rows, residuals = (list(column) for column in columns)
-        return cls(*map(torch.cat, rows), [torch.cat(stamps) for stamps in zip(*residuals, strict=True)])
 
 
 def on_level(x, level):

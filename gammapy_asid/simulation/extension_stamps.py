@@ -269,7 +269,7 @@ class StampSimulator:
             for d in distance
         )
         exposure = hours[:, None, None, None] * self.exposure[place]
-        own = self._images(place, torch.arange(n), x, y, source) * exposure
+        own = self.source_images(place, torch.arange(n), x, y, source) * exposure
         # The instrument's background; what is known of it is off by a factor and a slope.
         background = hours[:, None, None, None] * self.background[place]
         known = background * self._error(n, scene, rng)
@@ -319,11 +319,23 @@ class StampSimulator:
             "kind": torch.tensor(kind)
         }
 
-    def _images(self, place, stamp, x, y, source):
+    def source_images(self, place, stamp, x, y, source):
         """Expected counts of sources at the exposure of their place, seen through the PSF, added per stamp.
 
-        `place` is that of each of ``n`` stamps, `stamp` that of each source; shape
-        ``(n, n_bands, size, size)``.
+        Parameters
+        ----------
+        place : `~torch.Tensor`
+            Index of the response of each stamp, shape ``(n,)``.
+        stamp, x, y : `~torch.Tensor`
+            Stamp and position in pixels of each source, shape ``(n_sources,)``.
+        source : dict of `~torch.Tensor`
+            ``kind``, ``size`` in deg, ``elongation``, ``angle``, ``amplitude`` at 1 TeV in cm-2 s-1 TeV-1
+            and ``index`` of each source.
+
+        Returns
+        -------
+        images : `~torch.Tensor`
+            Shape ``(n, n_bands, size, size)``.
         """
         shape = shape_images(
             source["kind"],
@@ -410,7 +422,7 @@ class StampSimulator:
             x, y = (
                 torch.tensor(radius * f(angle) + self.size / 2, dtype=torch.float32) for f in (np.cos, np.sin)
             )
-            truth[some] = self._images(place[some], stamp, x, y, source)
+            truth[some] = self.source_images(place[some], stamp, x, y, source)
         return truth, truth * factor[:, None, None, None]
 
     def _valid(self, n, scene, rng):

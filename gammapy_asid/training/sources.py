@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from ..networks.peaks import find_centres
+from ..networks.rows import Rows
 from ..networks.source_features import SourceFeatures
 from ..networks.source_fit import position_information
 from ..networks.source_model import FAINTEST_SCORE, GIVEN_ERROR, fit_batch
@@ -28,7 +29,7 @@ ISOLATION, NEIGHBOUR_FLUX = 10.0, 0.2
 
 
 @dataclass
-class SimulatedSources:
+class SimulatedSources(Rows):
     """Features of simulated sources with their truth, tensors with one row per source.
 
     Parameters
@@ -83,19 +84,6 @@ class SimulatedSources:
 
     def __len__(self):
         return len(self.given)
-
-    def select(self, rows):
-        """Some of the sources."""
-        return SimulatedSources(
-            **{k: v.select(rows) if k == "features" else v[rows] for k, v in vars(self).items()}
-        )
-
-    @classmethod
-    def cat(cls, parts):
-        """Several sets of sources together."""
-        columns = {name: [getattr(part, name) for part in parts] for name in vars(parts[0])}
-        features = SourceFeatures.cat(columns.pop("features"))
-        return cls(features, **{name: torch.cat(values) for name, values in columns.items()})
 
 
 def simulate_sources(model, simulator, n_patches, seed, batch_size=32):

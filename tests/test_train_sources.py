@@ -1,6 +1,8 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Tests of simulated sources and of the release of the ensembles."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -15,7 +17,15 @@ from gammapy_asid.training.recipe import SourceRecipe
 from gammapy_asid.training.release_sources import release_sources, simulated_sources
 from gammapy_asid.training.sources import simulate_sources
 from gammapy_asid.training.train import build_simulator
-from gammapy_asid.weights import EnsembleCard, ensemble_path, load_card, load_state
+from gammapy_asid.weights import (
+    EnsembleCard,
+    ensemble_path,
+    find_model,
+    load_card,
+    load_state,
+    model_files,
+    save_model,
+)
 
 SOURCES = SourceRecipe(patches=256, members=2, width=8, batch_size=16, steps=20)
 TINY = RECIPE.model_copy(update={"sources": SOURCES, "patch_size": 64})
@@ -76,7 +86,7 @@ def test_true_flux_of_the_ranges(sources, simulator):
 def test_simulation_is_kept(model, simulator, tmp_path, monkeypatch):
     first = simulated_sources(model, simulator, 16, 5, tmp_path)
     files = sorted(tmp_path.iterdir())
-    assert [f.name for f in files] == ["sources_5_000.safetensors"]
+    assert [f.name for f in files] == ["sources_5.jsonl", "sources_5_000.safetensors"]
     monkeypatch.setattr(simulator, "draw", None)
     again = simulated_sources(model, simulator, 16, 5, tmp_path)
     assert torch.equal(first.features.flat(), again.features.flat())
@@ -85,7 +95,8 @@ def test_simulation_is_kept(model, simulator, tmp_path, monkeypatch):
 
 def test_release(model, simulator, tmp_path):
     weights = tmp_path / "tiny.safetensors"
-    weights.write_bytes(b"")
+    for own, shipped in zip(model_files(weights), model_files(find_model("lat")), strict=True):
+        shutil.copy(shipped, own)
     cards = release_sources(model, weights, TINY, simulator, tmp_path / "run", progress=False)
     assert set(cards) == {"position", "flux"}
     for kind, card in cards.items():
@@ -104,6 +115,19 @@ def test_release(model, simulator, tmp_path):
     assert "position" in repr(ensemble)
     with pytest.raises(FileExistsError):
         release_sources(model, weights, TINY, simulator, tmp_path / "run", progress=False)
+    # Of a run that was killed before its last file, only that one is made
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
+    flux = ensemble_path(weights, "flux")
+    content = flux.read_bytes()
+    flux.unlink()
+    assert release_sources(model, weights, TINY, simulator, tmp_path / "run", progress=False) == cards
+    assert flux.read_bytes() == content
+    after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
+    assert [path for path in before if before[path] != after[path]] == [flux]
+    # The ensembles belong to these weights
+    save_model(weights, {"other": torch.ones(1)}, model.card, overwrite=True)
+    with pytest.raises(ValueError, match="trained on the candidates of other weights"):
+        SourceEnsemble.load(weights, "position")
 
 
 def test_missing_ensemble(tmp_path):

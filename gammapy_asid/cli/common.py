@@ -14,6 +14,7 @@ __all__ = [
     "model_option",
     "overwrite_option",
     "prepare",
+    "prepare_training",
     "print_candidates",
     "print_fits",
     "print_paths",
@@ -49,6 +50,12 @@ def prepare(paths, overwrite):
             raise FileExistsError(f"{path} exists: choose another name or add --overwrite")
         path.parent.mkdir(parents=True, exist_ok=True)
     return paths
+
+
+def prepare_training(paths, folder, overwrite):
+    """As `prepare`, for files of which a training that was interrupted may have left some."""
+    interrupted = (Path(folder) / "training.jsonl").exists() and not all(path.exists() for path in paths)
+    prepare({path.name: path for path in paths}, overwrite or interrupted)
 
 
 def find_sources(detector, datasets):

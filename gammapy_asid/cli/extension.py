@@ -6,7 +6,15 @@ from pathlib import Path
 import click
 from rich.table import Column, Table
 
-from .common import console, overwrite_option, prepare, print_paths, read_datasets, read_sources
+from .common import (
+    console,
+    overwrite_option,
+    prepare,
+    prepare_training,
+    print_paths,
+    read_datasets,
+    read_sources,
+)
 
 __all__ = ["extension", "train_extension_model"]
 
@@ -59,11 +67,12 @@ def extension(files, sources, model, output, models, overwrite):
 
 def train_extension_model(recipe, dataset, output, epochs, workers, overwrite):
     """Train a classifier of extension; the arguments are those of the command train."""
-    from ..training.extension import train_extension
+    from ..training.extension import extension_folder, train_extension
     from ..training.extension_dataset import dataset_stamp_simulator
     from ..training.extension_recipe import ExtensionRecipe, build_stamp_simulator
     from ..training.recipe import read_recipe
     from ..training.release_extension import release_extension
+    from ..weights import ExtensionCard, load_card, model_files
 
     settings = read_recipe(recipe or "extension", ExtensionRecipe)
     if recipe is None:
@@ -71,16 +80,22 @@ def train_extension_model(recipe, dataset, output, epochs, workers, overwrite):
     if epochs is not None:
         optimiser = settings.optimiser.model_copy(update={"epochs": epochs})
         settings = settings.model_copy(update={"optimiser": optimiser})
-    weights = Path(output) / f"{settings.name}.safetensors"
-    paths = prepare({"weights": weights, "card": weights.with_suffix(".json")}, overwrite)
+    paths = model_files(Path(output) / f"{settings.name}.safetensors")
+    folder = Path(output) / settings.name
+    prepare_training(paths, folder, overwrite)
     with console.status("Preparing the simulation"):
         if dataset is None:
             simulator = build_stamp_simulator(settings)
         else:
             simulator, settings = dataset_stamp_simulator(read_datasets([dataset]), settings)
-    network = train_extension(settings, Path(output) / settings.name, simulator, num_workers=workers)
-    with console.status("Calibrating"):
-        card = release_extension(network, settings, simulator, weights, overwrite=overwrite)
+    work = extension_folder(settings, folder, simulator, overwrite)
+    work.claim(paths)
+    if not work.is_finished(paths):
+        network = train_extension(settings, folder, simulator, num_workers=workers, overwrite=overwrite)
+        with console.status("Calibrating"):
+            release_extension(network, settings, simulator, paths[0], overwrite=True)
+        work.finish(paths)
+    card = load_card(paths[0], ExtensionCard)
     for name, figures in card.metrics.items():
         console.print(f"{name}: " + ", ".join(f"{key} {value}" for key, value in figures.items()))
-    print_paths(paths)
+    print_paths({path.name: path for path in paths})

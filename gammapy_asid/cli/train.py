@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from .common import console, overwrite_option, prepare, print_paths, read_datasets
+from .common import console, overwrite_option, prepare, prepare_training, print_paths, read_datasets
 from .extension import train_extension_model
 
 __all__ = ["models", "simulate", "train"]
@@ -67,9 +67,9 @@ def train(recipe, dataset, task, output, epochs, workers, overwrite):
     from ..training.recipe import read_recipe
     from ..training.release import release
     from ..training.release_sources import release_sources
-    from ..training.train import build_simulator
+    from ..training.train import build_simulator, training_folder
     from ..training.train import train as run_training
-    from ..weights.registry import ENSEMBLES
+    from ..weights.registry import ENSEMBLES, model_files
 
     if recipe is None and dataset is None:
         raise ValueError("Nothing to train: give a recipe or --dataset FILE")
@@ -82,31 +82,34 @@ def train(recipe, dataset, task, output, epochs, workers, overwrite):
     if epochs is not None:
         optimiser = settings.optimiser.model_copy(update={"epochs": epochs})
         settings = settings.model_copy(update={"optimiser": optimiser})
-    paths = {"weights": Path(output) / f"{settings.name}.safetensors"}
-    paths["card"] = paths["weights"].with_suffix(".json")
-    for kind in ENSEMBLES:
-        weights = Path(output) / f"{settings.name}-{kind}.safetensors"
-        paths |= {f"{kind} weights": weights, f"{kind} card": weights.with_suffix(".json")}
-    paths = prepare(paths, overwrite)
+    detector = model_files(Path(output) / f"{settings.name}.safetensors")
+    ensembles = [p for k in ENSEMBLES for p in model_files(Path(output) / f"{settings.name}-{k}.safetensors")]
+    prepare_training([*detector, *ensembles], output, overwrite)
     with console.status("Preparing the simulation"):
         if dataset is None:
             simulator = build_simulator(settings)
         else:
             simulator = dataset_simulator(read_datasets([dataset]), settings)
-    network = run_training(settings, output, simulator, num_workers=workers)
-    with console.status("Calibrating"):
-        release(
-            network,
-            settings,
-            simulator,
-            simulator.bank.responses,
-            paths["weights"],
-            n_patches=settings.calibration_patches,
-            overwrite=overwrite,
-        )
-    model = DetectionModel.load(paths["weights"])
-    release_sources(model, paths["weights"], settings, simulator, output, overwrite=overwrite)
-    print_paths(paths)
+    work = training_folder(settings, output, simulator, overwrite)
+    work.claim([*detector, *ensembles])
+    if not work.is_finished(detector):
+        network = run_training(settings, output, simulator, num_workers=workers, overwrite=overwrite)
+        with console.status("Calibrating"):
+            release(
+                network,
+                settings,
+                simulator,
+                simulator.bank.responses,
+                detector[0],
+                n_patches=settings.calibration_patches,
+                overwrite=True,
+            )
+        work.finish(detector)
+    model = DetectionModel.load(detector[0])
+    # What else the folder holds is of this training
+    release_sources(model, detector[0], settings, simulator, output, overwrite=True)
+    work.finish(ensembles)
+    print_paths({path.name: path for path in (*detector, *ensembles)})
 
 
 @click.command()

@@ -215,7 +215,7 @@ class SourceEnsemble:
         FileNotFoundError
             If the model has no such ensemble.
         ValueError
-            If the weights are corrupt or not those of the card.
+            If the weights are corrupt or not those of the card, or if it was trained on another model.
         """
         path = ensemble_path(model, kind)
         if not path.is_file():
@@ -224,6 +224,11 @@ class SourceEnsemble:
                 "train', use another model, or detect without it by refine=False"
             )
         card = load_card(path, EnsembleCard)
+        if card.detection_sha256 != load_card(model).weights_sha256:
+            raise ValueError(
+                f"{path.name} was trained on the candidates of other weights than those of model {str(model)!r} "
+                "(detection_sha256): take files of one training, or train again with 'gammapy-asid train'"
+            )
         return cls(card, load_network(path, card, Ensemble, EnsembleConfig))
 
     @torch.inference_mode()

@@ -1,20 +1,14 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Folder that keeps the results of tiles, so that an interrupted run goes on."""
 
-import hashlib
-import json
-from pathlib import Path
-
-import numpy as np
-from gammapy.utils.scripts import make_path
+import logging
 
 from ..candidates import Candidates
-from ..files import new_file
+from ..work_folder import WorkFolder
 
-__all__ = ["TileFolder", "digest_dataset", "digest_table"]
+__all__ = ["TileFolder"]
 
-#: File of a folder that says what it holds.
-RECORD = "survey.json"
+log = logging.getLogger(__name__)
 
 
 class TileFolder:
@@ -27,11 +21,8 @@ class TileFolder:
     """
 
     def __init__(self, folder=None):
-        self.folder = None if folder is None else make_path(folder)
-
-    def path(self, tile):
-        """File of a tile; None without a folder."""
-        return None if self.folder is None else Path(self.folder) / f"tile_{tile:04d}.fits"
+        self.folder = folder
+        self.work = None
 
     def finished(self, record):
         """Candidates of the tiles that an earlier run left.
@@ -39,7 +30,7 @@ class TileFolder:
         Parameters
         ----------
         record : dict
-            What determines the results: configuration and hashes of the data.
+            What determines the results: configuration, networks and data.
 
         Returns
         -------
@@ -53,41 +44,17 @@ class TileFolder:
         """
         if self.folder is None:
             return {}
-        record = json.loads(json.dumps(record, default=str, sort_keys=True))
-        path = Path(self.folder) / RECORD
-        if path.exists():
-            if json.loads(path.read_text()) != record:
-                raise ValueError(
-                    f"{self.folder} holds a survey of other data or with another configuration: "
-                    "choose another folder, or remove it"
-                )
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with new_file(path) as temporary:
-                Path(temporary).write_text(json.dumps(record, indent=1))
-        files = sorted(Path(self.folder).glob("tile_*.fits"))
-        return {int(file.stem.removeprefix("tile_")): Candidates.read(file) for file in files}
+        self.work = WorkFolder(self.folder, "survey", record)
+        lists = {}
+        for path in sorted(self.work.folder.glob("tile_*.fits")):
+            if self.work.find(path.name) is None:
+                log.warning(f"{path} is damaged or from elsewhere, and made anew")
+                continue
+            lists[int(path.stem.removeprefix("tile_"))] = Candidates.read(path)
+        return lists
 
-
-def digest_dataset(dataset):
-    """Hash of all that a dataset holds."""
-    digest = hashlib.sha256()
-    maps = [dataset.counts, dataset.background, dataset.exposure, dataset.mask, dataset.psf.psf_map]
-    if dataset.edisp is not None:
-        maps.append(dataset.edisp.edisp_map)
-    for m in maps:
-        if m is not None:
-            digest.update(repr(m.geom).encode())
-            digest.update(np.ascontiguousarray(m.data))
-    for model in dataset.models or ():
-        digest.update(json.dumps(model.to_dict(), default=str, sort_keys=True).encode())
-    return digest.hexdigest()
-
-
-def digest_table(table):
-    """Hash of a table."""
-    digest = hashlib.sha256()
-    for name in table.colnames:
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(np.asarray(table[name])))
-    return digest.hexdigest()
+    def keep(self, tile, candidates):
+        """Keep the candidates of a tile, if there is a folder."""
+        if self.folder is not None:
+            with self.work.new_file(f"tile_{tile:04d}.fits") as temporary:
+                candidates.write(temporary)

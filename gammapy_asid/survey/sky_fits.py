@@ -11,7 +11,7 @@ from ..candidates import CandidateFlag, Candidates
 from ..inputs.regular import regular_dataset
 from ..likelihood.gammapy import CandidateFitEstimator, fit_columns
 from ..tasks import as_list, run_tasks
-from .folder import TileFolder, digest_dataset, digest_table
+from .folder import TileFolder
 from .sky_tiles import SkyTiles, TileCutter
 
 __all__ = ["SkyFitEstimator"]
@@ -99,8 +99,8 @@ class SkyFitEstimator(parallel.ParallelMixin, Estimator):
             "fits": {k: v for k, v in self.fits.config_parameters.items() if k not in PARALLEL},
             "score_min": self.score_min,
             "nside": self.tiles.nside,
-            "candidates": digest_table(candidates.table),
-            "data": [digest_dataset(dataset) for dataset in datasets] if self.folder.folder else [],
+            "candidates": candidates.table,
+            "data": datasets,
         }
         done = self.folder.finished(record)
         waiting = [tile for tile in np.unique(owner[owner >= 0]).tolist() if tile not in done]
@@ -121,23 +121,22 @@ class SkyFitEstimator(parallel.ParallelMixin, Estimator):
         # Their maps stay here
         table, meta = candidates.table, candidates.meta
         mine, others = (Candidates(table[rows], meta=meta) for rows in (owner == tile, near))
-        return self.fits, parts, mine, others, self.folder.path(tile)
+        return self.fits, parts, mine, others, self.folder, tile
 
 
 #: What changes how fits are made and not what they give.
 PARALLEL = ("n_jobs", "parallel_backend")
 
 
-def _fit_tile(fits, parts, candidates, neighbours, path):
-    """Candidates of a tile with their fits, kept in a file if one is named."""
+def _fit_tile(fits, parts, candidates, neighbours, folder, tile):
+    """Candidates of a tile with their fits, kept in the folder."""
     datasets = Datasets([regular_dataset(some) for some in parts if some])
     if len(datasets):
         candidates = fits.run(datasets, candidates, neighbours=neighbours)
     else:
         outside = CandidateFlag.OUTSIDE | CandidateFlag.FIT_FAILED
         candidates = candidates.with_columns(fit_columns([{}] * len(candidates)), outside)
-    if path is not None:
-        candidates.write(path, overwrite=True)
+    folder.keep(tile, candidates)
     return candidates
 
 

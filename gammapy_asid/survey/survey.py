@@ -12,7 +12,7 @@ from ..estimators.detector import DLSourceDetector
 from ..estimators.flux import DLFluxEstimator
 from ..inputs.convert import to_band_cube
 from ..tasks import as_list, run_tasks
-from .folder import TileFolder, digest_dataset
+from .folder import TileFolder
 from .merge import merge_tiles
 from .sky_tiles import SkyTiles, TileCutter, cut_tile
 
@@ -125,7 +125,7 @@ class DLSkySurvey(parallel.ParallelMixin, Estimator):
         """Candidates of some tiles; only the speaker warns of what all have in common."""
         fields = [cut_tile(cutters, self.tiles, tile) for tile in numbers]
         inputs = [
-            (self.detector, self.flux_estimator, field, self.folder.path(tile), tile != speaker)
+            (self.detector, self.flux_estimator, field, self.folder, tile, tile != speaker)
             for tile, field in zip(numbers, fields, strict=True)
         ]
         results = run_tasks(_run_tile, inputs, self)
@@ -133,19 +133,23 @@ class DLSkySurvey(parallel.ParallelMixin, Estimator):
 
     def _what(self, datasets):
         """What determines the candidates of a tile."""
-        card, flux_card = self.detector.card, self.flux_estimator.card
+        detector, fluxes = (
+            {k: v for k, v in part.config_parameters.items() if k not in ("model", "device")}
+            for part in (self.detector, self.flux_estimator)
+        )
         return {
-            "data": [digest_dataset(dataset) for dataset in datasets] if self.folder.folder else [],
-            "weights": [card.sha256, flux_card.weights_sha256],
-            "detector": {k: v for k, v in self.detector.config_parameters.items() if k != "device"},
-            "flux_estimator": self.flux_estimator.config_parameters,
+            "data": datasets,
+            # The same model may be given by its name or as a file
+            "weights": [self.detector.card.sha256, self.flux_estimator.card],
+            "detector": detector,
+            "flux_estimator": fluxes,
             "nside": self.tiles.nside,
             "margin": self.tiles.margin,
         }
 
 
-def _run_tile(detector, flux_estimator, field, path, quiet):
-    """Candidates of a tile with their fluxes, kept in a file if one is named."""
+def _run_tile(detector, flux_estimator, field, folder, tile, quiet):
+    """Candidates of a tile with their fluxes, kept in the folder."""
     level = package_log.level
     package_log.setLevel(logging.ERROR if quiet else level)
     try:
@@ -155,6 +159,5 @@ def _run_tile(detector, flux_estimator, field, path, quiet):
     finally:
         package_log.setLevel(level)
     candidates = Candidates(candidates.table, meta=candidates.meta)
-    if path is not None:
-        candidates.write(path, overwrite=True)
+    folder.keep(tile, candidates)
     return candidates

@@ -1,8 +1,6 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Training of the ensembles for position and flux."""
 
-from pathlib import Path
-
 import lightning
 import numpy as np
 import torch
@@ -11,6 +9,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..networks.ensembles import Ensemble, EnsembleConfig
 from ..networks.source_features import SYMMETRIES, turn_vectors
+from ..work_folder import WorkFolder
+from .checkpoints import WorkCheckpoints, fit_or_stop, load_checkpoint
 from .fitting import quiet
 
 __all__ = ["FluxTask", "PositionTask", "train_ensemble"]
@@ -195,7 +195,7 @@ class EnsembleModule(lightning.LightningModule):
         return optimisers, schedules
 
 
-def train_ensemble(task, recipe, output, seed=0, resume=True, progress=True):
+def train_ensemble(task, recipe, output, seed=0, resume=True, progress=True, overwrite=False):
     """Train an ensemble, or go on with an interrupted training.
 
     Parameters
@@ -212,14 +212,22 @@ def train_ensemble(task, recipe, output, seed=0, resume=True, progress=True):
         Go on from the last checkpoint in the folder, if there is one.
     progress : bool
         Show a progress bar.
+    overwrite : bool
+        Replace the ensemble of another training in the folder.
 
     Returns
     -------
     ensemble : `~gammapy_asid.networks.ensembles.Ensemble`
         Trained ensemble in evaluation mode.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds an ensemble of another training, or a checkpoint that this one did not write.
     """
-    output = Path(output)
-    with quiet():
+    record = {"task": task, "recipe": recipe, "seed": seed}
+    work = WorkFolder(output, f"ensemble-{task.name}", record, overwrite, resume)
+    with quiet(), work.alone():
         lightning.seed_everything(seed, verbose=False)
         generator = torch.Generator().manual_seed(seed)
         sample, _, _ = task.batch(torch.randint(len(task), (N_STANDARDISE,), generator=generator), generator)
@@ -227,8 +235,8 @@ def train_ensemble(task, recipe, output, seed=0, resume=True, progress=True):
         ensemble.standardise(sample)
         module = EnsembleModule(ensemble, recipe)
         n_steps = recipe.steps + recipe.steps // 2
-        last = output / f"{task.name}.ckpt"
-        checkpoint = torch.load(last, weights_only=False) if resume and last.exists() else None
+        last = work.find_or_refuse(f"{task.name}.ckpt")
+        checkpoint = None if last is None else load_checkpoint(last)
         start = 0 if checkpoint is None else checkpoint["global_step"]
         trainer = lightning.Trainer(
             max_steps=n_steps,
@@ -237,7 +245,7 @@ def train_ensemble(task, recipe, output, seed=0, resume=True, progress=True):
             logger=False,
             callbacks=[
                 ModelCheckpoint(
-                    output,
+                    work.folder,
                     filename=task.name,
                     every_n_train_steps=min(500, n_steps),
                     enable_version_counter=False,
@@ -246,13 +254,13 @@ def train_ensemble(task, recipe, output, seed=0, resume=True, progress=True):
             ],
             enable_progress_bar=progress,
             enable_model_summary=False,
+            plugins=[WorkCheckpoints(work)],
         )
         steps = _Steps(task, recipe.members, recipe.batch_size, n_steps, seed, start)
         loader = DataLoader(steps, batch_size=None)
         if len(steps):
-            trainer.fit(
-                module, loader, ckpt_path=None if checkpoint is None else str(last), weights_only=False
-            )
+            with fit_or_stop(trainer):
+                trainer.fit(module, loader, ckpt_path=None if last is None else str(last), weights_only=True)
         else:
             module.load_state_dict(checkpoint["state_dict"])
     return ensemble.eval()

@@ -7,11 +7,12 @@ import torch.nn.functional as F
 from torch.utils.data import Dataset
 
 from ..simulation.extension_stamps import SimulatedStamps
+from ..work_folder import WorkFolder
 from .extension_recipe import build_stamp_network, build_stamp_simulator
 from .fitting import VALIDATION_SEED, EpochData, fit_module, load_averaged
 from .module import cosine_cycles
 
-__all__ = ["ExtensionModule", "classes_of", "extension_loss", "train_extension"]
+__all__ = ["ExtensionModule", "classes_of", "extension_folder", "extension_loss", "train_extension"]
 
 # Deviations of the size beyond this many errors pull no harder: a confused source has any size.
 OUTLIER = 3.0
@@ -112,7 +113,20 @@ class _Batches(Dataset):
         return simulated.stamps.tensors, simulated.size
 
 
-def train_extension(recipe, output, simulator=None, resume=True, num_workers=0, progress=True):
+def extension_folder(recipe, output, simulator, overwrite=False, resume=True):
+    """Folder of a training, see `~gammapy_asid.work_folder.WorkFolder`.
+
+    Parameters
+    ----------
+    recipe, output, simulator, overwrite, resume
+        See `train_extension`.
+    """
+    return WorkFolder(output, "training", {"recipe": recipe, "simulator": simulator}, overwrite, resume)
+
+
+def train_extension(
+    recipe, output, simulator=None, resume=True, num_workers=0, progress=True, overwrite=False
+):
     """Train a classifier of extension, or go on with an interrupted training.
 
     Parameters
@@ -129,14 +143,22 @@ def train_extension(recipe, output, simulator=None, resume=True, num_workers=0, 
         Processes that simulate beside the training.
     progress : bool
         Show a progress bar.
+    overwrite : bool
+        Replace another training in the folder.
 
     Returns
     -------
     network : `~gammapy_asid.networks.extension.ExtensionNetwork`
         Network with the running mean of the weights, in evaluation mode.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds another training, or a checkpoint that this one did not write.
     """
     lightning.seed_everything(recipe.seed, verbose=False)
     simulator = build_stamp_simulator(recipe) if simulator is None else simulator
+    work = extension_folder(recipe, output, simulator, overwrite, resume)
     validation = [
         SimulatedStamps.cat(
             [
@@ -152,5 +174,5 @@ def train_extension(recipe, output, simulator=None, resume=True, num_workers=0, 
     data = EpochData(
         lambda start: _Batches(simulator, recipe, start), recipe.optimiser.batches_per_epoch, num_workers
     )
-    last = fit_module(module, data, recipe.optimiser, output, resume, progress)
+    last = fit_module(module, data, recipe.optimiser, work, progress)
     return load_averaged(build_stamp_network(recipe, n_bands), last)

@@ -4,19 +4,21 @@
 import logging
 import warnings
 from contextlib import contextmanager
-from pathlib import Path
 
 import lightning
 import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
 from torch.utils.data import DataLoader
 
+from .checkpoints import WorkCheckpoints, fit_or_stop, load_checkpoint
 from .history import History
 
 __all__ = ["EpochData", "VALIDATION_SEED", "fit_module", "load_averaged", "quiet"]
 
 # The fixed sky of the validation never meets a seed of the training.
 VALIDATION_SEED = 2**31
+#: Checkpoint after the last epoch that was finished.
+LAST = "last.ckpt"
 
 
 class EpochData(lightning.LightningDataModule):
@@ -68,7 +70,7 @@ def quiet():
 
 
 @quiet()
-def fit_module(module, data, optimiser, output, resume=True, progress=True):
+def fit_module(module, data, optimiser, work, progress=True):
     """Train a module, or go on with an interrupted training.
 
     Parameters
@@ -79,10 +81,8 @@ def fit_module(module, data, optimiser, output, resume=True, progress=True):
         Batches.
     optimiser : `~gammapy_asid.training.recipe.OptimiserRecipe`
         Length and averaging of the training.
-    output : path
+    work : `~gammapy_asid.work_folder.WorkFolder`
         Folder of the checkpoints and of the history (``metrics.csv``).
-    resume : bool
-        Go on from the last checkpoint in the folder, if there is one.
     progress : bool
         Show a progress bar.
 
@@ -91,7 +91,6 @@ def fit_module(module, data, optimiser, output, resume=True, progress=True):
     checkpoint : `~pathlib.Path`
         Last checkpoint, for `load_averaged`.
     """
-    output = Path(output)
     trainer = lightning.Trainer(
         max_epochs=optimiser.epochs,
         precision=optimiser.precision,
@@ -99,8 +98,8 @@ def fit_module(module, data, optimiser, output, resume=True, progress=True):
         devices=1,
         logger=False,
         callbacks=[
-            History(output / "metrics.csv"),
-            ModelCheckpoint(output, filename="last", save_top_k=1, enable_version_counter=False),
+            History(work.folder / "metrics.csv"),
+            ModelCheckpoint(work.folder, filename="last", save_top_k=1, enable_version_counter=False),
             EMAWeightAveraging(decay=optimiser.ema_decay),
             *([TQDMProgressBar(refresh_rate=10)] if progress else []),
         ],
@@ -109,10 +108,13 @@ def fit_module(module, data, optimiser, output, resume=True, progress=True):
         num_sanity_val_steps=0,
         reload_dataloaders_every_n_epochs=1,
         gradient_clip_val=1.0,
+        plugins=[WorkCheckpoints(work)],
     )
-    last = output / "last.ckpt"
-    trainer.fit(module, data, ckpt_path=str(last) if resume and last.exists() else None, weights_only=False)
-    return last
+    with work.alone():
+        last = work.find_or_refuse(LAST)
+        with fit_or_stop(trainer):
+            trainer.fit(module, data, ckpt_path=None if last is None else str(last), weights_only=True)
+    return work.folder / LAST
 
 
 def load_averaged(network, checkpoint):
@@ -123,14 +125,14 @@ def load_averaged(network, checkpoint):
     network : `~torch.nn.Module`
         Network of the shape that was trained.
     checkpoint : path
-        Checkpoint of this package's own training: it is not read safely, use no other.
+        Checkpoint.
 
     Returns
     -------
     network : `~torch.nn.Module`
         The network, in evaluation mode.
     """
-    state = torch.load(checkpoint, map_location="cpu", weights_only=False)["state_dict"]
+    state = load_checkpoint(checkpoint)["state_dict"]
     prefix = "network."
     network.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
     return network.eval().to(memory_format=torch.channels_last)

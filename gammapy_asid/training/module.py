@@ -1,6 +1,9 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """The detection network as a Lightning module."""
 
+import math
+from bisect import bisect_right
+
 import lightning
 import numpy as np
 import torch
@@ -82,9 +85,12 @@ def simulated_candidates(network, patches):
         columns["sigma"].append(peaks.sigma * scale[peaks.field])
         columns["has_background"].append(known[peaks.field].astype(int))
         columns["offset"].append(separation)
-        columns["flux"].append(np.where(true >= 0, simulated.flux.numpy()[true], np.nan))
+        flux = np.full(len(true), np.nan)
+        flux[true >= 0] = simulated.flux.numpy()[true[true >= 0]]
+        columns["flux"].append(flux)
         visible = visible_sources(simulated, DETECTABLE)
-        n_true += np.bincount(known[simulated.patch[visible]].astype(int), minlength=2)
+        # A tensor of one element would be taken for a number
+        n_true += np.bincount(known[simulated.patch[visible].numpy()].astype(int), minlength=2)
     return {name: np.concatenate(parts) for name, parts in columns.items()}, n_true
 
 
@@ -203,15 +209,16 @@ def cosine_cycles(parameters, recipe):
         Length and step size.
     """
     optimiser = torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    bounds = np.array([0, *recipe.restarts, recipe.epochs]) * recipe.batches_per_epoch
+    bounds = [epoch * recipe.batches_per_epoch for epoch in (0, *recipe.restarts, recipe.epochs)]
 
+    # Plain numbers: checkpoints hold nothing else
     def factor(step):
-        cycle = min(np.searchsorted(bounds, step, side="right"), len(bounds) - 1)
+        cycle = min(bisect_right(bounds, step), len(bounds) - 1)
         step, length = step - bounds[cycle - 1], bounds[cycle] - bounds[cycle - 1]
         rise = max(1, length // 20)
         if step < rise:
             return (step + 1) / rise
-        return 0.5 * (1 + np.cos(np.pi * min(1.0, (step - rise) / max(1, length - rise)))) + 1e-3
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, length - rise)))) + 1e-3
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
     return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

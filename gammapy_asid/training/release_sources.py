@@ -4,14 +4,12 @@
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
 from ..evaluation.uncertainty import fit_additive, mahalanobis2
-from ..files import new_file
 from ..networks.ensembles import Moments, ensemble_moments
 from ..networks.source_features import SourceFeatures, fitted_significance
 from ..networks.source_model import (
@@ -25,7 +23,8 @@ from ..networks.source_model import (
     flux_quantiles,
     flux_variables,
 )
-from ..weights import EnsembleCard, ensemble_path, save_model
+from ..weights import EnsembleCard, ensemble_path, load_card, model_files, save_model
+from ..work_folder import WorkFolder
 from .ensembles import FluxTask, PositionTask, flux_weights, train_ensemble
 from .sources import SimulatedSources, simulate_sources
 
@@ -46,7 +45,7 @@ CHUNK = 1000
 MODES = ("detected", "given")
 
 
-def simulated_sources(model, simulator, n_patches, seed, folder):
+def simulated_sources(model, simulator, n_patches, seed, folder, overwrite=False):
     """Simulated sources, kept in a folder so that an interrupted simulation goes on.
 
     Parameters
@@ -61,28 +60,39 @@ def simulated_sources(model, simulator, n_patches, seed, folder):
         Seed.
     folder : path
         Folder of the files.
+    overwrite : bool
+        Replace what the folder holds of another model or simulator.
 
     Returns
     -------
     sources : `~gammapy_asid.training.sources.SimulatedSources`
         Sources.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds the sources of another model or simulator.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    record = {"model": model.card, "simulator": simulator, "patches": n_patches, "seed": seed}
+    work = WorkFolder(folder, f"sources_{seed}", record, overwrite)
     sizes = [min(CHUNK, n_patches - start) for start in range(0, n_patches, CHUNK)]
     return SimulatedSources.cat(
-        [simulated_chunk(model, simulator, n, seed, folder, chunk) for chunk, n in enumerate(sizes)]
+        [simulated_chunk(model, simulator, n, seed, work, chunk) for chunk, n in enumerate(sizes)]
     )
 
 
-def simulated_chunk(model, simulator, n_patches, seed, folder, chunk):
-    """One file of `simulated_sources`, simulated if it is not there."""
-    path = folder / f"sources_{seed}_{chunk:03d}.safetensors"
-    if not path.exists():
-        drawn = SimulatedSources.cat(list(simulate_sources(model, simulator, n_patches, seed + chunk)))
-        with new_file(path) as temporary:
-            save_file(_to_tensors(drawn), temporary)
-    return _from_tensors(load_file(path))
+def simulated_chunk(model, simulator, n_patches, seed, work, chunk):
+    """One file of `simulated_sources`, simulated if it is not there as it was written."""
+    name = f"sources_{seed}_{chunk:03d}.safetensors"
+    if work.find(name) is None:
+        drawn = list(simulate_sources(model, simulator, n_patches, seed + chunk))
+        if not drawn:
+            raise ValueError(
+                f"The model finds nothing in {n_patches} simulated patches: train it longer, or take more patches"
+            )
+        with work.new_file(name) as temporary:
+            save_file(_to_tensors(SimulatedSources.cat(drawn)), temporary)
+    return _from_tensors(load_file(work.folder / name))
 
 
 def _to_tensors(sources):
@@ -341,18 +351,43 @@ def release_sources(model, weights, recipe, simulator, output, overwrite=False, 
     -------
     cards : dict of `~gammapy_asid.weights.EnsembleCard`
         Card of each ensemble.
+
+    Raises
+    ------
+    FileExistsError
+        If they exist and `overwrite` is False.
+    ValueError
+        If the folder holds the ensembles of another model, recipe or simulator.
     """
+    record = {"model": model.card, "recipe": recipe, "simulator": simulator}
+    work = WorkFolder(output, "ensembles", record, overwrite)
+    paths = {kind: model_files(ensemble_path(weights, kind)) for kind in TASKS}
+    work.claim([path for files in paths.values() for path in files])
+    finished = [kind for kind in TASKS if work.is_finished(paths[kind])]
+    if len(finished) == len(TASKS) and not overwrite:
+        raise FileExistsError(
+            f"{paths['flux'][0]} exists: choose another name or overwrite it (overwrite=True, --overwrite)"
+        )
     n = recipe.sources.patches
     # Rare bright sources need many patches to be calibrated.
     numbers = {"train": n, "calibration": max(1, n // 2), "test": max(1, n // 4)}
     sets = {
-        name: simulated_sources(model, simulator, numbers[name], seed + recipe.seed, Path(output))
+        name: simulated_sources(model, simulator, numbers[name], seed + recipe.seed, output, overwrite)
         for name, seed in SEEDS.items()
+        if len(finished) < len(TASKS)
     }
     cards = {}
     for kind, (task, calibrate) in TASKS.items():
+        if kind in finished:
+            cards[kind] = load_card(paths[kind][0], EnsembleCard)
+            continue
         ensemble = train_ensemble(
-            task(sets["train"]), recipe.sources, output, seed=recipe.seed, progress=progress
+            task(sets["train"]),
+            recipe.sources,
+            output,
+            seed=recipe.seed,
+            progress=progress,
+            overwrite=overwrite,
         )
         state = {name: value.half() for name, value in ensemble.state_dict().items()}
         # What is calibrated is what ships: weights in half precision.
@@ -373,5 +408,6 @@ def release_sources(model, weights, recipe, simulator, output, overwrite=False, 
             package_version=version("gammapy-asid"),
             **calibrate(ensemble, sets["calibration"], sets["test"]),
         )
-        cards[kind] = save_model(ensemble_path(weights, kind), state, card, overwrite=overwrite)
+        cards[kind] = save_model(paths[kind][0], state, card, overwrite=True)
+        work.finish(paths[kind])
     return cards

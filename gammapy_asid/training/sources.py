@@ -135,7 +135,8 @@ def _detected(model, patches):
         peaks.score[here] = model.card.score(peaks.score[here], peaks.height[here], value)
     peaks = peaks.select(peaks.score >= FAINTEST_SCORE)
     true, _ = claimed_sources(patches, peaks)
-    true[(true >= 0) & ~_is_point(patches)[true]] = -1
+    claimed = np.flatnonzero(true >= 0)
+    true[claimed[~_is_point(patches)[true[claimed]]]] = -1
     return vars(peaks) | {"true": true}
 
 

@@ -15,6 +15,8 @@ from ..simulation.diffuse import EmissionBank, analytic_emission
 from ..simulation.instruments import lat_response
 from ..simulation.populations import draw_sky
 from ..simulation.sky_grid import INTERVALS
+from ..weights import load_card
+from ..work_folder import WorkFolder
 from .fitting import VALIDATION_SEED, EpochData, fit_module, load_averaged
 from .module import DetectionModule
 from .plane import PlaneSimulator
@@ -22,7 +24,14 @@ from .plane_fields import draw_fields
 from .stream import PatchSimulator, PatchStream
 from .transfer import start_from
 
-__all__ = ["averaged_network", "build_network", "build_simulator", "recipe_responses", "train"]
+__all__ = [
+    "averaged_network",
+    "build_network",
+    "build_simulator",
+    "recipe_responses",
+    "train",
+    "training_folder",
+]
 
 
 def recipe_responses(recipe):
@@ -130,7 +139,21 @@ def build_network(bands, widths):
     return MultiResolutionUNet(config)
 
 
-def train(recipe, output, simulator=None, resume=True, num_workers=1, progress=True):
+def training_folder(recipe, output, simulator, overwrite=False, resume=True):
+    """Folder of a training, see `~gammapy_asid.work_folder.WorkFolder`.
+
+    Parameters
+    ----------
+    recipe, output, simulator, overwrite, resume
+        See `train`.
+    """
+    record = {"recipe": recipe, "simulator": simulator, "start": None}
+    if recipe.start is not None:
+        record["start"] = load_card(recipe.start)
+    return WorkFolder(output, "training", record, overwrite, resume)
+
+
+def train(recipe, output, simulator=None, resume=True, num_workers=1, progress=True, overwrite=False):
     """Train a detection model, or go on with an interrupted training.
 
     Parameters
@@ -147,14 +170,22 @@ def train(recipe, output, simulator=None, resume=True, num_workers=1, progress=T
         Processes that simulate beside the training.
     progress : bool
         Show a progress bar.
+    overwrite : bool
+        Replace another training in the folder.
 
     Returns
     -------
     network : `~gammapy_asid.networks.MultiResolutionUNet`
         Network with the running mean of the weights, in evaluation mode.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds another training, or a checkpoint that this one did not write.
     """
     lightning.seed_everything(recipe.seed, verbose=False)
     simulator = build_simulator(recipe) if simulator is None else simulator
+    work = training_folder(recipe, output, simulator, overwrite, resume)
     size = recipe.optimiser.batch_size
     n_batches = -(-recipe.validation_patches // size)
     validation = [simulator.draw(size, (VALIDATION_SEED, i)) for i in range(n_batches)]
@@ -176,7 +207,7 @@ def train(recipe, output, simulator=None, resume=True, num_workers=1, progress=T
         )
 
     data = EpochData(batches, recipe.optimiser.batches_per_epoch, num_workers)
-    last = fit_module(module, data, recipe.optimiser, output, resume, progress)
+    last = fit_module(module, data, recipe.optimiser, work, progress)
     return averaged_network(last, bands, recipe.widths)
 
 
@@ -186,7 +217,7 @@ def averaged_network(checkpoint, bands, widths):
     Parameters
     ----------
     checkpoint : path
-        Checkpoint of this package's own training: it is not read safely, use no other.
+        Checkpoint.
     bands : `~gammapy_asid.inputs.Bands`
         Bands.
     widths : tuple of int

@@ -4,7 +4,7 @@
 from .card import EnsembleCard, ModelCard, OperatingPoint
 from .extension_card import ExtensionCard
 from .io import load_card, load_state, save_model
-from .registry import ensemble_path, find_model, list_models
+from .registry import ensemble_path, find_model, list_models, model_files
 
 __all__ = [
     "EnsembleCard",
@@ -16,5 +16,6 @@ __all__ = [
     "list_models",
     "load_card",
     "load_state",
+    "model_files",
     "save_model",
 ]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gammapy.utils.scripts import make_path
 
-__all__ = ["ENSEMBLES", "ensemble_path", "find_model", "list_models"]
+__all__ = ["ENSEMBLES", "ensemble_path", "find_model", "list_models", "model_files"]
 
 #: Folder of the models that ship with the package.
 DATA = Path(__file__).parent / "data"
@@ -55,6 +55,23 @@ def ensemble_path(name_or_path, kind):
     """
     path = find_model(name_or_path)
     return path.with_name(f"{path.stem}-{kind}.safetensors")
+
+
+def model_files(path):
+    """Weight file and card of a model, whether they exist or not.
+
+    Parameters
+    ----------
+    path : str or path
+        Weight file.
+
+    Returns
+    -------
+    paths : list of `~pathlib.Path`
+        Both files.
+    """
+    path = make_path(path)
+    return [path, path.with_suffix(".json")]
 
 
 def find_model(name_or_path):

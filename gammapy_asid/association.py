@@ -1,16 +1,19 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Association of candidates with sources of catalogues."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
-from astropy.table import QTable
+from astropy.table import QTable, Table
 from gammapy.catalog import SourceCatalog
 from scipy.spatial import KDTree
 
-from .columns import column_name, column_values, table_positions
+from .candidates import Candidates
+from .columns import column_text, position_covariance, source_names, table_positions
 from .ellipses import RADIUS_68, RADIUS_95, ellipse_covariance
 from .sphere import chord, chord_angle
 
@@ -24,15 +27,8 @@ SHIFTS = ((3.0, 90.0), (3.0, 270.0), (5.0, 90.0), (5.0, 270.0))
 N_SIGMA = 5.0
 #: Area of the sky in deg2.
 WHOLE_SKY = 4 * np.pi * np.degrees(1) ** 2
-#: Names of the columns of error ellipses, in any case, and the radius in standard deviations they stand for.
-ELLIPSES = (
-    (("Conf_95_SemiMajor", "Conf_95_SemiMinor", "Conf_95_PosAng"), RADIUS_95),
-    (("semi_major_95", "semi_minor_95", "pos_angle"), RADIUS_95),
-    (("Conf_68_SemiMajor", "Conf_68_SemiMinor", "Conf_68_PosAng"), RADIUS_68),
-    (("pos_err_68",), RADIUS_68),
-)
-#: Names of the column of names, in any case.
-NAMES = ("Source_Name", "name", "PSRJ", "source_id")
+#: Put between the names of entries at one place.
+SEPARATOR = ", "
 
 
 @dataclass(frozen=True)
@@ -65,34 +61,36 @@ class Counterparts:
         label : str
             Name of the catalogue.
         catalog : `~gammapy.catalog.SourceCatalog` or `~astropy.table.Table`
-            Catalogue, with error ellipses where it has them in columns named as in 4FGL. Rows without a
-            position are left out.
+            Catalogue, with its errors of positions as far as it has columns of `gammapy_asid.columns.ERRORS`.
+            Rows without a position are left out. The names of a `~gammapy.catalog.SourceCatalog` are its own.
         position_error : `~astropy.units.Quantity`
-            68 % error radius of sources without an ellipse, as extended ones.
+            68 % error radius of sources whose error the catalogue does not know, as extended ones.
 
         Raises
         ------
+        TypeError
+            If it is no catalogue, or the error no angle.
         ValueError
-            If it has no positions.
+            If it has no positions, or the error is not positive.
         """
+        if not isinstance(label, str) or not label:
+            raise TypeError(f"Catalogues have a name, got {label!r}")
+        if not isinstance(catalog, SourceCatalog | Table):
+            raise TypeError(
+                f"The catalogue {label!r} is no SourceCatalog or astropy Table, but {type(catalog).__name__}"
+            )
         table = catalog.table if isinstance(catalog, SourceCatalog) else catalog
         positions = table_positions(table, f"The catalogue {label!r}").icrs
         placed = np.isfinite(positions.ra) & np.isfinite(positions.dec)
         table, positions = table[placed], positions[placed]
-        n = len(positions)
-        covariance = np.zeros((n, 2, 2))
-        for wanted, radius in ELLIPSES:
-            found = [column_name(table, (name,)) for name in wanted]
-            if None not in found:
-                axes = [column_values(table[name], u.deg) * u.deg for name in found]
-                axes = axes if len(axes) == 3 else [axes[0], axes[0], np.zeros(n) * u.deg]
-                covariance = ellipse_covariance(*axes, radius)
-                break
-        size = _trace(covariance)
-        without = size <= 0
-        covariance[without] = np.eye(2) * (position_error.to_value("deg") / RADIUS_68) ** 2
-        column = column_name(table, NAMES)
-        names = np.arange(n).astype(str) if column is None else np.char.strip(np.asarray(table[column], str))
+        covariance = position_covariance(table)
+        without = np.isnan(covariance[:, 0, 0])
+        covariance[without] = np.eye(2) * (_checked_error(position_error) / RADIUS_68) ** 2
+        if isinstance(catalog, SourceCatalog):
+            names = column_text(table[catalog._source_name_key])
+        else:
+            names = source_names(table)
+        names = np.arange(len(table)).astype(str) if names is None else names
         return cls(label, names, positions, covariance)
 
     def shifted(self, separation, angle):
@@ -174,7 +172,14 @@ def association_probability(pairs, n_candidates, prior=None):
         Shape ``(n_pairs,)``.
     prior : float
         The share.
+
+    Raises
+    ------
+    ValueError
+        If the prior is no share.
     """
+    if prior is not None and not 0 < prior < 1:
+        raise ValueError(f"The prior is a share between 0 and 1, got {prior}")
     own, evidence = np.asarray(pairs["candidate"], int), np.asarray(pairs["evidence"])
     total = np.bincount(own, evidence, minlength=n_candidates)
     share = 0.5 if prior is None else prior
@@ -208,12 +213,48 @@ def false_match_rate(candidates, counterparts, prior, threshold=0.8, shifts=SHIF
     for separation, angle in shifts:
         pairs = match_counterparts(candidates, counterparts.shifted(separation, angle))
         probability, _ = association_probability(pairs, len(candidates), prior)
-        numbers.append(_n_associated(pairs, probability, threshold))
+        total = _best(pairs, probability, counterparts)[2]
+        numbers.append(np.sum(total >= threshold))
     return float(np.mean(numbers)) / max(len(candidates), 1)
 
 
-def _n_associated(pairs, probability, threshold):
-    return len(np.unique(pairs["candidate"][probability >= threshold]))
+def _best(pairs, probability, counterparts):
+    """Most probable place of each candidate with a pair.
+
+    Entries of the catalogue that agree within their own errors are one place: which of them it is does not
+    matter for whether the candidate has a counterpart.
+
+    Returns
+    -------
+    rows : `~numpy.ndarray` of int
+        Candidates, shape ``(n,)``.
+    members : list of `~numpy.ndarray` of int
+        Their pairs at that place, the most probable first.
+    total : `~numpy.ndarray`
+        Probability of all of them together, shape ``(n,)``.
+    """
+    own = np.asarray(pairs["candidate"])
+    # Those that are equal but for rounding in the order of the catalogue
+    order = np.lexsort((np.asarray(pairs["counterpart"]), -np.round(probability, 9), own))
+    rows, first = np.unique(own[order], return_index=True)
+    members = []
+    for some in np.split(order, first[1:]) if len(rows) else ():
+        together = _at_one_place(counterparts, np.asarray(pairs["counterpart"][some]))
+        place = np.argmax(together @ probability[some])
+        members.append(some[together[place]])
+    return rows, members, np.array([probability[some].sum() for some in members])
+
+
+def _at_one_place(counterparts, entries):
+    """Which of some entries agree with which within their 95 % errors, shape ``(n, n)``."""
+    if len(entries) == 1:
+        return np.ones((1, 1), dtype=bool)
+    positions, covariance = counterparts.positions[entries], counterparts.covariance[entries]
+    offsets = positions[:, None].spherical_offsets_to(positions[None])
+    offset = np.stack([o.to_value("deg") for o in offsets], axis=-1)
+    total = covariance[:, None] + covariance[None]
+    sigma2 = np.einsum("ijk,ijk->ij", offset, np.linalg.solve(total, offset[..., None])[..., 0])
+    return sigma2 <= RADIUS_95**2
 
 
 def associate(candidates, catalogs, threshold=0.8, position_error=0.1 * u.deg):
@@ -223,51 +264,80 @@ def associate(candidates, catalogs, threshold=0.8, position_error=0.1 * u.deg):
     ----------
     candidates : `~gammapy_asid.Candidates`
         Candidates.
-    catalogs : dict of str to `~gammapy.catalog.SourceCatalog` or `~astropy.table.Table`
+    catalogs : dict of str to `~gammapy.catalog.SourceCatalog`, `~astropy.table.Table` or `Counterparts`
         Catalogues by their names, the one to prefer first.
     threshold : float
         Smallest posterior probability of an association.
     position_error : `~astropy.units.Quantity`
-        68 % error radius of counterparts without an ellipse.
+        68 % error radius of counterparts whose catalogue does not know it.
 
     Returns
     -------
     candidates : `~gammapy_asid.Candidates`
         With the columns `~gammapy_asid.candidates.ASSOCIATION_COLUMNS`: the most probable counterpart in
-        the first catalogue that has one above the threshold. ``meta["association"]["catalogs"]`` states for
-        each catalogue the number of associations, the prior and the rate of false matches.
+        the first catalogue that has one above the threshold. Entries of a catalogue that agree within their
+        errors, as a pulsar and its nebula, count together: ``assoc_prob`` is the probability of one of them,
+        ``assoc_name`` has all their names, the most probable first, ``assoc_sep`` is the distance to that.
+        ``meta["association"]["catalogs"]`` states for each catalogue the number of associations, the prior
+        and the rate of false matches.
 
     Raises
     ------
+    TypeError
+        If candidates or catalogues are something else.
     ValueError
-        If a catalogue has no positions or the threshold is no probability.
+        If a catalogue has no positions, the threshold is no probability or the error is not positive.
     """
-    if not 0 < threshold < 1:
+    if not isinstance(candidates, Candidates):
+        raise TypeError(f"Candidates are associated, got {type(candidates).__name__}")
+    if not isinstance(catalogs, Mapping):
+        raise TypeError(f'Give the catalogues by name, as {{"4FGL": table}}, got {type(catalogs).__name__}')
+    if not isinstance(threshold, Real) or not 0 < threshold < 1:
         raise ValueError(f"The threshold is a probability between 0 and 1, got {threshold}")
+    _checked_error(position_error)
+    # All of them before any work
+    known = {
+        label: catalog
+        if isinstance(catalog, Counterparts)
+        else Counterparts.from_catalog(label, catalog, position_error)
+        for label, catalog in catalogs.items()
+    }
     n = len(candidates)
-    best = {"assoc_catalog": np.zeros(n, "U24"), "assoc_name": np.zeros(n, "U32")}
+    # Of any length
+    best = {"assoc_catalog": np.full(n, "", object), "assoc_name": np.full(n, "", object)}
     best |= {"assoc_sep": np.full(n, np.nan) * u.deg, "assoc_prob": np.full(n, np.nan)}
     meta = {}
-    for label, catalog in catalogs.items():
-        counterparts = Counterparts.from_catalog(label, catalog, position_error)
+    for label, counterparts in known.items():
         pairs = match_counterparts(candidates, counterparts)
         probability, prior = association_probability(pairs, n)
-        order = np.argsort(-probability, kind="stable")
-        rows, first = np.unique(pairs["candidate"][order], return_index=True)
-        chosen = order[first]
-        new = (probability[chosen] >= threshold) & (best["assoc_name"][rows] == "")
-        rows, chosen = rows[new], chosen[new]
-        best["assoc_catalog"][rows] = label
-        best["assoc_name"][rows] = counterparts.names[pairs["counterpart"][chosen]]
-        best["assoc_sep"][rows] = pairs["sep"][chosen]
-        best["assoc_prob"][rows] = probability[chosen]
+        rows, members, total = _best(pairs, probability, counterparts)
+        for row, some, together in zip(rows, members, total, strict=True):
+            if together >= threshold and best["assoc_catalog"][row] == "":
+                best["assoc_catalog"][row] = label
+                names = counterparts.names[pairs["counterpart"][some]]
+                best["assoc_name"][row] = SEPARATOR.join(dict.fromkeys(names.tolist()))
+                best["assoc_sep"][row] = pairs["sep"][some[0]]
+                best["assoc_prob"][row] = min(together, 1.0)
         meta[label] = {
-            "associations": _n_associated(pairs, probability, threshold),
+            "associations": int(np.sum(total >= threshold)),
             "prior": prior,
             "false_match_rate": false_match_rate(candidates, counterparts, prior, threshold),
         }
-    meta = {"association": {"threshold": threshold, "catalogs": meta}}
+    meta = {"association": {"threshold": float(threshold), "catalogs": meta}}
     return candidates.with_columns(QTable(best), meta=meta)
+
+
+def _checked_error(position_error):
+    """Error radius in deg."""
+    try:
+        error = u.Quantity(position_error).to_value("deg")
+    except (TypeError, u.UnitConversionError):
+        raise TypeError(
+            f"The position error is an angle, got {position_error}: give e.g. 0.1 * u.deg"
+        ) from None
+    if np.ndim(error) or not 0 < error < 180:
+        raise ValueError(f"The position error must be above 0, got {position_error}")
+    return error
 
 
 def _trace(covariance):

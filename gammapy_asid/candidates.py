@@ -3,24 +3,28 @@
 
 import json
 import string
+from collections import Counter
 from dataclasses import dataclass
 from enum import IntFlag
 from importlib.metadata import version
+from itertools import count, product
 
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
-from astropy.table import QTable
+from astropy.table import QTable, Table
 from gammapy.maps import Map, Maps
 from gammapy.modeling.models import Models
 from gammapy.utils.scripts import make_path
-from regions import EllipseSkyRegion, Regions
+from regions import EllipseSkyRegion, PointSkyRegion, Regions
 
-from .catalog import SourceCatalogASID
+from .catalog import SourceCatalogASID, candidate_table
+from .columns import column_text, plain_unit, read_any_table
 from .extensions import EXTENDED, extended_model
 from .files import new_file
-from .fits_tables import primary_hdu, provenance_hdu, read_provenance, read_table, table_hdu
+from .fits_tables import fits_text, primary_hdu, provenance_hdu, read_provenance, read_table, table_hdu
+from .source_lists import list_columns
 
 __all__ = [
     "ASSOCIATION_COLUMNS",
@@ -66,7 +70,7 @@ class Column:
     name : str
         Name.
     dtype : str
-        Numpy type.
+        Numpy type; text is wider where it must be.
     description : str
         Meaning.
     unit : str, optional
@@ -86,12 +90,18 @@ class Column:
         ValueError
             If they have another unit.
         """
+        if self.dtype.startswith("U"):
+            values = column_text(values)
+            return values.astype(max(values.dtype, np.dtype(self.dtype)))
         if self.unit is None:
             return np.asarray(values).astype(self.dtype)
+        own = getattr(values, "unit", None)
         try:
+            if own is not None:
+                values = u.Quantity(values.value, plain_unit(own))
             return u.Quantity(values, self.unit, dtype=self.dtype)
         except u.UnitConversionError:
-            raise ValueError(f"Column {self.name!r} must be in {self.unit}, got {values.unit}") from None
+            raise ValueError(f"Column {self.name!r} must be in {self.unit}, got {own}") from None
 
 
 #: Columns of every table, in order.
@@ -169,7 +179,7 @@ FIT_COLUMNS = (
 #: Columns that `gammapy_asid.association.associate` adds.
 ASSOCIATION_COLUMNS = (
     Column("assoc_catalog", "U24", "Catalogue of the most probable counterpart; empty without one"),
-    Column("assoc_name", "U32", "Name of that counterpart"),
+    Column("assoc_name", "U32", "Name of that counterpart, or names of those at one place"),
     Column("assoc_sep", "f8", "Distance to it", "deg"),
     Column("assoc_prob", "f8", "Posterior probability of the association"),
 )
@@ -179,6 +189,10 @@ GROUPS = (BAND_COLUMNS, EXTENSION_COLUMNS, FIT_COLUMNS, ASSOCIATION_COLUMNS)
 
 # Header cards of the file that a reader of FITS sees at once; the whole is in the PROVENANCE table.
 HEADER_CARDS = {"model": "MODEL", "card_sha256": "CARDSHA", "threshold": "THRESH"}
+
+
+# What a source without a position is called.
+NOWHERE = "ASID nowhere"
 
 
 def iau_names(positions):
@@ -192,18 +206,27 @@ def iau_names(positions):
     Returns
     -------
     names : list of str
-        Sources that would share a designation get a, b, ... appended in their order.
+        Sources that would share a designation get a, b, ..., z, aa, ab, ... appended in their order; those
+        without a position are called so.
     """
     icrs = positions.icrs
+    known = np.isfinite(icrs.ra) & np.isfinite(icrs.dec)
     # A microarcsecond keeps a coordinate given to full minutes from falling below them
-    tenths = np.floor(icrs.ra.wrap_at("360d").hour * 600 + 1e-8).astype(int) % 14400
-    minutes = np.floor(np.abs(icrs.dec.deg) * 60 + 1e-8).astype(int)
+    tenths = np.floor(np.where(known, icrs.ra.wrap_at("360d").hour, 0) * 600 + 1e-8).astype(int) % 14400
+    minutes = np.floor(np.where(known, np.abs(icrs.dec.deg), 0) * 60 + 1e-8).astype(int)
+    signs = np.where(icrs.dec.deg < 0, "-", "+")
     names = [
-        f"ASID J{t // 600:02d}{t % 600 // 10:02d}.{t % 10}{sign}{m // 60:02d}{m % 60:02d}"
-        for t, m, sign in zip(tenths, minutes, np.where(icrs.dec.deg < 0, "-", "+"), strict=True)
+        f"ASID J{t // 600:02d}{t % 600 // 10:02d}.{t % 10}{sign}{m // 60:02d}{m % 60:02d}" if k else NOWHERE
+        for k, t, m, sign in zip(known, tenths, minutes, signs, strict=True)
     ]
-    same = {name: iter(string.ascii_lowercase) for name in names if names.count(name) > 1}
-    return [name + next(same[name]) if name in same else name for name in names]
+    number = Counter(names)
+    letters = {name: _letters() for name in names if number[name] > 1}
+    return [name + next(letters[name]) if name in letters else name for name in names]
+
+
+def _letters():
+    for length in count(1):
+        yield from map("".join, product(string.ascii_lowercase, repeat=length))
 
 
 class Candidates:
@@ -267,7 +290,7 @@ class Candidates:
         """
         icrs, galactic = positions.icrs, positions.galactic
         table = {
-            "name": np.array(iau_names(positions), dtype="U24"),
+            "name": np.array(iau_names(positions), dtype=str),
             "ra": icrs.ra,
             "dec": icrs.dec,
             "glon": galactic.l,
@@ -288,6 +311,58 @@ class Candidates:
             "flags": np.broadcast_to(flags, positions.shape),
         }
         return cls(QTable(table), maps, meta)
+
+    @classmethod
+    def from_table(cls, table, columns=None, energy_range=None, meta=None):
+        """Make candidates of any list of sources.
+
+        Parameters
+        ----------
+        table : `~astropy.table.Table`
+            List with positions: ``ra`` and ``dec``, ``RAJ2000`` and ``DEJ2000``, ``glon`` and ``glat`` and
+            the like, in any case. A column without a unit is in that of `COLUMNS`. Names, errors of positions
+            (also ``Conf_95_SemiMajor``, ``r95``, ``e_RAJ2000``, ...), score and fluxes are taken where they
+            are; what is not there is NaN. Flags, and the columns of fits, extensions and associations, are
+            taken of tables of this package only.
+        columns : dict of str, optional
+            Columns of the list by the names of `COLUMNS`, such as ``{"ra": "lon", "dec": "lat"}``; None for
+            one that is to be left out.
+        energy_range : `~astropy.units.Quantity`, optional
+            Energies of the flux where no columns ``e_min`` and ``e_max`` tell them. Fluxes without a range
+            are left out, with a warning.
+        meta : dict, optional
+            Provenance.
+
+        Raises
+        ------
+        TypeError
+            If it is no table.
+        ValueError
+            If there are no positions, values of them are missing, names repeat, or a column holds something
+            else.
+        """
+        if not isinstance(table, Table):
+            raise TypeError(f"A list of sources is an astropy Table, got {type(table).__name__}")
+        known = {column.name for column in COLUMNS}
+        strange = sorted(set(columns or {}) - known)
+        if strange:
+            raise ValueError(
+                f"Candidates have no column {', '.join(strange)}: see gammapy_asid.candidates.COLUMNS"
+            )
+        positions, names, values = list_columns(table, columns, energy_range)
+        own = QTable({"name": [n or new for n, new in zip(names, iau_names(positions), strict=True)]})
+        own["ra"], own["dec"] = positions.ra, positions.dec
+        own["glon"], own["glat"] = positions.galactic.l, positions.galactic.b
+        for name, value in values.items():
+            own[name] = value
+        own["flags"] = 0
+        if known <= set(table.colnames):
+            own["flags"] = table["flags"]
+            for column in (c for group in GROUPS for c in group if c.name in table.colnames):
+                # Of one dimension in a text file
+                if column not in BAND_COLUMNS or "flux" in (meta or {}):
+                    own[column.name] = table[column.name]
+        return cls(own, meta=meta)
 
     def __len__(self):
         return len(self.table)
@@ -416,7 +491,7 @@ class Candidates:
         return Models(models)
 
     def to_regions(self, containment=0.95):
-        """Error ellipses.
+        """Error ellipses, points where the error is not known.
 
         Parameters
         ----------
@@ -426,7 +501,7 @@ class Candidates:
         Returns
         -------
         regions : `~regions.Regions`
-            Ellipses labelled with the names.
+            Regions labelled with the names.
 
         Raises
         ------
@@ -436,16 +511,9 @@ class Candidates:
         level = f"{containment * 100:.0f}"
         if f"pos_err_{level}" not in self.table.colnames:
             raise ValueError(f"No error ellipse for a containment of {containment}: give 0.68 or 0.95")
-        # The width of a region points west to east, its angle runs anticlockwise on the sky.
         return Regions(
             [
-                EllipseSkyRegion(
-                    center=position,
-                    width=2 * row[f"semi_minor_{level}"],
-                    height=2 * row[f"semi_major_{level}"],
-                    angle=row["pos_angle"],
-                    meta={"text": str(row["name"])},
-                )
+                _region(position, row, f"semi_major_{level}", f"semi_minor_{level}")
                 for position, row in zip(self.positions, self.table, strict=True)
             ]
         )
@@ -467,7 +535,8 @@ class Candidates:
         """
         primary = primary_hdu(self.meta)
         for key in HEADER_CARDS.keys() & self.meta.keys():
-            primary.header[HEADER_CARDS[key]] = self.meta[key]
+            value = self.meta[key]
+            primary.header[HEADER_CARDS[key]] = fits_text(value) if isinstance(value, str) else value
         hdus = [primary, table_hdu(self.table, "CANDIDATES"), provenance_hdu(self.meta)]
         for name, m in self.maps.items():
             hdus += m.to_hdulist(hdu=name, hdu_bands=f"{name}_bands")[1:]
@@ -475,29 +544,49 @@ class Candidates:
             fits.HDUList(hdus).writeto(temporary)
 
     @classmethod
-    def read(cls, filename):
-        """Read a file that `write` made.
+    def read(cls, filename, columns=None, energy_range=None):
+        """Read a file that `write` or `~gammapy_asid.catalog.write_catalog` made, or any list of sources.
+
+        Parameters
+        ----------
+        filename : str or path
+            File, of other lists FITS, ECSV, CSV or VOTable.
+        columns, energy_range
+            For other lists, see `from_table`.
 
         Raises
         ------
         FileNotFoundError
             If there is no such file.
         ValueError
-            If it is another kind of file.
+            If it is no list of sources.
         """
         filename = make_path(filename)
         try:
-            hdulist = fits.open(filename, memmap=False)
-        except OSError as error:
-            if isinstance(error, FileNotFoundError):
-                raise FileNotFoundError(f"No such file: {filename}") from None
-            raise ValueError(f"{filename} is no FITS file: {error}") from None
-        with hdulist:
-            if "CANDIDATES" not in hdulist or "PROVENANCE" not in hdulist:
-                raise ValueError(
-                    f"{filename} was not written by Candidates.write: it has no CANDIDATES table"
-                )
-            table, meta = read_table(hdulist, "CANDIDATES"), read_provenance(hdulist)
-            names = [hdu.name.lower() for hdu in hdulist[3:] if not hdu.name.endswith("_BANDS")]
-            maps = {name: Map.from_hdulist(hdulist, hdu=name) for name in names}
-        return cls(table, maps, meta)
+            with fits.open(filename, memmap=False) as hdulist:
+                if "PROVENANCE" in hdulist and {"CANDIDATES", "CATALOG"} & {hdu.name for hdu in hdulist}:
+                    return cls._from_hdulist(hdulist)
+        except FileNotFoundError:
+            raise FileNotFoundError(f"No such file: {filename}") from None
+        except OSError:
+            # Not FITS
+            pass
+        return cls.from_table(read_any_table(filename), columns, energy_range)
+
+    @classmethod
+    def _from_hdulist(cls, hdulist):
+        meta = read_provenance(hdulist)
+        if "CATALOG" in hdulist:
+            return cls.from_table(candidate_table(read_table(hdulist, "CATALOG")), meta=meta)
+        names = [hdu.name.lower() for hdu in hdulist[3:] if not hdu.name.endswith("_BANDS")]
+        maps = {name: Map.from_hdulist(hdulist, hdu=name) for name in names}
+        return cls(read_table(hdulist, "CANDIDATES"), maps, meta)
+
+
+def _region(position, row, major, minor):
+    """Error ellipse of a row, a point if it has none."""
+    meta = {"text": str(row["name"])}
+    if not (row[major] > 0 and row[minor] > 0 and np.isfinite(row["pos_angle"])):
+        return PointSkyRegion(position, meta=meta)
+    # The width of a region points west to east, its angle runs anticlockwise on the sky.
+    return EllipseSkyRegion(position, 2 * row[minor], 2 * row[major], row["pos_angle"], meta=meta)

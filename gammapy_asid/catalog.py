@@ -22,7 +22,14 @@ from .files import new_file
 from .fits_tables import primary_hdu, provenance_hdu, read_provenance, read_table, table_hdu
 from .fluxes import integral_flux
 
-__all__ = ["START_SPECTRUM", "SourceCatalogASID", "SourceCatalogObjectASID", "catalog_table", "write_catalog"]
+__all__ = [
+    "START_SPECTRUM",
+    "SourceCatalogASID",
+    "SourceCatalogObjectASID",
+    "candidate_table",
+    "catalog_table",
+    "write_catalog",
+]
 
 #: Spectrum that a fit starts from: a power law of index 2 with 1e-9 cm-2 s-1 above 1 GeV,
 #: a common faint source in ten years of Fermi-LAT data.
@@ -114,13 +121,43 @@ def catalog_table(candidates):
             if name in UNITS:
                 table[name] = table[name].to(UNITS[name])
     if "SpectrumType" in table.colnames:
-        table["SpectrumType"] = np.array([SPECTRA[kind] for kind in own["fit_spectrum"]], dtype="U12")
+        table["SpectrumType"] = np.array([SPECTRA[kind] for kind in own["fit_spectrum"]], dtype=str)
     if len(table) and np.all((table["E_Min"] == 1 * u.GeV) & (table["E_Max"] == 100 * u.GeV)):
         table.rename_columns(["Flux", "Unc_Flux"], ["Flux1000", "Unc_Flux1000"])
     bands = candidates.meta.get("flux", {}).get("bands")
     if bands is not None:
         table.meta["band_edges_gev"] = bands
     return table
+
+
+def candidate_table(table):
+    """Table that `catalog_table` made, with the columns of candidates.
+
+    Parameters
+    ----------
+    table : `~astropy.table.QTable`
+        Table of a catalogue.
+
+    Returns
+    -------
+    table : `~astropy.table.QTable`
+        One row per source.
+    """
+    own = QTable()
+    for name, source in NAMES.items():
+        name = (
+            {"Flux": "Flux1000", "Unc_Flux": "Unc_Flux1000"}.get(name, name)
+            if "Flux1000" in table.colnames
+            else name
+        )
+        if name in table.colnames:
+            own[source] = table[name]
+    if "fit_spectrum" in own.colnames:
+        kinds = {name: kind for kind, name in SPECTRA.items()}
+        own["fit_spectrum"] = np.array([kinds[str(name).strip()] for name in own["fit_spectrum"]], dtype=str)
+    for level in ("68", "95"):
+        own[f"pos_err_{level}"] = np.sqrt(own[f"semi_major_{level}"] * own[f"semi_minor_{level}"])
+    return own
 
 
 def write_catalog(candidates, filename, overwrite=False):
@@ -257,14 +294,15 @@ class SourceCatalogASID(SourceCatalog):
     Parameters
     ----------
     filename : str or path
-        File that `write_catalog` (``gammapy-asid catalog``) or `gammapy_asid.Candidates.write` made.
+        File that `write_catalog` (``gammapy-asid catalog``) or `gammapy_asid.Candidates.write` made, or
+        another list that `gammapy_asid.Candidates.read` reads.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is another kind of file.
+        If it is no list of sources.
     """
 
     tag = "asid"
@@ -302,8 +340,9 @@ def _read(path):
         with fits.open(path, memmap=False) as hdulist:
             if "CATALOG" in hdulist and "PROVENANCE" in hdulist:
                 return read_table(hdulist, "CATALOG"), read_provenance(hdulist).get("flux", {}).get("bands")
-    except OSError as error:
-        raise ValueError(f"{path} is no FITS file: {error}") from None
+    except OSError:
+        # Not FITS
+        pass
     table = catalog_table(Candidates.read(path))
     return table, table.meta.get("band_edges_gev")
 

@@ -4,7 +4,7 @@
 import astropy.units as u
 import numpy as np
 
-__all__ = ["RADIUS_68", "RADIUS_95", "ellipse_covariance", "sky_ellipses"]
+__all__ = ["RADIUS_68", "RADIUS_95", "covariance_axes", "ellipse_covariance", "sky_ellipses"]
 
 #: Containment radii of a two-dimensional Gaussian in its widths.
 RADIUS_68, RADIUS_95 = (float(radius) for radius in np.sqrt(-2 * np.log(1 - np.array([0.68, 0.95]))))
@@ -38,10 +38,8 @@ def sky_ellipses(wcs, x, y, covariance):
     jacobian = (
         np.array([[offset.to_value("deg") for offset in step] for step in steps]).transpose(2, 1, 0) / STEP
     )
-    values, vectors = np.linalg.eigh(jacobian @ covariance @ jacobian.transpose(0, 2, 1))
-    axes = np.sqrt(values.clip(min=0))[:, ::-1] * u.deg
-    east, north = vectors[:, 0, 1], vectors[:, 1, 1]
-    return axes, np.degrees(np.arctan2(east, north)) % 180 * u.deg
+    major, minor, angle = covariance_axes(jacobian @ covariance @ jacobian.transpose(0, 2, 1))
+    return np.stack([major, minor], axis=-1) * u.deg, angle * u.deg
 
 
 def ellipse_covariance(semi_major, semi_minor, angle, radius):
@@ -67,3 +65,25 @@ def ellipse_covariance(semi_major, semi_minor, angle, radius):
     across = np.stack([np.cos(angle), -np.sin(angle)], axis=-1)
     outer = (v[..., :, None] * v[..., None, :] for v in (along, across))
     return sum((axis**2)[..., None, None] * o for axis, o in zip((major, minor), outer, strict=True))
+
+
+def covariance_axes(covariance):
+    """Standard deviations along the axes of covariances, and the angle of the larger axis.
+
+    Parameters
+    ----------
+    covariance : `~numpy.ndarray`
+        Of the offsets to the east and to the north, shape ``(n, 2, 2)``.
+
+    Returns
+    -------
+    major, minor : `~numpy.ndarray`
+        Standard deviations, shape ``(n,)``; NaN where the covariance is.
+    angle : `~numpy.ndarray`
+        Angle of the larger axis from north to east in deg, 0 to 180.
+    """
+    known = np.isfinite(covariance).all(axis=(1, 2))
+    values, vectors = np.linalg.eigh(np.where(known[:, None, None], covariance, np.eye(2)))
+    minor, major = np.where(known, np.sqrt(values.clip(min=0)).T, np.nan)
+    angle = np.degrees(np.arctan2(vectors[:, 0, 1], vectors[:, 1, 1])) % 180
+    return major, minor, np.where(known, angle, np.nan)

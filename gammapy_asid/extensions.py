@@ -125,7 +125,7 @@ class SourceExtensions:
             sigma[valid] = np.column_stack([middle, middle - low, high - middle])
         table = QTable(
             {
-                "name": np.array(names, dtype="U64"),
+                "name": np.array(names, dtype=str),
                 "ra": positions.icrs.ra,
                 "dec": positions.icrs.dec,
                 "extension_class": class_name,

@@ -1,12 +1,43 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
-"""Tables of FITS files, and the provenance that goes with them."""
+"""Tables of FITS files, and the provenance that goes with them.
+
+FITS holds ASCII only. Other characters of texts are written as Python writes them in a string
+(``LS I +61\\xb0303``) and are read back as they were.
+"""
 
 import json
+from pathlib import Path
 
+import numpy as np
 from astropy.io import fits
 from astropy.table import QTable
 
-__all__ = ["primary_hdu", "provenance_hdu", "read_provenance", "read_table", "table_hdu"]
+__all__ = [
+    "TABLE_SUFFIXES",
+    "fits_text",
+    "primary_hdu",
+    "provenance_hdu",
+    "read_provenance",
+    "read_table",
+    "table_hdu",
+    "write_table",
+]
+
+#: Ends of the names of files that `write_table` makes.
+TABLE_SUFFIXES = (".fits", ".fit", ".fits.gz", ".fit.gz", ".ecsv")
+
+
+def fits_text(text):
+    """Text in the characters that FITS holds."""
+    return str(text).encode("unicode_escape").decode("ascii")
+
+
+def _plain_text(text):
+    return text.encode("ascii").decode("unicode_escape")
+
+
+def _each(column, change):
+    return np.array([change(text) for text in column.ravel()], dtype=str).reshape(column.shape)
 
 
 def primary_hdu(meta):
@@ -24,6 +55,12 @@ def primary_hdu(meta):
 
 def table_hdu(table, name):
     """HDU of a table with a name."""
+    table = table.copy(copy_data=False)
+    for column in table.colnames:
+        if table[column].dtype.kind == "U":
+            description = table[column].info.description
+            table[column] = _each(np.asarray(table[column]), fits_text)
+            table[column].info.description = description
     hdu = fits.table_to_hdu(table)
     hdu.name = name
     return hdu
@@ -31,15 +68,41 @@ def table_hdu(table, name):
 
 def provenance_hdu(meta):
     """HDU ``PROVENANCE`` of a dictionary of anything JSON can hold."""
+    # JSON has its own form of characters that are not ASCII
     values = [json.dumps(value) for value in meta.values()]
-    return table_hdu(QTable({"key": list(meta), "value": values}), "PROVENANCE")
+    hdu = fits.table_to_hdu(QTable({"key": [fits_text(key) for key in meta], "value": values}))
+    hdu.name = "PROVENANCE"
+    return hdu
 
 
 def read_table(hdulist, name):
     """Table of an HDU; what is not known is NaN in it, not masked."""
-    return QTable.read(hdulist[name], mask_invalid=False)
+    table = QTable.read(hdulist[name], mask_invalid=False)
+    for column in table.colnames:
+        if table[column].dtype.kind in "SU":
+            description = table[column].info.description
+            table[column] = _each(np.asarray(table[column], str), _plain_text)
+            table[column].info.description = description
+    return table
 
 
 def read_provenance(hdulist):
     """Dictionary that `provenance_hdu` made."""
-    return {str(row["key"]): json.loads(row["value"]) for row in QTable.read(hdulist["PROVENANCE"])}
+    rows = QTable.read(hdulist["PROVENANCE"])
+    return {_plain_text(str(row["key"])): json.loads(row["value"]) for row in rows}
+
+
+def write_table(table, path):
+    """Write a table to a file, FITS or ECSV by its name.
+
+    Parameters
+    ----------
+    table : `~astropy.table.QTable`
+        Table.
+    path : str or path
+        File, which must not exist.
+    """
+    if Path(path).suffix == ".ecsv":
+        table.write(path)
+    else:
+        fits.HDUList([fits.PrimaryHDU(), table_hdu(table, "")]).writeto(path)

@@ -219,7 +219,7 @@ def test_missing_values():
     [
         (Table({"Source_Name": ["a"]}), "'mine' has no columns ra and dec, or glon and glat"),
         (
-            Table({"ra": ["05 34 31"], "dec": ["22 00 52"]}),
+            Table({"ra": ["Crab"], "dec": ["north"]}),
             "'mine' has no positions in deg.*ra holds no numbers",
         ),
         (QTable({"ra": [1] * u.s, "dec": [1] * u.deg}), "ra must be in deg, got s"),

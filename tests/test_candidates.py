@@ -194,9 +194,9 @@ def test_bad_tables(candidates):
 def test_read_other_files(tmp_path):
     fits.PrimaryHDU().writeto(tmp_path / "other.fits")
     (tmp_path / "text.fits").write_text("no fits")
-    with pytest.raises(ValueError, match="not written by"):
+    with pytest.raises(ValueError, match="no table that can be read"):
         Candidates.read(tmp_path / "other.fits")
-    with pytest.raises(ValueError, match="no FITS file"):
+    with pytest.raises(ValueError, match="no table that can be read"):
         Candidates.read(tmp_path / "text.fits")
     with pytest.raises(FileNotFoundError, match="No such file"):
         Candidates.read(tmp_path / "none.fits")

@@ -120,7 +120,7 @@ class DLFluxEstimator(Estimator):
             flags[valid] |= _outshone(x[valid], y[valid], values["flux"][valid, 1:], cube)
         table = QTable(
             {
-                "name": np.array(names, dtype="U64"),
+                "name": np.array(names, dtype=str),
                 "ra": positions.icrs.ra,
                 "dec": positions.icrs.dec,
                 "e_min": np.full(len(x), e_min) * u.GeV,

@@ -139,5 +139,5 @@ def _joined(first, second):
     table = vstack([first.table, second.table], metadata_conflicts="silent", join_type="inner")
     order = np.argsort(-np.asarray(table["score"]), kind="stable")
     joined = Candidates(table[order], first.maps, first.meta)
-    joined.table["name"] = np.array(iau_names(joined.positions), dtype="U24")
+    joined.table["name"] = np.array(iau_names(joined.positions), dtype=str)
     return joined, order >= len(first)

@@ -46,7 +46,7 @@ def merge_tiles(lists, tiles, smallest_error):
     table, owner = table[order], owner[order]
     table = table[_first_of_each(table, owner, smallest_error)]
     merged = Candidates(table, meta=lists[min(lists)].meta)
-    merged.table["name"] = np.array(iau_names(merged.positions), dtype="U24")
+    merged.table["name"] = np.array(iau_names(merged.positions), dtype=str)
     return merged
 
 

@@ -10,7 +10,7 @@ from astropy.table import QTable
 from gammapy.modeling.models import LogParabolaSpectralModel, PowerLawSpectralModel
 from gammapy.utils.scripts import make_path
 
-from ...candidates import COLUMNS, FIT_COLUMNS, CandidateFlag, Candidates
+from ...candidates import FIT_COLUMNS, CandidateFlag, Candidates
 from ...ellipses import RADIUS_68, RADIUS_95
 from ...fluxes import integral_flux
 from .files import WIDTH_IN_SIGMA, read_analysis
@@ -26,8 +26,6 @@ SPECTRA = {
 }
 #: Energies in GeV of the flux where a file does not tell those of the analysis: fermipy's flux1000.
 FLUX1000 = (1.0, 10**2.5)
-#: Longest name of a candidate.
-NAME_LENGTH = int(COLUMNS[0].dtype[1:])
 
 
 def read_fermipy(filename, candidates=None):
@@ -91,12 +89,8 @@ def _new_candidates(analysis, rows, meta):
         np.array([row["fit_pos_angle"] for row in rows], dtype=float) * u.deg,
         meta=meta,
     )
-    names = [source.name for source in sources]
-    for name in names:
-        if len(name) > NAME_LENGTH:
-            log.warning(f"The name {name!r} is cut to {NAME_LENGTH} characters")
     columns = _columns(rows)
-    columns["name"] = np.array(names, dtype=COLUMNS[0].dtype)
+    columns["name"] = np.array([source.name for source in sources], dtype=str)
     return candidates.with_columns(columns)
 
 
@@ -104,8 +98,7 @@ def _columns(rows):
     table = QTable()
     for column in FIT_COLUMNS:
         empty = "" if column.dtype.startswith("U") else np.nan
-        values = np.array([row.get(column.name, empty) for row in rows], dtype=column.dtype)
-        table[column.name] = values if column.unit is None else u.Quantity(values, column.unit)
+        table[column.name] = column.convert([row.get(column.name, empty) for row in rows])
     return table
 
 

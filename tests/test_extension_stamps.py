@@ -144,8 +144,8 @@ def test_edges_and_missing_bands(simulator):
     stamps = simulator.draw(16, 5, scene).stamps
     assert torch.all((stamps.valid == 0).any(-1).any(-1))
     gone = torch.isnan(stamps.psf[..., 0])
-    assert torch.all(gone.sum(1) == 1)
-    assert torch.all(gone[:, 1:-1] == 0)
+    assert torch.all(gone.any(1) & ~gone.all(1))
+    assert torch.all(gone[:, 0] | gone[:, -1])
     assert torch.all(stamps.counts[gone] == 0)
     assert torch.all(stamps.counts.sum(1)[stamps.valid == 0] == 0)
     # The candidate itself is always inside.

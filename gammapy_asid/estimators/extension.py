@@ -1,6 +1,8 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Extension of sources with a neural network."""
 
+import logging
+
 import numpy as np
 import torch
 from gammapy.datasets import MapDataset
@@ -10,13 +12,15 @@ from ..candidates import CandidateFlag
 from ..extensions import SourceExtensions
 from ..inputs.bands import BandCube
 from ..inputs.convert import to_band_cube
-from ..inputs.stamps import cut_stamps, local_psf_radii
+from ..inputs.stamps import cut_stamps, local_psf_radii, lost_width
 from ..networks.description import psf_radius
-from ..networks.extension import Stamps
+from ..networks.extension import CONTAINMENTS, Stamps, describe_psf
 from ..networks.extension_model import ExtensionModel
 from .given import duplicates, given_sources, on_valid_data
 
 __all__ = ["DLExtensionClassifier"]
+
+log = logging.getLogger(__name__)
 
 #: Radii and backgrounds may leave the range of training by this factor.
 TOLERANCE = 1.05
@@ -125,11 +129,9 @@ class DLExtensionClassifier(Estimator):
             return None, valid, flags
         flags[valid] |= duplicates(x[valid], y[valid], cube)
         counts, background, inside, scale = cut_stamps(cube, x[valid], y[valid], size, bands.pixel_size)
-        radii = self._psf_radii(datasets, positions[valid], cube.response)
-        described = np.stack(
-            [np.log(radii[..., 0] / (scale * bands.pixel_size)), np.log(radii[..., 1] / radii[..., 0])],
-            axis=-1,
-        )
+        lost = lost_width(cube, bands.pixel_size)
+        radii = self._psf_radii(datasets, positions[valid], cube.response, lost)
+        described = describe_psf(radii, scale * bands.pixel_size)
         stamps = Stamps(
             *(torch.tensor(v, dtype=torch.float32) for v in (counts, background, inside, described))
         )
@@ -137,13 +139,16 @@ class DLExtensionClassifier(Estimator):
         flags[valid] |= self._out_of_range(radii[..., 0], background, inside)
         return stamps, valid, flags
 
-    def _psf_radii(self, datasets, positions, response):
-        """Radii of 68 % and 95 % of each band at the positions, shape ``(n, n_bands, 2)``."""
-        central = np.stack([psf_radius(response), psf_radius(response, 0.95)], axis=-1)
+    def _psf_radii(self, datasets, positions, response, lost):
+        """Radii of the `CONTAINMENTS` of each band at the positions, shape ``(n, n_bands, 4)``."""
         if isinstance(datasets, BandCube):
-            return np.broadcast_to(central, (len(positions), *central.shape))
-        datasets = [datasets] if isinstance(datasets, MapDataset) else datasets
-        return local_psf_radii(datasets, positions, response)
+            central = np.stack([psf_radius(response, share) for share in CONTAINMENTS], axis=-1)
+            radii = np.broadcast_to(central, (len(positions), *central.shape))
+        else:
+            datasets = [datasets] if isinstance(datasets, MapDataset) else datasets
+            radii = local_psf_radii(datasets, positions, response, CONTAINMENTS)
+        # Counts displaced by the difference of two uniform variates: widths add in square
+        return np.sqrt(radii**2 - 2 * np.log1p(-np.array(CONTAINMENTS)) * lost**2 / 6)
 
     def _out_of_range(self, radius, background, inside):
         """Flag of sources where the instrument is not one of those of the training."""
@@ -155,4 +160,10 @@ class DLExtensionClassifier(Estimator):
             # Absent bands have no radius; a level of zero is only a fainter one.
             far = (values > 0) & ((values > high * TOLERANCE) | (values < low / TOLERANCE))
             outside |= (far & np.isfinite(radius)).any(axis=1)
+        if outside.any():
+            log.warning(
+                f"At {outside.sum()} of {len(outside)} sources point spread function or background is "
+                f"outside what model {self.card.name!r} was trained for (flag UNTRAINED): do not trust their "
+                "classes, or train on this dataset with 'gammapy-asid train --task extension --dataset'"
+            )
         return np.where(outside, CandidateFlag.UNTRAINED, 0)

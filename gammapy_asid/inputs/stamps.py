@@ -7,7 +7,7 @@ from scipy.ndimage import map_coordinates
 
 from .response import Quadrature
 
-__all__ = ["cut_stamps", "local_psf_radii"]
+__all__ = ["cut_stamps", "local_psf_radii", "lost_width"]
 
 #: Pixels that differ by no more than this from those wanted are taken as they are.
 SAME_PIXELS = 0.05
@@ -44,10 +44,11 @@ def cut_stamps(cube, x, y, size, pixel_size, seed=0):
         Size of the stamps' pixels over `pixel_size`.
     """
     ratio = cube.response.pixel_size / pixel_size
+    keep = not lost_width(cube, pixel_size)
     mask = cube.mask.any(axis=0).astype(np.float32)[None]
     counts = np.stack(cube.counts)
     known = np.stack(cube.background) if cube.has_background else None
-    if abs(ratio - 1) <= SAME_PIXELS:
+    if keep:
         low = [np.rint(v).astype(int) - size // 2 for v in (x, y)]
         images = [None if a is None else _windows(a, *low, size) for a in (counts, known, mask)]
         return images[0], images[1], images[2][:, 0], ratio
@@ -63,6 +64,18 @@ def cut_stamps(cube, x, y, size, pixel_size, seed=0):
         known = np.stack([sample(plane, 1) for plane in known], 1)
         known = (known / ratio**2 * valid[:, None]).astype(np.float32)
     return counts * valid[:, None], known, valid, 1.0
+
+
+def lost_width(cube, pixel_size):
+    """Side in deg of the pixels inside which `cut_stamps` loses the place of counts; 0 where it keeps pixels.
+
+    Parameters
+    ----------
+    cube, pixel_size
+        See `cut_stamps`.
+    """
+    own = cube.response.pixel_size
+    return 0.0 if abs(own / pixel_size - 1) <= SAME_PIXELS else own
 
 
 def _windows(array, x, y, size):

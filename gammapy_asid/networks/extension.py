@@ -11,14 +11,26 @@ from torch import nn
 from .description import psf_radius
 from .rows import Rows
 
-__all__ = ["ExtensionConfig", "ExtensionNetwork", "ExtensionOutput", "Stamps", "psf_description"]
+__all__ = [
+    "CONTAINMENTS",
+    "ExtensionConfig",
+    "ExtensionNetwork",
+    "ExtensionOutput",
+    "Stamps",
+    "describe_psf",
+    "psf_description",
+]
 
+#: Shares of the photons inside the radii that describe the point spread function of a band.
+CONTAINMENTS = (0.68, 0.95, 0.4, 0.85)
 #: Edges of the rings around the candidate, in pixels.
 RINGS = (0.0, 1.5, 2.5, 3.5, 5.0, 7.0, 10.0, 14.0, 19.0, 25.0, 31.0, 36.0)
 #: Counts added to the background where an excess is divided by its noise: bands with none stay finite.
 FLOOR = 0.25
-#: What the network is told of each band: presence, background, and two radii of the PSF.
-BAND_CONDITIONS = 4
+#: Gaussian widths of a source in pixels that are tried against a point, in every band.
+TRIALS = (1.5, 2.5, 4.5, 9.0, 18.0)
+#: Steps of Fisher scoring for the amplitude of a ring profile.
+STEPS = 4
 
 
 @dataclass(frozen=True)
@@ -37,6 +49,11 @@ class ExtensionConfig:
         Channels of the blocks, each on pixels twice as large as the one before.
     hidden : int
         Units of the layers that join everything.
+    radii : int
+        Number of radii of the point spread function that it is told, the first of `CONTAINMENTS`.
+    profiles : bool
+        Whether it sees what the best point leaves in rings, and tests of wider profiles against the
+        point; these need all radii.
     """
 
     bands: int = 4
@@ -44,6 +61,9 @@ class ExtensionConfig:
     size: int = 72
     widths: tuple = (16, 32, 48, 64)
     hidden: int = 160
+    # Weights of version 0.1 have these
+    radii: int = 2
+    profiles: bool = False
 
 
 @dataclass
@@ -58,7 +78,7 @@ class Stamps:
     valid : `~torch.Tensor`
         1 where there are data in any band, shape ``(n, size, size)``.
     psf : `~torch.Tensor`
-        Result of `psf_description`, shape ``(n, n_bands, 2)``; NaN in absent bands.
+        Result of `describe_psf`, shape ``(n, n_bands, 4)``; NaN in absent bands.
     """
 
     counts: torch.Tensor
@@ -98,10 +118,29 @@ class ExtensionOutput(Rows):
     log_error: torch.Tensor
 
 
+def describe_psf(radii, pixel_size):
+    """Point spread function as the network is told of it.
+
+    Parameters
+    ----------
+    radii : `~numpy.ndarray`
+        Radii in deg of the `CONTAINMENTS`, shape ``(..., 4)``; NaN in absent bands.
+    pixel_size : float
+        Pixel size in deg.
+
+    Returns
+    -------
+    description : `~numpy.ndarray`
+        Logarithms of the 68 % radius in pixels and of the other radii over it, shape as `radii`.
+    """
+    first = radii[..., :1]
+    return np.log(np.concatenate([first / pixel_size, radii[..., 1:] / first], axis=-1)).astype(np.float32)
+
+
 def psf_description(response):
-    """Logarithms of the 68 % radius in pixels and of the 95 % radius over it, shape ``(n_bands, 2)``."""
-    r68, r95 = psf_radius(response), psf_radius(response, 0.95)
-    return np.log(np.column_stack([r68 / response.pixel_size, r95 / r68])).astype(np.float32)
+    """Result of `describe_psf` for a response, shape ``(n_bands, 4)``."""
+    radii = np.stack([psf_radius(response, share) for share in CONTAINMENTS], axis=-1)
+    return describe_psf(radii, response.pixel_size)
 
 
 def signed_log_significance(counts, background):
@@ -134,7 +173,8 @@ class ExtensionNetwork(nn.Module):
 
     It sees the significance of the excess, which keeps the absolute number of counts: of pixels, of
     2x2, 4x4 and 8x8 pixels where its own pixels have that size, and of rings around the candidate. It is told
-    the background and the point spread function of each band.
+    the background and the point spread function of each band. The rings are compared with that function:
+    what the best point leaves in them, and how much better the profiles of wider sources fit.
 
     Parameters
     ----------
@@ -146,7 +186,7 @@ class ExtensionNetwork(nn.Module):
         super().__init__()
         self.config = config
         bands, widths = config.bands, config.widths
-        conditions = BAND_CONDITIONS * bands
+        conditions = (2 + config.radii) * bands
         self.embedding = nn.Sequential(nn.Linear(conditions, 32), nn.ReLU())
         inputs = [bands + 1, *(bands + width for width in widths[:-1])]
         self.blocks = nn.ModuleList(_Block(i, width, 32) for i, width in zip(inputs, widths, strict=True))
@@ -155,16 +195,19 @@ class ExtensionNetwork(nn.Module):
         rings = ring_masks(config.size)
         self.register_buffer("rings", rings, persistent=False)
         joined = 16 * side**2 + bands * len(rings) + conditions
+        if config.profiles:
+            joined += bands * (len(rings) + len(TRIALS))
         self.join = nn.Sequential(
             nn.Linear(joined, config.hidden), nn.ReLU(), nn.Linear(config.hidden, config.hidden), nn.ReLU()
         )
         self.head = nn.Linear(config.hidden, config.classes + 3)
 
     def conditions(self, background, psf):
-        """Presence, background and PSF of each band, shape ``(n, 4 * n_bands)``."""
+        """Presence, background and PSF of each band, shape ``(n, (2 + radii) * n_bands)``."""
         present = torch.isfinite(psf[..., 0]).float()
         level = torch.log(background.mean((2, 3)) + 1e-3) / 3
-        parts = torch.stack([present, level * present, *torch.nan_to_num(psf).unbind(-1)], -1)
+        radii = torch.nan_to_num(psf[..., : self.config.radii]).unbind(-1)
+        parts = torch.stack([present, level * present, *radii], -1)
         return parts.flatten(1)
 
     def last_layer(self, counts, background, valid, psf):
@@ -180,10 +223,17 @@ class ExtensionNetwork(nn.Module):
             z = signed_log_significance(n, b)
             z = torch.cat([z, valid[:, None] if x is None else x], 1)
             x = block(z.contiguous(memory_format=torch.channels_last), condition)
-        rings = (torch.einsum("nbyx,ryx->nbr", v, self.rings) for v in (counts, background))
-        rings = signed_log_significance(*rings)
-        x = F.relu(self.squeeze(x))
-        return self.join(torch.cat([x.flatten(1), rings.flatten(1), given], 1))
+        counts, background = (torch.einsum("nbyx,ryx->nbr", v, self.rings) for v in (counts, background))
+        joined = [F.relu(self.squeeze(x)), signed_log_significance(counts, background), given]
+        if self.config.profiles:
+            pixels = self.rings.sum((1, 2))
+            share = torch.einsum("nyx,ryx->nr", valid, self.rings) / pixels
+            # In single precision also where the network runs in half
+            with torch.autocast(counts.device.type, enabled=False):
+                joined += compare_profiles(
+                    *(v.float() for v in (counts, background, share, torch.nan_to_num(psf))), pixels
+                )
+        return self.join(torch.cat([v.flatten(1) for v in joined], 1))
 
     def forward(self, counts, background, valid, psf):
         """Predictions for stamps, see `Stamps`.
@@ -201,6 +251,85 @@ class ExtensionNetwork(nn.Module):
         # The size is counted from 0.1 deg; errors are bounded, so that no sample pulls without limit.
         log_size = output[:, k + 1] + np.log(0.1)
         return ExtensionOutput(output[:, :k], output[:, k], log_size, output[:, k + 2].clamp(-5, 1.5))
+
+
+def compare_profiles(counts, background, valid, psf, pixels):
+    """Ring profiles of a point and of Gaussians against the counts.
+
+    Parameters
+    ----------
+    counts, background : `~torch.Tensor`
+        Sums in rings, shape ``(n, n_bands, n_rings)``.
+    valid : `~torch.Tensor`
+        Share of each ring with data, shape ``(n, n_rings)``.
+    psf : `~torch.Tensor`
+        Result of `describe_psf` without NaN.
+    pixels : `~torch.Tensor`
+        Pixels of each ring, shape ``(n_rings,)``.
+
+    Returns
+    -------
+    residual : `~torch.Tensor`
+        Logarithmic significance of what the best point leaves, shape ``(n, n_bands, n_rings)``.
+    gain : `~torch.Tensor`
+        Signed logarithm of the square root of the test statistic of each of the `TRIALS` against the point,
+        the level free in each band; shape ``(n, n_bands, n_trials)``.
+    """
+    fits = []
+    for width in (0.0, *TRIALS):
+        share = ring_shares(psf, width, pixels) * valid[:, None]
+        expected = background + _amplitude(counts, background, share) * share
+        fits.append(expected)
+    log_like = [(counts * torch.log(e + 1e-3) - e).sum(-1) for e in fits]
+    gain = 2 * (torch.stack(log_like[1:], -1) - log_like[0][..., None])
+    return signed_log_significance(counts, fits[0]), gain.sign() * gain.abs().sqrt().log1p()
+
+
+def ring_shares(psf, width, pixels):
+    """Share of the photons of a Gaussian source in each ring.
+
+    Between the known radii the logarithm of the share outside falls with the square of the radius, as for a
+    Gaussian; the width of the source, of a pixel and of the place in it add in square.
+
+    Parameters
+    ----------
+    psf, pixels
+        See `compare_profiles`.
+    width : float
+        Standard deviation of the source in pixels.
+
+    Returns
+    -------
+    share : `~torch.Tensor`
+        Shape ``(n, n_bands, n_rings)``.
+    """
+    order = np.argsort(CONTAINMENTS)
+    depth = -torch.log1p(-torch.tensor(CONTAINMENTS, device=psf.device)[order])
+    log_radius = torch.cat([psf[..., :1], psf[..., :1] + psf[..., 1:]], -1)[..., order]
+    square = torch.exp(2 * log_radius) + 2 * depth * (width**2 + 1 / 6)
+    square = F.pad(square, (1, 0))
+    depth = F.pad(depth, (1, 0))
+    slope = depth.diff() / square.diff().clamp(min=1e-3)
+    # Edges of circles with the area of the pixels inside
+    at = (pixels.cumsum(0) / np.pi)[:, None]
+    room = square.diff().clamp(min=1e-3)
+    room = torch.cat([room[..., :-1], torch.full_like(room[..., -1:], torch.inf)], -1)
+    beyond = (at - square[..., None, :-1]).clamp(min=0)
+    outside = torch.exp(-(slope[..., None, :] * torch.minimum(beyond, room[..., None, :])).sum(-1))
+    return -F.pad(outside, (1, 0), value=1.0).diff()
+
+
+def _amplitude(counts, background, share):
+    """Most likely photons of a profile in each band, by Fisher scoring; shape ``(n, n_bands, 1)``."""
+    weight = 1 / (background + FLOOR)
+    amplitude = (weight * share * (counts - background)).sum(-1, keepdim=True)
+    amplitude = (amplitude / (weight * share**2).sum(-1, keepdim=True).clamp(min=1e-6)).clamp(min=0)
+    for _ in range(STEPS):
+        weight = share / (background + amplitude * share + 1e-3)
+        slope = (weight * (counts - background - amplitude * share)).sum(-1, keepdim=True)
+        step = slope / (weight * share).sum(-1, keepdim=True).clamp(min=1e-6)
+        amplitude = (amplitude + step).clamp(min=0)
+    return amplitude
 
 
 def ring_masks(size):

@@ -35,11 +35,14 @@ class StampResponse:
         Exposure of the pixels over that of the place, shape ``(n_bands, size, size)``.
     background : `~numpy.ndarray`
         Expected counts of the pixels, shape as `exposure`.
+    other : bool
+        Whether it is that of another telescope, which scenes ask for.
     """
 
     response: Response
     exposure: np.ndarray
     background: np.ndarray
+    other: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,11 @@ class Scene:
     edges : float
         Share of stamps that reach over the edge of the field.
     missing_bands : float
-        Share of stamps without the lowest or the highest band.
+        Share of stamps without the lowest bands or the highest one.
+    psf_error : float
+        Standard deviation of the relative error of the radii that are told of the point spread function.
+    other : bool
+        Whether the places are those of other telescopes.
     """
 
     hours: tuple = (20.0, 100.0)
@@ -99,6 +106,8 @@ class Scene:
     exact: float = 1.0
     edges: float = 0.0
     missing_bands: float = 0.0
+    psf_error: float = 0.0
+    other: bool = False
 
 
 @dataclass
@@ -176,6 +185,7 @@ class StampSimulator:
 
     def __init__(self, places, scenes, shares=None):
         self.places, self.scenes = places, scenes
+        self.of_kind = {kind: np.flatnonzero([p.other == kind for p in places]) for kind in (False, True)}
         self.shares = np.full(len(scenes), 1 / len(scenes)) if shares is None else np.array(shares)
         first = places[0].response
         self.bands, self.pixel_size = first.bands, first.pixel_size
@@ -255,7 +265,7 @@ class StampSimulator:
         return SimulatedStamps.cat(parts)
 
     def _scene(self, n, scene, rng, generator, keep_source):
-        place = torch.tensor(rng.integers(len(self.places), size=n))
+        place = torch.tensor(rng.choice(self.of_kind[scene.other], n))
         hours = torch.tensor(np.exp(rng.uniform(*np.log(scene.hours), n)), dtype=torch.float32)
         source = self._draw_sources(n, scene, rng)
         if scene.reference is not None:
@@ -284,7 +294,10 @@ class StampSimulator:
         valid = self._valid(n, scene, rng)
         present = self._present(n, scene, place, rng)
         seen = valid[:, None] * present[:, :, None, None]
-        psf = torch.where(present[..., None] > 0, self.psf[place], torch.nan)
+        psf = self.psf[place]
+        if scene.psf_error:
+            psf[..., 0] += torch.tensor(rng.normal(0, scene.psf_error, (n, 1)), dtype=torch.float32)
+        psf = torch.where(present[..., None] > 0, psf, torch.nan)
         stamps = Stamps(counts * seen, known.clamp(min=0) * seen, valid, psf)
         return SimulatedStamps(
             stamps,
@@ -442,9 +455,11 @@ class StampSimulator:
         present = torch.isfinite(self.psf[place][..., 0]).float()
         missing = rng.random(n) < scene.missing_bands
         if len(self.bands) > 1 and missing.any():
-            which = torch.tensor(np.where(rng.random(n) < 0.7, 0, len(self.bands) - 1))
-            gone = F.one_hot(which, len(self.bands)) * torch.tensor(missing)[:, None]
-            present = present * (1 - gone)
+            n_bands, band = len(self.bands), np.arange(len(self.bands))
+            # Thresholds rise more often than the end of the range falls.
+            first = rng.integers(1, max(2, n_bands - 1), (n, 1))
+            kept = np.where(rng.random((n, 1)) < 0.7, band >= first, band < n_bands - 1)
+            present = present * torch.tensor(kept | ~missing[:, None], dtype=torch.float32)
         return present
 
 

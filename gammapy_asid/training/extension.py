@@ -11,6 +11,7 @@ from ..work_folder import WorkFolder
 from .extension_recipe import build_stamp_network, build_stamp_simulator
 from .fitting import VALIDATION_SEED, EpochData, fit_module, load_averaged
 from .module import cosine_cycles
+from .transfer import start_extension_from
 
 __all__ = ["ExtensionModule", "classes_of", "extension_folder", "extension_loss", "train_extension"]
 
@@ -169,7 +170,10 @@ def train_extension(
         for k, scene in enumerate(recipe.scenes)
     ]
     n_bands = len(simulator.bands)
-    network = build_stamp_network(recipe, n_bands).to(memory_format=torch.channels_last)
+    network = build_stamp_network(recipe, n_bands)
+    if recipe.start is not None:
+        start_extension_from(network, recipe.start)
+    network = network.to(memory_format=torch.channels_last)
     module = ExtensionModule(network, recipe, validation)
     data = EpochData(
         lambda start: _Batches(simulator, recipe, start), recipe.optimiser.batches_per_epoch, num_workers

@@ -10,8 +10,8 @@ from gammapy.datasets import MapDataset
 from ..inputs.bands import Bands
 from ..inputs.bands_of_dataset import bands_for_dataset
 from ..inputs.convert import to_band_cube
-from ..inputs.response import local_response
-from ..inputs.stamps import cut_stamps
+from ..inputs.response import local_response, smear_psf
+from ..inputs.stamps import cut_stamps, lost_width
 from ..simulation.extension_stamps import StampResponse, StampSimulator
 
 __all__ = ["dataset_places", "dataset_stamp_simulator", "extension_bands"]
@@ -70,10 +70,12 @@ def dataset_places(datasets, recipe):
         replace(cube, counts=cube.exposure), x, y, recipe.size, bands.pixel_size
     )
     # The simulation has the pixels of the stamps.
-    pixel_size = scale * bands.pixel_size
+    pixel_size, lost = scale * bands.pixel_size, lost_width(cube, bands.pixel_size)
     places = []
     for i, position in enumerate(SkyCoord(*cube.geom.pix_to_coord((x, y)), frame=cube.geom.frame)):
         response = local_response(datasets, cube.response, position).with_pixel_size(pixel_size)
+        if lost:
+            response = replace(response, psf=smear_psf(response.psf, lost, response.rad))
         centre = exposure[i][:, recipe.size // 2, recipe.size // 2][:, None, None]
         relative = np.divide(exposure[i], centre, out=np.zeros_like(exposure[i]), where=centre > 0)
         places.append(StampResponse(response, relative, background[i]))

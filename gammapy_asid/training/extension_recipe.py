@@ -4,14 +4,39 @@
 import numpy as np
 from pydantic import Field, model_validator
 
-from ..networks.extension import ExtensionConfig, ExtensionNetwork
+from ..networks.extension import CONTAINMENTS, ExtensionConfig, ExtensionNetwork
 from ..simulation.extension_stamps import Scene, StampResponse, StampSimulator
 from ..simulation.imaging import CTAO_BANDS, ImagingInstrument
+from ..simulation.other_telescopes import other_telescope
 from .recipe import OptimiserRecipe, StrictRecipe
 
-__all__ = ["ExtensionRecipe", "build_stamp_network", "build_stamp_simulator", "imaging_places", "place_at"]
+__all__ = [
+    "ExtensionRecipe",
+    "OtherTelescopes",
+    "build_stamp_network",
+    "build_stamp_simulator",
+    "imaging_places",
+    "place_at",
+]
 
 HOUR = 3600.0
+
+
+class OtherTelescopes(StrictRecipe):
+    """Places of telescopes with other point spread functions, see `other_telescope`.
+
+    Parameters
+    ----------
+    places : int
+        Number of places.
+    width, background : tuple of float
+        Intervals of the width of the point spread function in deg, and of the background over that of the
+        recipe's own places.
+    """
+
+    places: int = Field(ge=1)
+    width: tuple[float, float]
+    background: tuple[float, float]
 
 
 class ExtensionRecipe(StrictRecipe):
@@ -28,6 +53,10 @@ class ExtensionRecipe(StrictRecipe):
         instrument is that of a dataset.
     places : int
         Places in fields of pointings, drawn once.
+    others : `OtherTelescopes`, optional
+        Places of other telescopes, for the scenes that ask for them.
+    start : str, optional
+        Model, or path of its weights, from which the training starts.
     max_offset : float
         Largest offset from a pointing in deg.
     pointings : int
@@ -55,6 +84,8 @@ class ExtensionRecipe(StrictRecipe):
     seed: int = 0
     irfs: tuple[str, ...] = ()
     places: int = Field(192, ge=1)
+    others: OtherTelescopes | None = None
+    start: str | None = None
     max_offset: float = 3.0
     pointings: int = 4
     size: int = Field(72, ge=32, multiple_of=8)
@@ -73,12 +104,22 @@ class ExtensionRecipe(StrictRecipe):
             raise ValueError(f"edges must increase from above 0, got {self.edges}")
         if self.shares is not None and len(self.shares) != len(self.scenes):
             raise ValueError(f"{len(self.scenes)} scenes need as many shares, got {len(self.shares)}")
+        if self.others is None and any(scene.other for scene in self.scenes):
+            raise ValueError("a scene asks for other telescopes: set others")
         return self
 
 
 def build_stamp_network(recipe, n_bands):
     """Untrained network of a recipe."""
-    config = ExtensionConfig(n_bands, len(recipe.edges) + 1, recipe.size, recipe.widths, recipe.hidden)
+    config = ExtensionConfig(
+        bands=n_bands,
+        classes=len(recipe.edges) + 1,
+        size=recipe.size,
+        widths=recipe.widths,
+        hidden=recipe.hidden,
+        radii=len(CONTAINMENTS),
+        profiles=True,
+    )
     return ExtensionNetwork(config)
 
 
@@ -115,6 +156,12 @@ def imaging_places(recipe):
         pointings = offset * np.stack([np.cos(angle), np.sin(angle)])
         livetime = HOUR * rng.dirichlet(np.ones(n))
         places.append(place_at(instruments[i % len(instruments)], pointings, livetime, recipe.size))
+    if recipe.others is not None:
+        own, others = len(places), recipe.others
+        places += [
+            other_telescope(places[i % own], rng, others.width, others.background)
+            for i in range(others.places)
+        ]
     return places
 
 

@@ -31,7 +31,7 @@ class StrictRecipe(BaseModel):
         """Hash of the recipe, which the model card states."""
         settings = self.model_dump(mode="json")
         # Recipes without these settings are older, and keep their hash.
-        later = {"plane": None, "start": None, "reuse": 1}
+        later = {"plane": None, "start": None, "reuse": 1, "others": None}
         settings = {k: v for k, v in settings.items() if k not in later or v != later[k]}
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 

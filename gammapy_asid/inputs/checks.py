@@ -2,11 +2,17 @@
 """What a dataset must have before it can be converted."""
 
 import numpy as np
+from astropy.coordinates import SkyCoord
 from gammapy.datasets import MapDataset, MapDatasetOnOff
-from gammapy.irf import PSFMap
-from gammapy.maps import HpxGeom, WcsGeom
+from gammapy.irf import EDispKernelMap, PSFMap
+from gammapy.maps import HpxGeom, RegionGeom, WcsGeom
 
-__all__ = ["check_counts", "check_dataset"]
+__all__ = ["COUNTS_UNITS", "check_counts", "check_dataset", "same_pixels"]
+
+#: Units of numbers of photons.
+COUNTS_UNITS = ("", "ct", "ph")
+#: Relative tolerance of energy edges, and that of positions in pixels: files hold single precision.
+ENERGY_TOLERANCE, PIXEL_TOLERANCE = 1e-3, 0.02
 
 
 def check_dataset(dataset):
@@ -35,17 +41,17 @@ def check_dataset(dataset):
     if dataset.counts is None:
         raise ValueError(f"{name} has no counts: set dataset.counts to a map with an 'energy' axis.")
     geom = dataset.counts.geom
-    if not isinstance(geom, (WcsGeom, HpxGeom)) or not geom.is_regular:
+    if not isinstance(geom, (WcsGeom, HpxGeom)) or isinstance(geom, RegionGeom) or not geom.is_regular:
         raise TypeError(
             f"{name} must have counts on a regular WCS or HEALPix geometry, got {type(geom).__name__}."
         )
     if geom.axes.names != ["energy"]:
         raise ValueError(f"{name} must have counts with one axis 'energy', got {geom.axes.names}.")
-    if not dataset.counts.unit.is_equivalent(""):
-        raise ValueError(
-            f"{name} must have counts without a unit, got '{dataset.counts.unit}': "
-            "make the map anew with unit=''."
-        )
+    _check_number(dataset.counts, name, "counts")
+    for what in ("background", "mask_safe", "mask_fit"):
+        _check_same_geometry(getattr(dataset, what), geom, f"{name} has its {what}")
+    if dataset.background is not None:
+        _check_number(dataset.background, name, "a background")
     _check_exposure(dataset.exposure, name)
     if dataset.psf is None:
         raise ValueError(
@@ -54,11 +60,77 @@ def check_dataset(dataset):
         )
     if not isinstance(dataset.psf, PSFMap):
         raise ValueError(f"{name} must have a PSFMap as its psf, got {type(dataset.psf).__name__}.")
-    mask = dataset.mask
-    if mask is not None and not np.any(mask.data):
+    _check_edisp(dataset, name)
+    masks = [np.asarray(m.data, dtype=bool) for m in (dataset.mask_safe, dataset.mask_fit) if m is not None]
+    if masks and not np.logical_and.reduce(masks).any():
         raise ValueError(
             f"{name} has an empty mask: set dataset.mask_safe or dataset.mask_fit to True where valid."
         )
+
+
+def same_pixels(one, other):
+    """Whether two image geometries have the same pixels in the same order.
+
+    Compared are the positions of pixels, since one grid can be described in several ways.
+    """
+    if type(one) is not type(other) or one.data_shape != other.data_shape:
+        return False
+    if isinstance(one, WcsGeom):
+        if one == other:
+            return True
+        sample = np.meshgrid(*(np.linspace(0, n - 1, 9).round() for n in one.data_shape[::-1]))
+        sky = [SkyCoord(*geom.pix_to_coord(sample), frame=geom.frame) for geom in (one, other)]
+    else:
+        sky = [geom.get_coord().skycoord for geom in (one, other)]
+    inside = [np.isfinite(some.spherical.lon.deg) for some in sky]
+    if not np.array_equal(*inside):
+        return False
+    distance = sky[0][inside[0]].separation(sky[1][inside[0]]).deg
+    size = np.degrees(np.sqrt(np.nanmedian(one.solid_angle().to_value("sr"))))
+    return bool(np.all(distance < PIXEL_TOLERANCE * size))
+
+
+def _check_same_geometry(m, geom, which):
+    """Check that a map has the pixels and the energies of the counts."""
+    if m is None:
+        return
+    fix = "make it anew on dataset.counts.geom"
+    if m.geom.axes.names != geom.axes.names:
+        raise ValueError(f"{which} with the axes {m.geom.axes.names} and counts with {geom.axes.names}: {fix}.")
+    edges, own = (g.axes["energy"].edges.to_value("GeV") for g in (geom, m.geom))
+    if len(own) != len(edges) or not np.allclose(own, edges, rtol=ENERGY_TOLERANCE, atol=0):
+        raise ValueError(
+            f"{which} in {len(own) - 1} bins of {own[0]:.4g}-{own[-1]:.4g} GeV and counts in other energy bins, "
+            f"{len(edges) - 1} of {edges[0]:.4g}-{edges[-1]:.4g} GeV: {fix}."
+        )
+    if m.geom.is_region or not m.geom.is_regular or not same_pixels(geom.to_image(), m.geom.to_image()):
+        raise ValueError(f"{which} on other pixels than the counts: {fix}.")
+
+
+def _check_number(m, name, what):
+    if str(m.unit) not in COUNTS_UNITS:
+        raise ValueError(
+            f"{name} must have {what} without a unit, that is in photons per pixel and energy bin, "
+            f"got '{m.unit}': make the map anew with unit=''."
+        )
+
+
+def _check_edisp(dataset, name):
+    """Check that the energies of the energy dispersion are those of counts and exposure."""
+    if dataset.edisp is None:
+        return
+    axes = dataset.edisp.edisp_map.geom.axes
+    pairs = [("energy_true", dataset.exposure)]
+    if isinstance(dataset.edisp, EDispKernelMap):
+        pairs.append(("energy", dataset.counts))
+    for axis, m in pairs:
+        own, edges = (a[axis].edges.to_value("GeV") for a in (axes, m.geom.axes))
+        if len(own) != len(edges) or not np.allclose(own, edges, rtol=ENERGY_TOLERANCE, atol=0):
+            raise ValueError(
+                f"{name} has an energy dispersion with another axis '{axis}' ({len(own) - 1} bins) than its "
+                f"{'exposure' if axis == 'energy_true' else 'counts'} ({len(edges) - 1} bins): make it for them, "
+                "e.g. with EDispKernelMap.from_diagonal_response, or set dataset.edisp to None."
+            )
 
 
 def _check_exposure(exposure, name):
@@ -75,6 +147,12 @@ def _check_exposure(exposure, name):
     if exposure.geom.axes.names != ["energy_true"]:
         raise ValueError(
             f"{name} must have an exposure with one axis 'energy_true', got {exposure.geom.axes.names}."
+        )
+    if not exposure.geom.is_regular:
+        raise ValueError(f"{name} must have an exposure with the same pixels at all energies.")
+    if not np.any(np.isfinite(exposure.data) & (exposure.data > 0)):
+        raise ValueError(
+            f"{name}: the exposure is zero everywhere, or not finite: check dataset.exposure and its unit."
         )
     if np.nanmin(exposure.data, initial=0) < 0:
         raise ValueError(f"{name} has a negative exposure: set it to 0 where there is none.")

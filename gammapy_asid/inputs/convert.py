@@ -10,6 +10,7 @@ from .bands import LAT_BANDS, BandCube, Response, cube_from_arrays
 from .checks import check_counts, check_dataset
 from .field import Field, PixelGrid
 from .known_sky import with_models
+from .prepare import prepare_dataset
 from .response import RAD, Quadrature, exposure_nodes, normalise_psf, psf_nodes, smear_psf
 
 __all__ = ["MIN_PIXELS", "to_band_cube"]
@@ -142,7 +143,7 @@ class _Part:
     """
 
     def __init__(self, dataset, bands, without):
-        check_dataset(dataset)
+        dataset = prepare_dataset(dataset)
         self.dataset, self.name, self.bands, self.without = dataset, dataset.name, bands, without
         edges = dataset.counts.geom.axes["energy"].edges.to_value("GeV")
         band = np.searchsorted(bands.edges, np.sqrt(edges[:-1] * edges[1:]), side="right") - 1

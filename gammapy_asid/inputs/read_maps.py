@@ -1,6 +1,7 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Datasets from the files that the Fermi tools and their archives hold."""
 
+import logging
 from contextlib import contextmanager
 from itertools import pairwise
 
@@ -15,7 +16,12 @@ from gammapy.maps import Map, MapAxis, WcsGeom
 from gammapy.modeling.models import TemplateSpatialModel, create_fermi_isotropic_diffuse_model
 from scipy.special import exprel
 
+from .longitudes import wrapped_map
+from .selection import read_selection
+
 __all__ = ["dataset_from_files", "diffuse_background", "read_sky_map"]
+
+log = logging.getLogger(__name__)
 
 #: Values of the key COORDSYS of HEALPix maps.
 COORDSYS = {"GAL": "GAL", "G": "GAL", "GALACTIC": "GAL", "EQU": "C", "C": "C", "CEL": "C", "ICRS": "C"}
@@ -25,6 +31,8 @@ CTYPES = ("GLON", "RA--")
 BINS_PER_DECADE = 4
 #: Energies of each bin in which diffuse emission is integrated.
 N_NODES = 4
+#: Radius in deg from which events are binned on the whole sky.
+LARGEST_CIRCLE = 60.0
 #: Stands for an intensity of zero.
 TINY = 1e-100
 
@@ -80,9 +88,11 @@ def dataset_from_files(
     Parameters
     ----------
     counts : str or path
-        Counts map, or a list of events, which are binned on the whole sky (CAR projection).
+        Counts map, or a list of events. The sky and the energies that the selection in its header
+        (DSVAL, as the Fermi tools write it) leaves out are not observed: they are masked. Events of a circle
+        are binned around its centre (ZEA projection), others on the whole sky (CAR).
     exposure : str or path
-        Exposure map, as gtexpcube2 writes it.
+        Exposure map, as gtexpcube2 writes it; in cm2 s if it states no unit.
     psf : str or path
         Point spread function, as gtpsf writes it.
     emission : str or path, optional
@@ -92,7 +102,7 @@ def dataset_from_files(
     frame : {"galactic", "icrs"}, optional
         Frame of HEALPix maps that do not state it.
     energy_range : `~astropy.units.Quantity`, optional
-        Lowest and highest energy of events.
+        Lowest and highest energy of events; by default those of their selection.
     pixel_size : float
         Pixel size for events in deg.
 
@@ -106,12 +116,8 @@ def dataset_from_files(
     FileNotFoundError, ValueError
         If a file is missing or is another kind of file.
     """
-    counts = _counts(counts, frame, energy_range, pixel_size)
-    exposure = read_sky_map(exposure, frame)
-    if "energy_true" not in exposure.geom.axes.names:
-        raise ValueError("The exposure has no axis of true energies: give the output of gtexpcube2")
-    if exposure.unit == "":
-        exposure.unit = "cm2 s"
+    counts, observed = _counts(counts, frame, energy_range, pixel_size)
+    exposure = _exposure(exposure, frame)
     with _opened(psf) as hdulist:
         try:
             psf = PSFMap.from_hdulist(hdulist, format="gtpsf")
@@ -123,6 +129,7 @@ def dataset_from_files(
         exposure=exposure,
         psf=psf,
         edisp=EDispKernelMap.from_diagonal_response(axis, axis_true),
+        mask_safe=observed,
         name="sky",
     )
     if emission is not None:
@@ -169,7 +176,7 @@ def diffuse_background(geom, exposure, emission, isotropic=None):
         step = np.log(high / low).to_value("") / (N_NODES - 1)
         flux = sum(step * one * exprel(np.log(other / one)) for one, other in pairwise(values))
         middle = {"skycoord": sky, "energy_true": np.sqrt(low * high)}
-        seen = exposure.interp_by_coord(middle) * exposure.unit.to("cm2 s")
+        seen = exposure.interp_by_coord(middle, fill_value=0) * exposure.unit.to("cm2 s")
         background.data[i] = np.nan_to_num(flux * seen * solid).clip(min=0)
     return background
 
@@ -217,20 +224,70 @@ def _opened(filename):
         yield hdulist
 
 
+def _exposure(filename, frame):
+    exposure = wrapped_map(read_sky_map(filename, frame))
+    if "energy_true" not in exposure.geom.axes.names:
+        raise ValueError("The exposure has no axis of true energies: give the output of gtexpcube2")
+    if exposure.unit == "":
+        log.warning(f"The exposure {filename} states no unit: it is taken to be in cm2 s")
+        return Map.from_geom(exposure.geom, data=exposure.data, unit="cm2 s")
+    return exposure
+
+
 def _counts(filename, frame, energy_range, pixel_size):
+    """Counts, and a mask of what was observed (None for everything)."""
     with _opened(filename) as hdulist:
         is_events = "EVENTS" in hdulist
-    if not is_events:
-        counts = read_sky_map(filename, frame)
-        if "energy" not in counts.geom.axes.names:
-            raise ValueError(f"{filename} has no axis of energies: give a counts cube or a list of events")
-        return counts
-    events = EventList.read(filename)
+        selection = read_selection(hdulist, filename)
+    counts = _binned(filename, selection, energy_range, pixel_size) if is_events else _cube(filename, frame)
+    geom = counts.geom
+    inside = selection.contains(geom.to_image())
+    bins = selection.whole_bins(geom.axes["energy"].edges.to_value("GeV"))
+    outside_sky = ~np.isfinite(geom.to_image().get_coord().lon)
+    if not inside.any() or not bins.any():
+        raise ValueError(f"{filename} holds nothing of what its own header says that was selected")
+    if not bins.all():
+        log.warning(
+            f"{filename}: {(~bins).sum()} of {len(bins)} energy bins are left out, since only events of "
+            f"{selection.e_min:.4g}-{selection.e_max:.4g} GeV were selected"
+        )
+    if bins.all() and (inside | outside_sky).all():
+        return counts, None
+    return counts, Map.from_geom(geom, data=bins.reshape(-1, *[1] * inside.ndim) & inside)
+
+
+def _cube(filename, frame):
+    counts = wrapped_map(read_sky_map(filename, frame))
+    if "energy" not in counts.geom.axes.names:
+        raise ValueError(f"{filename} has no axis of energies: give a counts cube or a list of events")
+    return counts
+
+
+def _binned(filename, selection, energy_range, pixel_size):
+    """Map of the events of a file."""
     if energy_range is None:
-        raise ValueError(f"{filename} holds events: give the range of energies to bin them in")
-    low, high = energy_range.to_value("GeV")
+        if not (selection.e_min > 0 and np.isfinite(selection.e_max)):
+            raise ValueError(f"{filename} holds events: give the range of energies to bin them in")
+        low, high = selection.e_min, selection.e_max
+    else:
+        wanted = energy_range.to_value("GeV")
+        low, high = max(wanted[0], selection.e_min), min(wanted[1], selection.e_max)
+        if not low < high:
+            raise ValueError(
+                f"{filename} holds events of {selection.e_min:.4g}-{selection.e_max:.4g} GeV, none in the "
+                f"range of {wanted[0]:.4g}-{wanted[1]:.4g} GeV that is wanted"
+            )
+        if low > wanted[0] * 1.001 or high < wanted[1] * 0.999:
+            log.warning(f"{filename} holds events of {low:.4g}-{high:.4g} GeV only: these energies are used")
     n_bins = max(1, round(BINS_PER_DECADE * np.log10(high / low)))
     axis = MapAxis.from_energy_bounds(low, high, n_bins, unit="GeV")
-    counts = Map.from_geom(WcsGeom.create(binsz=pixel_size, proj="CAR", frame="galactic", axes=[axis]))
-    counts.fill_events(events)
+    circle = selection.circle()
+    if circle is None or circle[1] > LARGEST_CIRCLE:
+        geom = WcsGeom.create(binsz=pixel_size, proj="CAR", frame="galactic", axes=[axis])
+    else:
+        geom = WcsGeom.create(
+            skydir=circle[0], width=2 * circle[1], binsz=pixel_size, proj="ZEA", frame="galactic", axes=[axis]
+        )
+    counts = Map.from_geom(geom)
+    counts.fill_events(EventList.read(filename))
     return counts

@@ -10,8 +10,8 @@ from astropy.coordinates import SkyCoord
 from gammapy.datasets import Datasets, MapDataset
 from gammapy.maps import HpxGeom, Map, WcsGeom
 
-from ..inputs.checks import check_dataset
 from ..inputs.field import MAX_RADIUS
+from ..inputs.prepare import prepare_dataset
 
 __all__ = ["SkyTiles", "TileCutter"]
 
@@ -104,8 +104,7 @@ class TileCutter:
     """
 
     def __init__(self, dataset):
-        check_dataset(dataset)
-        self.dataset = dataset
+        self.dataset = dataset = prepare_dataset(dataset)
         self.image = dataset.counts.geom.to_image()
         sky = self.image.get_coord().skycoord
         # A projection of the whole sky has pixels outside of it: NaN, which are in no tile

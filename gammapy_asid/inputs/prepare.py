@@ -1,0 +1,168 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Datasets as estimators use them: checked, and without what was not observed."""
+
+import logging
+
+import numpy as np
+from gammapy.datasets import MapDataset
+from gammapy.maps import HpxGeom, Map, RegionGeom
+from scipy.ndimage import distance_transform_edt
+
+from .checks import check_dataset
+from .longitudes import wrapped_geom, wrapped_irf, wrapped_map, wrapped_models
+from .unobserved import unobserved
+
+__all__ = ["prepare_dataset"]
+
+log = logging.getLogger(__name__)
+
+
+def prepare_dataset(dataset):
+    """Dataset that is checked and has a mask of what was really observed.
+
+    Masked are, besides what the dataset masks itself, pixels whose exposure is zero or not finite, and parts
+    without any counts where many are predicted, see `~gammapy_asid.inputs.unobserved.unobserved`. Maps
+    that wrap around the sky get their reference in the middle, counts and background lose their
+    unit of photons, masks become boolean.
+
+    Parameters
+    ----------
+    dataset : `~gammapy.datasets.MapDataset`
+        Dataset; left unchanged.
+
+    Returns
+    -------
+    dataset : `~gammapy.datasets.MapDataset`
+        Dataset of the same name that shares the data as far as possible; the dataset itself where there is
+        nothing to do. Prepared once more it is the same.
+
+    Raises
+    ------
+    TypeError
+        If it is no `~gammapy.datasets.MapDataset`.
+    ValueError
+        If a part is missing or unusable, or nothing is left.
+    """
+    check_dataset(dataset)
+    geom = wrapped_geom(dataset.counts.geom)
+    maps = {
+        what: _on_geom(getattr(dataset, what), geom, kind)
+        for what, kind in (("counts", None), ("background", None), ("mask_safe", bool), ("mask_fit", bool))
+    }
+    exposure = wrapped_map(dataset.exposure)
+    maps["exposure"], bad = _finite(exposure)
+    masks = [m.data for m in (maps["mask_safe"], maps["mask_fit"]) if m is not None]
+    valid = np.logical_and.reduce(masks) if masks else np.ones(geom.data_shape, bool)
+    observed = _observed(maps, geom, valid, bad, dataset.name)
+    if not observed.all():
+        maps["mask_safe"] = Map.from_geom(geom, data=observed)
+    irfs = {"psf": wrapped_irf(dataset.psf), "edisp": wrapped_irf(dataset.edisp)}
+    parts = maps | irfs
+    models = wrapped_models(dataset.models)
+    same = all(part is getattr(dataset, what) for what, part in parts.items())
+    if same and all(a is b for a, b in zip(models or (), dataset.models or (), strict=True)):
+        return dataset
+    return MapDataset(**parts, gti=dataset.gti, meta=dataset.meta, name=dataset.name, models=models)
+
+
+def _on_geom(m, geom, kind=None):
+    """Map of the kind on the geometry of the counts, which it has up to its description."""
+    if m is None:
+        return None
+    same = m.geom is geom or (m.geom == geom and wrapped_geom(m.geom) is m.geom)
+    if same and m.unit == "" and (kind is None or m.data.dtype == kind):
+        return m
+    data = m.data if kind is None else np.asarray(m.data, dtype=kind)
+    return Map.from_geom(geom, data=data.reshape(geom.data_shape))
+
+
+def _finite(exposure):
+    """Exposure with zeros where it is not finite, and where these are (None for nowhere).
+
+    Pixels of a projection outside of the sky take the value of the nearest inside, since
+    interpolation reaches them.
+    """
+    bad = ~np.isfinite(exposure.data)
+    if not bad.any():
+        return exposure, None
+    data = np.where(bad, 0, exposure.data)
+    image = exposure.geom.to_image()
+    if not isinstance(image, (RegionGeom, HpxGeom)):
+        outside = ~np.isfinite(image.get_coord().lon)
+        if outside.any():
+            nearest = distance_transform_edt(outside, return_distances=False, return_indices=True)
+            data, bad = data[:, *nearest], bad & ~outside
+    return Map.from_geom(exposure.geom, data=data, unit=exposure.unit), bad if bad.any() else None
+
+
+def _observed(maps, geom, valid, bad, name):
+    """Which pixels count, shape of the counts."""
+    exposure, counts = maps["exposure"], maps["counts"].data
+    exposed = _spread(exposure, (exposure.data > 0).any(axis=0), geom)
+    observed = valid & exposed
+    if not observed.any():
+        raise ValueError(
+            f"Dataset {name!r}: the exposure is zero everywhere in the valid part of the field: "
+            "check dataset.exposure and its unit."
+        )
+    if bad is not None:
+        lost = observed & _touched(exposure, bad, geom)
+        if lost.any():
+            observed &= ~lost
+            _say(lost, name, "have an exposure that is not finite (NaN or infinite)")
+    background = None if maps["background"] is None else maps["background"].data
+    missing = unobserved(counts, background, observed, geom.to_image())
+    if missing.any():
+        observed &= ~missing
+        _say(
+            missing,
+            name,
+            "lie in empty parts where many counts are expected, which were not observed",
+            ": set dataset.mask_safe to what was",
+        )
+    if not observed.any():
+        raise ValueError(f"Dataset {name!r}: nothing is left, see the warnings before")
+    return observed
+
+
+def _touched(exposure, bad, geom):
+    """Bins of the counts whose exposure depends on values that are not finite."""
+    nodes = exposure.geom.axes["energy_true"].center.to_value("GeV")
+    edges = geom.axes["energy"].edges.to_value("GeV")
+    # One node beyond either edge takes part in an interpolation
+    first = np.clip(np.searchsorted(nodes, edges[:-1], side="right") - 1, 0, len(nodes) - 1)
+    last = np.clip(np.searchsorted(nodes, edges[1:]), 0, len(nodes) - 1)
+    touched = {
+        pair: _spread(exposure, bad[pair[0] : pair[1] + 1].any(axis=0), geom)
+        for pair in set(zip(first, last, strict=True))
+    }
+    return np.stack([np.broadcast_to(touched[pair], geom.data_shape[1:]) for pair in zip(first, last, strict=True)])
+
+
+def _spread(exposure, flags, geom):
+    """Pixels of the counts next to flagged pixels of the exposure, shape of an image or a scalar."""
+    own, image = exposure.geom.to_image(), geom.to_image()
+    if isinstance(own, RegionGeom):
+        return np.array(flags.any())
+    if type(own) is type(image) and own == image:
+        return flags
+    if isinstance(own, HpxGeom):
+        m = Map.from_geom(own, data=flags.astype(float))
+        return np.nan_to_num(m.get_by_coord(image.get_coord())) > 0
+    sky = image.get_coord().skycoord
+    x, y = (np.nan_to_num(a, nan=-9.0) for a in own.coord_to_pix(sky))
+    ny, nx = own.data_shape
+    inside = (x > -1) & (x < nx) & (y > -1) & (y < ny)
+    near = np.zeros(inside.shape, bool)
+    for row in (np.floor(y), np.ceil(y)):
+        for column in (np.floor(x), np.ceil(x)):
+            near |= flags[row.astype(int).clip(0, ny - 1), column.astype(int).clip(0, nx - 1)]
+    return near & inside
+
+
+def _say(lost, name, what, advice=""):
+    pixels = lost.any(axis=0)
+    log.warning(
+        f"Dataset {name!r}: {pixels.sum()} of {pixels.size} pixels {what}; they are left out, "
+        f"in {lost.any(axis=tuple(range(1, lost.ndim))).sum()} of {len(lost)} energy bins{advice}"
+    )

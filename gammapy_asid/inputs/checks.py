@@ -96,7 +96,9 @@ def _check_same_geometry(m, geom, which):
         return
     fix = "make it anew on dataset.counts.geom"
     if m.geom.axes.names != geom.axes.names:
-        raise ValueError(f"{which} with the axes {m.geom.axes.names} and counts with {geom.axes.names}: {fix}.")
+        raise ValueError(
+            f"{which} with the axes {m.geom.axes.names} and counts with {geom.axes.names}: {fix}."
+        )
     edges, own = (g.axes["energy"].edges.to_value("GeV") for g in (geom, m.geom))
     if len(own) != len(edges) or not np.allclose(own, edges, rtol=ENERGY_TOLERANCE, atol=0):
         raise ValueError(

@@ -136,7 +136,9 @@ def _touched(exposure, bad, geom):
         pair: _spread(exposure, bad[pair[0] : pair[1] + 1].any(axis=0), geom)
         for pair in set(zip(first, last, strict=True))
     }
-    return np.stack([np.broadcast_to(touched[pair], geom.data_shape[1:]) for pair in zip(first, last, strict=True)])
+    return np.stack(
+        [np.broadcast_to(touched[pair], geom.data_shape[1:]) for pair in zip(first, last, strict=True)]
+    )
 
 
 def _spread(exposure, flags, geom):

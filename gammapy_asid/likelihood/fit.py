@@ -8,13 +8,15 @@ import numpy as np
 
 from ..ellipses import RADIUS_68
 from ..fluxes import integral_flux
-from .region import energy_range, extended_model, log_parabola
+from .region import INDEX, energy_range, extended_model, log_parabola
 from .region_likelihood import RegionLikelihood
 
 __all__ = ["FitOptions", "fit_region"]
 
 #: Below this test statistic a source has no position or spectrum worth stating.
 FAINTEST_TS = 1.0
+#: Indices that a fit may start from.
+INDICES = (1.5, INDEX, 3.5)
 #: Longest step of an index for the error of the flux.
 LONGEST_STEP = 0.1
 #: A parameter this near to the end of its range, as a share of it, ran away.
@@ -60,11 +62,14 @@ def fit_region(region, options):
     without = likelihood.minimise().stat
     # The level first: from far off, the position would follow the neighbours
     place.lon_0.frozen = place.lat_0.frozen = True
-    fit = likelihood.minimise(source)
-    if options.refit_position and without - fit.stat > FAINTEST_TS:
-        place.lon_0.frozen = place.lat_0.frozen = False
+    law = source.spectral_model
+    ts = without - likelihood.choose(source, "index", [law.index.value] if law.index.frozen else INDICES)
+    if law.amplitude.value > 0:
         fit = likelihood.minimise(source)
-    ts = max(0.0, without - fit.stat)
+        if options.refit_position and without - fit.stat > FAINTEST_TS:
+            place.lon_0.frozen = place.lat_0.frozen = False
+            fit = likelihood.minimise(source)
+        ts = without - fit.stat
     row = {"fit_e_min": e_range[0].to_value("GeV"), "fit_e_max": e_range[1].to_value("GeV")}
     if ts < FAINTEST_TS:
         flux = integral_flux(source.spectral_model, *e_range).to_value("cm-2 s-1")

@@ -4,6 +4,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import lsq_linear
 
 __all__ = ["PoissonFit", "cash", "fisher_scoring"]
 
@@ -44,7 +45,8 @@ def fisher_scoring(counts, expect, derive, start, lower, upper):
 
     Newton's method with the expected information (Fisher scoring), damped as by Levenberg and
     Marquardt. It is exact in one step for the level of a source without background, and needs no
-    second derivatives.
+    second derivatives. Each step is the best one within the bounds, so that it gains nothing only where
+    no parameter can move downhill.
 
     Parameters
     ----------
@@ -60,7 +62,7 @@ def fisher_scoring(counts, expect, derive, start, lower, upper):
     Returns
     -------
     fit : `PoissonFit`
-        Result.
+        Result, never worse than the start.
 
     Raises
     ------
@@ -76,30 +78,44 @@ def fisher_scoring(counts, expect, derive, start, lower, upper):
         derivatives, floored = derive(values), np.maximum(expected, SMALLEST)
         gradient = 2 * derivatives @ (1 - counts / floored)
         information = (derivatives / np.maximum(floored, 1e-12)) @ derivatives.T
+        room = (lower - values, upper - values)
+        if _gain(_step(gradient, information, 0.0, *room), gradient, information) < TOLERANCE:
+            return PoissonFit(float(stat), values)
         while True:
-            step = _step(gradient, information, damping, values, lower, upper)
-            gain = -(gradient @ step + step @ information @ step)
-            if gain < TOLERANCE:
-                return PoissonFit(float(stat), values)
-            trial = expect(values + step)
-            trial_stat = cash(trial, counts)
-            if trial_stat < stat:
+            trial_values = np.clip(values + _step(gradient, information, damping, *room), lower, upper)
+            trial = expect(trial_values)
+            gained = stat - cash(trial, counts)
+            if gained > 0:
                 break
             damping = max(4 * damping, 0.1)
             if damping > LARGEST_DAMPING:
-                return PoissonFit(float(stat), values)
-        values, expected, stat, damping = values + step, trial, trial_stat, damping / 8
+                break
+        if gained > 0:
+            values, expected, stat = trial_values, trial, stat - gained
+        if damping >= 1 and gained < TOLERANCE:
+            # At a kink no step goes far
+            return PoissonFit(float(stat), values)
+        damping /= 8
     raise RuntimeError("the fit did not converge")
 
 
-def _step(gradient, information, damping, values, lower, upper):
-    """Step that stays within the bounds; what would leave them at once does not move."""
-    held = ((values <= lower) & (gradient > 0)) | ((values >= upper) & (gradient < 0))
-    move = ~held & (np.diag(information) > 0)
-    step = np.zeros(len(values))
-    if move.any():
-        curvature = 2 * information[np.ix_(move, move)]
-        scale = np.sqrt(np.diag(curvature))
-        scaled = curvature / scale / scale[:, None] + (damping + 1e-10) * np.eye(len(scale))
-        step[move] = -np.linalg.solve(scaled, gradient[move] / scale) / scale
-    return np.clip(values + step, lower, upper) - values
+def _gain(step, gradient, information):
+    """What a step would gain in the statistic if that were a parabola."""
+    return -(gradient @ step + step @ information @ step)
+
+
+def _step(gradient, information, damping, lower, upper):
+    """Step to the minimum of the damped parabola between bounds; parameters without effect stay."""
+    step, move = np.zeros(len(gradient)), np.diag(information) > 0
+    if not move.any():
+        return step
+    curvature = 2 * information[np.ix_(move, move)]
+    scale = np.sqrt(np.diag(curvature))
+    scaled = curvature / scale / scale[:, None] + (damping + 1e-10) * np.eye(len(scale))
+    slope, low, high = gradient[move] / scale, lower[move] * scale, upper[move] * scale
+    best = -np.linalg.solve(scaled, slope)
+    if np.any(best < low) or np.any(best > high):
+        root = np.linalg.cholesky(scaled)
+        best = lsq_linear(root.T, -np.linalg.solve(root, slope), (low, high), method="bvls").x
+    step[move] = best / scale
+    return step

@@ -2,11 +2,13 @@
 """Likelihood of a region as a function of few parameters, on the counts that Gammapy predicts."""
 
 from functools import cached_property, partial
+from itertools import product
 
 import numpy as np
 from gammapy.modeling.models import FoVBackgroundModel
 
-from .poisson_fit import fisher_scoring
+from .point_prediction import PointPrediction
+from .poisson_fit import cash, fisher_scoring
 from .prediction import Pixels, SourcePrediction
 
 __all__ = ["RegionLikelihood", "SourceFit"]
@@ -17,6 +19,8 @@ NORM_RANGE = (0.1, 10.0)
 SPECTRAL_STEPS = {"index": 0.1, "alpha": 0.1, "beta": 0.03}
 #: Differences by places, in pixels to either side.
 WIDE, NARROW = 0.5, 0.05
+#: Distance in pixels of further starts, and how many are tried.
+STEP, MORE_STARTS = 0.5, 2
 
 
 class SourceFit:
@@ -69,7 +73,7 @@ class RegionLikelihood:
                 template, level = self.pixels.background(name, model), model.spectral_model.norm
                 bounds = NORM_RANGE
             else:
-                template, bounds = SourcePrediction(model, self.pixels)(), (0, np.inf)
+                template, bounds = self.prediction(model)(), (0, np.inf)
                 level = getattr(model.spectral_model, "amplitude", None)
             if level is None or level.frozen:
                 fixed += template
@@ -81,6 +85,49 @@ class RegionLikelihood:
         self.fixed, self.free = fixed, np.array(free).reshape(len(free), len(fixed))
         self.limits = np.array(limits).reshape(len(free), 2)
         self.levels = np.ones(len(free))
+
+    def prediction(self, model):
+        """Function that gives the counts of a model at its present parameters."""
+        kind = PointPrediction if PointPrediction.serves(model, self.pixels) else SourcePrediction
+        return kind(model, self.pixels)
+
+    def choose(self, source, name, values):
+        """Leave a source with the value of one parameter that fits best, and its amplitude.
+
+        Parameters
+        ----------
+        source : `~gammapy.modeling.models.SkyModel`
+            Source, of which nothing else moves. Its amplitude becomes zero where none helps.
+        name : str
+            Parameter.
+        values : sequence of float
+            Its values.
+
+        Returns
+        -------
+        stat : float
+            Cash statistic, never worse than without the source.
+        """
+        predict, amplitude = self.prediction(source), source.spectral_model.amplitude
+        fits = []
+        for value in values:
+            source.parameters[name].value = value
+            rows = np.concatenate([[predict()], self.free])
+            fits.append(
+                fisher_scoring(
+                    self.pixels.counts,
+                    lambda v, rows=rows: self.fixed + v @ rows,
+                    lambda _, rows=rows: rows,
+                    np.r_[0.0, self.levels],
+                    np.r_[0.0, self.limits[:, 0]],
+                    np.r_[np.inf, self.limits[:, 1]],
+                )
+            )
+        best = int(np.argmin([fit.stat for fit in fits]))
+        source.parameters[name].value = values[best]
+        amplitude.value *= fits[best].values[0]
+        self.levels = fits[best].values[1:]
+        return fits[best].stat
 
     def minimise(self, source=None):
         """Fit the levels, and a source if there is one.
@@ -121,7 +168,7 @@ class _MovingSource:
 
     def __init__(self, source, likelihood):
         self.likelihood, self.source = likelihood, source
-        self.predict = SourcePrediction(source, likelihood.pixels)
+        self.predict = likelihood.prediction(source)
         self.amplitude = source.spectral_model.amplitude
         self.unit = self.amplitude.value
         # Spectra first: while the position stays the image of the source is not convolved anew
@@ -142,21 +189,38 @@ class _MovingSource:
 
     def minimise(self):
         """Fit the source and the levels."""
-        likelihood, fit = self.likelihood, None
-        values = np.concatenate([self.start, likelihood.levels])
-        # Gammapy spreads a point over four pixels, so that the likelihood has kinks at their centres:
-        # wide differences look beyond them, narrow ones find the bottom between them
-        for share in (WIDE, NARROW) if self.pixels_wide.any() else (WIDE,):
-            fit = fisher_scoring(
-                likelihood.pixels.counts,
-                self.expect,
-                lambda v, share=share: self.derive(v, share),
-                values if fit is None else fit.values,
-                *np.concatenate([self.limits, likelihood.limits]).T,
-            )
+        values = np.concatenate([self.start, self.likelihood.levels])
+        fit = self._descend(values, WIDE)
+        if self.pixels_wide.any():
+            # Gammapy spreads a point over four pixels, so that the likelihood has kinks at their centres:
+            # wide differences look beyond them, narrow ones find the bottom between them, on each side
+            fits = [self._descend(start, NARROW) for start in self._starts(fit)]
+            fit = min(fits, key=lambda fit: fit.stat)
         self._leave(fit.values)
         names = [self.amplitude.name, *(p.name for p in self.shape)]
         return SourceFit(fit.stat, names, partial(self._covariance, fit.values))
+
+    def _descend(self, values, share):
+        return fisher_scoring(
+            self.likelihood.pixels.counts,
+            self.expect,
+            partial(self.derive, share=share),
+            values,
+            *np.concatenate([self.limits, self.likelihood.limits]).T,
+        )
+
+    def _starts(self, fit):
+        """Values of a fit, and the best ones in the pixels around it."""
+        places = 1 + np.flatnonzero(self.pixels_wide)
+        around = []
+        for move in product((-1, 0, 1), repeat=len(places)):
+            if any(move):
+                values = fit.values.copy()
+                values[places] += STEP * np.array(move) * self.pixels_wide[places - 1]
+                values[: len(self.start)] = np.clip(values[: len(self.start)], *self.limits.T)
+                around.append((cash(self.expect(values), self.likelihood.pixels.counts), tuple(values)))
+        best = sorted(around)[:MORE_STARTS]
+        return [fit.values, *(np.array(values) for _, values in best)]
 
     def _leave(self, values):
         """Leave the source with fitted values."""

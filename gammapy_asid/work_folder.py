@@ -198,7 +198,8 @@ class WorkFolder:
             lock.acquire()
         except Timeout:
             raise ValueError(
-                f"Another process is at this {self.name} in {self.folder}: wait for it, or choose another folder"
+                f"Another process is at this {self.name} in {self.folder}: "
+                "wait for it, or choose another folder"
             ) from None
         except NotImplementedError:
             # A file system without locks

@@ -226,7 +226,7 @@ class SourceEnsemble:
         card = load_card(path, EnsembleCard)
         if card.detection_sha256 != load_card(model).weights_sha256:
             raise ValueError(
-                f"{path.name} was trained on the candidates of other weights than those of model {str(model)!r} "
+                f"{path.name} was trained on the candidates of other weights than those of {str(model)!r} "
                 "(detection_sha256): take files of one training, or train again with 'gammapy-asid train'"
             )
         return cls(card, load_network(path, card, Ensemble, EnsembleConfig))

@@ -88,7 +88,8 @@ def simulated_chunk(model, simulator, n_patches, seed, work, chunk):
         drawn = list(simulate_sources(model, simulator, n_patches, seed + chunk))
         if not drawn:
             raise ValueError(
-                f"The model finds nothing in {n_patches} simulated patches: train it longer, or take more patches"
+                f"The model finds nothing in {n_patches} simulated patches: "
+                "train it longer, or take more patches"
             )
         with work.new_file(name) as temporary:
             save_file(_to_tensors(SimulatedSources.cat(drawn)), temporary)

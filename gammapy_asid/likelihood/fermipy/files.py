@@ -2,7 +2,6 @@
 """Files of results of fermipy, in one form."""
 
 import json
-import pickle
 from dataclasses import dataclass, field
 from xml.etree import ElementTree
 
@@ -127,7 +126,7 @@ def _extension(path, source):
 def _read_npy(path):
     try:
         data = load_results(path)
-    except (pickle.UnpicklingError, ValueError, EOFError, TypeError, AttributeError, IndexError) as error:
+    except ValueError as error:
         raise ValueError(f"{path} was not written by gta.write_roi of fermipy: {error}") from None
     missing = [name for name in ("sources", "roi", "config") if not isinstance(_dict(data).get(name), dict)]
     if missing:
@@ -137,7 +136,7 @@ def _read_npy(path):
     try:
         sources = [
             Source(
-                name=str(source["name"]),
+                name=_text(source["name"]),
                 ra=float(source["ra"]),
                 dec=float(source["dec"]),
                 spectrum=_text(source["SpectrumType"]),
@@ -151,9 +150,11 @@ def _read_npy(path):
         energies = data["roi"].get("energies")
         edges = None if energies is None else (float(energies[0]) / 1e3, float(energies[-1]) / 1e3)
         coordsys = data["config"].get("binning", {}).get("coordsys")
-    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
+        version = data.get("version")
+        version = None if version is None else _text(version)
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError, OverflowError) as error:
         raise ValueError(f"{path} is no complete result of gta.write_roi: {error!r}") from None
-    return Analysis(sources, edges, coordsys, data.get("version"))
+    return Analysis(sources, edges, coordsys, version)
 
 
 def _dict(value):
@@ -161,7 +162,9 @@ def _dict(value):
 
 
 def _text(value):
-    return (value.decode() if isinstance(value, bytes) else str(value)).strip()
+    if not isinstance(value, (str, bytes)):
+        raise TypeError(f"a {type(value).__name__} is no text")
+    return str(value.decode() if isinstance(value, bytes) else value).strip()
 
 
 def _true_values(parameters):

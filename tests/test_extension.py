@@ -329,7 +329,7 @@ def test_command_line(dataset, extension_recipe, tmp_path):
     QTable({"glon": POSITIONS.l, "glat": POSITIONS.b}).write(tmp_path / "positions.fits")
     arguments = ["extension", str(tmp_path / "field.fits.gz"), "--sources", str(tmp_path / "positions.fits")]
     arguments += ["--model", str(weights), "--output", str(tmp_path / "out.fits")]
-    result = run(main, [*arguments, "--models", str(tmp_path / "out.yaml")])
+    result = run(main, [*arguments, "--output-models", str(tmp_path / "out.yaml")])
     assert result.exit_code == 0, result.output
     assert len(QTable.read(tmp_path / "out.fits")) == 4
     assert len(Models.read(tmp_path / "out.yaml")) == 4

@@ -35,6 +35,10 @@ class Commands(click.Group):
     def invoke(self, ctx):
         try:
             return super().invoke(ctx)
+        except click.exceptions.NoArgsIsHelpError:
+            raise
+        except click.UsageError as error:
+            raise InputError(error.format_message()) from error
         except (ValueError, TypeError, OSError) as error:
             raise InputError(error) from error
 

@@ -1,15 +1,23 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """What the commands share: options, files and tables."""
 
+import os
+import re
+import tempfile
 from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 
 __all__ = [
     "PRODUCTS",
+    "FITS",
+    "MODELS",
+    "PICTURES",
     "console",
+    "expanded",
     "find_sources",
     "model_option",
     "overwrite_option",
@@ -18,9 +26,8 @@ __all__ = [
     "print_candidates",
     "print_fits",
     "print_paths",
-    "read_datasets",
-    "read_sources",
     "threshold_option",
+    "write_models",
     "write_products",
 ]
 
@@ -35,6 +42,11 @@ PRODUCTS = {
 }
 
 
+#: Ends of the names of files of each kind.
+FITS = (".fits", ".fit", ".fits.gz", ".fit.gz")
+MODELS = (".yaml", ".yml")
+PICTURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg")
+
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace existing files.")
 model_option = click.option("--model", default="lat", show_default=True, help="Model name or weight file.")
 threshold_option = click.option(
@@ -42,13 +54,49 @@ threshold_option = click.option(
 )
 
 
-def prepare(paths, overwrite):
-    """Paths that are wanted, in folders that exist; refused before any work is done."""
-    paths = {key: Path(path) for key, path in paths.items() if path is not None}
-    for path in paths.values():
+def expanded(path):
+    """Path with ``~`` and the variables of the environment."""
+    text = os.path.expandvars(os.path.expanduser(str(path)))
+    unset = re.search(r"\$\w+|\$\{[^}]*\}", text)
+    if unset:
+        raise ValueError(f"{path}: the variable {unset[0]} is not set")
+    return Path(text)
+
+
+def prepare(paths, overwrite, inputs=(), suffixes=None):
+    """Paths that are wanted, in folders that exist; refused before any work is done.
+
+    Parameters
+    ----------
+    paths : dict of str
+        Paths by what they are, None for what is not wanted.
+    overwrite : bool
+        Whether existing files may be replaced.
+    inputs : sequence of str
+        Files that are read, which are never replaced.
+    suffixes : dict of tuple of str, optional
+        Ends that the names may have.
+    """
+    paths = {key: expanded(path) for key, path in paths.items() if path is not None}
+    inputs = {Path(file).resolve() for file in inputs if file is not None}
+    if len(set(paths.values())) < len(paths):
+        raise ValueError("Two outputs have the same name: give each its own")
+    for key, path in paths.items():
+        if path.resolve() in inputs:
+            raise ValueError(f"{path} is read: choose another name for the output")
+        if path.is_dir():
+            raise ValueError(f"{path} is a folder: name a file in it")
+        ends = (suffixes or {}).get(key)
+        if ends and not path.name.lower().endswith(ends):
+            raise ValueError(f"{path}: the name must end in {', '.join(ends)}")
         if path.exists() and not overwrite:
             raise FileExistsError(f"{path} exists: choose another name or add --overwrite")
-        path.parent.mkdir(parents=True, exist_ok=True)
+    for folder in {path.parent for path in paths.values()}:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError as error:
+            raise ValueError(f"Nothing can be written to {folder}: {error.strerror}") from None
     return paths
 
 
@@ -68,37 +116,6 @@ def find_sources(detector, datasets):
     return candidates.with_fluxes(DLFluxEstimator(model=detector.model).run(cube, candidates))
 
 
-def read_datasets(files):
-    from gammapy.datasets import Datasets, MapDataset
-
-    datasets = []
-    for file in map(Path, files):
-        try:
-            if file.suffix in (".yaml", ".yml"):
-                datasets.extend(Datasets.read(file))
-            else:
-                datasets.append(MapDataset.read(file, name=file.name.split(".")[0]))
-        except KeyError as error:
-            raise ValueError(f"{file} holds no Gammapy dataset ({error})") from error
-    return Datasets(datasets)
-
-
-def read_sources(file):
-    from astropy.table import Table as AstropyTable
-    from gammapy.modeling.models import Models
-
-    from ..candidates import Candidates
-    from ..columns import table_positions
-
-    if file.suffix in (".yaml", ".yml"):
-        return Models.read(file)
-    try:
-        return Candidates.read(file)
-    except ValueError:
-        table = AstropyTable.read(file)
-    return table_positions(table, str(file))
-
-
 def print_candidates(candidates, limit=20):
     meta = candidates.meta
     console.print(
@@ -111,7 +128,7 @@ def print_candidates(candidates, limit=20):
     for row in candidates.table[:limit]:
         numbers = [f"{row[name].value:.3f}" for name in ("glon", "glat", "pos_err_68")]
         flux = [f"{row[name].value:.2e}" for name in ("flux", "flux_err")]
-        table.add_row(row["name"], *numbers, f"{row['score']:.3f}", *flux, str(row["flags"]))
+        table.add_row(escape(row["name"]), *numbers, f"{row['score']:.3f}", *flux, str(row["flags"]))
     console.print(table)
     if len(candidates) > limit:
         console.print(f"... and {len(candidates) - limit} more in the table")
@@ -131,7 +148,7 @@ def print_fits(candidates, ts=25.0, limit=20):
     shown = Table(*(Column(name, no_wrap=True) for name in names), padding=(0, 0))
     for row in table[fitted][:limit]:
         shown.add_row(
-            row["name"],
+            escape(row["name"]),
             *(f"{row[name].value:.3f}" for name in ("glon", "glat")),
             f"{row['score']:.3f}",
             f"{row['ts']:.1f}",
@@ -153,10 +170,15 @@ def write_products(candidates, paths, overwrite, dataset, known=None):
             candidates.to_regions().write(temporary, format="ds9")
     if "models" in paths:
         with new_file(paths["models"], overwrite) as temporary:
-            candidates.to_models().write(temporary)
+            write_models(candidates.to_models(), temporary)
     if "plot" in paths:
         _plot(candidates, paths["plot"], overwrite, dataset, known)
     print_paths(paths)
+
+
+def write_models(models, path):
+    """Write models to a file that can be read alone: it holds the errors of the parameters itself."""
+    models.write(path, write_covariance=False)
 
 
 def _plot(candidates, path, overwrite, dataset, known):
@@ -174,4 +196,4 @@ def _plot(candidates, path, overwrite, dataset, known):
 
 def print_paths(paths):
     for path in paths.values():
-        console.print(f"[green]wrote[/] {path}", soft_wrap=True)
+        console.print(f"[green]wrote[/] {escape(str(path))}", soft_wrap=True)

@@ -1,31 +1,36 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Commands that look at data: detect, flux and demo."""
 
-from pathlib import Path
-
 import click
+from rich.markup import escape
 from rich.table import Column, Table
 
 from .common import (
+    FITS,
+    MODELS,
+    PICTURES,
     PRODUCTS,
     console,
+    expanded,
     find_sources,
     model_option,
     overwrite_option,
     prepare,
     print_candidates,
     print_paths,
-    read_datasets,
-    read_sources,
     threshold_option,
     write_products,
 )
+from .inputs import files_argument, input_file, models_option, read_datasets, read_sources, say_known_sky
 
 __all__ = ["demo", "detect", "flux"]
 
+SUFFIXES = {"output": FITS, "models": MODELS, "plot": PICTURES}
+
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
+@files_argument
+@models_option
 @model_option
 @threshold_option
 @click.option(
@@ -36,34 +41,38 @@ __all__ = ["demo", "detect", "flux"]
     help="FITS table, or a folder for table, regions, models and plot together.",
 )
 @click.option("--regions", type=click.Path(dir_okay=False), help="DS9 region file of the error ellipses.")
-@click.option("--models", type=click.Path(dir_okay=False), help="Gammapy models (YAML) to start a fit from.")
+@click.option("--output-models", type=click.Path(dir_okay=False), help="Candidates as Gammapy models (YAML).")
 @click.option("--plot", type=click.Path(dir_okay=False), help="Picture of the field.")
 @overwrite_option
-def detect(files, model, threshold, output, regions, models, plot, overwrite):
+def detect(files, models, model, threshold, output, regions, output_models, plot, overwrite):
     """Find the sources in FILES: datasets of one field, FITS or the YAML of several."""
     from ..estimators.detector import DLSourceDetector
 
-    paths = {"output": output, "regions": regions, "models": models, "plot": plot}
-    if Path(output).is_dir() or not Path(output).suffix:
-        paths = {key: paths[key] or Path(output) / name for key, name in PRODUCTS.items()} | {
-            "output": Path(output) / PRODUCTS["output"]
+    paths = {"output": output, "regions": regions, "models": output_models, "plot": plot}
+    folder = expanded(output)
+    # The end of run.1 is none
+    if folder.is_dir() or not any(letter.isalpha() for letter in folder.suffix):
+        paths = {key: paths[key] or folder / name for key, name in PRODUCTS.items()} | {
+            "output": folder / PRODUCTS["output"]
         }
-    paths = prepare(paths, overwrite)
-    datasets = read_datasets(files)
+    paths = prepare(paths, overwrite, (*files, models), SUFFIXES)
+    datasets = read_datasets(files, models)
     with console.status("Looking for sources"):
         candidates = find_sources(DLSourceDetector(model=model, threshold=threshold), datasets)
+    say_known_sky(datasets)
     print_candidates(candidates)
     write_products(candidates, paths, overwrite, datasets)
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
+@files_argument
 @click.option(
     "--sources",
     required=True,
-    type=click.Path(exists=True, dir_okay=False),
-    help="Candidates (FITS), Gammapy models (YAML), or a table with columns ra and dec or glon and glat.",
+    type=input_file,
+    help="Candidates or any table with columns ra and dec or glon and glat, or Gammapy models (YAML).",
 )
+@models_option
 @model_option
 @click.option("--e-min", type=float, help="Lower end of the energy range, GeV; by default of the data.")
 @click.option("--e-max", type=float, help="Upper end of the energy range, GeV; by default of the data.")
@@ -71,29 +80,31 @@ def detect(files, model, threshold, output, regions, models, plot, overwrite):
     "--output", "-o", default="fluxes.fits", show_default=True, help="Table of fluxes (FITS or ECSV)."
 )
 @overwrite_option
-def flux(files, sources, model, e_min, e_max, output, overwrite):
+def flux(files, sources, models, model, e_min, e_max, output, overwrite):
     """Fluxes of known sources in FILES: datasets of one field, FITS or the YAML of several."""
     import astropy.units as u
 
     from ..estimators.flux import DLFluxEstimator
     from ..files import new_file
+    from ..fits_tables import TABLE_SUFFIXES, write_table
 
-    paths = prepare({"output": output}, overwrite)
-    listed, datasets = read_sources(Path(sources)), read_datasets(files)
+    paths = prepare({"output": output}, overwrite, (*files, sources, models), {"output": TABLE_SUFFIXES})
+    listed, datasets = read_sources(sources), read_datasets(files, models)
     e_min, e_max = (None if e is None else e * u.GeV for e in (e_min, e_max))
     with console.status("Estimating fluxes"):
         result = DLFluxEstimator(model=model, e_min=e_min, e_max=e_max).run(datasets, listed)
+    say_known_sky(datasets)
     low, high = result.meta["energy_range"]
     table = Table(Column("Name", no_wrap=True), "Flux", "-", "+", "Upper limit", "Flags")
     for row in result.table[:20]:
         numbers = [f"{row[name].value:.3g}" for name in ("flux", "flux_errn", "flux_errp", "flux_ul")]
-        table.add_row(row["name"], *numbers, str(row["flags"]))
+        table.add_row(escape(row["name"]), *numbers, str(row["flags"]))
     console.print(f"Photon fluxes {low:g}-{high:g} GeV in cm-2 s-1")
     console.print(table)
     if len(result) > 20:
         console.print(f"... and {len(result) - 20} more in the table")
     with new_file(paths["output"], overwrite) as temporary:
-        result.table.write(temporary)
+        write_table(result.table, temporary)
     print_paths(paths)
 
 
@@ -107,7 +118,7 @@ def demo(output, model, threshold, overwrite):
     from ..demo import demo_field
     from ..estimators.detector import DLSourceDetector
 
-    paths = prepare({key: Path(output) / name for key, name in PRODUCTS.items()}, overwrite)
+    paths = prepare({key: expanded(output) / name for key, name in PRODUCTS.items()}, overwrite)
     detector = DLSourceDetector(model=model, threshold=threshold)
     with console.status("Preparing the field"):
         field = demo_field()

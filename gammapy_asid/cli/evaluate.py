@@ -4,20 +4,22 @@
 from pathlib import Path
 
 import click
+from rich.markup import escape
 
-from .common import console, overwrite_option, prepare, print_paths, read_datasets
+from .common import console, expanded, overwrite_option, prepare, print_paths
+from .inputs import input_file, read_datasets
 
 __all__ = ["evaluate"]
 
 
 @click.command()
-@click.argument("truth", type=click.Path(exists=True, dir_okay=False))
+@click.argument("truth", type=input_file)
 @click.argument("lists", nargs=-1, required=True, metavar="[NAME=]LIST...")
 @click.option("--output", "-o", default="asid-evaluation", show_default=True, help="Folder of the page.")
 @click.option(
     "--dataset",
     multiple=True,
-    type=click.Path(exists=True, dir_okay=False),
+    type=input_file,
     help="Data that were searched: only what lies on valid data counts. May be given several times.",
 )
 @click.option("--radius", default=0.3, show_default=True, type=float, help="Matching radius, deg.")
@@ -83,8 +85,9 @@ def evaluate(
     from ..evaluation import evaluate_lists, read_candidate_list, read_truth, write_report
     from ..evaluation.report import report_paths
 
-    prepare(report_paths(output), overwrite)
     named = [_split(text) for text in lists]
+    output = expanded(output)
+    prepare(report_paths(output), overwrite, (truth, *(path for _, path in named), *dataset))
     true = read_truth(truth, flux, energy_range, group)
     read = [read_candidate_list(path, label, score, group) for label, path in named]
     datasets = read_datasets(dataset) if dataset else None
@@ -98,7 +101,7 @@ def evaluate(
         ]
         precision, pure, complete = ("-" if value is None else f"{value:.3f}" for value in numbers)
         console.print(
-            f"{label}: average precision {precision}; at the working threshold purity {pure}, "
+            f"{escape(label)}: average precision {precision}; at the working threshold purity {pure}, "
             f"completeness {complete}",
             soft_wrap=True,
         )
@@ -110,6 +113,7 @@ def _split(text):
     label, equals, path = text.partition("=")
     if not equals or Path(text).is_file():
         label, path = Path(text).name.split(".")[0], text
-    if not Path(path).is_file():
+    path = expanded(path)
+    if not path.is_file():
         raise FileNotFoundError(f"No such file: {path}")
     return label, path

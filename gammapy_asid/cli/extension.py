@@ -4,44 +4,51 @@
 from pathlib import Path
 
 import click
+from rich.markup import escape
 from rich.table import Column, Table
 
 from .common import (
+    MODELS,
     console,
     overwrite_option,
     prepare,
     prepare_training,
     print_paths,
-    read_datasets,
-    read_sources,
+    write_models,
 )
+from .inputs import files_argument, input_file, models_option, read_datasets, read_sources
 
 __all__ = ["extension", "train_extension_model"]
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
+@files_argument
 @click.option(
     "--sources",
     required=True,
-    type=click.Path(exists=True, dir_okay=False),
-    help="Candidates (FITS), Gammapy models (YAML), or a table with columns ra and dec or glon and glat.",
+    type=input_file,
+    help="Candidates or any table with columns ra and dec or glon and glat, or Gammapy models (YAML).",
 )
+@models_option
 @click.option("--model", default="cta-extension", show_default=True, help="Model name or weight file.")
 @click.option(
     "--output", "-o", default="extensions.fits", show_default=True, help="Table of extensions (FITS or ECSV)."
 )
 @click.option(
-    "--models", type=click.Path(dir_okay=False), help="Points and Gaussians as Gammapy models (YAML)."
+    "--output-models", type=click.Path(dir_okay=False), help="Points and Gaussians as Gammapy models (YAML)."
 )
 @overwrite_option
-def extension(files, sources, model, output, models, overwrite):
+def extension(files, sources, models, model, output, output_models, overwrite):
     """Extended or point-like: sizes of known sources in FILES, datasets of one field."""
     from ..estimators.extension import DLExtensionClassifier
     from ..files import new_file
+    from ..fits_tables import TABLE_SUFFIXES, write_table
 
-    paths = prepare({"output": output, "models": models}, overwrite)
-    listed, datasets = read_sources(Path(sources)), read_datasets(files)
+    suffixes = {"output": TABLE_SUFFIXES, "models": MODELS}
+    paths = prepare(
+        {"output": output, "models": output_models}, overwrite, (*files, sources, models), suffixes
+    )
+    listed, datasets = read_sources(sources), read_datasets(files, models)
     with console.status("Classifying"):
         result = DLExtensionClassifier(model=model).run(datasets, listed)
     table = Table(
@@ -51,17 +58,17 @@ def extension(files, sources, model, output, models, overwrite):
         sigma = [f"{row[name].value:.3f}" for name in ("ext_sigma", "ext_sigma_errn", "ext_sigma_errp")]
         best = f"{max(row['extension_prob']):.2f}"
         extended = f"{row['extended_prob']:.2f}"
-        table.add_row(row["name"], row["extension_class"], best, extended, *sigma, str(row["flags"]))
+        table.add_row(escape(row["name"]), row["extension_class"], best, extended, *sigma, str(row["flags"]))
     edges = ", ".join(f"{edge:g}" for edge in result.meta["edges"])
     console.print(f"Classes of the Gaussian width, with edges at {edges} deg")
     console.print(table)
     if len(result) > 20:
         console.print(f"... and {len(result) - 20} more in the table")
     with new_file(paths["output"], overwrite) as temporary:
-        result.table.write(temporary)
+        write_table(result.table, temporary)
     if "models" in paths:
         with new_file(paths["models"], overwrite) as temporary:
-            result.to_models().write(temporary)
+            write_models(result.to_models(), temporary)
     print_paths(paths)
 
 

@@ -3,7 +3,8 @@
 
 import click
 
-from .common import overwrite_option, prepare, print_fits, print_paths
+from .common import FITS, expanded, overwrite_option, prepare, print_fits, print_paths
+from .inputs import input_file
 
 __all__ = ["fermipy"]
 
@@ -14,18 +15,18 @@ def fermipy():
 
 
 @fermipy.command()
-@click.argument("candidates", type=click.Path(exists=True, dir_okay=False))
+@click.argument("candidates", type=input_file)
 @click.option(
     "--output", "-o", default="asid-fermipy", show_default=True, help="Folder of configuration and script."
 )
 @click.option("--evfile", help="Events (FT1), or a text file that lists several.")
 @click.option("--scfile", help="Spacecraft file (FT2).")
 @click.option("--ltcube", help="Livetime cube.")
-@click.option("--config", type=click.Path(exists=True, dir_okay=False), help="Your configuration to extend.")
+@click.option("--config", type=input_file, help="Your configuration to extend.")
 @click.option("--roi-width", type=float, help="Side of the region, deg; by default what the sources need.")
 @overwrite_option
 def write(candidates, output, evfile, scfile, ltcube, config, roi_width, overwrite):
-    """Write config.yaml, sources.xml and analysis.py for CANDIDATES (FITS).
+    """Write config.yaml, sources.xml and analysis.py for CANDIDATES, or any table of sources.
 
     Run analysis.py where fermipy and the Fermitools are.
     """
@@ -33,16 +34,16 @@ def write(candidates, output, evfile, scfile, ltcube, config, roi_width, overwri
     from ..likelihood.fermipy import write_fermipy
 
     paths = write_fermipy(
-        Candidates.read(candidates), output, evfile, scfile, ltcube, roi_width, config, overwrite
+        Candidates.read(candidates), expanded(output), evfile, scfile, ltcube, roi_width, config, overwrite
     )
     print_paths({path.name: path for path in paths})
 
 
 @fermipy.command()
-@click.argument("results", type=click.Path(exists=True, dir_okay=False))
+@click.argument("results", type=input_file)
 @click.option(
     "--candidates",
-    type=click.Path(exists=True, dir_okay=False),
+    type=input_file,
     help="Candidates (FITS) that were handed over, which get the results; by default all sources are taken.",
 )
 @click.option("--output", "-o", default="fitted.fits", show_default=True, help="Candidates with the fits.")
@@ -52,7 +53,7 @@ def read(results, candidates, output, overwrite):
     from ..candidates import Candidates
     from ..likelihood.fermipy import read_fermipy
 
-    paths = prepare({"output": output}, overwrite)
+    paths = prepare({"output": output}, overwrite, (results, candidates), {"output": FITS})
     fitted = read_fermipy(results, None if candidates is None else Candidates.read(candidates))
     fitted.write(paths["output"], overwrite=overwrite)
     print_fits(fitted)

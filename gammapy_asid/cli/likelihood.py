@@ -5,21 +5,27 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import click
+from rich.markup import escape
 
 from .common import (
+    FITS,
+    PICTURES,
     console,
+    expanded,
     model_option,
     overwrite_option,
     prepare,
     print_fits,
     print_paths,
-    read_datasets,
     threshold_option,
 )
+from .inputs import files_argument, input_file, models_option, read_datasets, say_known_sky
 
 __all__ = ["catalog", "fit"]
 
-jobs_option = click.option("--jobs", "-j", default=1, show_default=True, help="Number of processes.")
+jobs_option = click.option(
+    "--jobs", "-j", default=1, show_default=True, type=click.IntRange(min=1), help="Number of processes."
+)
 width_option = click.option(
     "--width", default=4.0, show_default=True, help="Side of the region of each fit, deg."
 )
@@ -27,12 +33,13 @@ extension_option = click.option("--extension", is_flag=True, help="Test each can
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
+@files_argument
+@models_option
 @click.option(
     "--candidates",
     "source_file",
-    type=click.Path(exists=True, dir_okay=False),
-    help="Candidates (FITS) to test. Without them sources are searched and fitted in turn, "
+    type=input_file,
+    help="Candidates to test, or any table of sources. Without them sources are searched and fitted in turn, "
     "until nothing new appears.",
 )
 @model_option
@@ -48,7 +55,7 @@ extension_option = click.option("--extension", is_flag=True, help="Test each can
 )
 @click.option("--plot", type=click.Path(dir_okay=False), help="Picture of TS against score.")
 @overwrite_option
-def fit(files, source_file, model, threshold, ts, width, extension, jobs, output, plot, overwrite):
+def fit(files, models, source_file, model, threshold, ts, width, extension, jobs, output, plot, overwrite):
     """Likelihood fits of candidates in FILES: datasets of one field, FITS or the YAML of several."""
     import astropy.units as u
 
@@ -56,16 +63,18 @@ def fit(files, source_file, model, threshold, ts, width, extension, jobs, output
     from ..estimators.detector import DLSourceDetector
     from ..likelihood import CandidateFitEstimator, IterativeSearch
 
-    paths = prepare({"output": output, "plot": plot}, overwrite)
-    datasets = read_datasets(files)
+    suffixes = {"output": FITS, "plot": PICTURES}
+    paths = prepare({"output": output, "plot": plot}, overwrite, (*files, models, source_file), suffixes)
+    listed = None if source_file is None else Candidates.read(source_file)
+    datasets = read_datasets(files, models)
     fits = CandidateFitEstimator(width=width * u.deg, test_extension=extension, n_jobs=jobs)
-    if source_file is None:
+    if listed is None:
         detector = DLSourceDetector(model=model, threshold=threshold)
         candidates = IterativeSearch(detector, fits=fits, ts_threshold=ts).run(datasets)
         for number, counts in enumerate(candidates.meta["search"]["rounds"], start=1):
             console.print(f"round {number}: {counts['new']} new, {counts['significant']} significant")
     else:
-        candidates = fits.run(datasets, Candidates.read(source_file))
+        candidates = fits.run(datasets, listed)
     print_fits(candidates, ts)
     candidates.write(paths["output"], overwrite=overwrite)
     if plot is not None:
@@ -74,16 +83,17 @@ def fit(files, source_file, model, threshold, ts, width, extension, jobs, output
 
 
 @click.command()
-@click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False))
+@click.argument("files", nargs=-1, type=input_file)
+@models_option
 @click.option(
     "--counts",
-    type=click.Path(exists=True, dir_okay=False),
+    type=input_file,
     help="Counts cube, or events with --energy-range.",
 )
-@click.option("--exposure", type=click.Path(exists=True, dir_okay=False), help="Exposure (gtexpcube2).")
-@click.option("--psf", type=click.Path(exists=True, dir_okay=False), help="Point spread function (gtpsf).")
-@click.option("--emission", type=click.Path(exists=True, dir_okay=False), help="Interstellar emission.")
-@click.option("--isotropic", type=click.Path(exists=True, dir_okay=False), help="Isotropic spectrum (text).")
+@click.option("--exposure", type=input_file, help="Exposure (gtexpcube2).")
+@click.option("--psf", type=input_file, help="Point spread function (gtpsf).")
+@click.option("--emission", type=input_file, help="Interstellar emission.")
+@click.option("--isotropic", type=input_file, help="Isotropic spectrum (text).")
 @click.option("--frame", type=click.Choice(["galactic", "icrs"]), help="Frame of HEALPix maps without one.")
 @click.option("--energy-range", nargs=2, type=float, help="Lowest and highest energy of events, GeV.")
 @model_option
@@ -111,6 +121,7 @@ def fit(files, source_file, model, threshold, ts, width, extension, jobs, output
 @overwrite_option
 def catalog(
     files,
+    models,
     counts,
     exposure,
     psf,
@@ -144,13 +155,14 @@ def catalog(
     from ..likelihood import CandidateFitEstimator
     from ..survey import DLSkySurvey, SkyFitEstimator
 
-    paths = prepare({"output": output}, overwrite)
+    inputs = (*files, models, counts, exposure, psf, emission, isotropic)
+    paths = prepare({"output": output}, overwrite, inputs, {"output": FITS})
     known = _catalogs(counterparts)
     maps = {"counts": counts, "exposure": exposure, "psf": psf}
     if files and any(maps.values()):
         raise click.UsageError("Give datasets, or maps with --counts, --exposure and --psf, not both")
     if files:
-        datasets = read_datasets(files)
+        datasets = read_datasets(files, models)
     else:
         missing = [f"--{name}" for name, file in maps.items() if file is None]
         if missing:
@@ -159,8 +171,9 @@ def catalog(
         with console.status("Reading the maps"):
             datasets = [dataset_from_files(counts, exposure, psf, emission, isotropic, frame, energies)]
     detector = DLSourceDetector(model=model, threshold=threshold, emission_error=emission_error)
-    folders = {name: None if folder is None else Path(folder) / name for name in ("survey", "fits")}
+    folders = {name: None if folder is None else expanded(folder) / name for name in ("survey", "fits")}
     candidates = DLSkySurvey(detector, folder=folders["survey"], n_jobs=jobs).run(datasets)
+    say_known_sky(datasets)
     console.print(f"{len(candidates)} candidates with a score of {threshold:g} and more")
     if with_fits:
         fits = CandidateFitEstimator(width=width * u.deg, test_extension=extension)
@@ -171,7 +184,7 @@ def catalog(
         candidates = associate(candidates, known)
         for name, result in candidates.meta["association"]["catalogs"].items():
             console.print(
-                f"{result['associations']} associated with {name}; chance alone gives "
+                f"{result['associations']} associated with {escape(name)}; chance alone gives "
                 f"{100 * result['false_match_rate']:.1f} % of the candidates a counterpart"
             )
     write_catalog(candidates, paths["output"], overwrite=overwrite)
@@ -179,22 +192,26 @@ def catalog(
 
 
 def _catalogs(counterparts):
-    """Catalogues to associate with, by name."""
-    from astropy.table import Table as AstropyTable
+    """Catalogues to associate with, by name; refused before any work is done."""
+    from ..association import Counterparts
+    from ..columns import read_any_table
 
-    if counterparts:
-        pairs = [entry.partition("=") for entry in counterparts]
-        wrong = [name for name, _, file in pairs if not file]
-        if wrong:
-            raise click.UsageError(f"--associate {wrong[0]}: give NAME=FILE")
-        return {name: AstropyTable.read(file, hdu=1) for name, _, file in pairs}
-    # Its import would run git to find its version
-    fermipy = find_spec("fermipy")
-    if fermipy is None:
-        console.print("No association: name a catalogue with --associate")
-        return {}
-    file = Path(fermipy.origin).parent / "data" / "catalogs" / "gll_psc_v35.fit"
-    return {"4FGL-DR4": AstropyTable.read(file, hdu=1)}
+    pairs = []
+    for entry in counterparts:
+        name, _, file = entry.partition("=")
+        if not name or not file:
+            raise click.UsageError(f"--associate {entry}: give NAME=FILE")
+        pairs.append((name, expanded(file)))
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise click.UsageError("--associate: two catalogues have the same name")
+    if not counterparts:
+        # Its import would run git to find its version
+        fermipy = find_spec("fermipy")
+        if fermipy is None:
+            console.print("No association: name a catalogue with --associate")
+            return {}
+        pairs = [("4FGL-DR4", Path(fermipy.origin).parent / "data" / "catalogs" / "gll_psc_v35.fit")]
+    return {name: Counterparts.from_catalog(name, read_any_table(file)) for name, file in pairs}
 
 
 def _plot_ts(candidates, ts, path, overwrite):

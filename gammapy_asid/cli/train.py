@@ -6,8 +6,9 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from .common import console, overwrite_option, prepare, prepare_training, print_paths, read_datasets
+from .common import console, expanded, overwrite_option, prepare, prepare_training, print_paths
 from .extension import train_extension_model
+from .inputs import input_file, read_datasets
 
 __all__ = ["models", "simulate", "train"]
 
@@ -25,9 +26,8 @@ def simulate(output, center, width, livetime, pixel_size, seed, overwrite):
     from ..demo import simulated_field
     from ..files import new_file
 
-    paths = prepare(
-        {"catalog": Path(output) / "catalog.fits", "dataset": Path(output) / "dataset.fits.gz"}, overwrite
-    )
+    folder = expanded(output)
+    paths = prepare({"catalog": folder / "catalog.fits", "dataset": folder / "dataset.fits.gz"}, overwrite)
     with console.status("Simulating"):
         field, catalog = simulated_field(center, width, livetime, pixel_size, seed)
     catalog.write(paths["catalog"], overwrite=overwrite)
@@ -41,7 +41,7 @@ def simulate(output, center, width, livetime, pixel_size, seed, overwrite):
 @click.argument("recipe", required=False)
 @click.option(
     "--dataset",
-    type=click.Path(exists=True, dir_okay=False),
+    type=input_file,
     help="Train for the instrument of this dataset.",
 )
 @click.option(

@@ -18,8 +18,10 @@ SAME = 0.5
 def given_sources(sources):
     """Names, positions, scores (None where given) and names of models to leave out of the known sky."""
     if isinstance(sources, Candidates):
-        table = sources.table
-        return list(table["name"]), sources.positions, np.array(table["score"]), ()
+        # Without scores, as those of another list, they are given positions
+        score = np.array(sources.table["score"])
+        score = score if np.isfinite(score).all() else None
+        return list(sources.table["name"]), sources.positions, score, ()
     if isinstance(sources, SkyCoord):
         positions = sources.reshape(-1)
         return iau_names(positions), positions, None, ()

@@ -10,7 +10,7 @@ from ..evaluation.calibration import apply_knots
 from ..evaluation.uncertainty import apply_quantiles
 from ..weights import ExtensionCard, load_card
 from .extension import ExtensionConfig, ExtensionNetwork
-from .loading import default_device, load_network
+from .loading import as_device, load_network
 
 __all__ = ["LEVELS", "ExtensionModel", "Extensions"]
 
@@ -54,7 +54,7 @@ class ExtensionModel:
 
     def __init__(self, card, network, device=None):
         self.card = card
-        self.device = torch.device(device) if device else default_device()
+        self.device = as_device(device)
         self.network = network.eval().to(self.device, memory_format=torch.channels_last)
 
     @classmethod

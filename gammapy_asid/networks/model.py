@@ -11,7 +11,7 @@ from ..weights import load_card
 from .description import psf_radius
 from .features import network_inputs
 from .fields import field_batch
-from .loading import default_device, load_network
+from .loading import as_device, load_network
 from .peaks import find_centres
 from .unet import MultiResolutionUNet, UNetConfig
 
@@ -40,7 +40,7 @@ class DetectionModel:
     def __init__(self, card, network, device=None):
         self.card = card
         self.bands = card.to_bands()
-        self.device = torch.device(device) if device else default_device()
+        self.device = as_device(device)
         self.network = network.eval().to(self.device, memory_format=torch.channels_last)
 
     @classmethod

@@ -2,9 +2,10 @@
 """Configuration of fermipy with candidates in its model."""
 
 import math
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import astropy.units as u
+import numpy as np
 import yaml
 from astropy.coordinates import SkyCoord
 from gammapy.utils.scripts import make_path
@@ -37,6 +38,9 @@ SECTIONS = (
     "binning components curvature data extension fileio gtlike lightcurve localize logging ltcube mc model "
     "optimizer plotting psmap residmap roiopt sed selection sourcefind tscube tsmap"
 ).split()
+
+#: Units in which fermipy takes energies, angles, times and plain numbers.
+UNITS = (u.MeV, u.deg, u.s, u.dimensionless_unscaled)
 
 #: Energies in GeV where the candidates do not tell theirs.
 ENERGY_RANGE = (1.0, 1000.0)
@@ -132,11 +136,53 @@ def _own_config(config):
             f"but {', '.join(SECTIONS)}"
         )
     # A section without a line is None in YAML
-    config = {name: section for name, section in config.items() if section is not None}
+    config = {name: _plain(section, name) for name, section in config.items() if section is not None}
     wrong = [n for n, s in config.items() if not isinstance(s, list if n == "components" else dict)]
     if wrong:
         raise ValueError(f"{what} is no configuration of fermipy: {', '.join(wrong)} must be a section")
     return config, folder
+
+
+def _plain(value, where):
+    """A value of a configuration in what YAML holds, quantities in the units of fermipy.
+
+    Parameters
+    ----------
+    value : object
+        Value: numbers, texts, paths, quantities, and lists and dictionaries of them.
+    where : str
+        Its place in the configuration, for messages.
+
+    Raises
+    ------
+    ValueError
+        If it is something else, or no number.
+    """
+    if value is None or isinstance(value, bool | np.bool_):
+        return None if value is None else bool(value)
+    if isinstance(value, str | PurePath):
+        return str(value)
+    if isinstance(value, dict):
+        return {str(key): _plain(part, f"{where}: {key}") for key, part in value.items()}
+    if isinstance(value, u.Quantity):
+        unit = next((unit for unit in UNITS if value.unit.is_equivalent(unit)), None)
+        if unit is None:
+            raise ValueError(f"{where} is in {value.unit}: fermipy knows energies, angles and times only")
+        value = value.to_value(unit)
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [_plain(part, where) for part in value]
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{where} is {value}: give a number")
+        return value
+    raise ValueError(
+        f"{where} is a {type(value).__name__}, which a configuration of fermipy can't hold: "
+        "give a number or a text"
+    )
 
 
 def _absolute(value, folder):
@@ -178,7 +224,7 @@ def _region(candidates, selection, binning, roi_width):
         centre = SkyCoord(centre.spherical.lon, centre.spherical.lat, frame="icrs")
         entries = {"ra": float(centre.ra.deg), "dec": float(centre.dec.deg)}
     if roi_width is not None:
-        return entries, float(u.Quantity(roi_width, "deg").value)
+        return entries, _width(roi_width)
     if binning.get("roiwidth") is not None:
         return entries, float(binning["roiwidth"])
     if centre is None:
@@ -191,6 +237,16 @@ def _region(candidates, selection, binning, roi_width):
             "hand over those of one field at a time, or give roi_width"
         )
     return entries, float(width)
+
+
+def _width(roi_width):
+    try:
+        width = float(u.Quantity(roi_width, "deg").value)
+    except (TypeError, ValueError, u.UnitConversionError):
+        raise ValueError(f"roi_width is an angle, got {roi_width!r}: give degrees or a Quantity") from None
+    if not 0 < width <= 180:
+        raise ValueError(f"roi_width must be between 0 and 180 deg, got {width:g}")
+    return width
 
 
 def _energies(candidates, selection):

@@ -1,0 +1,134 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""What the commands read: datasets with their known sky, lists of sources."""
+
+from collections import Counter
+from pathlib import Path
+
+import click
+from rich.markup import escape
+
+from .common import console, expanded
+
+__all__ = ["files_argument", "input_file", "models_option", "read_datasets", "read_sources", "say_known_sky"]
+
+YAML = (".yaml", ".yml")
+
+
+class InputFile(click.Path):
+    """File that exists; ``~`` and variables of the environment are known."""
+
+    def __init__(self):
+        super().__init__(exists=True, dir_okay=False)
+
+    def convert(self, value, param, ctx):
+        return super().convert(str(expanded(value)), param, ctx)
+
+
+input_file = InputFile()
+files_argument = click.argument("files", nargs=-1, required=True, type=input_file)
+models_option = click.option(
+    "--models", type=input_file, help="Known sky: Gammapy models (YAML) of the datasets."
+)
+
+
+def read_datasets(files, models=None):
+    """Datasets of files, FITS or the YAML of several, with their models.
+
+    Models are those of the file `models`; without it those that a YAML of datasets has in it, or that lie
+    beside it under its name (``models.yaml`` for ``datasets.yaml``).
+    """
+    from gammapy.datasets import Datasets, MapDataset
+
+    files = [Path(file) for file in files]
+    twice = [str(file) for file, n in Counter(file.resolve() for file in files).items() if n > 1]
+    if twice:
+        raise ValueError(f"{twice[0]} is given twice: its photons would count twice")
+    read = []
+    for file, name in zip(files, _names(files), strict=True):
+        if file.suffix not in YAML:
+            try:
+                read.append(MapDataset.read(file, name=name))
+            except KeyError as error:
+                raise ValueError(f"{file} holds no Gammapy dataset ({error})") from error
+            continue
+        own = _from_yaml(file, Datasets.read, "dataset")
+        beside = next((f for f in _models_beside(file) if f.is_file()), None)
+        if models is None and beside is not None:
+            _set_models(own, beside)
+        read.extend(own)
+    datasets = Datasets(read)
+    if models is not None:
+        _set_models(datasets, Path(models))
+    return datasets
+
+
+def _names(files):
+    """Names of files without their suffixes; where they are the same the folders tell them apart."""
+    parts = [(*file.resolve().parent.parts, file.name.split(".")[0]) for file in files]
+    names = []
+    for own in parts:
+        # Those of other suffixes differ by their suffix
+        depth = next((n for n in range(1, len(own)) if sum(p[-n:] == own[-n:] for p in parts) == 1), None)
+        names.append("-".join(own[-(depth or 1) :]))
+    if len(set(names)) < len(names):
+        return [file.name for file in files]
+    return names
+
+
+def _models_beside(file):
+    from gammapy.utils.scripts import read_yaml
+
+    if "components" in (read_yaml(file) or {}):
+        yield file
+    stem = file.stem.replace("datasets", "models")
+    for name in dict.fromkeys((stem, f"{file.stem}_models", f"{file.stem}-models")):
+        if name != file.stem:
+            yield file.with_name(f"{name}{file.suffix}")
+
+
+def _set_models(datasets, file):
+    from gammapy.modeling.models import Models
+
+    models = _from_yaml(file, Models.read, "models")
+    names = set(datasets.names)
+    for model in models:
+        wanted = model.datasets_names
+        wanted = [wanted] if isinstance(wanted, str) else wanted
+        if wanted is not None and not names & set(wanted):
+            raise ValueError(
+                f"The model {model.name} of {file} is for the dataset {', '.join(wanted)}, and the data are "
+                f"{', '.join(datasets.names)}: name the file of the dataset so"
+            )
+    datasets.models = models
+    console.print(f"Known sky: {len(models)} models of {escape(str(file))}", soft_wrap=True)
+
+
+def _from_yaml(file, read, what):
+    import yaml
+
+    try:
+        return read(file)
+    except (KeyError, TypeError, AttributeError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{file} holds no Gammapy {what} ({error})") from error
+
+
+def say_known_sky(datasets):
+    """Say where nothing is known of the sky."""
+    unknown = [dataset.name for dataset in datasets if dataset.background is None and not dataset.models]
+    if unknown:
+        console.print(
+            f"No known sky: {escape(', '.join(unknown))} without a background and models. All photons may be "
+            "those of sources; give the diffuse emission with --models FILE",
+            soft_wrap=True,
+        )
+
+
+def read_sources(file):
+    """Models of a YAML file, or any list as candidates."""
+    from gammapy.modeling.models import Models
+
+    from ..candidates import Candidates
+
+    if Path(file).suffix in YAML:
+        return _from_yaml(file, Models.read, "models")
+    return Candidates.read(file)

@@ -7,7 +7,7 @@ import threading
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
-from gammapy.datasets import MapDataset
+from gammapy.datasets import Datasets, MapDataset
 from gammapy.utils import parallel
 from gammapy.utils.pbar import progress_bar
 
@@ -29,10 +29,19 @@ def as_list(datasets):
 
     Raises
     ------
+    TypeError
+        If it is something else.
     ValueError
         If there is none.
     """
-    datasets = [datasets] if isinstance(datasets, MapDataset) else list(datasets)
+    if isinstance(datasets, MapDataset):
+        return [datasets]
+    if not isinstance(datasets, (list, tuple, Datasets)):
+        raise TypeError(
+            f"Expected a MapDataset or Datasets of them, got {type(datasets).__name__}: "
+            "read one with MapDataset.read(filename)."
+        )
+    datasets = list(datasets)
     if not datasets:
         raise ValueError("No dataset was given: give a MapDataset or Datasets with at least one.")
     return datasets

@@ -2,13 +2,12 @@
 """Energy bands that suit the instrument of a dataset."""
 
 import numpy as np
-from gammapy.datasets import MapDataset
 
 from ..networks.description import psf_radius
 from .bands import DEPTH, LAT_BANDS, Bands
-from .checks import check_dataset
 from .convert import to_band_cube
 from .field import PixelGrid
+from .prepare import usable_datasets
 
 __all__ = ["bands_for_dataset"]
 
@@ -44,9 +43,7 @@ def bands_for_dataset(datasets):
     TypeError, ValueError
         If the data can't be used; see `~gammapy_asid.inputs.to_band_cube`.
     """
-    datasets = [datasets] if isinstance(datasets, MapDataset) else datasets
-    for dataset in datasets:
-        check_dataset(dataset)
+    datasets = usable_datasets(datasets)
     edges = _band_edges(np.unique(np.concatenate([_valid_edges(dataset) for dataset in datasets])))
     native = min(PixelGrid(dataset.counts.geom.to_image(), None).size for dataset in datasets)
     response = to_band_cube(datasets, Bands(edges, (0,) * (len(edges) - 1), native)).response

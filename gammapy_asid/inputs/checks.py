@@ -1,18 +1,67 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """What a dataset must have before it can be converted."""
 
+import logging
+
 import numpy as np
 from astropy.coordinates import SkyCoord
 from gammapy.datasets import MapDataset, MapDatasetOnOff
 from gammapy.irf import EDispKernelMap, PSFMap
 from gammapy.maps import HpxGeom, RegionGeom, WcsGeom
+from gammapy.modeling.models import FoVBackgroundModel
 
-__all__ = ["COUNTS_UNITS", "check_counts", "check_dataset", "same_pixels"]
+from ..tasks import as_list
+
+__all__ = ["COUNTS_UNITS", "check_counts", "check_dataset", "check_expectation", "each_usable", "same_pixels"]
+
+log = logging.getLogger(__name__)
 
 #: Units of numbers of photons.
 COUNTS_UNITS = ("", "ct", "ph")
 #: Relative tolerance of energy edges, and that of positions in pixels: files hold single precision.
 ENERGY_TOLERANCE, PIXEL_TOLERANCE = 1e-3, 0.02
+
+
+def each_usable(datasets, use):
+    """What a function makes of each dataset; those it refuses are left out with one warning.
+
+    Parameters
+    ----------
+    datasets : `~gammapy.datasets.MapDataset` or `~gammapy.datasets.Datasets`
+        Data.
+    use : callable
+        Function of a dataset that raises a ValueError for one that can't be used.
+
+    Returns
+    -------
+    results : list
+        At least one.
+
+    Raises
+    ------
+    ValueError
+        If none can be used.
+    """
+    results, problems = [], []
+    for dataset in as_list(datasets):
+        try:
+            results.append(use(dataset))
+        except ValueError as error:
+            problems.append(error)
+    if not results:
+        raise (
+            problems[0]
+            if len(problems) == 1
+            else ValueError(
+                f"None of the {len(problems)} datasets can be used: {' '.join(map(str, problems))}"
+            )
+        )
+    if problems:
+        log.warning(
+            f"{len(problems)} of {len(problems) + len(results)} datasets are left out: "
+            f"{' '.join(map(str, problems))}"
+        )
+    return results
 
 
 def check_dataset(dataset):
@@ -102,7 +151,7 @@ def _check_same_geometry(m, geom, which):
     edges, own = (g.axes["energy"].edges.to_value("GeV") for g in (geom, m.geom))
     if len(own) != len(edges) or not np.allclose(own, edges, rtol=ENERGY_TOLERANCE, atol=0):
         raise ValueError(
-            f"{which} in {len(own) - 1} bins of {own[0]:.4g}-{own[-1]:.4g} GeV and counts in other energy bins, "
+            f"{which} in {len(own) - 1} bins of {own[0]:.4g}-{own[-1]:.4g} GeV and counts in other ones, "
             f"{len(edges) - 1} of {edges[0]:.4g}-{edges[-1]:.4g} GeV: {fix}."
         )
     if m.geom.is_region or not m.geom.is_regular or not same_pixels(geom.to_image(), m.geom.to_image()):
@@ -130,9 +179,34 @@ def _check_edisp(dataset, name):
         if len(own) != len(edges) or not np.allclose(own, edges, rtol=ENERGY_TOLERANCE, atol=0):
             raise ValueError(
                 f"{name} has an energy dispersion with another axis '{axis}' ({len(own) - 1} bins) than its "
-                f"{'exposure' if axis == 'energy_true' else 'counts'} ({len(edges) - 1} bins): make it for them, "
+                f"{'exposure' if axis == 'energy_true' else 'counts'} ({len(edges) - 1} bins): make it so, "
                 "e.g. with EDispKernelMap.from_diagonal_response, or set dataset.edisp to None."
             )
+
+
+def check_expectation(dataset):
+    """Check that a dataset tells what to expect without the sources that are looked for, as a fit needs.
+
+    Parameters
+    ----------
+    dataset : `~gammapy.datasets.MapDataset`
+        Dataset, see `~gammapy_asid.inputs.prepare.prepare_dataset`.
+
+    Raises
+    ------
+    ValueError
+        If it has neither a background nor models, or if counts or background are negative or not finite.
+    """
+    valid = ... if dataset.mask is None else np.asarray(dataset.mask.data, dtype=bool)
+    check_counts(dataset.counts.data[valid], dataset.name, "counts")
+    has_models = any(not isinstance(model, FoVBackgroundModel) for model in dataset.models or ())
+    if dataset.background is not None:
+        check_counts(dataset.background.data[valid], dataset.name, "a background")
+    if not has_models and (dataset.background is None or not dataset.background.data[valid].any()):
+        raise ValueError(
+            f"Dataset {dataset.name!r} has no background and no models, so that a fit would take all counts "
+            "for the source: set dataset.background or dataset.models."
+        )
 
 
 def _check_exposure(exposure, name):

@@ -4,12 +4,11 @@
 import logging
 
 import numpy as np
-from gammapy.datasets import Datasets, MapDataset
 
 from .bands import LAT_BANDS, BandCube, Response, cube_from_arrays
-from .checks import check_counts, check_dataset
+from .checks import check_counts, each_usable
 from .field import Field, PixelGrid
-from .known_sky import with_models
+from .known_sky import expected_counts, impossible_pixels, warn_of_impossible
 from .prepare import prepare_dataset
 from .response import RAD, Quadrature, exposure_nodes, normalise_psf, psf_nodes, smear_psf
 
@@ -61,12 +60,7 @@ def to_band_cube(datasets, bands=LAT_BANDS, seed=0, without=()):
         if not datasets.bands.same_energies(bands):
             raise ValueError("The band cube has other bands than the model: make it with those of the model")
         return datasets
-    datasets = [datasets] if isinstance(datasets, MapDataset) else datasets
-    if not isinstance(datasets, (list, tuple, Datasets)):
-        check_dataset(datasets)
-    if not len(datasets):
-        raise ValueError("No dataset was given: give a MapDataset or Datasets with at least one.")
-    parts = [_Part(dataset, bands, without) for dataset in datasets]
+    parts = each_usable(datasets, lambda dataset: _Part(dataset, bands, without))
     bands = bands.for_pixels(min(part.grid.size for part in parts))
     field = Field([part.grid for part in parts], bands.pixel_size)
     if min(field.geom.data_shape) < MIN_PIXELS:
@@ -178,6 +172,18 @@ class _Part:
         images = np.where(self.valid, images, 0.0)
         return np.stack([images[self.band == b].sum(axis=0) for b in range(len(self.bands))])
 
+    def _possible(self, known):
+        """Known sky per band, after pixels have become invalid that have counts and no prediction."""
+        counts, expected = (
+            np.asarray(images)[self.use].reshape(self.valid.shape)
+            for images in (self.dataset.counts.data, known)
+        )
+        bad = impossible_pixels(counts, expected, self.valid)
+        if bad.any():
+            warn_of_impossible(self.name, counts[bad].sum(), bad.sum())
+            self.valid &= ~bad
+        return self._per_band(known, "predicted counts of background and models")
+
     def reduce(self, field, quadrature, rng):
         """Fill counts, background, exposure and PSF on the pixels of the field.
 
@@ -188,12 +194,11 @@ class _Part:
         """
         regrid = field.regrid(self.grid)
         self.valid = self.valid & regrid.reached
-        self.counts = regrid.scatter(self._per_band(self.dataset.counts.data, "counts"), rng)
-        known = _known_sky(self.dataset, self.without)
-        self.background = None
+        known = expected_counts(self.dataset, self.without)
         if known is not None:
-            known = self._per_band(known, "predicted counts of background and models")
-            self.background = regrid.spread(known) if known.any() else None
+            known = self._possible(known)
+        self.counts = regrid.scatter(self._per_band(self.dataset.counts.data, "counts"), rng)
+        self.background = regrid.spread(known) if known is not None and known.any() else None
         photons = self._reduce_exposure(field, quadrature, regrid)
         nodes, psf = psf_nodes(self.dataset.psf, field.geom.center_skydir)
         weight = np.einsum("bsq,bsqn->bsn", photons, quadrature.interpolation(nodes))
@@ -234,12 +239,3 @@ class _Part:
         total = photons.sum(axis=(1, 2))[:, None] * quadrature.weight.sum(axis=2)
         self.sub_exposure = np.divide(photons.sum(axis=2), total, out=np.zeros_like(total), where=total > 0)
         return photons
-
-
-def _known_sky(dataset, without):
-    """Predicted counts of background and models, None without either; `dataset` is left alone."""
-    models = [model for model in dataset.models or () if model.name not in without]
-    if models:
-        # a dataset of its own, because evaluation fills caches
-        return with_models(dataset, models).npred().data
-    return None if dataset.background is None else dataset.background.data

@@ -73,6 +73,17 @@ class PixelGrid:
         off = np.abs(lengths / np.radians(self.size) - 1)
         return bool(np.all(off < DISTORTION) and np.all(np.abs(cosine) < DISTORTION))
 
+    @property
+    def is_nominal(self):
+        """Whether the pixels are nearly squares of the size that the header states.
+
+        The kernels of Gammapy take them to be so.
+        """
+        if not self.is_regular:
+            return False
+        scales = self.geom.pixel_scales.to_value("deg")
+        return bool(np.all(np.abs(scales / self.size - 1) < DISTORTION))
+
     @cached_property
     def centres(self):
         """Directions of the valid pixels (`~astropy.coordinates.SkyCoord`)."""

@@ -8,11 +8,11 @@ from gammapy.datasets import MapDataset
 from gammapy.maps import HpxGeom, Map, RegionGeom
 from scipy.ndimage import distance_transform_edt
 
-from .checks import check_dataset
+from .checks import check_dataset, each_usable
 from .longitudes import wrapped_geom, wrapped_irf, wrapped_map, wrapped_models
 from .unobserved import unobserved
 
-__all__ = ["prepare_dataset"]
+__all__ = ["prepare_dataset", "usable_datasets"]
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +63,29 @@ def prepare_dataset(dataset):
     if same and all(a is b for a, b in zip(models or (), dataset.models or (), strict=True)):
         return dataset
     return MapDataset(**parts, gti=dataset.gti, meta=dataset.meta, name=dataset.name, models=models)
+
+
+def usable_datasets(datasets):
+    """Prepared datasets; one among several that holds nothing usable is left out with a warning.
+
+    Parameters
+    ----------
+    datasets : `~gammapy.datasets.MapDataset` or `~gammapy.datasets.Datasets`
+        Data; left unchanged.
+
+    Returns
+    -------
+    datasets : list of `~gammapy.datasets.MapDataset`
+        At least one, see `prepare_dataset`.
+
+    Raises
+    ------
+    TypeError
+        If one is no `~gammapy.datasets.MapDataset`.
+    ValueError
+        If none can be used.
+    """
+    return each_usable(datasets, prepare_dataset)
 
 
 def _on_geom(m, geom, kind=None):

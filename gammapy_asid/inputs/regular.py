@@ -5,8 +5,10 @@ import numpy as np
 from gammapy.datasets import MapDataset
 from gammapy.irf import PSFMap
 from gammapy.maps import Map, MapAxis, WcsGeom
+from gammapy.modeling.models import TemplateNPredModel
 
 from .field import Field, PixelGrid
+from .known_sky import counts_model, template_counts, with_own_exposure
 from .response import RAD, exposure_nodes, psf_nodes, smear_psf
 
 __all__ = ["regular_dataset"]
@@ -29,45 +31,47 @@ def regular_dataset(parts, seed=0):
     Returns
     -------
     dataset : `~gammapy.datasets.MapDataset`
-        Dataset with the name and the models of the first part; that part itself where the pixels of its
-        counts are square and those of its exposure the same.
+        Dataset with the name and the models of the first part, whose exposure has the pixels of the
+        counts. One part with square pixels keeps them, and its counts.
     """
     first = parts[0]
     valid = [_valid(part) for part in parts]
     grids = [
         PixelGrid(part.counts.geom.to_image(), v.any(axis=0)) for part, v in zip(parts, valid, strict=True)
     ]
-    # Gammapy's predictions need the exposure on the pixels of the counts, too
-    if len(parts) == 1 and grids[0].is_regular and first.exposure.geom.to_image() == grids[0].geom:
-        return first
+    if len(parts) == 1 and grids[0].is_nominal:
+        return with_own_exposure(first)
     field = Field(grids, min(grid.size for grid in grids))
     energy, rng = first.counts.geom.axes["energy"], np.random.default_rng(seed)
     geom = field.geom.to_cube([energy])
-    counts, background, coverage = (np.zeros(geom.data_shape) for _ in range(3))
+    counts, background, templates, coverage = (np.zeros(geom.data_shape) for _ in range(4))
+    exposure = 0.0
     for part, grid, good in zip(parts, grids, valid, strict=True):
         regrid = field.regrid(grid)
         counts += regrid.scatter(_flat(part.counts) * good, rng)
         coverage += regrid.spread(good * field.relative_area(grid))
-        if part.background is not None:
-            background += regrid.spread(_flat(part.background) * good)
-    nodes, exposure = exposure_nodes(first.exposure, field, grids[0], field.regrid(grids[0]))
-    dataset = MapDataset(
+        for total, own in ((background, part.background), (templates, template_counts(part))):
+            if own is not None:
+                total += regrid.spread(_flat(own) * good)
+        # The exposure of a part may end where the part does
+        exposure = np.maximum(exposure, exposure_nodes(part.exposure, field, grid, regrid)[1])
+    models = [model for model in first.models or () if not isinstance(model, TemplateNPredModel)]
+    if templates.any():
+        models.append(counts_model(Map.from_geom(geom, data=templates), first.name))
+    true = field.geom.to_cube([first.exposure.geom.axes["energy_true"]])
+    spread = field.is_spread(grids[0])
+    return MapDataset(
         counts=Map.from_geom(geom, data=counts),
         background=None if first.background is None else Map.from_geom(geom, data=background),
-        exposure=Map.from_geom(
-            field.geom.to_cube([first.exposure.geom.axes["energy_true"]]), data=exposure, unit="cm2 s"
-        ),
-        psf=_smeared(first.psf, field.geom.center_skydir, grids[0].spread)
-        if field.is_spread(grids[0])
-        else first.psf,
+        exposure=Map.from_geom(true, data=exposure, unit="cm2 s"),
+        psf=_smeared(first.psf, field.geom.center_skydir, grids[0].spread) if spread else first.psf,
         edisp=first.edisp,
         gti=first.gti,
         # Pixels of which a part has no data would hold too few counts
         mask_safe=Map.from_geom(geom, data=coverage > 0.95),
         name=first.name,
+        models=models,
     )
-    dataset.models = first.models
-    return dataset
 
 
 def _valid(dataset):

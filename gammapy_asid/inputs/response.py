@@ -3,7 +3,6 @@
 
 from dataclasses import replace
 
-import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
 from gammapy.maps import HpxGeom, RegionGeom
@@ -14,6 +13,7 @@ __all__ = [
     "N_SUB",
     "RAD",
     "Quadrature",
+    "exposure_at",
     "exposure_nodes",
     "local_response",
     "normalise_psf",
@@ -103,39 +103,58 @@ def exposure_nodes(exposure, field, grid, regrid):
         Exposure in cm2 s, shape ``(n_nodes, ny, nx)``.
     """
     nodes = exposure.geom.axes["energy_true"].center.to_value("GeV")
-    geom, shape = field.geom, field.geom.data_shape
-    data = np.asarray(exposure.data, dtype=float) * exposure.unit.to("cm2 s")
-    data = np.nan_to_num(data)
-    if isinstance(exposure.geom, RegionGeom):
-        return nodes, np.broadcast_to(data.reshape(len(nodes), 1, 1), (len(nodes), *shape))
-    image = exposure.geom.to_image()
+    image = None if isinstance(exposure.geom, RegionGeom) else exposure.geom.to_image()
     if type(image) is type(grid.geom) and image == grid.geom:
-        flat = data.reshape(len(nodes), -1)
+        flat = np.nan_to_num(exposure.quantity.to_value("cm2 s").astype(float)).reshape(len(nodes), -1)
         area = field.relative_area(grid) * flat.any(axis=0)
         total = regrid.spread(area[None])[0]
         values = regrid.spread(flat * area)
         return nodes, np.divide(values, total, out=np.zeros_like(values), where=total > 0)
+    return nodes, exposure_at(exposure, field.geom)
+
+
+def exposure_at(exposure, geom):
+    """Exposure at the pixels of an image, interpolated.
+
+    Parameters
+    ----------
+    exposure : `~gammapy.maps.Map`
+        Exposure with an ``energy_true`` axis, on other pixels.
+    geom : `~gammapy.maps.WcsGeom`
+        Image geometry.
+
+    Returns
+    -------
+    values : `~numpy.ndarray`
+        Exposure in cm2 s, 0 outside the map; shape ``(n_nodes, ny, nx)``.
+    """
+    n_nodes, shape = exposure.geom.axes["energy_true"].nbin, geom.data_shape
+    data = np.nan_to_num(exposure.quantity.to_value("cm2 s").astype(float))
+    if isinstance(exposure.geom, RegionGeom):
+        return np.broadcast_to(data.reshape(n_nodes, 1, 1), (n_nodes, *shape))
     if isinstance(exposure.geom, HpxGeom):
-        return nodes, _from_healpix(exposure, nodes, field)
-    sky = geom.get_coord().skycoord
-    x, y = image.coord_to_pix(sky)
+        return _from_healpix(exposure, geom)
+    image = exposure.geom.to_image()
+    x, y = image.coord_to_pix(geom.get_coord().skycoord)
     ny, nx = image.data_shape
     inside = (x > -1) & (x < nx) & (y > -1) & (y < ny)
     at = np.stack([np.nan_to_num(y), np.nan_to_num(x)])
     values = np.stack([map_coordinates(plane, at, order=1, mode="nearest") for plane in data])
-    return nodes, values * inside
+    return values * inside
 
 
-def _from_healpix(exposure, nodes, field):
+def _from_healpix(exposure, geom):
     """Exposure of a HEALPix map in cm2 s, interpolated at half its pixel size and from there."""
-    ny, nx = field.geom.data_shape
+    ny, nx = geom.data_shape
     native = np.degrees(np.sqrt(exposure.geom.to_image().solid_angle().to_value("sr").flat[0]))
-    step = max(int(0.5 * native / field.pixel_size), 1)
+    pixel_size = np.sqrt(np.nanmedian(geom.solid_angle().to_value("deg2")))
+    step = max(int(0.5 * native / pixel_size), 1)
     y, x = np.meshgrid(*(np.arange(0, n - 1 + step, step) for n in (ny, nx)), indexing="ij")
-    lon, lat = field.geom.pix_to_coord((x, y))
-    sky = SkyCoord(lon, lat, frame=field.geom.frame)
-    coords = {"skycoord": sky[None], "energy_true": (nodes * u.GeV)[:, None, None]}
-    coarse = np.nan_to_num(exposure.interp_by_coord(coords)) * exposure.unit.to("cm2 s")
+    lon, lat = geom.pix_to_coord((x, y))
+    sky = SkyCoord(lon, lat, frame=geom.frame)
+    nodes = exposure.geom.axes["energy_true"].center[:, None, None]
+    coarse = exposure.interp_by_coord({"skycoord": sky[None], "energy_true": nodes})
+    coarse = np.nan_to_num(coarse) * exposure.unit.to("cm2 s")
     at = np.mgrid[:ny, :nx] / step
     return np.stack([map_coordinates(plane, at, order=1) for plane in coarse])
 

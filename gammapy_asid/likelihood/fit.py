@@ -8,7 +8,7 @@ import numpy as np
 
 from ..ellipses import RADIUS_68
 from ..fluxes import integral_flux
-from .region import INDEX, energy_range, extended_model, log_parabola
+from .region import INDEX, extended_model, log_parabola
 from .region_likelihood import RegionLikelihood
 
 __all__ = ["FitOptions", "fit_region"]
@@ -58,7 +58,7 @@ def fit_region(region, options):
         If the fit does not converge or a parameter runs away.
     """
     likelihood, source = RegionLikelihood(region), region.source
-    place, e_range = source.spatial_model, energy_range(region.datasets)
+    place, e_range = source.spatial_model, region.energy_range
     without = likelihood.minimise().stat
     # The level first: from far off, the position would follow the neighbours
     place.lon_0.frozen = place.lat_0.frozen = True

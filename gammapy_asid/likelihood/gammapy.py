@@ -11,15 +11,18 @@ from astropy.coordinates import SkyCoord
 from astropy.table import QTable
 from gammapy.datasets import Datasets
 from gammapy.estimators import Estimator, FluxPointsEstimator
-from gammapy.modeling.models import Models
 from gammapy.utils import parallel
 
 from ..candidates import FIT_COLUMNS, CandidateFlag
-from ..fluxes import integral_flux
-from ..tasks import as_list, run_tasks
+from ..inputs.checks import check_expectation, each_usable
+from ..inputs.field import PixelGrid
+from ..inputs.known_sky import without_impossible
+from ..inputs.prediction import Kernels
+from ..inputs.prepare import prepare_dataset
+from ..tasks import run_tasks
 from .fit import FitOptions, fit_region
-from .prediction import Kernels
-from .region import cut_region, energy_range
+from .flux_points import as_fitted, shared_edges
+from .region import MARGIN, cut_region
 
 __all__ = ["CandidateFitEstimator", "fit_columns"]
 
@@ -29,6 +32,8 @@ evaluator_log = logging.getLogger("gammapy.datasets.evaluator")
 
 #: Fits of one task of a process.
 FITS_AT_ONCE = 5
+#: Largest width of a region in deg.
+LARGEST_WIDTH = 30.0
 
 
 class CandidateFitEstimator(parallel.ParallelMixin, Estimator):
@@ -83,17 +88,15 @@ class CandidateFitEstimator(parallel.ParallelMixin, Estimator):
         n_jobs=None,
         parallel_backend=None,
     ):
-        for name, angle in (
-            ("width", width),
-            ("neighbour_reach", neighbour_reach),
-            ("position_reach", position_reach),
-        ):
-            if not u.Quantity(angle).unit.is_equivalent("deg"):
-                raise ValueError(f"{name} must be an angle, got {angle}: give a Quantity such as 1 * u.deg")
+        width = _angle("width", width, 0, LARGEST_WIDTH)
+        neighbour_reach = _angle("neighbour_reach", neighbour_reach, -1, 180)
+        position_reach = _angle("position_reach", position_reach, 0, width.to_value("deg") / 2)
+        if not (np.isscalar(curvature_ts) and np.isfinite(curvature_ts) and curvature_ts >= 0):
+            raise ValueError(f"curvature_ts must be a number that is not negative, got {curvature_ts!r}")
         self.options = FitOptions(
-            u.Quantity(width),
-            u.Quantity(neighbour_reach),
-            u.Quantity(position_reach),
+            width,
+            neighbour_reach,
+            position_reach,
             free_background,
             free_neighbours,
             refit_position,
@@ -117,7 +120,8 @@ class CandidateFitEstimator(parallel.ParallelMixin, Estimator):
         Parameters
         ----------
         datasets : `~gammapy.datasets.MapDataset` or `~gammapy.datasets.Datasets`
-            Data of one field with nearly square pixels.
+            Data of one field, on pixels of any kind, with a background or models. Each candidate is fitted
+            with those that see it.
         candidates : `~gammapy_asid.Candidates`
             Candidates; their fluxes, where estimated, are start values.
         neighbours : `~gammapy_asid.Candidates`, optional
@@ -132,11 +136,11 @@ class CandidateFitEstimator(parallel.ParallelMixin, Estimator):
 
         Raises
         ------
-        TypeError
-            If the datasets are none of Gammapy's maps.
+        TypeError, ValueError
+            If the data can't be used.
         """
-        datasets = Datasets(as_list(datasets))
-        rows, field = _rows(candidates, datasets), self._field(datasets, candidates, neighbours)
+        datasets = _usable(datasets)
+        rows, field = _rows(candidates), self._field(datasets, candidates, neighbours)
         seen = _has_data(datasets, candidates.positions)
         results = [{} for _ in rows]
         flags = np.where(seen, 0, CandidateFlag.FIT_FAILED | CandidateFlag.OUTSIDE)
@@ -161,31 +165,38 @@ class CandidateFitEstimator(parallel.ParallelMixin, Estimator):
         candidates : `~gammapy_asid.Candidates`
             Result of `run`.
         energy_edges : `~astropy.units.Quantity`, optional
-            Edges of the points, by default those of the first dataset.
+            Edges of the points, by default those that the datasets share where they see the source.
 
         Returns
         -------
         points : dict of str to `~gammapy.estimators.FluxPoints`
             By name of the candidate; without those whose fit failed.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the data can't be used, or if the datasets share no edges and none are given.
         """
-        datasets = Datasets(as_list(datasets))
-        edges = datasets[0].counts.geom.axes["energy"].edges if energy_edges is None else energy_edges
-        rows, field = _rows(candidates, datasets), self._field(datasets, candidates)
+        datasets = _usable(datasets)
+        rows, field = _rows(candidates), self._field(datasets, candidates)
         fitted = dict(zip(candidates.table["name"], candidates.to_models(), strict=True))
         points = {}
         for row, good in zip(rows, np.isfinite(candidates.table["fit_flux"]), strict=True):
             if not good:
                 continue
-            region = field.region(row)
-            region.datasets.models = Models([*region.known, fitted[row["name"]]])
+            region, source = field.region(row), fitted[row["name"]]
+            edges = shared_edges(region) if energy_edges is None else energy_edges
             estimator = FluxPointsEstimator(edges, source=row["name"], selection_optional=["ul"])
-            points[row["name"]] = estimator.run(region.datasets)
+            points[row["name"]] = estimator.run(as_fitted(region, source))
         return points
 
     def _field(self, datasets, candidates, neighbours=None):
         others = candidates if neighbours is None else neighbours
-        kernels = [Kernels(dataset) for dataset in datasets]
-        return _Field(datasets, kernels, _rows(others, datasets), others.positions, self.options)
+        # Elsewhere the kernels are those of each region
+        kernels = [
+            Kernels(d) if PixelGrid(d.counts.geom.to_image(), None).is_nominal else None for d in datasets
+        ]
+        return _Field(datasets, kernels, _rows(others), others.positions, self.options)
 
 
 @dataclass(frozen=True)
@@ -200,8 +211,8 @@ class _Field:
 
     def region(self, row):
         """Region of a candidate."""
-        # One half of the diagonal
-        reach = self.options.width / np.sqrt(2)
+        # One half of the diagonal of the region with its margin
+        reach = self.options.width * (1 + 2 * MARGIN) / np.sqrt(2)
         near = np.flatnonzero(self.positions.separation(row["position"]) < reach)
         neighbours = [self.sources[i] for i in near if self.sources[i]["name"] != row["name"]]
         return cut_region(self.datasets, self.kernels, row, neighbours, self.options)
@@ -225,17 +236,38 @@ def _fit(field, row):
         return {}, str(error) or type(error).__name__
 
 
-def _rows(candidates, datasets):
-    """Name, position and flux in the range of energies of the data of each candidate."""
-    e_min, e_max = energy_range(datasets)
-    flux = [
-        integral_flux(model.spectral_model, e_min, e_max).to_value("cm-2 s-1") if known else np.nan
-        for model, known in zip(candidates.to_models(), np.isfinite(candidates.table["flux"]), strict=True)
-    ]
+def _rows(candidates):
+    """Name, position and spectrum (None where the flux is not known) of each candidate."""
+    known = np.isfinite(candidates.table["flux"])
+    models = candidates.to_models()
     return [
-        {"name": str(name), "position": position, "flux": value}
-        for name, position, value in zip(candidates.table["name"], candidates.positions, flux, strict=True)
+        {"name": str(name), "position": position, "spectrum": model.spectral_model if has_flux else None}
+        for name, position, model, has_flux in zip(
+            candidates.table["name"], candidates.positions, models, known, strict=True
+        )
     ]
+
+
+def _usable(datasets):
+    """Datasets whose likelihood can be told, without impossible pixels."""
+
+    def use(dataset):
+        dataset = prepare_dataset(dataset)
+        check_expectation(dataset)
+        return without_impossible(dataset)
+
+    return Datasets(each_usable(datasets, use))
+
+
+def _angle(name, value, low, high):
+    """An angle above and up to limits in deg."""
+    angle = u.Quantity(value)
+    if not angle.isscalar or not angle.unit.is_equivalent("deg"):
+        raise ValueError(f"{name} must be an angle, got {value}: give a Quantity such as 1 * u.deg")
+    if not low < angle.to_value("deg") <= high:
+        above = "0 or more" if low < 0 else f"above {low:g}"
+        raise ValueError(f"{name} must be {above} and at most {high:g} deg, got {value}")
+    return angle
 
 
 def _has_data(datasets, positions):

@@ -30,7 +30,7 @@ class PointPrediction:
     def __init__(self, model, pixels):
         self.pixels = pixels
         self.views = [
-            _View(model, dataset, kernels(model.position))
+            _View(model, dataset, *kernels(model.position))
             for dataset, kernels in zip(pixels.datasets, pixels.kernels, strict=True)
         ]
 
@@ -41,6 +41,7 @@ class PointPrediction:
             isinstance(model.spatial_model, PointSpatialModel)
             and model.temporal_model is None
             and all(model.apply_irf.values())
+            and model.datasets_names is None
             and all(_on_pixels_of_counts(d) for d in pixels.datasets)
         )
 
@@ -51,30 +52,26 @@ class PointPrediction:
 
 def _on_pixels_of_counts(dataset):
     image = dataset.counts.geom.to_image()
-    return (dataset.psf is None or dataset.psf.energy_name == "energy_true") and image.is_allclose(
-        dataset.exposure.geom.to_image()
-    )
+    return dataset.psf.energy_name == "energy_true" and image.is_allclose(dataset.exposure.geom.to_image())
 
 
 class _View:
     """The source as one dataset sees it."""
 
-    def __init__(self, model, dataset, kernel):
+    def __init__(self, model, dataset, psf, edisp):
         axis, geom = dataset.exposure.geom.axes["energy_true"], dataset.counts.geom
         self.place, self.law = model.spatial_model, model.spectral_model
         self.edges = axis.edges
         self.exposure = dataset.exposure.quantity.to_value("cm2 s")
         self.wcs, self.shape = geom.wcs, geom.data_shape
         self.rotation = _rotation(self.place.frame, geom.frame)
-        kernel = np.ones((axis.nbin, 1, 1)) if kernel is None else kernel.psf_kernel_map.data
+        kernel = psf.psf_kernel_map.data
         self.centre = (kernel.shape[1] // 2, kernel.shape[2] // 2)
         self.kernel = np.pad(kernel, [(0, 0), (1, 1), (1, 1)])
         energy = geom.axes["energy"]
-        if dataset.edisp is None:
-            response = EDispKernel.from_diagonal_response(axis, energy)
-        else:
-            response = dataset.edisp.get_edisp_kernel(position=model.position, energy_axis=energy)
-        self.response = response.pdf_matrix
+        if edisp is None:
+            edisp = EDispKernel.from_diagonal_response(axis, energy)
+        self.response = edisp.pdf_matrix
         self.at = self.spectrum = None
 
     def __call__(self):

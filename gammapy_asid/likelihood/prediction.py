@@ -2,53 +2,11 @@
 """Counts that Gammapy predicts, as one vector over the valid pixels of several datasets."""
 
 import numpy as np
-from gammapy.datasets.evaluator import PSF_CONTAINMENT, MapEvaluator
-from gammapy.maps import Map
+from gammapy.modeling.models import TemplateNPredModel
 
-__all__ = ["Kernels", "Pixels", "SourcePrediction"]
+from ..inputs.prediction import ModelCounts
 
-
-#: Within this distance in deg a kernel of the point spread function serves.
-KERNEL_REACH = 0.25
-
-
-class Kernels:
-    """Kernels of the point spread function of a dataset, as Gammapy makes them.
-
-    One serves everywhere where the function does not change over the field.
-
-    Parameters
-    ----------
-    dataset : `~gammapy.datasets.MapDataset`
-        Data.
-    """
-
-    def __init__(self, dataset):
-        self.psf = dataset.psf
-        self.made = []
-        if self.psf is not None:
-            true = self.psf.energy_name == "energy_true"
-            self.geom = (dataset.exposure if true else dataset.counts).geom
-            if self.psf.has_single_spatial_bin:
-                self._make(self.geom.center_skydir)
-
-    def __call__(self, position):
-        """Kernel (`~gammapy.irf.PSFKernel`) for a source at a position; None where there is no PSF."""
-        if self.psf is None:
-            return None
-        if self.psf.has_single_spatial_bin:
-            return self.made[0][1]
-        for place, kernel in self.made:
-            if place.separation(position).deg < KERNEL_REACH:
-                return kernel
-        return self._make(position)
-
-    def _make(self, position):
-        kernel = self.psf.get_psf_kernel(
-            position=position, geom=self.geom, containment=PSF_CONTAINMENT, max_radius=None
-        )
-        self.made.append((position, kernel))
-        return kernel
+__all__ = ["Pixels", "SourcePrediction"]
 
 
 class Pixels:
@@ -58,7 +16,7 @@ class Pixels:
     ----------
     datasets : `~gammapy.datasets.Datasets`
         Data.
-    kernels : list of `Kernels`
+    kernels : list of `~gammapy_asid.inputs.prediction.Kernels`
         Of each dataset.
 
     Attributes
@@ -101,35 +59,28 @@ class SourcePrediction:
 
     Parameters
     ----------
-    model : `~gammapy.modeling.models.SkyModel`
-        Model.
+    model : `~gammapy.modeling.models.SkyModel` or `~gammapy.modeling.models.TemplateNPredModel`
+        Model, of all datasets or of those it names.
     pixels : `Pixels`
         Pixels to predict.
     """
 
     def __init__(self, model, pixels):
         self.pixels = pixels
-        self.evaluators = [
-            MapEvaluator(model=model, psf=kernels(model.position), gti=dataset.gti)
+        self.parts = [
+            _counts(model, dataset, kernels)
             for dataset, kernels in zip(pixels.datasets, pixels.kernels, strict=True)
         ]
 
     def __call__(self):
         """Counts at the present parameters, shape ``(n_pix,)``."""
-        images = [
-            self._image(evaluator, dataset)
-            for evaluator, dataset in zip(self.evaluators, self.pixels.datasets, strict=True)
-        ]
-        return self.pixels.flat(images)
+        return self.pixels.flat([None if part is None else part() for part in self.parts])
 
-    @staticmethod
-    def _image(evaluator, dataset):
-        geom = dataset.counts.geom
-        if evaluator.needs_update:
-            # It has its kernel already
-            evaluator.update(dataset.exposure, None, dataset.edisp, geom, dataset.mask_image)
-        if not evaluator.contributes:
-            return None
-        whole = Map.from_geom(geom, dtype=float)
-        whole.stack(evaluator.compute_npred())
-        return whole.data
+
+def _counts(model, dataset, kernels):
+    """Function that gives the counts of a model on a dataset; None where it is of others."""
+    if model.datasets_names is not None and dataset.name not in model.datasets_names:
+        return None
+    if isinstance(model, TemplateNPredModel):
+        return lambda: model.evaluate().data
+    return ModelCounts(model, dataset, kernels)

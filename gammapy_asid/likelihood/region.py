@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import astropy.units as u
 import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.nddata.utils import NoOverlapError
 from gammapy.datasets import Datasets
 from gammapy.modeling.models import (
     FoVBackgroundModel,
@@ -13,17 +15,46 @@ from gammapy.modeling.models import (
     Models,
     PointSpatialModel,
     PowerLaw2SpectralModel,
+    PowerLawSpectralModel,
     SkyModel,
 )
 
-__all__ = ["Region", "cut_region", "extended_model", "log_parabola", "point_source"]
+from ..fluxes import integral_flux
+from ..inputs.known_sky import (
+    background_counts,
+    counts_model,
+    sky_counts,
+    template_counts,
+    with_changed_maps,
+    with_models,
+)
+from ..inputs.prediction import Kernels, ModelCounts
+from ..inputs.regular import regular_dataset
+
+__all__ = [
+    "Region",
+    "cut_dataset",
+    "cut_region",
+    "extended_model",
+    "log_parabola",
+    "point_source",
+    "seen_range",
+]
 
 #: Index that spectra start from, and the range it may take.
 INDEX, INDEX_RANGE = 2.3, (0.0, 6.0)
+#: Range of levels of the background.
+NORM_RANGE = (0.1, 10.0)
 #: Photons of the start value of a source without a flux.
 START_COUNTS = 20
 #: Width in deg of an extended source to start from, and the range it may take.
 SIGMA, SIGMA_RANGE = 0.2, (0.02, 2.0)
+#: Margin on each side of a region, as a share of its width.
+MARGIN = 0.25
+#: Largest number of pixels that a distorted map takes for one.
+LARGEST_STRETCH = 20
+#: Share of the photons of a source that valid pixels of a bin must have.
+SEEN = 0.1
 
 
 @dataclass
@@ -33,19 +64,22 @@ class Region:
     Parameters
     ----------
     datasets : `~gammapy.datasets.Datasets`
-        Cutouts.
+        The region and a margin around it, which is masked, of the datasets that see it.
     known : `~gammapy.modeling.models.Models`
         Background, known sky and neighbours.
     source : `~gammapy.modeling.models.SkyModel`
         The candidate: a point with a power law.
-    kernels : list of `~gammapy_asid.likelihood.prediction.Kernels`
-        Point spread functions of the datasets.
+    kernels : list of `~gammapy_asid.inputs.prediction.Kernels`
+        Of the responses of the datasets.
+    energy_range : tuple of `~astropy.units.Quantity`
+        Lowest and highest energy of the valid data in which the candidate shows.
     """
 
     datasets: Datasets
     known: Models
     source: SkyModel
     kernels: list
+    energy_range: tuple
 
 
 def cut_region(datasets, kernels, row, neighbours, options):
@@ -55,11 +89,10 @@ def cut_region(datasets, kernels, row, neighbours, options):
     ----------
     datasets : `~gammapy.datasets.Datasets`
         Data of the field; left unchanged.
-    kernels : list of `~gammapy_asid.likelihood.prediction.Kernels`
-        Their point spread functions.
+    kernels : list of `~gammapy_asid.inputs.prediction.Kernels`
+        Of their responses; None where they differ from place to place with the pixels.
     row : dict
-        ``name``, ``position`` and start ``flux`` (cm-2 s-1 in the energy range of the data, NaN for
-        none) of the candidate.
+        ``name``, ``position`` and ``spectrum`` to start from (None for none) of the candidate.
     neighbours : list of dict
         The same of all others.
     options : `~gammapy_asid.likelihood.gammapy.FitOptions`
@@ -69,34 +102,140 @@ def cut_region(datasets, kernels, row, neighbours, options):
     -------
     region : `Region`
         Region.
+
+    Raises
+    ------
+    RuntimeError
+        If no dataset has valid data in which the candidate shows.
     """
-    position = row["position"]
-    cutouts = Datasets([d.cutout(position, options.width, name=d.name) for d in datasets])
-    for cutout in cutouts:
-        cutout.models = None
-    models = {model.name: model for d in datasets for model in d.models or ()}
-    known = [_frozen(model) for model in models.values()]
-    for cutout, dataset in zip(cutouts, datasets, strict=True):
-        if cutout.background is not None and dataset.background_model is None:
-            background = FoVBackgroundModel(dataset_name=cutout.name)
-            background.spectral_model.norm.frozen = not options.free_background
-            background.spectral_model.norm.min, background.spectral_model.norm.max = 0.1, 10
-            known.append(background)
-    image = cutouts[0].counts.geom.to_image()
+    position, cutouts, own_kernels, known = row["position"], [], [], []
+    for dataset, own in zip(datasets, kernels, strict=True):
+        cutout = cut_dataset(dataset, position, options.width, own)
+        if cutout is not None:
+            own_model = dataset.background_model
+            free = own_model is None or len(own_model.parameters.free_parameters) > 0
+            known += _known_models(cutout, options.free_background and free)
+            cutouts.append(cutout)
+            own_kernels.append(Kernels(cutout) if own is None else own)
+    e_range = seen_range(cutouts, own_kernels, position)
+    datasets = Datasets(cutouts)
     for other in neighbours:
         distance = other["position"].separation(position)
-        if image.contains(other["position"])[0]:
-            model = point_source(other, cutouts, index_free=False)
-            model.spectral_model.amplitude.frozen = (
-                not options.free_neighbours or distance > options.neighbour_reach
-            )
-            known.append(model)
-    source = point_source(row, cutouts, index_free=True)
+        model = point_source(other, datasets, e_range, index_free=False)
+        model.spectral_model.amplitude.frozen = (
+            not options.free_neighbours or distance > options.neighbour_reach
+        )
+        known.append(model)
+    source = point_source(row, datasets, e_range, index_free=True)
     _free_position(source, position, options.position_reach)
-    return Region(cutouts, Models(known), source, kernels)
+    return Region(datasets, Models(known), source, own_kernels, e_range)
 
 
-def point_source(row, datasets, index_free):
+def cut_dataset(dataset, position, width, kernels=None):
+    """The part of a dataset that a fit needs.
+
+    Parameters
+    ----------
+    dataset : `~gammapy.datasets.MapDataset`
+        Data; left unchanged.
+    position : `~astropy.coordinates.SkyCoord`
+        Centre.
+    width : `~astropy.units.Quantity`
+        Side.
+    kernels : `~gammapy_asid.inputs.prediction.Kernels`, optional
+        Of its response.
+
+    Returns
+    -------
+    cutout : `~gammapy.datasets.MapDataset`
+        On square pixels, which the exposure shares. Its background is that with the model of the
+        background, and its only model, if there is one, the counts of the known sky. None where the
+        dataset has no valid data.
+    """
+    # Extended models shine in from around the region
+    wide = _trimmed(dataset, position, width * (1 + 2 * MARGIN))
+    if wide is None:
+        return None
+    wide = regular_dataset([wide])
+    known, templates = sky_counts(wide, kernels), template_counts(wide)
+    if templates is not None:
+        known += templates
+    background = None if wide.background is None else background_counts(wide)
+    models = [counts_model(known, dataset.name)] if known.data.any() else []
+    cutout = _trimmed(with_models(wide, models, background=background), position, width)
+    return cutout if cutout is not None and (cutout.exposure.data > 0).any() else None
+
+
+def _trimmed(dataset, position, width):
+    """Cutout of the maps; None where the dataset does not reach."""
+    image = dataset.counts.geom.to_image()
+    if not image.is_hpx:
+        # Along the axes of a distorted map the same angle takes another number of pixels
+        x, y = (float(v[0]) for v in image.coord_to_pix(position))
+        lon, lat = image.pix_to_coord((x + np.array([0, 1, 0]), y + np.array([0, 0, 1])))
+        here, *beside = SkyCoord(lon, lat, frame=image.frame)
+        sides = u.Quantity([here.separation(other) for other in beside])
+        if not np.all(np.isfinite(sides)):
+            return None
+        stretch = (image.pixel_scales / sides).to_value("")
+        width = width * np.clip(stretch, 1, LARGEST_STRETCH)
+    try:
+        cutout = with_changed_maps(dataset, lambda m, _: m.cutout(position, width))
+    except NoOverlapError:
+        return None
+    return cutout if cutout.mask_safe.data.any() else None
+
+
+def _known_models(dataset, free):
+    """Models of the background, with a free level or not, and of the known sky, which a cutout gives away."""
+    models, dataset.models = list(dataset.models or ()), None
+    for model in models:
+        model.freeze()
+    if dataset.background is not None:
+        background = FoVBackgroundModel(dataset_name=dataset.name)
+        background.spectral_model.norm.frozen = not free
+        background.spectral_model.norm.min, background.spectral_model.norm.max = NORM_RANGE
+        models.append(background)
+    return models
+
+
+def seen_range(datasets, kernels, position):
+    """Range of energies of the valid data in which a source shows.
+
+    Parameters
+    ----------
+    datasets : list of `~gammapy.datasets.MapDataset`
+        Data on square pixels, which the exposure shares.
+    kernels : list of `~gammapy_asid.inputs.prediction.Kernels`
+        Of their responses.
+    position : `~astropy.coordinates.SkyCoord`
+        Position of the source.
+
+    Returns
+    -------
+    e_min, e_max : `~astropy.units.Quantity`
+        Edges of the lowest and highest bin of any dataset of which valid pixels have `SEEN` of the photons.
+
+    Raises
+    ------
+    RuntimeError
+        If there is none.
+    """
+    place = PointSpatialModel.from_position(position.icrs)
+    source = SkyModel(PowerLawSpectralModel(index=INDEX), place, name="source")
+    low, high = [], []
+    for dataset, own in zip(datasets, kernels, strict=True):
+        photons = ModelCounts(source, dataset, own)()
+        total, inside = (image.sum(axis=(1, 2)) for image in (photons, photons * dataset.mask_safe.data))
+        seen = (total > 0) & (inside >= SEEN * total)
+        edges = dataset.counts.geom.axes["energy"].edges
+        low, high = [*low, *edges[:-1][seen]], [*high, *edges[1:][seen]]
+    if not low:
+        raise RuntimeError("no valid data show the position")
+    return min(low), max(high)
+
+
+def point_source(row, datasets, e_range, index_free):
     """Point source with a power law; its position is fixed.
 
     Parameters
@@ -104,7 +243,9 @@ def point_source(row, datasets, index_free):
     row : dict
         See `cut_region`.
     datasets : `~gammapy.datasets.Datasets`
-        Data that give the range of energies.
+        Data.
+    e_range : tuple of `~astropy.units.Quantity`
+        Range of energies of the flux.
     index_free : bool
         Whether the photon index is free where there is more than one energy bin.
 
@@ -113,14 +254,15 @@ def point_source(row, datasets, index_free):
     model : `~gammapy.modeling.models.SkyModel`
         Model with the flux of the row.
     """
-    e_min, e_max = energy_range(datasets)
-    flux = row["flux"]
+    flux = np.nan
+    if row["spectrum"] is not None:
+        flux = integral_flux(row["spectrum"], *e_range).to_value("cm-2 s-1")
     if not (np.isfinite(flux) and flux > 0):
         exposure = max(np.nanmax(d.exposure.quantity.to_value("cm2 s")) for d in datasets)
         flux = START_COUNTS / exposure
     # In terms of the photon flux, which hardly depends on the index
     spectrum = PowerLaw2SpectralModel(
-        amplitude=flux * u.Unit("cm-2 s-1"), index=INDEX, emin=e_min, emax=e_max
+        amplitude=flux * u.Unit("cm-2 s-1"), index=INDEX, emin=e_range[0], emax=e_range[1]
     )
     spectrum.amplitude.min = 0
     spectrum.index.frozen = not (index_free and any(d.counts.geom.axes["energy"].nbin > 1 for d in datasets))
@@ -157,12 +299,6 @@ def extended_model(model):
     return SkyModel(spectral_model=model.spectral_model.copy(), spatial_model=shape, name=model.name)
 
 
-def energy_range(datasets):
-    """Lowest and highest energy of the valid data."""
-    edges = [d.counts.geom.axes["energy"].edges for d in datasets]
-    return min(e[0] for e in edges), max(e[-1] for e in edges)
-
-
 def _free_position(model, position, reach):
     """Free the position within a box, so that a fit cannot run away."""
     place, reach = model.spatial_model, u.Quantity(reach).to_value("deg")
@@ -171,10 +307,3 @@ def _free_position(model, position, reach):
     place.lat_0.max = min(position.icrs.dec.deg + reach, 90)
     reach = reach / max(np.cos(position.icrs.dec.rad), 0.02)
     place.lon_0.min, place.lon_0.max = place.lon_0.value - reach, place.lon_0.value + reach
-
-
-def _frozen(model):
-    """Known sky stays as it is."""
-    model = model.copy(name=model.name, datasets_names=model.datasets_names)
-    model.freeze()
-    return model

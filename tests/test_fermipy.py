@@ -300,7 +300,7 @@ def test_own_configuration_takes_precedence(candidates, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: [1", "is no YAML file"),
+        ("a: [1", "is not a valid YAML file"),
         ("- 1", "it has no sections"),
         ("", "it has no sections"),
         ("network: {a: 1}", "it has no section network"),

@@ -77,13 +77,13 @@ def train_extension_model(recipe, dataset, output, epochs, workers, overwrite):
     from ..training.extension import extension_folder, train_extension
     from ..training.extension_dataset import dataset_stamp_simulator
     from ..training.extension_recipe import ExtensionRecipe, build_stamp_simulator
-    from ..training.recipe import read_recipe
+    from ..training.recipe import model_name, read_recipe
     from ..training.release_extension import release_extension
     from ..weights import ExtensionCard, load_card, model_files
 
     settings = read_recipe(recipe or "extension", ExtensionRecipe)
     if recipe is None:
-        settings = settings.model_copy(update={"name": f"{Path(dataset).name.split('.')[0]}-extension"})
+        settings = settings.model_copy(update={"name": f"{model_name(dataset)}-extension"})
     if epochs is not None:
         optimiser = settings.optimiser.model_copy(update={"epochs": epochs})
         settings = settings.model_copy(update={"optimiser": optimiser})

@@ -64,7 +64,7 @@ def train(recipe, dataset, task, output, epochs, workers, overwrite):
     """
     from ..networks.model import DetectionModel
     from ..training.dataset import dataset_simulator
-    from ..training.recipe import read_recipe
+    from ..training.recipe import model_name, read_recipe
     from ..training.release import release
     from ..training.release_sources import release_sources
     from ..training.train import build_simulator, training_folder
@@ -78,7 +78,7 @@ def train(recipe, dataset, task, output, epochs, workers, overwrite):
         return
     settings = read_recipe(recipe or "dataset")
     if recipe is None:
-        settings = settings.model_copy(update={"name": Path(dataset).name.split(".")[0]})
+        settings = settings.model_copy(update={"name": model_name(dataset)})
     if epochs is not None:
         optimiser = settings.optimiser.model_copy(update={"epochs": epochs})
         settings = settings.model_copy(update={"optimiser": optimiser})

@@ -54,9 +54,15 @@ def load_network(model, card, network, config):
         If the weights are corrupt or not those of the card.
     """
     settings = {k: tuple(v) if isinstance(v, list) else v for k, v in card.architecture.items()}
-    network = network(config(**settings))
+    state = load_state(model, type(card))
     try:
-        network.load_state_dict(load_state(model, type(card)))
-    except RuntimeError as error:
+        # Its plan needs no memory, whatever the card asks for
+        with torch.device("meta"):
+            plan = {k: v.shape for k, v in network(config(**settings)).state_dict().items()}
+        if plan != {k: v.shape for k, v in state.items()}:
+            raise ValueError("other layers or sizes")
+        network = network(config(**settings))
+        network.load_state_dict(state)
+    except (RuntimeError, TypeError, ValueError, ArithmeticError, AssertionError) as error:
         raise ValueError(f"The weights of model {card.name!r} do not fit its card: {error}") from error
     return network.eval()

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch.utils.data import Dataset
 
 from ..simulation.extension_stamps import SimulatedStamps
+from ..weights import ExtensionCard, load_card
 from ..work_folder import WorkFolder
 from .extension_recipe import build_stamp_network, build_stamp_simulator
 from .fitting import VALIDATION_SEED, EpochData, fit_module, load_averaged
@@ -122,7 +123,10 @@ def extension_folder(recipe, output, simulator, overwrite=False, resume=True):
     recipe, output, simulator, overwrite, resume
         See `train_extension`.
     """
-    return WorkFolder(output, "training", {"recipe": recipe, "simulator": simulator}, overwrite, resume)
+    record = {"recipe": recipe, "simulator": simulator, "start": None}
+    if recipe.start is not None:
+        record["start"] = load_card(recipe.start, ExtensionCard)
+    return WorkFolder(output, "training", record, overwrite, resume)
 
 
 def train_extension(

@@ -1,6 +1,8 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Recipe of a classifier of extension, and the simulator that it describes."""
 
+from typing import Annotated
+
 import numpy as np
 from pydantic import Field, model_validator
 
@@ -8,7 +10,7 @@ from ..networks.extension import CONTAINMENTS, ExtensionConfig, ExtensionNetwork
 from ..simulation.extension_stamps import Scene, StampResponse, StampSimulator
 from ..simulation.imaging import CTAO_BANDS, ImagingInstrument
 from ..simulation.other_telescopes import other_telescope
-from .recipe import OptimiserRecipe, StrictRecipe
+from .recipe import Count, LargeCount, Name, OptimiserRecipe, Seed, StrictRecipe, Widths
 
 __all__ = [
     "ExtensionRecipe",
@@ -37,6 +39,10 @@ class OtherTelescopes(StrictRecipe):
     places: int = Field(ge=1)
     width: tuple[float, float]
     background: tuple[float, float]
+
+
+#: Numbers in scenes are smaller.
+LARGEST_NUMBER = 1e6
 
 
 class ExtensionRecipe(StrictRecipe):
@@ -80,22 +86,22 @@ class ExtensionRecipe(StrictRecipe):
         Length and step size.
     """
 
-    name: str
-    seed: int = 0
+    name: Name
+    seed: Seed = 0
     irfs: tuple[str, ...] = ()
-    places: int = Field(192, ge=1)
+    places: int = Field(192, ge=1, le=10000)
     others: OtherTelescopes | None = None
     start: str | None = None
-    max_offset: float = 3.0
-    pointings: int = 4
-    size: int = Field(72, ge=32, multiple_of=8)
-    edges: tuple[float, ...] = (0.1, 0.3)
-    scenes: tuple[Scene, ...]
+    max_offset: float = Field(3.0, ge=0, le=90)
+    pointings: int = Field(4, ge=1, le=1000)
+    size: int = Field(72, ge=32, le=512, multiple_of=8)
+    edges: Annotated[tuple[float, ...], Field(min_length=1, max_length=50)] = (0.1, 0.3)
+    scenes: Annotated[tuple[Scene, ...], Field(min_length=1, max_length=100)]
     shares: tuple[float, ...] | None = None
-    widths: tuple[int, ...] = (16, 32, 48, 64)
-    hidden: int = 160
-    validation_stamps: int = 1024
-    calibration_stamps: int = 6000
+    widths: Widths = (16, 32, 48, 64)
+    hidden: int = Field(160, ge=1, le=4096)
+    validation_stamps: Count = 1024
+    calibration_stamps: LargeCount = 6000
     optimiser: OptimiserRecipe = OptimiserRecipe(batch_size=64, batches_per_epoch=250, epochs=24)
 
     @model_validator(mode="after")
@@ -104,6 +110,12 @@ class ExtensionRecipe(StrictRecipe):
             raise ValueError(f"edges must increase from above 0, got {self.edges}")
         if self.shares is not None and len(self.shares) != len(self.scenes):
             raise ValueError(f"{len(self.scenes)} scenes need as many shares, got {len(self.shares)}")
+        for scene in self.scenes:
+            numbers = np.hstack([value for value in vars(scene).values() if value is not None]).astype(float)
+            if not np.all(np.abs(numbers) <= LARGEST_NUMBER):
+                raise ValueError(f"a scene has a number beyond {LARGEST_NUMBER:g}, or none: {scene}")
+            if not 0 <= scene.neighbours <= 100:
+                raise ValueError(f"neighbours are from 0 to 100 in a stamp, got {scene.neighbours:g}")
         if self.others is None and any(scene.other for scene in self.scenes):
             raise ValueError("a scene asks for other telescopes: set others")
         return self

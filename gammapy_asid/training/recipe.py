@@ -4,11 +4,13 @@
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from ..plain_yaml import read_yaml
 
 __all__ = [
     "InstrumentRecipe",
@@ -17,14 +19,57 @@ __all__ = [
     "Recipe",
     "SourceRecipe",
     "StrictRecipe",
+    "model_name",
     "read_recipe",
 ]
 
 
-class StrictRecipe(BaseModel):
-    """Settings that admit no unknown entries."""
+def _checked_name(name):
+    """Name of a model, which names its files: one part of a path, of common characters."""
+    if not re.fullmatch(r"\w([\w.+ -]*[\w+-])?", name) or len(name.encode()) > LONGEST_NAME:
+        raise ValueError(
+            f"a name has letters, digits, and inside . _ + - and blanks, at most {LONGEST_NAME} bytes, "
+            f"got {name[:200]!r}"
+        )
+    return name
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+
+def model_name(path):
+    """Name of a model for the instrument of a dataset.
+
+    Parameters
+    ----------
+    path : str or path
+        File of the dataset.
+    """
+    stem = re.sub(r"[^\w+-]+", "-", Path(path).name.lstrip(".").split(".")[0]).strip("-")
+    return stem.encode()[: LONGEST_NAME - 20].decode(errors="ignore") or "dataset"
+
+
+def _rising(interval):
+    if not 0 < interval[0] <= interval[1]:
+        raise ValueError(f"an interval goes from a number above 0 to one that is not smaller, got {interval}")
+    return interval
+
+
+#: Longest name of a model in bytes, as its files have suffixes.
+LONGEST_NAME = 100
+Name = Annotated[str, AfterValidator(_checked_name)]
+#: Seeds, to which those of calibrations are added.
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+#: Counts of what must fit into a memory, and of what takes time only.
+Count = Annotated[int, Field(ge=1, le=10**5)]
+LargeCount = Annotated[int, Field(ge=1, le=10**8)]
+Positive = Annotated[float, Field(gt=0)]
+Interval = Annotated[tuple[float, float], AfterValidator(_rising)]
+#: Channels of a network on its levels.
+Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(min_length=1, max_length=8)]
+
+
+class StrictRecipe(BaseModel):
+    """Settings that admit no unknown entries, and no number that is none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @property
     def sha256(self):
@@ -61,14 +106,14 @@ class InstrumentRecipe(StrictRecipe):
 
     irf: str
     event_type: str = "FRONT+BACK"
-    e_min: float = 0.3
-    e_max: float = 1000.0
-    livetime: tuple[float, float] = (1.0, 16.0)
-    pixel_size: tuple[float, float] = (0.08, 0.2)
+    e_min: Positive = 0.3
+    e_max: Positive = 1000.0
+    livetime: Interval = (1.0, 16.0)
+    pixel_size: Interval = (0.08, 0.2)
     exposure: tuple[float, ...] | None = None
-    native_pixel: float | None = None
-    copies: int = 4
-    weight: float = 1.0
+    native_pixel: Positive | None = None
+    copies: int = Field(4, ge=1, le=1000)
+    weight: Positive = 1.0
 
 
 class PlaneRecipe(StrictRecipe):
@@ -82,8 +127,8 @@ class PlaneRecipe(StrictRecipe):
         Interval of the finest pixel size in deg.
     """
 
-    fields: int = Field(36, ge=1)
-    pixel_size: tuple[float, float] = (0.03, 0.055)
+    fields: int = Field(36, ge=1, le=10000)
+    pixel_size: Interval = (0.03, 0.055)
 
 
 class OptimiserRecipe(StrictRecipe):
@@ -109,13 +154,13 @@ class OptimiserRecipe(StrictRecipe):
         Number format in the network's convolutions.
     """
 
-    batch_size: int = 32
-    batches_per_epoch: int = 250
-    epochs: int = 40
-    learning_rate: float = 2e-3
-    restarts: tuple[int, ...] = ()
-    weight_decay: float = 1e-3
-    ema_decay: float = 0.999
+    batch_size: int = Field(32, ge=1, le=4096)
+    batches_per_epoch: Count = 250
+    epochs: Count = 40
+    learning_rate: float = Field(2e-3, gt=0, le=10)
+    restarts: Annotated[tuple[Count, ...], Field(max_length=1000)] = ()
+    weight_decay: float = Field(1e-3, ge=0, le=10)
+    ema_decay: float = Field(0.999, ge=0, lt=1)
     precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"
 
 
@@ -140,13 +185,13 @@ class SourceRecipe(StrictRecipe):
         Decoupled weight decay of AdamW.
     """
 
-    patches: int = Field(24000, ge=8)
-    members: int = Field(15, ge=2)
-    width: int = 128
-    batch_size: int = 256
-    steps: int = 8000
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-2
+    patches: int = Field(24000, ge=8, le=10**8)
+    members: int = Field(15, ge=2, le=1000)
+    width: int = Field(128, ge=1, le=4096)
+    batch_size: int = Field(256, ge=1, le=65536)
+    steps: LargeCount = 8000
+    learning_rate: float = Field(2e-3, gt=0, le=10)
+    weight_decay: float = Field(1e-2, ge=0, le=10)
 
 
 class Recipe(StrictRecipe):
@@ -185,16 +230,16 @@ class Recipe(StrictRecipe):
         Ensembles for position and flux.
     """
 
-    name: str
-    seed: int = 0
-    instruments: tuple[InstrumentRecipe, ...] = ()
+    name: Name
+    seed: Seed = 0
+    instruments: Annotated[tuple[InstrumentRecipe, ...], Field(max_length=1000)] = ()
     plane: PlaneRecipe | None = None
     emission: str | None = None
     background_share: float = Field(0.65, ge=0, le=1)
-    patch_size: int = Field(64, ge=32, multiple_of=8)
-    widths: tuple[int, ...] = (24, 48, 96, 128)
-    validation_patches: int = 128
-    calibration_patches: int = 4096
+    patch_size: int = Field(64, ge=32, le=1024, multiple_of=8)
+    widths: Widths = (24, 48, 96, 128)
+    validation_patches: Count = 128
+    calibration_patches: LargeCount = 4096
     start: str | None = None
     reuse: int = Field(1, ge=1, le=8)
     optimiser: OptimiserRecipe = OptimiserRecipe()
@@ -229,13 +274,17 @@ def read_recipe(path, kind=Recipe):
         If the file is not a valid recipe.
     """
     shipped = Path(__file__).parent / "recipes"
-    path = Path(path)
-    if not path.exists() and (shipped / f"{path}.yaml").exists():
-        path = shipped / f"{path}.yaml"
-    if not path.exists():
-        names = sorted(p.stem for p in shipped.glob("*.yaml"))
-        raise FileNotFoundError(f"No recipe {str(path)!r}: give a YAML file or one of {', '.join(names)}")
+    names = sorted(p.stem for p in shipped.glob("*.yaml"))
     try:
-        return kind(**(yaml.safe_load(path.read_text()) or {}))
-    except (ValidationError, yaml.YAMLError, TypeError) as error:
+        content = read_yaml(path, "recipe")
+    except FileNotFoundError:
+        if str(path) not in names:
+            raise FileNotFoundError(
+                f"No recipe {str(path)!r}: give a YAML file or one of {', '.join(names)}"
+            ) from None
+        path = shipped / f"{path}.yaml"
+        content = read_yaml(path, "recipe")
+    try:
+        return kind(**(content or {}))
+    except (ValidationError, TypeError) as error:
         raise ValueError(f"{path} is not a valid recipe: {error}") from error

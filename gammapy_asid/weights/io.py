@@ -14,6 +14,9 @@ from .registry import find_model
 
 __all__ = ["load_card", "load_state", "save_model"]
 
+#: Largest card in bytes.
+LARGEST_CARD = 2**25
+
 
 def load_card(name_or_path, kind=ModelCard):
     """Read the card of a model.
@@ -42,6 +45,8 @@ def load_card(name_or_path, kind=ModelCard):
         raise FileNotFoundError(
             f"No model card {path}: it belongs beside the weights, copy both files together"
         )
+    if path.stat().st_size > LARGEST_CARD:
+        raise ValueError(f"{path} is larger than {LARGEST_CARD >> 20} MiB, no model card")
     try:
         return kind.model_validate_json(path.read_bytes())
     except pydantic.ValidationError as error:

@@ -6,10 +6,10 @@ from pathlib import Path, PurePath
 
 import astropy.units as u
 import numpy as np
-import yaml
 from astropy.coordinates import SkyCoord
 from gammapy.utils.scripts import make_path
 
+from ...plain_yaml import read_yaml
 from .results import source_key
 from .sources import source_dicts
 
@@ -120,13 +120,8 @@ def _own_config(config):
     what = "The configuration"
     if not isinstance(config, dict):
         path = make_path(config)
-        if not path.is_file():
-            raise FileNotFoundError(f"No such file: {path}")
         what, folder = str(path), path.parent
-        try:
-            config = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ValueError(f"{path} is no YAML file: {error}") from None
+        config = read_yaml(path)
     if not isinstance(config, dict) or not config:
         raise ValueError(f"{what} is no configuration of fermipy: it has no sections")
     strange = [str(name) for name in config if name not in SECTIONS]

@@ -9,6 +9,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.table import Table
 
+from ...files import regular_file
 from .npy import load_results
 
 __all__ = ["WIDTH_IN_SIGMA", "Analysis", "Source", "read_analysis"]
@@ -100,8 +101,7 @@ def read_analysis(path):
     readers = {".npy": _read_npy, ".fits": _read_fits, ".fit": _read_fits, ".xml": _read_xml}
     if path.suffix not in readers:
         raise ValueError(f"{path} is no result of fermipy: give a file .npy, .fits or .xml")
-    if not path.is_file():
-        raise FileNotFoundError(f"No such file: {path}")
+    regular_file(path)
     analysis = readers[path.suffix](path)
     for source in analysis.sources:
         source.values |= _extension(path, source)
@@ -113,8 +113,10 @@ def _extension(path, source):
     own = source.values.get("extension")
     if isinstance(own, dict):
         return {name: own.get(name) for name in ("ts_ext", "ext", "ext_err")}
-    file = path.parent / f"{source.name.lower().replace(' ', '_')}_ext.fits"
-    if not file.is_file():
+    name = f"{source.name.lower().replace(' ', '_')}_ext.fits"
+    file = path.parent / name
+    # A name that leads out of the folder is none of fermipy's
+    if name != file.name or "\0" in name or not file.is_file():
         return {}
     try:
         row = Table.read(file, format="fits", hdu="EXT_DATA", mask_invalid=False)[0]

@@ -22,7 +22,7 @@ from regions import EllipseSkyRegion, PointSkyRegion, Regions
 from .catalog import SourceCatalogASID, candidate_table
 from .columns import column_text, plain_unit, read_any_table
 from .extensions import EXTENDED, extended_model
-from .files import new_file
+from .files import new_file, regular_file
 from .fits_tables import fits_text, primary_hdu, provenance_hdu, read_provenance, read_table, table_hdu
 from .source_lists import list_columns
 
@@ -561,13 +561,11 @@ class Candidates:
         ValueError
             If it is no list of sources.
         """
-        filename = make_path(filename)
+        filename = regular_file(filename)
         try:
             with fits.open(filename, memmap=False) as hdulist:
                 if "PROVENANCE" in hdulist and {"CANDIDATES", "CATALOG"} & {hdu.name for hdu in hdulist}:
                     return cls._from_hdulist(hdulist)
-        except FileNotFoundError:
-            raise FileNotFoundError(f"No such file: {filename}") from None
         except OSError:
             # Not FITS
             pass

@@ -18,7 +18,7 @@ from gammapy.modeling.models import (
 from gammapy.utils.scripts import make_path
 
 from .ellipses import RADIUS_68
-from .files import new_file
+from .files import new_file, regular_file
 from .fits_tables import primary_hdu, provenance_hdu, read_provenance, read_table, table_hdu
 from .fluxes import integral_flux
 
@@ -334,8 +334,7 @@ class SourceCatalogASID(SourceCatalog):
 def _read(path):
     from .candidates import Candidates
 
-    if not path.exists():
-        raise FileNotFoundError(f"No such file: {path}")
+    path = regular_file(path)
     try:
         with fits.open(path, memmap=False) as hdulist:
             if "CATALOG" in hdulist and "PROVENANCE" in hdulist:

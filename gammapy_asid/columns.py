@@ -11,9 +11,9 @@ import numpy as np
 from astropy.coordinates import Angle, SkyCoord
 from astropy.table import Table
 from astropy.utils.exceptions import AstropyUserWarning
-from gammapy.utils.scripts import make_path
 
 from .ellipses import RADIUS_68, RADIUS_95, ellipse_covariance
+from .files import regular_file
 
 __all__ = [
     "POSITION_COLUMNS",
@@ -96,9 +96,7 @@ def read_any_table(path):
     ValueError
         If it can't be read.
     """
-    path = make_path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"No such file: {path}")
+    path = regular_file(path)
     with warnings.catch_warnings():
         # The first table of several is the one meant, and units that Astropy doubts are looked at later
         warnings.filterwarnings("ignore", "hdu= was not specified", AstropyUserWarning)

@@ -11,6 +11,8 @@ __all__ = ["read_yaml"]
 
 #: Largest file in bytes, and values in it where every reference is written out.
 LARGEST, MOST = 2**24, 10**6
+#: That of libyaml bounds the depth, and needs no more time for deep files.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read_yaml(path, what="YAML file"):
@@ -39,7 +41,7 @@ def read_yaml(path, what="YAML file"):
     if path.stat().st_size > LARGEST:
         raise ValueError(f"{path} is larger than {LARGEST >> 20} MiB, no {what}")
     try:
-        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+        loader = LOADER(path.read_text(encoding="utf-8"))
         try:
             node = loader.get_single_node()
             if node is None:

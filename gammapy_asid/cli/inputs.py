@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 from rich.markup import escape
 
+from ..files import regular_file
 from .common import console, expanded
 
 __all__ = ["files_argument", "input_file", "models_option", "read_datasets", "read_sources", "say_known_sky"]
@@ -15,13 +16,18 @@ YAML = (".yaml", ".yml")
 
 
 class InputFile(click.Path):
-    """File that exists; ``~`` and variables of the environment are known."""
+    """File that exists, no device or pipe; ``~`` and variables of the environment are known."""
 
     def __init__(self):
         super().__init__(exists=True, dir_okay=False)
 
     def convert(self, value, param, ctx):
-        return super().convert(str(expanded(value)), param, ctx)
+        path = super().convert(str(expanded(value)), param, ctx)
+        try:
+            regular_file(path)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return path
 
 
 input_file = InputFile()
@@ -76,7 +82,7 @@ def _names(files):
 
 
 def _models_beside(file):
-    from gammapy.utils.scripts import read_yaml
+    from ..plain_yaml import read_yaml
 
     if "components" in (read_yaml(file) or {}):
         yield file
@@ -106,6 +112,9 @@ def _set_models(datasets, file):
 def _from_yaml(file, read, what):
     import yaml
 
+    from ..plain_yaml import read_yaml
+
+    read_yaml(file)
     try:
         return read(file)
     except (KeyError, TypeError, AttributeError, yaml.YAMLError, UnicodeDecodeError) as error:

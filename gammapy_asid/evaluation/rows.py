@@ -11,6 +11,7 @@ from astropy.table import Table
 from astropy.utils.exceptions import AstropyUserWarning
 
 from ..columns import column_name, table_positions
+from ..files import regular_file
 
 __all__ = ["FLUX_UNIT", "Rows", "check_finite", "fields_of", "galactic_positions", "read_table"]
 
@@ -40,13 +41,12 @@ class Rows:
 
 def read_table(path):
     """First table of a file, FITS, ECSV or CSV; a `ValueError` if it can't be read."""
+    path = regular_file(path)
     try:
         with warnings.catch_warnings():
             # The first table of several is the one meant, as in catalogues of Fermi
             warnings.filterwarnings("ignore", "hdu= was not specified", AstropyUserWarning)
             return Table.read(path)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"No such file: {path}") from None
     except Exception as error:
         # Readers of astropy raise errors of many kinds
         raise ValueError(f"{path} is no table that can be read: give FITS, ECSV or CSV") from error

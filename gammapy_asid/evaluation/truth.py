@@ -10,6 +10,7 @@ import numpy as np
 from gammapy.modeling.models import Models
 
 from ..columns import column_name, column_values
+from ..plain_yaml import read_yaml
 from ..simulation.catalog import MockCatalog
 from .rows import FLUX_UNIT, Rows, check_finite, fields_of, galactic_positions, read_table
 
@@ -137,6 +138,7 @@ def read_truth(path, flux=None, energy_range=(1.0, 100.0), group=None):
         If the file has no positions or fluxes, or can't be read.
     """
     if Path(path).suffix in (".yaml", ".yml"):
+        read_yaml(path)
         try:
             models = Models.read(path)
         except (KeyError, TypeError, AttributeError) as error:

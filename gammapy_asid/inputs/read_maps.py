@@ -16,6 +16,7 @@ from gammapy.maps import Map, MapAxis, WcsGeom
 from gammapy.modeling.models import TemplateSpatialModel, create_fermi_isotropic_diffuse_model
 from scipy.special import exprel
 
+from ..files import regular_file
 from .longitudes import wrapped_map
 from .selection import read_selection
 
@@ -215,10 +216,10 @@ def _emission(filename):
 def _opened(filename):
     """HDUs of a FITS file."""
     try:
-        hdulist = fits.open(filename)
+        hdulist = fits.open(regular_file(filename))
+    except FileNotFoundError:
+        raise
     except OSError as error:
-        if isinstance(error, FileNotFoundError):
-            raise FileNotFoundError(f"No such file: {filename}") from None
         raise ValueError(f"{filename} is no FITS file: {error}") from None
     with hdulist:
         yield hdulist
@@ -289,5 +290,5 @@ def _binned(filename, selection, energy_range, pixel_size):
             skydir=circle[0], width=2 * circle[1], binsz=pixel_size, proj="ZEA", frame="galactic", axes=[axis]
         )
     counts = Map.from_geom(geom)
-    counts.fill_events(EventList.read(filename))
+    counts.fill_events(EventList.read(regular_file(filename)))
     return counts

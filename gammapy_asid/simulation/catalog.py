@@ -15,7 +15,7 @@ from gammapy.modeling.models import (
     SkyModel,
 )
 
-from ..files import new_file
+from ..files import new_file, regular_file
 
 __all__ = ["SOURCE_CLASSES", "MockCatalog"]
 
@@ -150,7 +150,7 @@ class MockCatalog:
     @classmethod
     def read(cls, path):
         """Read a FITS file made by `write`."""
-        return cls.from_table(QTable.read(path, format="fits"))
+        return cls.from_table(QTable.read(regular_file(path), format="fits"))
 
     def to_models(self):
         """Gammapy models, named by class and number.

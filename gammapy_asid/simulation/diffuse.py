@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from astropy.coordinates import SkyCoord
 from gammapy.maps import Map
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from scipy.ndimage import map_coordinates
 
-from ..files import new_file
+from ..files import new_file, regular_file
 from .sky_grid import (
     GRID_STEP,
     INTERVALS,
@@ -214,14 +214,20 @@ class EmissionBank:
 
         Raises
         ------
+        FileNotFoundError
+            If there is no such file.
         ValueError
-            If the file has other energy intervals.
+            If it is no bank, or has other energy intervals.
         """
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            if json.loads(metadata.get("edges", "null")) != list(INTERVALS):
-                raise ValueError(f"{path} is not a bank with the edges {INTERVALS}: build it again")
-            return cls(tuple(json.loads(metadata["names"])), file.get_tensor("intensity"))
+        path = regular_file(path, "emission bank")
+        try:
+            with safe_open(path, framework="numpy") as file:
+                metadata = file.metadata() or {}
+                if json.loads(metadata.get("edges", "null")) != list(INTERVALS):
+                    raise ValueError(f"other edges than {INTERVALS}")
+                return cls(tuple(json.loads(metadata["names"])), file.get_tensor("intensity"))
+        except (SafetensorError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} is not a bank of emission ({error}): build it again") from None
 
     def to_torch(self, device="cpu"):
         """The intensities as a `torch.Tensor`, for `~torch.nn.functional.grid_sample`."""

@@ -9,6 +9,8 @@ from astropy.coordinates import SkyCoord
 from astropy.io.ascii import InconsistentTableError
 from astropy.table import QTable
 
+from ..files import regular_file
+
 __all__ = ["PATTERNS", "draw_pointings", "read_pointings"]
 
 COLUMNS = ("name", "lon", "lat", "duration", "irf")
@@ -60,6 +62,7 @@ def read_pointings(filename):
     ValueError
         If it is no such table.
     """
+    filename = regular_file(filename)
     try:
         table = QTable.read(filename, format="ascii.csv")
     except (InconsistentTableError, UnicodeDecodeError) as error:

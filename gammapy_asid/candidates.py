@@ -57,8 +57,10 @@ class CandidateFlag(IntFlag):
     STRONG_DIFFUSE = 32
     #: Not found again where the known sky is brighter or fainter by a tenth.
     EMISSION_SENSITIVE = 64
-    #: The instrument at the source lies outside the range of the training of the classifier of extension.
+    #: Instrument or sky lie outside the range that the model which made the row was trained for.
     UNTRAINED = 128
+    #: The energy bins are too few or too wide for the bands of the model: the flux may be far too low.
+    COARSE_BINS = 256
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,15 @@ from scipy.spatial import KDTree
 
 from ..candidates import CandidateFlag, Candidates
 from ..ellipses import RADIUS_68, RADIUS_95, sky_ellipses
-from ..inputs.convert import to_band_cube
 from ..networks.blends import split_peaks
 from ..networks.description import psf_radius
 from ..networks.fields import field_batch
-from ..networks.model import DetectionModel, check_range
+from ..networks.model import DetectionModel
 from ..networks.peaks import edge_distance
 from ..networks.source_model import FAINTEST_SCORE, SourceEnsemble, fit_batch
 from ..simulation.kernels import psf_tables
 from ..weights import ensemble_path
+from .domain import band_cube, check_domain
 
 __all__ = ["DLSourceDetector"]
 
@@ -126,11 +126,14 @@ class DLSourceDetector(Estimator):
         Raises
         ------
         TypeError, ValueError
-            If the data can't be used; see `~gammapy_asid.inputs.to_band_cube`.
+            If the data can't be used, see `~gammapy_asid.inputs.to_band_cube`, or are those of another
+            instrument than the model was trained for; the message names the shipped model that suits them.
         """
         handle = self._handle
-        cube = to_band_cube(datasets, handle.bands)
-        check_range(handle.card, cube.response)
+        cube = band_cube(datasets, handle.card)
+        domain = check_domain(
+            handle.card, cube, datasets, "candidates there have the flag UNTRAINED, and no purity is stated"
+        )
         output = handle.output(cube)
         peaks = handle.peaks(output, cube, self.centres)
         peaks = peaks.select(peaks.score >= min(self.threshold, FAINTEST_SCORE))
@@ -142,6 +145,7 @@ class DLSourceDetector(Estimator):
         else:
             ellipses = self._circles(peaks, cube)
         flags = self._flags(peaks, cube)
+        flags[domain.is_outside(peaks.x, peaks.y)] |= CandidateFlag.UNTRAINED
         if self.emission_error and cube.has_background:
             flags |= self._sensitive(peaks, cube)
         chosen = np.flatnonzero(peaks.score >= self.threshold)
@@ -153,7 +157,7 @@ class DLSourceDetector(Estimator):
             *ellipses,
             flags=flags,
             maps=self._maps(output, cube),
-            meta=self._meta(cube),
+            meta=self._meta(cube, domain),
         )
 
     def _circles(self, peaks, cube):
@@ -212,9 +216,11 @@ class DLSourceDetector(Estimator):
             centre=WcsNDMap(cube.geom, probability[0].astype(np.float32)),
         )
 
-    def _meta(self, cube):
+    def _meta(self, cube, domain):
         card, response = self._handle.card, cube.response
         purity, completeness = card.expected(self.threshold, cube.has_background)
+        if domain.problems:
+            purity = completeness = float("nan")
         return {
             "model": card.name,
             "card_sha256": card.sha256,
@@ -223,5 +229,7 @@ class DLSourceDetector(Estimator):
             "expected_completeness": completeness,
             "energy_range": [float(np.nanmin(response.e_min)), float(np.nanmax(response.e_max))],
             "background": cube.has_background,
+            "known_sky": cube.meta.get("known_sky", "given" if cube.has_background else "none"),
+            "outside_training": list(domain.problems),
             "datasets": cube.meta.get("datasets", []),
         }

@@ -8,10 +8,9 @@ from gammapy.estimators import Estimator
 
 from ..candidates import CandidateFlag
 from ..fluxes import SourceFluxes
-from ..inputs.convert import to_band_cube
 from ..networks.description import psf_radius
-from ..networks.model import check_range
 from ..networks.source_model import SPREADS, SourceEnsemble, fit_field
+from .domain import band_cube, check_domain
 from .given import duplicates, given_sources, on_valid_data
 
 __all__ = ["DLFluxEstimator"]
@@ -91,16 +90,20 @@ class DLFluxEstimator(Estimator):
         ------
         TypeError, ValueError
             If the data can't be used, see `~gammapy_asid.inputs.to_band_cube`, the range of
-            energies is not inside that of the data, or the sources have no positions.
+            energies is not inside that of the data, the sources have no positions, or the data are those of
+            another instrument than the model was trained for.
         """
         names, positions, scores, without = given_sources(sources)
-        cube = to_band_cube(datasets, self._bands, without=without)
-        check_range(self.card, cube.response)
+        cube = band_cube(datasets, self.card, without=without)
+        domain = check_domain(
+            self.card, cube, datasets, "sources there have the flag UNTRAINED, or COARSE_BINS if it is the bins"
+        )
         e_min, e_max = self._range(cube.response)
         x, y = (np.atleast_1d(v) for v in cube.geom.wcs.world_to_pixel(positions))
         valid = on_valid_data(cube, x, y)
         flags = np.where(valid, 0, CandidateFlag.OUTSIDE)
         flags[valid] |= duplicates(x[valid], y[valid], cube)
+        flags[valid] |= _outside_training(domain, x[valid], y[valid])
         present = np.flatnonzero(cube.response.present)
         ranges = [(e_min, e_max)] + [
             (cube.response.e_min[band], cube.response.e_max[band]) for band in present
@@ -142,6 +145,8 @@ class DLFluxEstimator(Estimator):
             "weights_sha256": card.weights_sha256,
             "uncertainty": self.uncertainty,
             "energy_range": [float(e_min), float(e_max)],
+            "known_sky": cube.meta.get("known_sky", "given" if cube.has_background else "none"),
+            "outside_training": list(domain.problems),
             "bands": [
                 [float(low), float(high)] if np.isfinite(low) else None
                 for low, high in zip(cube.response.e_min, cube.response.e_max, strict=True)
@@ -160,6 +165,12 @@ class DLFluxEstimator(Estimator):
                 "GeV: choose e_min and e_max inside that range"
             )
         return e_min, e_max
+
+
+def _outside_training(domain, x, y):
+    """Flags of sources that lie outside of what the model was trained for."""
+    bins = CandidateFlag.COARSE_BINS if domain.coarse_bins else 0
+    return np.where(domain.is_outside(x, y), CandidateFlag.UNTRAINED, 0) | bins
 
 
 #: Columns of a flux, besides whether it is an upper limit.

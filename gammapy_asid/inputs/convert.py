@@ -12,12 +12,16 @@ from .known_sky import expected_counts, impossible_pixels, warn_of_impossible
 from .prepare import prepare_dataset
 from .response import RAD, Quadrature, exposure_nodes, normalise_psf, psf_nodes, smear_psf
 
-__all__ = ["MIN_PIXELS", "to_band_cube"]
+__all__ = ["MIN_PIXELS", "EnergyRangeError", "to_band_cube"]
 
 log = logging.getLogger(__name__)
 
 #: Smallest side of a field in finest pixels.
 MIN_PIXELS = 16
+
+
+class EnergyRangeError(ValueError):
+    """The energies of the data are not those of the model."""
 
 
 def to_band_cube(datasets, bands=LAT_BANDS, seed=0, without=()):
@@ -143,7 +147,7 @@ class _Part:
         band = np.searchsorted(bands.edges, np.sqrt(edges[:-1] * edges[1:]), side="right") - 1
         inside = (band >= 0) & (band < len(bands))
         if not inside.any():
-            raise ValueError(
+            raise EnergyRangeError(
                 f"Dataset {dataset.name!r} covers {edges[0]:.4g}-{edges[-1]:.4g} GeV, and the model serves "
                 f"{bands.edges[0]:.4g}-{bands.edges[-1]:.4g} GeV: choose another model or energy range."
             )

@@ -1,23 +1,17 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """A trained detection model: card, network, and its run on a band cube."""
 
-import logging
-
-import numpy as np
 import torch
 
 from ..inputs.tiles import Tiling
 from ..weights import load_card
-from .description import psf_radius
 from .features import network_inputs
 from .fields import field_batch
 from .loading import as_device, load_network
 from .peaks import find_centres
 from .unet import MultiResolutionUNet, UNetConfig
 
-__all__ = ["DetectionModel", "check_range"]
-
-log = logging.getLogger(__name__)
+__all__ = ["DetectionModel"]
 
 # Fields up to TILE finest pixels are evaluated at once; beyond, tiles overlap by more
 # than the network's reach of 44 pixels.
@@ -120,36 +114,3 @@ class DetectionModel:
         )
         peaks.score = self.card.score(peaks.score, peaks.height, cube.has_background)
         return peaks
-
-
-def check_range(card, response):
-    """Warn where an instrument lies outside the range of a model's training.
-
-    Parameters
-    ----------
-    card : `~gammapy_asid.weights.ModelCard` or `~gammapy_asid.weights.EnsembleCard`
-        Card of the model.
-    response : `~gammapy_asid.inputs.Response`
-        Instrument response.
-    """
-    # Angles of coarse data have grown
-    scale = response.bands.pixel_size / card.to_bands().pixel_size
-    if scale > 1:
-        log.warning(
-            f"The pixels of the data are coarse: angles of model {card.name!r} are taken {scale:.1f} times "
-            f"larger, and a candidate is a source within {response.bands.match_radius:.2g} deg of it."
-        )
-    pieces = [
-        ("pixel size", "deg", np.array([response.pixel_size]), scale * np.array([card.pixel_size])),
-        ("PSF radius", "deg", psf_radius(response), scale * np.array(card.psf_r68)),
-        ("exposure", "cm2 s", response.exposure.mean(axis=1), card.exposure),
-    ]
-    for name, unit, values, limits in pieces:
-        for value, limit in zip(values, limits, strict=True):
-            # Absent bands have no value to compare.
-            if value > 0 and not 0.98 * limit[0] <= value <= 1.02 * limit[1]:
-                log.warning(
-                    f"The {name} {value:.3g} {unit} is outside {limit[0]:.3g}-{limit[1]:.3g} {unit}, for "
-                    f"which model {card.name!r} was trained: check its results, or train on this "
-                    "dataset with 'gammapy-asid train --dataset'."
-                )

@@ -15,14 +15,17 @@ from ..evaluation.calibration import (
 )
 from ..evaluation.metrics import offset_summary, purity_recall
 from ..networks.description import psf_radius
+from ..networks.domain import beyond_bands, sky_levels
 from ..weights import ModelCard, OperatingPoint, save_model
 from ..weights.card import INPUTS
 from .module import simulated_candidates
 
-__all__ = ["calibrate", "release"]
+__all__ = ["calibrate", "release", "sky_ranges"]
 
 # Seeds of the calibration and of its test, which no training or validation uses.
 CALIBRATION_SEED, TEST_SEED = 2**32, 2**33
+# Seed of the patches whose sky the card describes.
+SKY_SEED = 2**34
 # Squared 68 % radius of a two-dimensional Gaussian in units of its variance.
 CHI2_68 = -2 * np.log(1 - 0.68)
 
@@ -150,12 +153,42 @@ def release(network, recipe, simulator, responses, path, n_patches=4096, overwri
         pixel_size=(min(pixel_size), max(pixel_size)),
         psf_r68=ranges(radius),
         exposure=ranges(exposure),
+        **sky_ranges(simulator),
+        beyond_bands=max(beyond_bands(response) for response in responses),
         recipe=recipe.model_dump(mode="json"),
         recipe_sha256=recipe.sha256,
         package_version=version("gammapy-asid"),
         **calibrate(network, simulator, n_patches),
     )
     return save_model(path, network.state_dict(), card, overwrite=overwrite)
+
+
+def sky_ranges(simulator, n_patches=2048, batch_size=32):
+    """Ranges of the known sky that a simulator draws.
+
+    Parameters
+    ----------
+    simulator : `~gammapy_asid.training.patches.Simulator`
+        Simulator.
+    n_patches : int
+        Number of patches.
+    batch_size : int
+        Patches simulated at once.
+
+    Returns
+    -------
+    fields : dict
+        Fields ``background`` and ``intensity`` of the `~gammapy_asid.weights.ModelCard`.
+    """
+    parts = []
+    for i in range(-(-n_patches // batch_size)):
+        patches = simulator.draw(batch_size, (SKY_SEED, i))
+        levels = sky_levels(
+            patches.batch, simulator.bank.responses, patches.instrument.numpy(), part=simulator.size
+        )
+        parts.append([values[..., 0, 0] for values in levels])
+    background, intensity = (np.concatenate(values) for values in zip(*parts, strict=True))
+    return {"background": ranges(background), "intensity": ranges(intensity)}
 
 
 def ranges(values):

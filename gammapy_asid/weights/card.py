@@ -65,6 +65,13 @@ class ModelCard(StrictCard):
         Range of the 68 % containment radius of each band in deg.
     exposure : tuple of tuple of float
         Range of the exposure of each band in cm2 s.
+    background : tuple of tuple of float
+        Range of the known sky of each band in counts per pixel; empty in older cards.
+    intensity : tuple of tuple of float
+        Range of its intensity at the logarithmic centre of each band in 1/(cm2 s sr GeV): the spectrum.
+    beyond_bands : float
+        Largest share of the photons in energy bins that reach beyond their band, see
+        `gammapy_asid.networks.domain.beyond_bands`.
     recipe : dict
         Training recipe.
     recipe_sha256 : str
@@ -96,6 +103,9 @@ class ModelCard(StrictCard):
     pixel_size: Range
     psf_r68: tuple[Range, ...]
     exposure: tuple[Range, ...]
+    background: tuple[Range, ...] = ()
+    intensity: tuple[Range, ...] = ()
+    beyond_bands: Probability = 0.0
     recipe: dict
     recipe_sha256: str
     metrics: dict
@@ -120,14 +130,20 @@ class ModelCard(StrictCard):
     @model_validator(mode="after")
     def _one_range_per_band(self):
         n_bands = len(self.to_bands())
-        if len(self.psf_r68) != n_bands or len(self.exposure) != n_bands:
-            raise ValueError(f"psf_r68 and exposure need one range for each of the {n_bands} bands")
+        for name in ("psf_r68", "exposure", "background", "intensity"):
+            value = getattr(self, name)
+            if len(value) != n_bands and (value or name in ("psf_r68", "exposure")):
+                raise ValueError(f"{name} needs one range for each of the {n_bands} bands")
         return self
 
     @property
     def sha256(self):
         """SHA-256 of the card itself, which candidates state."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        # Cards without these entries are older, and keep their hash.
+        later = {"background": [], "intensity": [], "beyond_bands": 0.0}
+        values = self.model_dump(mode="json")
+        values = {key: value for key, value in values.items() if key not in later or value != later[key]}
+        text = json.dumps(values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def to_bands(self):
@@ -186,7 +202,7 @@ class EnsembleCard(StrictCard):
         Version of the weights.
     architecture : dict
         See `~gammapy_asid.networks.ensembles.EnsembleConfig`.
-    bands, units, pixel_size, psf_r68, exposure
+    bands, units, pixel_size, psf_r68, exposure, background, intensity, beyond_bands
         See `ModelCard`.
     detection_sha256 : str
         SHA-256 of the weights of the detection model whose candidates it was trained on.
@@ -219,6 +235,9 @@ class EnsembleCard(StrictCard):
     pixel_size: Range
     psf_r68: tuple[Range, ...]
     exposure: tuple[Range, ...]
+    background: tuple[Range, ...] = ()
+    intensity: tuple[Range, ...] = ()
+    beyond_bands: Probability = 0.0
     detection_sha256: str
     recipe: dict
     recipe_sha256: str

@@ -1,0 +1,103 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""The check that every estimator makes before it trusts a model with a field."""
+
+import logging
+
+from ..inputs.bands import BandCube
+from ..inputs.convert import EnergyRangeError, to_band_cube
+from ..networks.domain import field_domain
+from ..weights import list_models, load_card
+
+__all__ = ["band_cube", "check_domain"]
+
+log = logging.getLogger(__name__)
+
+TRAIN = "train on this dataset with 'gammapy-asid train --dataset'"
+
+
+def band_cube(datasets, card, **kwargs):
+    """Bring datasets to the bands of a model, see `~gammapy_asid.inputs.to_band_cube`.
+
+    Parameters
+    ----------
+    datasets : `~gammapy.datasets.MapDataset` or `~gammapy.datasets.Datasets`
+        Data of one field, or the band cube of them.
+    card : `~gammapy_asid.weights.ModelCard` or `~gammapy_asid.weights.EnsembleCard`
+        Card of the model.
+    **kwargs
+        Of `~gammapy_asid.inputs.to_band_cube`.
+
+    Raises
+    ------
+    ValueError
+        If the data can't be used; names the shipped model that serves their energies, if there is one.
+    """
+    try:
+        return to_band_cube(datasets, card.to_bands(), **kwargs)
+    except EnergyRangeError as error:
+        other = _suited_model(datasets, card)
+        if other is None:
+            raise
+        raise EnergyRangeError(f"{error} The shipped model {other!r} serves these data.") from None
+
+
+def check_domain(card, cube, datasets, consequence):
+    """Compare a field with the training of a model; warn once if it lies outside.
+
+    Parameters
+    ----------
+    card : `~gammapy_asid.weights.ModelCard` or `~gammapy_asid.weights.EnsembleCard`
+        Card of the model.
+    cube : `~gammapy_asid.inputs.BandCube`
+        Field.
+    datasets : `~gammapy.datasets.MapDataset` or `~gammapy.datasets.Datasets`
+        What the cube was made of.
+    consequence : str
+        What becomes of the results if the field lies outside.
+
+    Returns
+    -------
+    domain : `~gammapy_asid.networks.domain.Domain`
+        Comparison.
+
+    Raises
+    ------
+    ValueError
+        If the data are those of another instrument, or another shipped model suits them better.
+    """
+    scale = cube.bands.pixel_size / card.to_bands().pixel_size
+    if scale > 1:
+        log.warning(
+            f"The pixels of the data are coarse: angles of model {card.name!r} are taken {scale:.1f} times "
+            f"larger, and a candidate is a source within {cube.bands.match_radius:.2g} deg of it."
+        )
+    domain = field_domain(card, cube)
+    if not domain.problems:
+        return domain
+    text = "; ".join(domain.problems)
+    text = text[0].upper() + text[1:]
+    other = _suited_model(datasets, card, domain.departure)
+    if other is not None:
+        raise ValueError(f"{text}: use the shipped model {other!r}, which suits these data better, or {TRAIN}.")
+    if domain.is_far:
+        raise ValueError(f"{text}: no shipped model is for such data, {TRAIN}.")
+    log.warning(f"{text}: {consequence}; check its results, or {TRAIN}.")
+    return domain
+
+
+def _suited_model(datasets, card, departure=float("inf")):
+    """Shipped model to whose training the data are nearest, if nearer than `departure`."""
+    if isinstance(datasets, BandCube):
+        return None
+    best = None
+    for name in list_models():
+        other = load_card(name)
+        if other.to_bands().same_energies(card.to_bands()):
+            continue
+        try:
+            domain = field_domain(other, to_band_cube(datasets, other.to_bands()))
+        except ValueError:
+            continue
+        if not domain.is_far and domain.departure < departure:
+            best, departure = name, domain.departure
+    return best

@@ -229,7 +229,7 @@ class DLSourceDetector(Estimator):
             "expected_completeness": completeness,
             "energy_range": [float(np.nanmin(response.e_min)), float(np.nanmax(response.e_max))],
             "background": cube.has_background,
-            "known_sky": cube.meta.get("known_sky", "given" if cube.has_background else "none"),
+            "known_sky": cube.meta["known_sky"],
             "outside_training": list(domain.problems),
             "datasets": cube.meta.get("datasets", []),
         }

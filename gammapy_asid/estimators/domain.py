@@ -2,9 +2,12 @@
 """The check that every estimator makes before it trusts a model with a field."""
 
 import logging
+from dataclasses import replace
 
 from ..inputs.bands import BandCube
 from ..inputs.convert import EnergyRangeError, to_band_cube
+from ..inputs.rebin import block_mean
+from ..inputs.trusted_sky import prediction_problem
 from ..networks.domain import field_domain
 from ..weights import list_models, load_card
 
@@ -16,7 +19,10 @@ TRAIN = "train on this dataset with 'gammapy-asid train --dataset'"
 
 
 def band_cube(datasets, card, **kwargs):
-    """Bring datasets to the bands of a model, see `~gammapy_asid.inputs.to_band_cube`.
+    """Bring datasets to the bands of a model; a known sky that is none is left out.
+
+    ``meta["known_sky"]`` of the cube tells whether background and models are ``given``, there are ``none``,
+    or only counts are used, and why.
 
     Parameters
     ----------
@@ -27,18 +33,34 @@ def band_cube(datasets, card, **kwargs):
     **kwargs
         Of `~gammapy_asid.inputs.to_band_cube`.
 
+    Returns
+    -------
+    cube : `~gammapy_asid.inputs.BandCube`
+        Field.
+
     Raises
     ------
     ValueError
         If the data can't be used; names the shipped model that serves their energies, if there is one.
     """
     try:
-        return to_band_cube(datasets, card.to_bands(), **kwargs)
+        cube = to_band_cube(datasets, card.to_bands(), **kwargs)
     except EnergyRangeError as error:
         other = _suited_model(datasets, card)
         if other is None:
             raise
         raise EnergyRangeError(f"{error} The shipped model {other!r} serves these data.") from None
+    background, known_sky = cube.background, "given" if cube.has_background else "none"
+    if cube.has_background:
+        masks = [block_mean(mask, 2**level) for mask, level in zip(cube.mask, cube.bands.levels, strict=True)]
+        problem = prediction_problem(cube.counts, cube.background, masks)
+        if problem is not None:
+            log.warning(
+                f"Background and models are not the known sky, {problem}: they are left out, and only counts "
+                "are used. Set dataset.background to all diffuse emission and instrumental background."
+            )
+            background, known_sky = None, f"counts only: {problem}"
+    return replace(cube, background=background, meta=cube.meta | {"known_sky": known_sky})
 
 
 def check_domain(card, cube, datasets, consequence):
@@ -76,28 +98,33 @@ def check_domain(card, cube, datasets, consequence):
         return domain
     text = "; ".join(domain.problems)
     text = text[0].upper() + text[1:]
-    other = _suited_model(datasets, card, domain.departure)
+    other = _suited_model(datasets, card, cube, float("inf") if domain.is_far else domain.departure)
     if other is not None:
-        raise ValueError(f"{text}: use the shipped model {other!r}, which suits these data better, or {TRAIN}.")
+        raise ValueError(f"{text}: use the shipped model {other!r}, which suits these data, or {TRAIN}.")
     if domain.is_far:
         raise ValueError(f"{text}: no shipped model is for such data, {TRAIN}.")
     log.warning(f"{text}: {consequence}; check its results, or {TRAIN}.")
     return domain
 
 
-def _suited_model(datasets, card, departure=float("inf")):
-    """Shipped model to whose training the data are nearest, if nearer than `departure`."""
+def _suited_model(datasets, card, cube=None, departure=float("inf")):
+    """Shipped model to whose training the data are nearest, if nearer than `departure`.
+
+    It must see at least half of the counts of the cube.
+    """
     if isinstance(datasets, BandCube):
         return None
-    best = None
+    best, counts = None, 0 if cube is None else sum(image.sum() for image in cube.counts)
     for name in list_models():
         other = load_card(name)
         if other.to_bands().same_energies(card.to_bands()):
             continue
         try:
-            domain = field_domain(other, to_band_cube(datasets, other.to_bands()))
+            seen = to_band_cube(datasets, other.to_bands())
         except ValueError:
             continue
-        if not domain.is_far and domain.departure < departure:
+        domain = field_domain(other, seen)
+        enough = sum(image.sum() for image in seen.counts) >= counts / 2
+        if enough and not domain.is_far and domain.departure < departure:
             best, departure = name, domain.departure
     return best

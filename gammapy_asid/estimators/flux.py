@@ -95,9 +95,7 @@ class DLFluxEstimator(Estimator):
         """
         names, positions, scores, without = given_sources(sources)
         cube = band_cube(datasets, self.card, without=without)
-        domain = check_domain(
-            self.card, cube, datasets, "sources there have the flag UNTRAINED, or COARSE_BINS if it is the bins"
-        )
+        domain = check_domain(self.card, cube, datasets, "the sources there are flagged")
         e_min, e_max = self._range(cube.response)
         x, y = (np.atleast_1d(v) for v in cube.geom.wcs.world_to_pixel(positions))
         valid = on_valid_data(cube, x, y)
@@ -145,7 +143,7 @@ class DLFluxEstimator(Estimator):
             "weights_sha256": card.weights_sha256,
             "uncertainty": self.uncertainty,
             "energy_range": [float(e_min), float(e_max)],
-            "known_sky": cube.meta.get("known_sky", "given" if cube.has_background else "none"),
+            "known_sky": cube.meta["known_sky"],
             "outside_training": list(domain.problems),
             "bands": [
                 [float(low), float(high)] if np.isfinite(low) else None

@@ -14,20 +14,22 @@ __all__ = ["Domain", "beyond_bands", "field_domain", "sky_levels"]
 
 # How far a field may leave the range of a model's training before purity and completeness are no longer
 # those of the card: measured with the model 'lat' on other instruments and skies, see docs/benchmarks.md.
-#: Factor on the pixel size. Conversion keeps data at 0.7-2.5 nominal pixels, on which the angles of a model grow.
+#: Factor on the pixel size. Conversion keeps data at 0.7-2.5 nominal pixels, beyond which all angles grow.
 PIXEL_TOLERANCE = 1.4
 #: Factor on the 68 % radius: at 1.4 purity and completeness stay, at 2 a third of the sources is lost.
 PSF_TOLERANCE = 1.4
 #: Factor on the exposure: at 3 purity and completeness stay within .03.
 EXPOSURE_TOLERANCE = 3.0
-#: Factor on the brightest sky of the training.
-SKY_TOLERANCE = 1.5
+#: Factor on the brightest sky of the training: the rate of false candidates is doubled at 4.
+SKY_TOLERANCE = 2.0
 #: Share of the photons in energy bins that reach beyond the band of their centre.
 BINS_TOLERANCE = 0.2
 
 #: Factors from which on data are those of another instrument: two thirds of the sources are lost; no time of
 #: observation is so long. Short observations are no other instrument.
 FAR_PSF, FAR_EXPOSURE = 3.0, 5.0
+#: Factors that weigh as much where models are compared: a shorter observation, a brighter sky.
+SHORT, BRIGHT = 100.0, 10.0
 #: Bands with at least this share of the photons of a source of average spectrum tell the instrument.
 TELLING_SHARE = 0.1
 #: Side in finest pixels of the parts of a field whose sky is compared: that of a patch of the training.
@@ -99,9 +101,10 @@ def field_domain(card, cube):
         worst = np.argmax(np.abs(factor))
         if np.abs(factor[worst]) > np.log(tolerance):
             where = f" of {_energies(response, worst)}" if len(factor) > 1 else ""
+            low, high = limits[worst]
             problems.append(
-                f"the {name}{where}, {values[worst]:.3g} {unit}, is outside "
-                f"{limits[worst][0]:.3g}-{limits[worst][1]:.3g} {unit}, for which model {card.name!r} was trained"
+                f"the {name}{where}, {values[worst]:.3g} {unit}, is outside {low:.3g}-{high:.3g} {unit}, for "
+                f"which model {card.name!r} was trained"
             )
         return factor
 
@@ -110,7 +113,7 @@ def field_domain(card, cube):
     radius = compare("PSF radius", "deg", psf_radius(response), scale * np.array(card.psf_r68), PSF_TOLERANCE)
     area = compare("exposure", "cm2 s", response.exposure.mean(axis=1), card.exposure, EXPOSURE_TOLERANCE)
     distances += [np.abs(radius[telling]).max() / np.log(FAR_PSF)]
-    distances += [np.abs(area[telling]).max() / np.log(FAR_EXPOSURE)]
+    distances += [(-area[telling]).max() / np.log(SHORT), area[telling].max() / np.log(FAR_EXPOSURE)]
     is_far = distances[0] > 1 or area[telling].max() > np.log(FAR_EXPOSURE)
 
     share = beyond_bands(response)
@@ -127,12 +130,12 @@ def field_domain(card, cube):
         ratio = np.nan_to_num(intensity / np.where(high > 0, high, np.inf)[:, None, None])
         bright = ratio.max(axis=0) > SKY_TOLERANCE
         band, *part = np.unravel_index(np.argmax(ratio), ratio.shape)
-        distances.append(np.log(max(ratio.max(), 1)) / np.log(10))
+        distances.append(np.log(max(ratio.max(), 1)) / np.log(BRIGHT))
         if bright.any():
+            unit = "cm-2 s-1 sr-1 GeV-1"
             problems.append(
-                f"the sky of {_energies(response, band)}, {intensity[band, *part]:.2g} cm-2 s-1 sr-1 GeV-1, is "
-                f"brighter than {high[band]:.2g} cm-2 s-1 sr-1 GeV-1, the most that model {card.name!r} was "
-                "trained for"
+                f"the sky of {_energies(response, band)} has {intensity[band, *part]:.2g} {unit}, above the "
+                f"{high[band]:.2g} {unit} for which model {card.name!r} was trained"
             )
     return Domain(tuple(problems), bool(is_far), float(max(distances)), bool(coarse_bins), bright)
 
@@ -197,7 +200,7 @@ def beyond_bands(response):
 
 
 def _photons(response, low, high):
-    """Photons of a power law of index `INDEX` that is one per (cm2 s GeV) at 1 GeV, between energies of each band."""
+    """Photons of a power law of index `INDEX`, 1 / (cm2 s GeV) at 1 GeV, between energies of each band."""
     integral = (low ** (1 - INDEX) - high ** (1 - INDEX)) / (INDEX - 1)
     return np.where(response.present, integral, 0) * response.exposure.mean(axis=1)
 

@@ -27,6 +27,8 @@ SHIFTS = ((3.0, 90.0), (3.0, 270.0), (5.0, 90.0), (5.0, 270.0))
 N_SIGMA = 5.0
 #: Area of the sky in deg2.
 WHOLE_SKY = 4 * np.pi * np.degrees(1) ** 2
+#: Counterparts that are less probable are not looked at.
+LEAST = 1e-3
 #: Put between the names of entries at one place.
 SEPARATOR = ", "
 
@@ -213,7 +215,7 @@ def false_match_rate(candidates, counterparts, prior, threshold=0.8, shifts=SHIF
     for separation, angle in shifts:
         pairs = match_counterparts(candidates, counterparts.shifted(separation, angle))
         probability, _ = association_probability(pairs, len(candidates), prior)
-        total = _best(pairs, probability, counterparts)[2]
+        _, _, total = _best(pairs, probability, counterparts)
         numbers.append(np.sum(total >= threshold))
     return float(np.mean(numbers)) / max(len(candidates), 1)
 
@@ -233,28 +235,34 @@ def _best(pairs, probability, counterparts):
     total : `~numpy.ndarray`
         Probability of all of them together, shape ``(n,)``.
     """
-    own = np.asarray(pairs["candidate"])
     # Those that are equal but for rounding in the order of the catalogue
-    order = np.lexsort((np.asarray(pairs["counterpart"]), -np.round(probability, 9), own))
-    rows, first = np.unique(own[order], return_index=True)
-    members = []
-    for some in np.split(order, first[1:]) if len(rows) else ():
-        together = _at_one_place(counterparts, np.asarray(pairs["counterpart"][some]))
-        place = np.argmax(together @ probability[some])
-        members.append(some[together[place]])
-    return rows, members, np.array([probability[some].sum() for some in members])
+    keys = (np.asarray(pairs["counterpart"]), -np.round(probability, 9), np.asarray(pairs["candidate"]))
+    order = np.lexsort(keys)
+    order = order[probability[order] >= LEAST]
+    probability, entries = probability[order], np.asarray(pairs["counterpart"][order])
+    own = np.asarray(pairs["candidate"][order])
+    rows, first, size = np.unique(own, return_index=True, return_counts=True)
+    # All two pairs of a candidate
+    one = np.repeat(np.arange(len(order)), np.repeat(size, size))
+    number = np.arange(len(one)) - np.repeat(np.cumsum(size**2) - size**2, size**2)
+    two = np.repeat(first, size**2) + number % np.repeat(size, size**2)
+    together = _at_one_place(counterparts, entries[one], entries[two])
+    one, two = one[together], two[together]
+    total = np.bincount(one, probability[two], minlength=len(order))
+    # Of equal ones the most probable entry
+    place = np.lexsort((-np.round(total, 9), own))[first]
+    chosen = np.isin(one, place)
+    members = np.split(order[two[chosen]], np.flatnonzero(np.diff(one[chosen])) + 1) if len(rows) else []
+    return rows, members, total[place]
 
 
-def _at_one_place(counterparts, entries):
-    """Which of some entries agree with which within their 95 % errors, shape ``(n, n)``."""
-    if len(entries) == 1:
-        return np.ones((1, 1), dtype=bool)
-    positions, covariance = counterparts.positions[entries], counterparts.covariance[entries]
-    offsets = positions[:, None].spherical_offsets_to(positions[None])
+def _at_one_place(counterparts, one, two):
+    """Which entries agree with which others within their 95 % errors."""
+    positions, covariance = counterparts.positions, counterparts.covariance
+    offsets = positions[one].spherical_offsets_to(positions[two])
     offset = np.stack([o.to_value("deg") for o in offsets], axis=-1)
-    total = covariance[:, None] + covariance[None]
-    sigma2 = np.einsum("ijk,ijk->ij", offset, np.linalg.solve(total, offset[..., None])[..., 0])
-    return sigma2 <= RADIUS_95**2
+    total = covariance[one] + covariance[two]
+    return np.einsum("ij,ij->i", offset, np.linalg.solve(total, offset[..., None])[..., 0]) <= RADIUS_95**2
 
 
 def associate(candidates, catalogs, threshold=0.8, position_error=0.1 * u.deg):

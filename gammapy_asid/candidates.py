@@ -16,14 +16,21 @@ from astropy.io import fits
 from astropy.table import QTable, Table
 from gammapy.maps import Map, Maps
 from gammapy.modeling.models import Models
-from gammapy.utils.scripts import make_path
 from regions import EllipseSkyRegion, PointSkyRegion, Regions
 
 from .catalog import SourceCatalogASID, candidate_table
 from .columns import column_text, plain_unit, read_any_table
 from .extensions import EXTENDED, extended_model
 from .files import new_file, regular_file
-from .fits_tables import fits_text, primary_hdu, provenance_hdu, read_provenance, read_table, table_hdu
+from .fits_tables import (
+    fits_path,
+    fits_text,
+    primary_hdu,
+    provenance_hdu,
+    read_provenance,
+    read_table,
+    table_hdu,
+)
 from .source_lists import list_columns
 
 __all__ = [
@@ -534,7 +541,10 @@ class Candidates:
         ------
         FileExistsError
             If the file exists and `overwrite` is False.
+        ValueError
+            If the name is not that of a FITS file.
         """
+        path = fits_path(filename)
         primary = primary_hdu(self.meta)
         for key in HEADER_CARDS.keys() & self.meta.keys():
             value = self.meta[key]
@@ -542,7 +552,7 @@ class Candidates:
         hdus = [primary, table_hdu(self.table, "CANDIDATES"), provenance_hdu(self.meta)]
         for name, m in self.maps.items():
             hdus += m.to_hdulist(hdu=name, hdu_bands=f"{name}_bands")[1:]
-        with new_file(make_path(filename), overwrite) as temporary:
+        with new_file(path, overwrite) as temporary:
             fits.HDUList(hdus).writeto(temporary)
 
     @classmethod

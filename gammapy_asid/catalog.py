@@ -19,7 +19,7 @@ from gammapy.utils.scripts import make_path
 
 from .ellipses import RADIUS_68
 from .files import new_file, regular_file
-from .fits_tables import primary_hdu, provenance_hdu, read_provenance, read_table, table_hdu
+from .fits_tables import fits_path, primary_hdu, provenance_hdu, read_provenance, read_table, table_hdu
 from .fluxes import integral_flux
 
 __all__ = [
@@ -176,11 +176,14 @@ def write_catalog(candidates, filename, overwrite=False):
     ------
     FileExistsError
         If the file exists and `overwrite` is False.
+    ValueError
+        If the name is not that of a FITS file.
     """
+    path = fits_path(filename)
     table = catalog_table(candidates)
     table.meta.clear()
     hdus = [primary_hdu(candidates.meta), table_hdu(table, "CATALOG"), provenance_hdu(candidates.meta)]
-    with new_file(make_path(filename), overwrite) as temporary:
+    with new_file(path, overwrite) as temporary:
         fits.HDUList(hdus).writeto(temporary)
 
 

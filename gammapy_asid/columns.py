@@ -307,6 +307,8 @@ def position_covariance(table, radius=RADIUS_95):
         found = [column_name(table, (name,)) for name in names]
         if None not in found:
             axes = [column_values(table[name], u.deg) for name in found]
+            # No error is known where it is without an end
+            axes = [np.where(np.isfinite(axis), axis, np.nan) for axis in axes]
             if len(axes) == 1:
                 axes = [axes[0], axes[0], np.zeros(len(table))]
             # Some catalogues state no angle of a circle

@@ -11,9 +11,12 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 from astropy.table import QTable
+from gammapy.utils.scripts import make_path
 
 __all__ = [
+    "FITS_SUFFIXES",
     "TABLE_SUFFIXES",
+    "fits_path",
     "fits_text",
     "primary_hdu",
     "provenance_hdu",
@@ -23,8 +26,9 @@ __all__ = [
     "write_table",
 ]
 
-#: Ends of the names of files that `write_table` makes.
-TABLE_SUFFIXES = (".fits", ".fit", ".fits.gz", ".fit.gz", ".ecsv")
+#: Ends of the names of FITS files, and of files that `write_table` makes.
+FITS_SUFFIXES = (".fits", ".fit", ".fits.gz", ".fit.gz")
+TABLE_SUFFIXES = (*FITS_SUFFIXES, ".ecsv")
 
 
 def fits_text(text):
@@ -38,6 +42,14 @@ def _plain_text(text):
 
 def _each(column, change):
     return np.array([change(text) for text in column.ravel()], dtype=str).reshape(column.shape)
+
+
+def fits_path(filename):
+    """Path of a FITS file to write; a `ValueError` if its name says that it is another kind of file."""
+    path = make_path(filename)
+    if not path.name.lower().endswith(FITS_SUFFIXES):
+        raise ValueError(f"{path} is written as FITS: its name must end in {', '.join(FITS_SUFFIXES)}")
+    return path
 
 
 def primary_hdu(meta):

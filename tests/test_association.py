@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.table import MaskedColumn, QTable, Table
-from gammapy.catalog import SourceCatalog3FHL
+from gammapy.catalog import SourceCatalog3FHL, SourceCatalogGammaCat
 
 from gammapy_asid.association import (
     Counterparts,
@@ -234,6 +234,141 @@ def test_catalogue_without_positions(table, message):
 def test_threshold_is_a_probability(threshold):
     with pytest.raises(ValueError, match="probability between 0 and 1"):
         associate(make_candidates(random_sky(3)), {}, threshold=threshold)
+
+
+@pytest.mark.parametrize(("own", "other"), [(0.3, 0.01), (0.01, 0.3), (0.2, 0.2)])
+def test_pairs_are_found_up_to_five_standard_deviations(own, other):
+    """Whichever of both errors is the large one, along the larger axis of an ellipse too."""
+    centre = SkyCoord(150, 40, unit="deg")
+    candidates = make_candidates(centre.reshape(1), sigma=own, ratio=10, angle=90)
+    sigma = np.hypot(own, other)
+    moved = centre.directional_offset_by(90 * u.deg, sigma * np.array([4.8, 5.2]) * u.deg)
+    # A source of a small error beside those of a large one
+    table = catalog(moved, sigma=other)
+    pairs = match_counterparts(candidates, Counterparts.from_catalog("known", table))
+    assert list(pairs["counterpart"]) == [0]
+    assert pairs["sigma"][0] == pytest.approx(4.8, rel=0.02)
+
+
+@pytest.mark.parametrize("again", [1, 2, 4])
+def test_entries_at_one_place_count_together(again):
+    """As 4FGL lists pulsar and nebula: whether they are one or several, the candidate has its counterpart."""
+    sky = random_sky(300, width=40)
+    candidates = make_candidates(sky[:5], sigma=0.02)
+    once = associate(candidates, {"A": catalog(sky, sigma=0.01)})
+    entries = np.r_[np.arange(300), np.zeros(again, int)]
+    several = associate(candidates, {"A": catalog(sky[entries], sigma=0.01)})
+    own = several.table[0]["assoc_name"].split(", ")
+    assert own == ["S0", *(f"S{300 + i}" for i in range(again))]
+    assert list(several.table["assoc_name"][1:]) == list(once.table["assoc_name"][1:])
+    np.testing.assert_allclose(several.table["assoc_prob"], once.table["assoc_prob"], rtol=1e-3)
+    assert several.meta["association"]["catalogs"]["A"]["associations"] == 5
+    assert several.table["assoc_prob"].max() <= 1
+
+
+def test_entries_apart_do_not_count_together():
+    """Two counterparts as near as each other, and farther apart than their errors: it is not known which."""
+    centre = SkyCoord(100, 20, unit="deg", frame="galactic")
+    two = centre.directional_offset_by([0, 180] * u.deg, 0.1 * u.deg)
+    far = random_sky(100, seed=5)
+    far = far[far.separation(centre).deg > 3]
+    both = SkyCoord(np.r_[two.l, far.l], np.r_[two.b, far.b], frame="galactic")
+    candidates = make_candidates(centre.reshape(1), sigma=0.1)
+    result = associate(candidates, {"A": catalog(both, sigma=0.01)})
+    assert result.table["assoc_name"][0] == ""
+    # The same place, were their errors as large as their distance
+    result = associate(candidates, {"A": catalog(both, sigma=0.1)})
+    assert sorted(result.table["assoc_name"][0].split(", ")) == ["S0", "S1"]
+
+
+def test_one_name_listed_twice_is_written_once():
+    sky = random_sky(100)
+    names = [f"S{i}" for i in range(100)] + ["S0"]
+    result = associate(make_candidates(sky[:2]), {"A": catalog(sky[np.r_[:100, 0]], names, sigma=0.01)})
+    assert list(result.table["assoc_name"]) == ["S0", "S1"]
+
+
+def test_names_of_counterparts_are_written_and_read(tmp_path):
+    sky = random_sky(50)
+    names = np.array([f"S{i}" for i in range(50)], dtype="U80")
+    names[:2] = "LS I +61°303", "A very long name of a supernova remnant with G184.6-5.8 in it"
+    label = "Каталог без плоскости Галактики"
+    result = associate(make_candidates(sky[:3]), {label: catalog(sky, names, sigma=0.01)})
+    assert list(result.table["assoc_name"]) == list(names[:3])
+    result.write(tmp_path / "candidates.fits")
+    back = Candidates.read(tmp_path / "candidates.fits")
+    assert list(back.table["assoc_name"]) == list(names[:3])
+    assert set(back.table["assoc_catalog"]) == {label}
+    assert back.meta == result.meta
+
+
+@pytest.mark.parametrize(
+    ("columns", "sigma"),
+    [
+        ({"Pos_Err_68": 0.06}, 0.06 / RADIUS_68),
+        ({"pos_err": 0.06}, 0.06 / RADIUS_68),
+        ({"r95": 0.06}, 0.06 / RADIUS_95),
+        ({"Conf_68_SemiMajor": 0.06, "Conf_68_SemiMinor": 0.06, "Conf_68_PosAng": np.nan}, 0.06 / RADIUS_68),
+        ({"e_RAJ2000": 0.02, "e_DEJ2000": 0.02}, 0.02),
+        # The ellipse is not known, the radius is
+        (
+            {"Conf_95_SemiMajor": np.nan, "Conf_95_SemiMinor": 1.0, "Conf_95_PosAng": 0, "Pos_Err_95": 0.1},
+            0.1 / RADIUS_95,
+        ),
+        ({"Pos_Err_68": -999.0}, 0.3 / RADIUS_68),
+        ({"Pos_Err_68": np.inf}, 0.3 / RADIUS_68),
+    ],
+)
+def test_errors_of_catalogues_are_theirs(columns, sigma):
+    table = catalog(random_sky(2))
+    for name, value in columns.items():
+        table[name] = value
+    counterparts = Counterparts.from_catalog("known", table, 0.3 * u.deg)
+    np.testing.assert_allclose(
+        counterparts.covariance, np.broadcast_to(np.eye(2) * sigma**2, (2, 2, 2)), atol=1e-12
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"catalogs": [Table()]}, TypeError, "by name"),
+        ({"catalogs": {"A": "4fgl.fits"}}, TypeError, "'A' is no SourceCatalog or astropy Table, but str"),
+        ({"catalogs": {1: Table()}}, TypeError, "have a name, got 1"),
+        ({"catalogs": {"A": Table()}}, ValueError, "no columns ra and dec"),
+        ({"threshold": "high"}, ValueError, "probability between 0 and 1"),
+        ({"threshold": np.nan}, ValueError, "probability between 0 and 1"),
+        ({"position_error": 0.1}, TypeError, "is an angle"),
+        ({"position_error": 1 * u.s}, TypeError, "is an angle"),
+        ({"position_error": 0 * u.deg}, ValueError, "must be above 0"),
+        ({"position_error": np.nan * u.deg}, ValueError, "must be above 0"),
+        ({"candidates": Table()}, TypeError, "Candidates are associated, got Table"),
+    ],
+)
+def test_arguments_are_checked(arguments, error, message):
+    arguments = {"candidates": make_candidates(random_sky(3)), "catalogs": {}} | arguments
+    with pytest.raises(error, match=message):
+        associate(**arguments)
+    with pytest.raises(ValueError, match="share between 0 and 1"):
+        association_probability(None, 0, prior=1.5)
+
+
+@pytest.mark.skipif("GAMMAPY_DATA" not in os.environ, reason="needs GAMMAPY_DATA")
+def test_names_of_gamma_cat_are_its_own():
+    known = SourceCatalogGammaCat()
+    positions = known.positions[:20].icrs
+    result = associate(make_candidates(positions, sigma=0.01), {"gamma-cat": known})
+    names = [str(name).strip() for name in known.table["common_name"][:20]]
+    assert (
+        np.mean(
+            [
+                name in listed.split(", ")
+                for name, listed in zip(names, result.table["assoc_name"], strict=True)
+            ]
+        )
+        > 0.8
+    )
+    assert list(Counterparts.from_catalog("table", known.table).names[:20]) == names
 
 
 @pytest.mark.skipif("GAMMAPY_DATA" not in os.environ, reason="needs GAMMAPY_DATA")

@@ -13,7 +13,6 @@ from rich.table import Column, Table
 
 __all__ = [
     "PRODUCTS",
-    "FITS",
     "MODELS",
     "PICTURES",
     "console",
@@ -42,8 +41,7 @@ PRODUCTS = {
 }
 
 
-#: Ends of the names of files of each kind.
-FITS = (".fits", ".fit", ".fits.gz", ".fit.gz")
+#: Ends of the names of files of models and pictures.
 MODELS = (".yaml", ".yml")
 PICTURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg")
 

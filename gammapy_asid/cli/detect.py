@@ -5,8 +5,8 @@ import click
 from rich.markup import escape
 from rich.table import Column, Table
 
+from ..fits_tables import FITS_SUFFIXES
 from .common import (
-    FITS,
     MODELS,
     PICTURES,
     PRODUCTS,
@@ -25,7 +25,7 @@ from .inputs import files_argument, input_file, models_option, read_datasets, re
 
 __all__ = ["demo", "detect", "flux"]
 
-SUFFIXES = {"output": FITS, "models": MODELS, "plot": PICTURES}
+SUFFIXES = {"output": FITS_SUFFIXES, "models": MODELS, "plot": PICTURES}
 
 
 @click.command()

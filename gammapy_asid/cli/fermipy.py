@@ -3,7 +3,8 @@
 
 import click
 
-from .common import FITS, expanded, overwrite_option, prepare, print_fits, print_paths
+from ..fits_tables import FITS_SUFFIXES
+from .common import expanded, overwrite_option, prepare, print_fits, print_paths
 from .inputs import input_file
 
 __all__ = ["fermipy"]
@@ -53,7 +54,7 @@ def read(results, candidates, output, overwrite):
     from ..candidates import Candidates
     from ..likelihood.fermipy import read_fermipy
 
-    paths = prepare({"output": output}, overwrite, (results, candidates), {"output": FITS})
+    paths = prepare({"output": output}, overwrite, (results, candidates), {"output": FITS_SUFFIXES})
     fitted = read_fermipy(results, None if candidates is None else Candidates.read(candidates))
     fitted.write(paths["output"], overwrite=overwrite)
     print_fits(fitted)

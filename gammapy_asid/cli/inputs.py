@@ -69,16 +69,18 @@ def read_datasets(files, models=None):
 
 
 def _names(files):
-    """Names of files without their suffixes; where they are the same the folders tell them apart."""
-    parts = [(*file.resolve().parent.parts, file.name.split(".")[0]) for file in files]
-    names = []
-    for own in parts:
-        # Those of other suffixes differ by their suffix
-        depth = next((n for n in range(1, len(own)) if sum(p[-n:] == own[-n:] for p in parts) == 1), None)
-        names.append("-".join(own[-(depth or 1) :]))
-    if len(set(names)) < len(names):
-        return [file.name for file in files]
-    return names
+    """Names of files; where they are the same the folders tell them apart, at last the suffixes."""
+    for last in (lambda file: file.name.split(".")[0], lambda file: file.name):
+        parts = [(*file.resolve().parent.parts, last(file)) for file in files]
+        if len(set(parts)) == len(parts):
+            break
+    return ["-".join(own[-_depth(own, parts) :]) for own in parts]
+
+
+def _depth(own, parts):
+    """Number of last parts of a path that no other path shares."""
+    depths = range(1, len(own) + 1)
+    return next(n for n in depths if sum(other[-n:] == own[-n:] for other in parts) == 1)
 
 
 def _models_beside(file):

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 from rich.markup import escape
 
+from ..fits_tables import FITS_SUFFIXES
 from .common import (
-    FITS,
     PICTURES,
     console,
     expanded,
@@ -63,7 +63,7 @@ def fit(files, models, source_file, model, threshold, ts, width, extension, jobs
     from ..estimators.detector import DLSourceDetector
     from ..likelihood import CandidateFitEstimator, IterativeSearch
 
-    suffixes = {"output": FITS, "plot": PICTURES}
+    suffixes = {"output": FITS_SUFFIXES, "plot": PICTURES}
     paths = prepare({"output": output, "plot": plot}, overwrite, (*files, models, source_file), suffixes)
     listed = None if source_file is None else Candidates.read(source_file)
     datasets = read_datasets(files, models)
@@ -156,7 +156,7 @@ def catalog(
     from ..survey import DLSkySurvey, SkyFitEstimator
 
     inputs = (*files, models, counts, exposure, psf, emission, isotropic)
-    paths = prepare({"output": output}, overwrite, inputs, {"output": FITS})
+    paths = prepare({"output": output}, overwrite, inputs, {"output": FITS_SUFFIXES})
     known = _catalogs(counterparts)
     maps = {"counts": counts, "exposure": exposure, "psf": psf}
     if files and any(maps.values()):

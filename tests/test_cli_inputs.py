@@ -171,7 +171,7 @@ def test_paths_of_every_kind(folder, toy_model, name, monkeypatch):
         (("-o", "c.fits", "--output-models", "models.fits"), "the name must end in .yaml"),
         (("-o", "c.fits", "--regions", "c.fits"), "same name"),
         (("-o", "c.fits", "--models", "nothing.yaml"), "does not exist"),
-        (("-o", "c.fits", "--models", "field.fits.gz"), "holds no Gammapy models"),
+        (("-o", "c.fits", "--models", "field.fits.gz"), "field.fits.gz is not a valid YAML file"),
         (("-o", "c.fits", "--threshold", "nan"), "probability between 0 and 1"),
         (("-o", "c.fits", "--unknown"), "No such option"),
     ],

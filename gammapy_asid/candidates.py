@@ -12,7 +12,6 @@ from itertools import count, product
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
-from astropy.io import fits
 from astropy.table import QTable, Table
 from gammapy.maps import Map, Maps
 from gammapy.modeling.models import Models
@@ -22,6 +21,7 @@ from .catalog import SourceCatalogASID, candidate_table
 from .columns import column_text, plain_unit, read_any_table
 from .extensions import EXTENDED, extended_model
 from .files import new_file, regular_file
+from .fits_files import is_fits, open_fits, write_fits
 from .fits_tables import (
     fits_path,
     fits_text,
@@ -553,7 +553,7 @@ class Candidates:
         for name, m in self.maps.items():
             hdus += m.to_hdulist(hdu=name, hdu_bands=f"{name}_bands")[1:]
         with new_file(path, overwrite) as temporary:
-            fits.HDUList(hdus).writeto(temporary)
+            write_fits(hdus, temporary)
 
     @classmethod
     def read(cls, filename, columns=None, energy_range=None):
@@ -574,13 +574,10 @@ class Candidates:
             If it is no list of sources.
         """
         filename = regular_file(filename)
-        try:
-            with fits.open(filename, memmap=False) as hdulist:
+        if is_fits(filename):
+            with open_fits(filename) as hdulist:
                 if "PROVENANCE" in hdulist and {"CANDIDATES", "CATALOG"} & {hdu.name for hdu in hdulist}:
                     return cls._from_hdulist(hdulist)
-        except OSError:
-            # Not FITS
-            pass
         return cls.from_table(read_any_table(filename), columns, energy_range)
 
     @classmethod

@@ -4,7 +4,6 @@
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
-from astropy.io import fits
 from astropy.table import QTable, Table
 from gammapy.catalog import CATALOG_REGISTRY, SourceCatalog, SourceCatalogObject
 from gammapy.estimators import FluxPoints
@@ -19,6 +18,7 @@ from gammapy.utils.scripts import make_path
 
 from .ellipses import RADIUS_68
 from .files import new_file, regular_file
+from .fits_files import is_fits, open_fits, write_fits
 from .fits_tables import fits_path, primary_hdu, provenance_hdu, read_provenance, read_table, table_hdu
 from .fluxes import integral_flux
 
@@ -184,7 +184,7 @@ def write_catalog(candidates, filename, overwrite=False):
     table.meta.clear()
     hdus = [primary_hdu(candidates.meta), table_hdu(table, "CATALOG"), provenance_hdu(candidates.meta)]
     with new_file(path, overwrite) as temporary:
-        fits.HDUList(hdus).writeto(temporary)
+        write_fits(hdus, temporary)
 
 
 class SourceCatalogObjectASID(SourceCatalogObject):
@@ -313,7 +313,7 @@ class SourceCatalogASID(SourceCatalog):
     source_object_class = SourceCatalogObjectASID
 
     def __init__(self, filename):
-        table, bands = _read(make_path(filename))
+        table, bands = _read(filename)
         self._set(table, bands)
 
     @classmethod
@@ -338,13 +338,10 @@ def _read(path):
     from .candidates import Candidates
 
     path = regular_file(path)
-    try:
-        with fits.open(path, memmap=False) as hdulist:
+    if is_fits(path):
+        with open_fits(path) as hdulist:
             if "CATALOG" in hdulist and "PROVENANCE" in hdulist:
                 return read_table(hdulist, "CATALOG"), read_provenance(hdulist).get("flux", {}).get("bands")
-    except OSError:
-        # Not FITS
-        pass
     table = catalog_table(Candidates.read(path))
     return table, table.meta.get("band_edges_gev")
 

@@ -13,6 +13,8 @@ from astropy.io import fits
 from astropy.table import QTable
 from gammapy.utils.scripts import make_path
 
+from .fits_files import write_fits
+
 __all__ = [
     "FITS_SUFFIXES",
     "TABLE_SUFFIXES",
@@ -117,4 +119,4 @@ def write_table(table, path):
     if Path(path).suffix == ".ecsv":
         table.write(path)
     else:
-        fits.HDUList([fits.PrimaryHDU(), table_hdu(table, "")]).writeto(path)
+        write_fits([fits.PrimaryHDU(), table_hdu(table, "")], path)

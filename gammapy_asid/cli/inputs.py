@@ -43,7 +43,9 @@ def read_datasets(files, models=None):
     Models are those of the file `models`; without it those that a YAML of datasets has in it, or that lie
     beside it under its name (``models.yaml`` for ``datasets.yaml``).
     """
-    from gammapy.datasets import Datasets, MapDataset
+    from gammapy.datasets import Datasets
+
+    from ..inputs.dataset_files import read_dataset, read_datasets_yaml
 
     files = [Path(file) for file in files]
     twice = [str(file) for file, n in Counter(file.resolve() for file in files).items() if n > 1]
@@ -52,12 +54,9 @@ def read_datasets(files, models=None):
     read = []
     for file, name in zip(files, _names(files), strict=True):
         if file.suffix not in YAML:
-            try:
-                read.append(MapDataset.read(file, name=name))
-            except KeyError as error:
-                raise ValueError(f"{file} holds no Gammapy dataset ({error})") from error
+            read.append(read_dataset(file, name))
             continue
-        own = _from_yaml(file, Datasets.read, "dataset")
+        own = read_datasets_yaml(file)
         beside = next((f for f in _models_beside(file) if f.is_file()), None)
         if models is None and beside is not None:
             _set_models(own, beside)

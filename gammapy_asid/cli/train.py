@@ -25,6 +25,7 @@ def simulate(output, center, width, livetime, pixel_size, seed, overwrite):
     """Simulate a Fermi-LAT field: dataset.fits.gz (MapDataset) and catalog.fits (its sources)."""
     from ..demo import simulated_field
     from ..files import new_file
+    from ..inputs.dataset_files import write_dataset
 
     folder = expanded(output)
     paths = prepare({"catalog": folder / "catalog.fits", "dataset": folder / "dataset.fits.gz"}, overwrite)
@@ -32,7 +33,7 @@ def simulate(output, center, width, livetime, pixel_size, seed, overwrite):
         field, catalog = simulated_field(center, width, livetime, pixel_size, seed)
     catalog.write(paths["catalog"], overwrite=overwrite)
     with new_file(paths["dataset"], overwrite) as temporary:
-        field.dataset.write(temporary)
+        write_dataset(field.dataset, temporary)
     console.print(f"{field.dataset.counts.data.sum():.0f} photons, {len(catalog)} sources")
     print_paths(paths)
 

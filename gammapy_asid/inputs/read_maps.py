@@ -2,13 +2,11 @@
 """Datasets from the files that the Fermi tools and their archives hold."""
 
 import logging
-from contextlib import contextmanager
 from itertools import pairwise
 
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
-from astropy.io import fits
 from gammapy.data import EventList
 from gammapy.datasets import MapDataset
 from gammapy.irf import EDispKernelMap, PSFMap
@@ -16,7 +14,7 @@ from gammapy.maps import Map, MapAxis, WcsGeom
 from gammapy.modeling.models import TemplateSpatialModel, create_fermi_isotropic_diffuse_model
 from scipy.special import exprel
 
-from ..files import regular_file
+from ..fits_files import open_fits
 from .longitudes import wrapped_map
 from .selection import read_selection
 
@@ -60,7 +58,7 @@ def read_sky_map(filename, frame=None):
     ValueError
         If the frame is not known, or the file holds no map.
     """
-    with _opened(filename) as hdulist:
+    with open_fits(filename) as hdulist:
         for hdu in hdulist:
             if hdu.header.get("PIXTYPE") == "HEALPIX":
                 stated = str(hdu.header.get("COORDSYS", frame or "")).strip().upper()
@@ -119,7 +117,7 @@ def dataset_from_files(
     """
     counts, observed = _counts(counts, frame, energy_range, pixel_size)
     exposure = _exposure(exposure, frame)
-    with _opened(psf) as hdulist:
+    with open_fits(psf) as hdulist:
         try:
             psf = PSFMap.from_hdulist(hdulist, format="gtpsf")
         except KeyError as error:
@@ -200,7 +198,7 @@ def _intensity(energy, sky, emission, isotropic):
 
 
 def _emission(filename):
-    with _opened(filename):
+    with open_fits(filename):
         pass
     try:
         model = TemplateSpatialModel.read(filename, normalize=False)
@@ -210,19 +208,6 @@ def _emission(filename):
     if n_energies < 2:
         raise ValueError(f"{filename} holds one energy: the emission must have its spectrum")
     return model
-
-
-@contextmanager
-def _opened(filename):
-    """HDUs of a FITS file."""
-    try:
-        hdulist = fits.open(regular_file(filename))
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise ValueError(f"{filename} is no FITS file: {error}") from None
-    with hdulist:
-        yield hdulist
 
 
 def _exposure(filename, frame):
@@ -237,7 +222,7 @@ def _exposure(filename, frame):
 
 def _counts(filename, frame, energy_range, pixel_size):
     """Counts, and a mask of what was observed (None for everything)."""
-    with _opened(filename) as hdulist:
+    with open_fits(filename) as hdulist:
         is_events = "EVENTS" in hdulist
         selection = read_selection(hdulist, filename)
     counts = _binned(filename, selection, energy_range, pixel_size) if is_events else _cube(filename, frame)
@@ -290,5 +275,5 @@ def _binned(filename, selection, energy_range, pixel_size):
             skydir=circle[0], width=2 * circle[1], binsz=pixel_size, proj="ZEA", frame="galactic", axes=[axis]
         )
     counts = Map.from_geom(geom)
-    counts.fill_events(EventList.read(regular_file(filename)))
+    counts.fill_events(EventList.read(filename))
     return counts

@@ -136,8 +136,8 @@ def read_selection(hdulist, filename):
                     raise ValueError("only cuts of POS(RA,DEC) are known")
             except (IndexError, KeyError, ValueError) as error:
                 raise ValueError(
-                    f"{filename} states a selection that is not understood, {key} {kind} of {value!r} ({error}): "
-                    "make a dataset with dataset.mask_safe for it"
+                    f"{filename} states a selection that is not understood, {key} {kind} of {value!r} "
+                    f"({error}): make a dataset with dataset.mask_safe for it"
                 ) from None
     return Selection(cuts, e_min, e_max)
 

@@ -1,0 +1,99 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Files of datasets, which must be whole."""
+
+from pathlib import Path
+
+from gammapy.datasets import Datasets, MapDataset
+
+from ..files import regular_file
+from ..fits_files import open_fits, write_fits
+from ..plain_yaml import read_yaml
+
+__all__ = ["read_dataset", "read_datasets_yaml", "write_dataset"]
+
+
+def write_dataset(dataset, filename):
+    """Write a dataset to FITS with a list of its maps, so that a lost one is missed.
+
+    Parameters
+    ----------
+    dataset : `~gammapy.datasets.MapDataset`
+        Dataset.
+    filename : str or path
+        File, which must not exist.
+    """
+    write_fits(dataset.to_hdulist(), filename)
+
+
+def read_dataset(filename, name=None):
+    """Read a dataset from FITS.
+
+    Parameters
+    ----------
+    filename : str or path
+        File that Gammapy wrote.
+    name : str, optional
+        Name of the dataset.
+
+    Returns
+    -------
+    dataset : `~gammapy.datasets.MapDataset`
+        Dataset.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it holds no map dataset, or is cut off.
+    """
+    with open_fits(filename) as hdulist:
+        if "COUNTS" not in hdulist:
+            raise ValueError(
+                f"{filename} holds no Gammapy dataset, it has no HDU COUNTS: counts maps and events are read with "
+                "gammapy_asid.inputs.dataset_from_files (gammapy-asid catalog --counts)"
+            )
+        if "COUNTS_OFF" in hdulist:
+            raise ValueError(
+                f"{filename} holds a MapDatasetOnOff: read it with MapDatasetOnOff.read and convert it with "
+                "to_map_dataset()"
+            )
+        try:
+            return MapDataset.from_hdulist(hdulist, name=name)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{filename} holds no whole Gammapy dataset ({error})") from error
+
+
+def read_datasets_yaml(filename):
+    """Read the datasets of a YAML file of Gammapy.
+
+    Parameters
+    ----------
+    filename : str or path
+        File that `~gammapy.datasets.Datasets.write` made.
+
+    Returns
+    -------
+    datasets : `~gammapy.datasets.Datasets`
+        Datasets.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file is missing.
+    ValueError
+        If one is of another kind, or cut off.
+    """
+    path = regular_file(filename)
+    try:
+        names = [entry["filename"] for entry in read_yaml(path)["datasets"]]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{filename} holds no Gammapy datasets ({error})") from error
+    for name in names:
+        beside = path.parent / name
+        with open_fits(beside if beside.exists() else Path(name)):
+            pass
+    try:
+        return Datasets.read(path, lazy=False)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{filename} holds no whole Gammapy datasets ({error})") from error

@@ -141,3 +141,37 @@ def extension_recipe():
         calibration_stamps=400,
         optimiser=OptimiserRecipe(batch_size=32, batches_per_epoch=20, epochs=2, ema_decay=0.8),
     )
+
+
+@pytest.fixture(scope="session")
+def lat_field():
+    """Function that makes a field like the LAT's: flat background, Gaussian PSF, Poisson counts, no sources."""
+    import astropy.units as u
+    import numpy as np
+    from gammapy.datasets import MapDataset
+    from gammapy.irf import EDispKernelMap, PSFMap
+    from gammapy.maps import Map, MapAxis, WcsGeom
+
+    energy = MapAxis.from_energy_bounds("1 GeV", "100 GeV", 4)
+    true = MapAxis.from_energy_bounds("0.5 GeV", "200 GeV", 8, name="energy_true")
+    rad = MapAxis.from_bounds(0, 4, 100, unit="deg", name="rad")
+    psf = PSFMap.from_gauss(true, rad_axis=rad, sigma=(0.5 * true.center.value**-0.8 + 0.04) * u.deg)
+
+    def make(geom=None, level=1.0, seed=0, exposure=None, skydir=(83, 22)):
+        image = geom or WcsGeom.create(skydir=skydir, npix=(64, 60), binsz=0.1, proj="TAN")
+        cube = image.to_cube([energy])
+        solid = np.nan_to_num(image.solid_angle().to_value("deg2")) / 0.01
+        expected = level * np.geomspace(4, 0.1, 4).reshape(-1, *[1] * len(image.data_shape)) * solid
+        if exposure is None:
+            exposure = Map.from_geom(image.to_cube([true]), unit="cm2 s")
+            exposure.data += 3e11
+        return MapDataset(
+            counts=Map.from_geom(cube, data=np.random.default_rng(seed).poisson(expected).astype(float)),
+            background=Map.from_geom(cube, data=np.broadcast_to(expected, cube.data_shape).copy()),
+            exposure=exposure,
+            psf=psf,
+            edisp=EDispKernelMap.from_diagonal_response(energy, true),
+            name="lat",
+        )
+
+    return make

@@ -54,7 +54,7 @@ def prepare_dataset(dataset):
     masks = [m.data for m in (maps["mask_safe"], maps["mask_fit"]) if m is not None]
     valid = np.logical_and.reduce(masks) if masks else np.ones(geom.data_shape, bool)
     observed = _observed(maps, geom, valid, bad, dataset.name)
-    if not observed.all():
+    if not np.array_equal(observed, valid):
         maps["mask_safe"] = Map.from_geom(geom, data=observed)
     irfs = {"psf": wrapped_irf(dataset.psf), "edisp": wrapped_irf(dataset.edisp)}
     parts = maps | irfs

@@ -60,6 +60,8 @@ def unobserved(counts, expected, valid, geom):
     level = _level(counts.sum(axis=0)[there] > 0, expected.sum(axis=0)[there])
     for own, predicted, lost in zip(counts, expected, missing, strict=True):
         if own.any():
+            # What lies beside parts that are found already has to be empty for itself
+            predicted = np.where(lost, 0, predicted)
             lost |= fold.flat(_empty_windows(fold.image(own), fold.image(predicted), ENOUGH))
         elif level * predicted.sum() > BIN_FACTOR * ENOUGH:
             lost[...] = True

@@ -145,7 +145,7 @@ def extension_recipe():
 
 @pytest.fixture(scope="session")
 def lat_field():
-    """Function that makes a field like the LAT's: flat background, Gaussian PSF, Poisson counts, no sources."""
+    """Function that makes a field like the LAT's, with a flat background, a Gaussian PSF and no sources."""
     import astropy.units as u
     import numpy as np
     from gammapy.datasets import MapDataset

@@ -10,8 +10,9 @@ from gammapy.modeling.models import Models
 from ..candidates import Candidates, iau_names
 from ..estimators.detector import DLSourceDetector
 from ..estimators.flux import DLFluxEstimator
+from ..inputs.checks import each_usable
 from ..inputs.known_sky import with_models
-from ..tasks import as_list
+from ..inputs.prepare import prepare_dataset
 from .gammapy import CandidateFitEstimator
 
 __all__ = ["IterativeSearch"]
@@ -76,7 +77,7 @@ class IterativeSearch(Estimator):
             with all others beside it; maps are those of the first round. ``meta["search"]`` has the
             numbers of new candidates, and of significant ones, in each round.
         """
-        datasets = as_list(datasets)
+        datasets = each_usable(datasets, prepare_dataset)
         found, rounds = None, []
         for _ in range(self.max_rounds):
             new = self._look(datasets, found)

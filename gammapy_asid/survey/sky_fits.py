@@ -8,9 +8,10 @@ from gammapy.utils import parallel
 from gammapy.utils.pbar import progress_bar
 
 from ..candidates import CandidateFlag, Candidates
+from ..inputs.checks import each_usable
 from ..inputs.regular import regular_dataset
 from ..likelihood.gammapy import CandidateFitEstimator, fit_columns
-from ..tasks import as_list, run_tasks
+from ..tasks import run_tasks
 from .folder import TileFolder
 from .sky_tiles import SkyTiles, TileCutter
 
@@ -89,8 +90,8 @@ class SkyFitEstimator(parallel.ParallelMixin, Estimator):
         TypeError, ValueError
             If the data can't be used, or if the folder holds other fits.
         """
-        datasets = as_list(datasets)
-        cutters = [TileCutter(dataset) for dataset in datasets]
+        cutters = each_usable(datasets, TileCutter)
+        datasets = [cutter.dataset for cutter in cutters]
         # No tile has the number -1
         owner = np.where(
             candidates.table["score"] >= self.score_min, self.tiles.owner(candidates.positions), -1

@@ -10,8 +10,9 @@ from gammapy.utils.pbar import progress_bar
 from ..candidates import Candidates
 from ..estimators.detector import DLSourceDetector
 from ..estimators.flux import DLFluxEstimator
+from ..inputs.checks import each_usable
 from ..inputs.convert import to_band_cube
-from ..tasks import as_list, run_tasks
+from ..tasks import run_tasks
 from .folder import TileFolder
 from .merge import merge_tiles
 from .sky_tiles import SkyTiles, TileCutter, cut_tile
@@ -106,8 +107,8 @@ class DLSkySurvey(parallel.ParallelMixin, Estimator):
         TypeError, ValueError
             If the data can't be used, or if the folder holds another survey.
         """
-        datasets = as_list(datasets)
-        cutters = [TileCutter(dataset) for dataset in datasets]
+        cutters = each_usable(datasets, TileCutter)
+        datasets = [cutter.dataset for cutter in cutters]
         lists = self.folder.finished(self._what(datasets))
         wanted = sorted(set().union(*(cutter.tiles_with_data(self.tiles) for cutter in cutters)))
         waiting = [tile for tile in wanted if tile not in lists]

@@ -50,8 +50,8 @@ def read_dataset(filename, name=None):
     with open_fits(filename) as hdulist:
         if "COUNTS" not in hdulist:
             raise ValueError(
-                f"{filename} holds no Gammapy dataset (no HDU COUNTS): maps and events of the Fermi tools are "
-                "read by gammapy_asid.inputs.dataset_from_files (gammapy-asid catalog --counts)"
+                f"{filename} holds no Gammapy dataset (no HDU COUNTS): maps and events of the Fermi tools "
+                "are read by gammapy_asid.inputs.dataset_from_files (gammapy-asid catalog --counts)"
             )
         if "COUNTS_OFF" in hdulist:
             raise ValueError(

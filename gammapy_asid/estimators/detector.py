@@ -11,7 +11,7 @@ from scipy.spatial import KDTree
 
 from ..candidates import CandidateFlag, Candidates
 from ..ellipses import RADIUS_68, RADIUS_95, sky_ellipses
-from ..networks.blends import split_peaks
+from ..networks.blends import join_peaks, split_peaks
 from ..networks.description import psf_radius
 from ..networks.fields import field_batch
 from ..networks.model import DetectionModel
@@ -136,11 +136,12 @@ class DLSourceDetector(Estimator):
         )
         output = handle.output(cube)
         peaks = handle.peaks(output, cube, self.centres)
-        peaks = peaks.select(peaks.score >= min(self.threshold, FAINTEST_SCORE))
+        native = cube.response.native / cube.response.pixel_size
+        peaks = join_peaks(peaks.select(peaks.score >= min(self.threshold, FAINTEST_SCORE)), native)
         if self.refine and len(peaks):
             batch, tables = field_batch([cube]), psf_tables(cube.response)
             # What is longer than a point may be extended
-            peaks, fit = (peaks, None) if self.bands.extents else split_peaks(peaks, batch, tables)
+            peaks, fit = (peaks, None) if self.bands.extents else split_peaks(peaks, batch, tables, native)
             ellipses = self._refined(peaks, cube, batch, tables, fit)
         else:
             ellipses = self._circles(peaks, cube)
@@ -163,6 +164,7 @@ class DLSourceDetector(Estimator):
     def _circles(self, peaks, cube):
         """Error circles of the detection network: semi-axes of 68 % and 95 %, and their angle."""
         sigma = peaks.sigma * self._handle.card.position_scale * cube.response.pixel_size * u.deg
+        sigma = np.hypot(sigma, np.max(cube.response.place_error) * u.deg)
         sigma = np.stack([sigma, sigma], axis=1)
         return RADIUS_68 * sigma, RADIUS_95 * sigma, np.zeros(len(peaks)) * u.deg
 

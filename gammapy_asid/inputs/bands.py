@@ -125,6 +125,11 @@ class Response:
         native pixels: those larger than 0.2 deg, and those of a geometry left behind.
     pixel_size : float
         Finest pixel size in deg.
+    native : float
+        Side in deg of the native pixels inside which counts lost their place, 0 where they kept it.
+    place_error : float or `~numpy.ndarray`
+        Error in deg of positions along each axis that this makes, shape ``(n_bands,)``, see
+        `~gammapy_asid.inputs.response.place_error`.
     """
 
     bands: Bands
@@ -134,6 +139,8 @@ class Response:
     rad: np.ndarray
     psf: np.ndarray
     pixel_size: float
+    native: float = 0.0
+    place_error: object = 0.0
 
     @property
     def present(self):

@@ -10,7 +10,7 @@ from .checks import check_counts, each_usable
 from .field import Field, PixelGrid
 from .known_sky import expected_counts, impossible_pixels, warn_of_impossible
 from .prepare import prepare_dataset
-from .response import RAD, Quadrature, exposure_nodes, normalise_psf, psf_nodes, smear_psf
+from .response import RAD, Quadrature, exposure_nodes, normalise_psf, place_error, psf_nodes, smear_psf
 
 __all__ = ["MIN_PIXELS", "EnergyRangeError", "to_band_cube"]
 
@@ -107,6 +107,8 @@ def _combine(parts, field, bands, e_min, e_max):
         rad=RAD,
         psf=normalise_psf(psf),
         pixel_size=field.pixel_size,
+        native=max(part.native for part in parts),
+        place_error=_photon_mean(share, [part.place_error for part in parts]),
     )
     known = [part.background for part in parts]
     if any(b is None for b in known):
@@ -125,6 +127,14 @@ def _combine(parts, field, bands, e_min, e_max):
     )
     cube.meta["datasets"] = [part.name for part in parts]
     return cube
+
+
+def _photon_mean(share, values):
+    """Mean over the photons of parts and sub-bands, arrays of shape ``(n_bands, n_sub)`` for each part."""
+    total = np.sum(share, axis=(0, 2))
+    return np.sum([s * v for s, v in zip(share, values, strict=True)], axis=(0, 2)) / np.where(
+        total, total, 1
+    )
 
 
 class _Part:
@@ -207,8 +217,11 @@ class _Part:
         nodes, psf = psf_nodes(self.dataset.psf, field.geom.center_skydir)
         weight = np.einsum("bsq,bsqn->bsn", photons, quadrature.interpolation(nodes))
         self.psf = normalise_psf(weight @ psf)
+        self.native, self.place_error = 0.0, np.zeros(self.psf.shape[:2])
         if field.is_spread(self.grid):
-            self.psf = smear_psf(self.psf, self.grid.spread)
+            self.native = self.grid.spread
+            self.place_error = place_error(self.psf, self.native)
+            self.psf = smear_psf(self.psf, self.native)
 
     def _reduce_exposure(self, field, quadrature, regrid):
         """Exposure of pixels and sub-bands; returns that of each point of the quadrature with its weight."""

@@ -36,6 +36,8 @@ class PixelGrid:
     @cached_property
     def _sides(self):
         """Sides of sample pixels as vectors in rad, each of shape ``(n, 3)``."""
+        if self.is_hpx:
+            return self._sides_hpx
         ny, nx = self.geom.data_shape
         y, x = (a.ravel() for a in np.meshgrid(*(np.linspace(0, n - 1, 9) for n in (ny, nx)), indexing="ij"))
 
@@ -44,6 +46,17 @@ class PixelGrid:
             return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
 
         return vector(0.5, 0) - vector(-0.5, 0), vector(0, 0.5) - vector(0, -0.5)
+
+    @property
+    def _sides_hpx(self):
+        """Sides of HEALPix pixels, which are rhombs of many shapes."""
+        import healpy
+
+        nside, lonlat = int(self.geom.nside[0]), self.geom.get_coord().skycoord.ravel().spherical
+        step = max(1, lonlat.size // 100)
+        pixels = healpy.ang2pix(nside, lonlat.lon.deg[::step], lonlat.lat.deg[::step], lonlat=True)
+        north, west, south, east = np.moveaxis(healpy.boundaries(nside, pixels, step=1), -1, 0)
+        return (east - south + north - west) / 2, (west - south + north - east) / 2
 
     @cached_property
     def size(self):
@@ -56,8 +69,6 @@ class PixelGrid:
     @cached_property
     def spread(self):
         """Side in deg of a square whose points scatter as much as those of a typical pixel."""
-        if self.is_hpx:
-            return self.size
         # Points of a parallelogram scatter by a twelfth of the squares of its sides
         square = sum((side**2).sum(axis=-1) for side in self._sides) / 2
         return float(np.degrees(np.sqrt(np.nanmedian(square))))

@@ -7,6 +7,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from gammapy.maps import HpxGeom, RegionGeom
 from scipy.ndimage import map_coordinates
+from scipy.special import j0
 
 __all__ = [
     "INDEX",
@@ -17,6 +18,7 @@ __all__ = [
     "exposure_nodes",
     "local_response",
     "normalise_psf",
+    "place_error",
     "psf_nodes",
     "smear_psf",
 ]
@@ -29,6 +31,8 @@ N_SUB = 3
 RAD = 0.02 * np.sinh(np.linspace(0, np.arcsinh(12 / 0.02), 200))
 
 _N_POINTS = 32
+# Harmonics of the place inside a pixel: the error of a point is right to 3 %.
+N_HARMONICS = 8
 
 
 class Quadrature:
@@ -245,6 +249,40 @@ def normalise_psf(psf, rad=RAD):
     angle = np.radians(rad)
     total = np.trapezoid(2 * np.pi * np.sin(angle) * psf, angle, axis=-1)[..., None]
     return np.divide(psf, total, out=np.zeros_like(psf), where=total > 0)
+
+
+def place_error(psf, width, rad=RAD):
+    """Error of positions along an axis from counts that lost their place inside pixels.
+
+    The centre of the counts of a source, each in the middle of its pixel, is periodic in the place of
+    the source inside its pixel. Its deviation from there is a Fourier series: harmonic ``k`` has the
+    amplitude ``width / (pi k)`` times the Fourier transform of the point spread function at ``k / width``,
+    and all places are equally likely. A function much narrower than the pixel leaves ``width / sqrt(12)``,
+    one with a standard deviation of half a pixel and more nothing.
+
+    Parameters
+    ----------
+    psf : `~numpy.ndarray`
+        Normalised, before the pixels; last axis is the offset.
+    width : float
+        Side of the pixels in deg.
+    rad : `~numpy.ndarray`
+        Offsets in deg.
+
+    Returns
+    -------
+    error : `~numpy.ndarray`
+        Standard deviation in deg, shape ``psf.shape[:-1]``.
+    """
+    r = np.linspace(0, rad[-1], int(np.ceil(40 * rad[-1] / width)) + 1)
+    fine = np.stack([np.interp(r, rad, row) for row in psf.reshape(-1, len(rad))])
+    shares = 2 * np.pi * np.sin(np.radians(r)) * fine
+    total = np.maximum(np.trapezoid(shares, r, axis=-1), 1e-30)
+    square = 0.0
+    for k in range(1, N_HARMONICS + 1):
+        transform = np.trapezoid(shares * j0(2 * np.pi * k / width * r), r, axis=-1) / total
+        square = square + (width / (np.pi * k) * transform) ** 2 / 2
+    return np.sqrt(square).reshape(psf.shape[:-1])
 
 
 def smear_psf(psf, width, rad=RAD):

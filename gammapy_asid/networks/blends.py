@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from scipy.spatial import KDTree
 
 from .features import MIN_BACKGROUND, known_sky
 from .peaks import Peaks
@@ -20,7 +22,7 @@ from .source_fit import (
 )
 from .source_model import FAINTEST_SCORE
 
-__all__ = ["Split", "elongation", "split_blends", "split_peaks"]
+__all__ = ["CLOSEST", "Split", "elongation", "join_peaks", "split_blends", "split_peaks"]
 
 #: Significance of the elongation from which two sources are tried, and the largest ratio of the smaller
 #: to the larger elongation: a round source is extended, or the point spread function wider than stated.
@@ -28,6 +30,13 @@ MIN_ELONGATION, ROUND = 3.5, 0.5
 #: Gain of the likelihood ratio from which two sources are taken: absolute, and as a share of that of the
 #: source, for a point spread function that is not known exactly.
 MIN_GAIN, GAIN_SHARE = 28.0, 0.015
+#: Widths of the point spread function, over that stated, with which the one source is fitted too: two must
+#: beat the best of them.
+WIDTHS = (0.9, 1.1)
+#: Smallest distance of two sources in sides of the native pixels, where counts lost their place inside these.
+#: A source at the edge or the corner of a pixel lights two whose centres are up to a diagonal apart, which in
+#: the long pixels of HEALPix is 1.7 sides.
+CLOSEST = 1.7
 #: Likelihood ratio of each of the two sources with the other one in place.
 MIN_TS = 16.0
 #: Half distance of the two to start from, in nominal finest pixels.
@@ -120,7 +129,7 @@ def elongation(batch, tables, field, fit, expected):
 
 
 @torch.no_grad()
-def split_blends(batch, tables, field, x, y):
+def split_blends(batch, tables, field, x, y, native=0.0):
     """Split candidates where two sources describe the counts better than one.
 
     Parameters
@@ -131,6 +140,8 @@ def split_blends(batch, tables, field, x, y):
         Result of `~gammapy_asid.simulation.kernels.psf_tables`.
     field, x, y : `~torch.Tensor`
         Field and position in finest pixels of each candidate, shape ``(n,)``.
+    native : float
+        Side in finest pixels of the native pixels inside which counts lost their place, 0 if they kept it.
 
     Returns
     -------
@@ -143,7 +154,8 @@ def split_blends(batch, tables, field, x, y):
     rest = [counts - image for counts, image in zip(batch.counts, one, strict=True)]
     sky = known_sky(replace(batch, counts=rest))
     expected = [s + image for s, image in zip(sky, one, strict=True)]
-    tried, half = _pairs(batch, tables, field, single, expected)
+    tried, half = _pairs(batch, tables, field, single, expected, CLOSEST * native)
+    wide = _other_widths(batch, tables, field, single, sky, one, expected, tried)
     while tried.any():
         # What is far from the pairs stays as it is
         near = _near(field, single, tried)
@@ -161,8 +173,9 @@ def split_blends(batch, tables, field, x, y):
         faintest = torch.full((len(x),), torch.inf).scatter_reduce(0, index, pair.ts.sum(1), "amin")
         # The source as it is in the bands that tell the two apart
         share = gain.clamp(min=0) / gain.clamp(min=0).sum(1, keepdim=True).clamp(min=1e-6)
-        needed = torch.clamp(GAIN_SHARE * (share * single.ts).sum(1), min=MIN_GAIN)
-        kept = tried & (gain.sum(1) > needed) & (faintest > MIN_TS)
+        needed = wide + torch.clamp(GAIN_SHARE * (share * single.ts).sum(1), min=MIN_GAIN)
+        distance = _distance(index, pair, len(x))
+        kept = tried & (gain.sum(1) > needed) & (faintest > MIN_TS) & (distance >= CLOSEST * native)
         if kept.equal(tried):
             return _split(x, y, kept, near, single, pair)
         # Once more without those that failed, which were in the fit of their neighbours
@@ -170,7 +183,34 @@ def split_blends(batch, tables, field, x, y):
     return Split(parent, x, y, single)
 
 
-def split_peaks(peaks, batch, tables):
+def join_peaks(peaks, native):
+    """Peaks without those that are too close to a higher one for the native pixels, see `CLOSEST`.
+
+    Parameters
+    ----------
+    peaks : `~gammapy_asid.networks.Peaks`
+        Peaks.
+    native : float
+        Side in finest pixels of the native pixels inside which counts lost their place, 0 if they kept it.
+
+    Returns
+    -------
+    peaks : `~gammapy_asid.networks.Peaks`
+        The others, in the same order.
+    """
+    if native == 0 or len(peaks) < 2:
+        return peaks
+    # Fields are farther apart than anything in them
+    place = np.column_stack([peaks.x, peaks.y, 1e6 * peaks.field])
+    near = KDTree(place).query_ball_point(place, CLOSEST * native)
+    keep = np.ones(len(peaks), dtype=bool)
+    for i in np.lexsort((-peaks.height, -peaks.score)):
+        if keep[i]:
+            keep[[j for j in near[i] if j != i]] = False
+    return peaks.select(keep)
+
+
+def split_peaks(peaks, batch, tables, native=0.0):
     """Split the peaks of score maps that are blends, see `split_blends`.
 
     Parameters
@@ -181,6 +221,8 @@ def split_peaks(peaks, batch, tables):
         Their fields.
     tables : `~torch.Tensor`
         Result of `~gammapy_asid.simulation.kernels.psf_tables`.
+    native : float
+        Side in finest pixels of the native pixels inside which counts lost their place, 0 if they kept it.
 
     Returns
     -------
@@ -191,7 +233,7 @@ def split_peaks(peaks, batch, tables):
     """
     near = np.flatnonzero(peaks.score >= FAINTEST_SCORE)
     place = (torch.as_tensor(value[near], dtype=torch.float32) for value in (peaks.x, peaks.y))
-    split = split_blends(batch, tables, torch.as_tensor(peaks.field[near]), *place)
+    split = split_blends(batch, tables, torch.as_tensor(peaks.field[near]), *place, native)
     parent = near[split.parent.numpy()]
     halves = peaks.select(parent)
     is_half = np.isin(parent, parent[1:][parent[1:] == parent[:-1]])
@@ -214,13 +256,45 @@ def _images(batch, tables, field, x, y, counts):
     ]
 
 
-def _pairs(batch, tables, field, single, expected):
+def _other_widths(batch, tables, field, single, sky, one, expected, tried):
+    """Gain of one source seen with the best of `WIDTHS`, 0 if it is best as stated; shape ``(n,)``."""
+    best = torch.zeros(len(field))
+    if tried.any():
+        own, place = single.select(tried), field[tried]
+        images = _images(batch, tables, place, own.x, own.y, own.counts)
+        around = [s + image - i for s, image, i in zip(sky, one, images, strict=True)]
+        for width in WIDTHS:
+            scaled = _scaled(tables, width)
+            fit = fit_sources(batch, scaled, place, own.x, own.y, sky=around)
+            images = _images(batch, scaled, place, fit.x, fit.y, fit.counts)
+            other = [s + image for s, image in zip(around, images, strict=True)]
+            gain = _gain(batch, expected, other, place, own).sum(1)
+            best[tried] = torch.maximum(best[tried], gain)
+    return best
+
+
+def _scaled(tables, width):
+    """Tables of a point spread function that is wider by a factor."""
+    axis = torch.linspace(-1, 1, tables.shape[-1]) / width
+    grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1).expand(len(tables), -1, -1, -1)
+    scaled = F.grid_sample(tables, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
+    return scaled / torch.tensor([width**2, width**3, width**3])[:, None, None]
+
+
+def _distance(index, pair, n):
+    """Distance between the two of each source that is fitted as two, NaN for others; shape ``(n,)``."""
+    distance, second = torch.full((n,), torch.nan), torch.nonzero(index[1:] == index[:-1])[:, 0] + 1
+    distance[index[second]] = torch.hypot(*(v[second] - v[second - 1] for v in (pair.x, pair.y)))
+    return distance
+
+
+def _pairs(batch, tables, field, single, expected, closest):
     """Which sources are tried as two, and half the vectors between the two, see `_half_distance`."""
     bright = torch.nonzero(single.ts.sum(1) > MIN_GAIN)[:, 0]
     half = torch.full((len(field), 2), torch.nan)
     if len(bright):
         moments = elongation(batch, tables, field[bright], single.select(bright), expected)
-        half[bright] = _half_distance(batch, *moments, field[bright])
+        half[bright] = _half_distance(batch, *moments, field[bright], closest)
     return torch.isfinite(half[:, 0]), half
 
 
@@ -240,15 +314,20 @@ def _split(x, y, kept, near, single, pair):
     return Split(parent, torch.where(moved, fit.x, x[parent]), torch.where(moved, fit.y, y[parent]), fit)
 
 
-def _half_distance(batch, moments, covariance, field):
-    """Half of the vector between the two sources that the elongation suggests; NaN where there is none."""
+def _half_distance(batch, moments, covariance, field, closest):
+    """Half of the vector between the two sources that the elongation suggests; NaN where there is none.
+
+    Nor is there where they would be closer than `closest` in finest pixels.
+    """
     xx, xy, yy = moments.T
     matrix = torch.stack([torch.stack([xx, xy], -1), torch.stack([xy, yy], -1)], -2)
     values, vectors = torch.linalg.eigh(matrix)
     ux, uy = vectors[:, 0, 1], vectors[:, 1, 1]
     along = torch.stack([ux**2, 2 * ux * uy, uy**2], -1)
     error = torch.sqrt(torch.einsum("ni,nij,nj->n", along, covariance, along))
-    is_double = (values[:, 1] > MIN_ELONGATION * error) & (values[:, 0] < ROUND * values[:, 1])
+    is_double = (values[:, 1] > MIN_ELONGATION * error + closest**2 / 4) & (
+        values[:, 0] < ROUND * values[:, 1]
+    )
     nominal = 0.1 * batch.scale / batch.pixel_size[field]
     length = torch.sqrt(values[:, 1].clamp(min=0))
     length = torch.minimum(torch.maximum(length, HALF_RANGE[0] * nominal), HALF_RANGE[1] * nominal)

@@ -52,6 +52,8 @@ FAINTEST_SCORE = 0.1
 GIVEN_ERROR = 0.1
 #: What is added to the key of a calibration by the predicted spread, for those of other variables.
 PARTS = ("", " significance", " flux")
+# Bands with a smaller test statistic tell nothing of the position.
+MIN_TS = 4.0
 # Lowest coordinate of a flux that has a significance.
 FAINTEST_COORDINATE = 0.02
 
@@ -251,10 +253,11 @@ class SourceEnsemble:
         covariance = covariance.double().numpy()
         spread = np.linalg.det(covariance) ** 0.25 * sources.response.pixel_size
         significance = fitted_significance(sources.features, len(self.card.to_bands())).double().numpy()
+        floor = _place_error(sources.response, sources.fit) / sources.response.pixel_size
         return Positions(
             (sources.fit.x + mean[:, 0]).double().numpy(),
             (sources.fit.y + mean[:, 1]).double().numpy(),
-            covariance,
+            covariance + floor[:, None, None] ** 2 * np.eye(2),
             calibrated_quantiles(self.card.calibration, sources.mode, (spread, significance)),
         )
 
@@ -304,6 +307,16 @@ def flux_variables(coordinate, spread, log_unit):
     """
     significance = 2 * np.sinh(np.maximum(coordinate, FAINTEST_COORDINATE))
     return spread, significance, significance * np.exp(log_unit)
+
+
+def _place_error(response, fit):
+    """Error in deg of fitted positions along each axis by counts that lost their place, shape ``(n,)``.
+
+    It is the same for all photons of a source, and largest in the bands with the sharpest images, which say
+    most on the position.
+    """
+    error = np.broadcast_to(response.place_error, fit.ts.shape)
+    return np.where(fit.ts.numpy() > MIN_TS, error, 0).max(axis=1)
 
 
 def calibrated_quantiles(calibration, key, variables):

@@ -98,7 +98,7 @@ def flux_result(ensemble, sources, which=RANGE, spread=SPREADS[0]):
     true = predictions.true
     inside = np.stack([(true >= low) & (true <= high), (true >= low95) & (true <= high95)], axis=1)
     log_ratio = np.log(np.sinh(np.maximum(estimate, 1e-6)) / np.sinh(true))
-    log_flux = log_ratio + sources.range_log_flux[:, which].numpy()
+    log_flux = np.log(2 * np.sinh(np.maximum(estimate, 1e-6))) + predictions.log_unit
     return FluxResult(log_ratio, log_flux, sources.range_bound[:, which].numpy(), inside)
 
 
@@ -207,7 +207,7 @@ def main(args=None):
     for sky, sources in skies.items():
         # Fluxes in bins are those of 1-100 GeV, which data from higher energies do not hold.
         whole = sources.select(_covers(sources, simulator))
-        found, given = whole.select(~whole.given), whole.select(whole.given)
+        found, given = whole.select(~whole.given), whole.select(whole.given & ~whole.empty)
         every = sources.select(~sources.given)
         where = position_result(position, every)
         lines += [f"### {sky}: {len(found)} detected and {len(given)} given sources", ""]

@@ -20,6 +20,7 @@ from gammapy_asid.evaluation.uncertainty import (
 from gammapy_asid.networks.ensembles import Ensemble, EnsembleConfig, ensemble_moments
 from gammapy_asid.networks.source_features import SYMMETRIES, SourceFeatures, turn_vectors
 from gammapy_asid.training.ensembles import TURN, flux_weights, train_ensemble
+from gammapy_asid.training.sources import FAINTEST_GIVEN
 from gammapy_asid.training.recipe import SourceRecipe
 
 
@@ -141,6 +142,16 @@ def test_all_fluxes_are_equally_likely():
     # The turn is gradual.
     middle = (edges[1:] + edges[:-1]) / 2
     assert_allclose(counts * np.hypot(1, middle / TURN) / counts.mean(), 1, atol=0.2)
+
+
+def test_empty_places_stand_for_the_faintest_fluxes():
+    rng = np.random.default_rng(2)
+    significance = np.append(np.exp(np.log(FAINTEST_GIVEN) + rng.exponential(1, 40000)), np.zeros(7000))
+    weights = flux_weights(torch.tensor(significance), torch.ones(47000, dtype=torch.bool)).numpy()
+    edges = np.arange(0, 4.1, FAINTEST_GIVEN)
+    counts, _ = np.histogram(significance, edges, weights=weights)
+    # As many as in the other intervals of the flux.
+    assert_allclose(counts / counts[1:].mean(), 1, atol=0.2)
 
 
 def test_weighted_mean_is_right_for_a_given_truth():

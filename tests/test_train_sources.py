@@ -15,7 +15,14 @@ from gammapy_asid.networks.source_model import SourceEnsemble
 from gammapy_asid.simulation.spectra import photon_flux
 from gammapy_asid.training.recipe import SourceRecipe
 from gammapy_asid.training.release_sources import release_sources, simulated_sources
-from gammapy_asid.training.sources import simulate_sources
+from gammapy_asid.training.sources import (
+    EMPTY_DISTANCE,
+    EMPTY_NEAR,
+    FAINTEST_GIVEN,
+    N_EMPTY,
+    _given,
+    simulate_sources,
+)
 from gammapy_asid.training.train import build_simulator
 from gammapy_asid.weights import (
     EnsembleCard,
@@ -77,10 +84,50 @@ def test_true_flux_of_the_ranges(sources, simulator):
     patches = simulator.draw(8, (3, 1, 1), 0)
     flux = photon_flux(patches.spectra, torch.tensor([1.0]), torch.tensor([100.0])).numpy()
     assert_allclose(flux, patches.flux, rtol=2e-3)
+    learned = 2 * torch.sinh(given.range_start + given.range_coordinate * given.range_width)
+    learned = learned * torch.exp(given.range_log_unit)
     # The second range is 1-100 GeV.
-    assert given.range_log_flux[:, 1].max() <= np.log(flux.max()) + 1e-4
+    assert learned[:, 1].max() <= flux.max() * (1 + 1e-4)
+    real = learned[~given.empty]
+    assert_allclose(np.sort(real[:, 1]), np.sort(given.flux[~given.empty]), rtol=5e-3)
     # The whole range holds more photons than any part of it.
-    assert (given.range_log_flux[:, :1] >= given.range_log_flux - 1e-4).all()
+    assert (real[:, :1] >= real * (1 - 1e-4)).all()
+    assert learned[given.empty].abs().max() < 1e-4 * flux.min()
+
+
+def test_empty_places_are_given_too(simulator):
+    patches = simulator.draw(64, (3, 7), 0)
+    rows = _given(patches, np.random.default_rng(0))
+    empty = rows["true"] < 0
+    # Up to twice the mean number in each patch, less those that hit a source or lie outside.
+    assert N_EMPTY / 4 < empty.sum() / 64 < N_EMPTY
+    field, x, y = (rows[name][empty] for name in ("field", "x", "y"))
+    mask = patches.batch.field_mask.numpy()
+    assert np.all(mask[field, np.round(y).astype(int), np.round(x).astype(int)] > 0)
+    nominal = patches.bands.pixel_size / float(patches.batch.pixel_size[0])
+    visible = (patches.significance >= FAINTEST_GIVEN).numpy()
+    distance = np.hypot(x[:, None] - patches.x.numpy(), y[:, None] - patches.y.numpy())
+    distance[:, ~visible] = np.inf
+    distance[field[:, None] != patches.patch.numpy()] = np.inf
+    nearest = distance.min(axis=1) / nominal
+    assert nearest.min() > EMPTY_DISTANCE
+    # Many are beside a source, others far from any.
+    assert np.mean(nearest < EMPTY_DISTANCE * EMPTY_NEAR) > 0.4
+    assert np.mean(nearest > EMPTY_DISTANCE * EMPTY_NEAR) > 0.1
+
+
+def test_features_of_empty_places(sources):
+    detected, given = sources
+    assert not detected.empty.any()
+    empty = given.select(given.empty)
+    assert len(empty) > 5
+    assert torch.isfinite(empty.features.flat()).all()
+    assert (empty.significance == 0).all()
+    assert (empty.offset.norm(dim=1) == 0).all()
+    # Beside the sources of its patch.
+    assert torch.isin(empty.latitude.round(), given.latitude.round()).float().mean() > 0.2
+    significance = 2 * torch.sinh(empty.range_start[:, 0])
+    assert significance.median() < 1.5
 
 
 def test_simulation_is_kept(model, simulator, tmp_path, monkeypatch):
@@ -110,6 +157,8 @@ def test_release(model, simulator, tmp_path):
     # By the predicted spread, the significance and the flux.
     assert len(cards["flux"].calibration) == 3 * 8
     assert "mean-variance given wide flux" in cards["flux"].calibration
+    assert cards["flux"].metrics["mean-variance given wide empty"]["coverage_95"] > 0.9
+    assert "mean-variance detected wide empty" not in cards["flux"].metrics
     assert set(cards["position"].calibration) == {"detected", "detected significance"}
     ensemble = SourceEnsemble.load(weights, "position")
     assert "position" in repr(ensemble)

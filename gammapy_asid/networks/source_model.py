@@ -290,7 +290,7 @@ class SourceEnsemble:
             self.card.calibration, key, moments, spread, *(v.double().numpy() for v in columns)
         )
         low95, low68, high68, high95, limit, flux = (
-            2 * np.sinh(coordinates.T.clip(min=0)) * np.exp(scale.log_unit.double().numpy())
+            2 * np.sinh(coordinates.T) * np.exp(scale.log_unit.double().numpy())
         )
         return Fluxes(flux, low95, low68, high68, high95, limit)
 
@@ -361,13 +361,13 @@ def flux_quantiles(calibration, key, moments, spread, start, width, log_unit):
     Returns
     -------
     coordinates : `~numpy.ndarray`
-        Columns as `FLUX_LEVELS`, shape ``(n, 6)``; the estimate is inside the interval of 68 %.
+        Columns as `FLUX_LEVELS`, shape ``(n, 6)``, none below 0; the estimate is inside the interval of 68 %.
     """
     variance = moments.covariance if spread == SPREADS[0] else moments.epistemic
     mean, variance = (v.double().numpy() for v in (moments.mean[:, 0], variance[:, 0, 0]))
     centre, sigma = start + mean * width, np.sqrt(variance) * width
     quantiles = calibrated_quantiles(calibration, key, flux_variables(centre, sigma, log_unit))
-    coordinates = centre[:, None] + quantiles * sigma[:, None]
+    coordinates = (centre[:, None] + quantiles * sigma[:, None]).clip(min=0)
     coordinates[:, 5] = np.clip(coordinates[:, 5], coordinates[:, 1], coordinates[:, 2])
     return coordinates
 

@@ -12,6 +12,7 @@ from ..networks.source_features import SYMMETRIES, turn_vectors
 from ..work_folder import WorkFolder
 from .checkpoints import WorkCheckpoints, fit_or_stop, load_checkpoint
 from .fitting import quiet
+from .sources import FAINTEST_GIVEN
 
 __all__ = ["FluxTask", "PositionTask", "train_ensemble"]
 
@@ -86,12 +87,13 @@ def flux_weights(significance, given, n_bins=24):
 
     A mean over such sources lies where the likelihood does: it is right for sources of any given true
     flux, as long as their noise does not carry them out of the range. Up to `TURN` standard deviations
-    equal intervals of the flux count alike, beyond equal intervals of its logarithm.
+    equal intervals of the flux count alike, beyond equal intervals of its logarithm. Empty places stand for the
+    fluxes up to `~gammapy_asid.training.sources.FAINTEST_GIVEN`, from which sources are given.
 
     Parameters
     ----------
     significance : `~torch.Tensor`
-        Expected significance, shape ``(n,)``.
+        Expected significance, 0 at empty places; shape ``(n,)``.
     given : `~torch.Tensor`
         Whether the position was given; both kinds are weighted on their own.
     n_bins : int
@@ -102,18 +104,24 @@ def flux_weights(significance, given, n_bins=24):
     weights : `~torch.Tensor`
         Mean one, at most `LARGEST_WEIGHT`.
     """
+    empty = significance.numpy() == 0
     value = np.log(significance.numpy().clip(1e-3))
     # Per interval of the logarithm.
     wanted = np.exp(value) / np.hypot(1, np.exp(value) / TURN)
     weights = np.ones(len(value))
     for kind in (False, True):
-        own = given.numpy() == kind
+        own = (given.numpy() == kind) & ~empty
         if own.sum() < n_bins:
             continue
         edges = np.linspace(*np.quantile(value[own], [0.02, 0.98]), n_bins + 1)
         index = np.clip(np.digitize(value[own], edges) - 1, 0, n_bins - 1)
         weights[own] = wanted[own] / np.bincount(index, minlength=n_bins)[index]
-        weights[own] /= weights[own].mean()
+        nothing = (given.numpy() == kind) & empty
+        if nothing.any():
+            # The other weights are per interval of the logarithm of the width of a bin.
+            weights[nothing] = FAINTEST_GIVEN / (edges[1] - edges[0]) / nothing.sum()
+        both = own | nothing
+        weights[both] /= weights[both].mean()
     weights = np.minimum(weights, LARGEST_WEIGHT)
     return torch.tensor(weights / weights.mean(), dtype=torch.float32)
 

@@ -69,7 +69,7 @@ def find(model, ensembles, patches, response):
     sources = fit_batch(batch, response, *rows, tables=tables, fit=fit)
     refined = ensembles["position"].positions(sources)
     peaks.x[near], peaks.y[near] = refined.x, refined.y
-    flux[near] = ensembles["flux"].fluxes(sources, 1.0, 100.0).flux
+    flux[near] = ensembles["flux"].fluxes(sources, [(1.0, 100.0)])[0].flux
     return peaks.field, peaks.x, peaks.y, peaks.score, flux
 
 

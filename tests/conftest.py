@@ -52,7 +52,13 @@ def toy_ensemble(card, kind):
     from gammapy_asid.networks.description import n_conditions
     from gammapy_asid.networks.ensembles import Ensemble, EnsembleConfig
     from gammapy_asid.networks.source_features import n_inputs
-    from gammapy_asid.networks.source_model import FLUX_LEVELS, POSITION_LEVELS, SPREADS, calibration_key
+    from gammapy_asid.networks.source_model import (
+        EMPTY,
+        FLUX_LEVELS,
+        POSITION_LEVELS,
+        SPREADS,
+        calibration_key,
+    )
     from gammapy_asid.weights import EnsembleCard
 
     bands = card.to_bands()
@@ -64,9 +70,9 @@ def toy_ensemble(card, kind):
     if kind == "position":
         levels, calibration = POSITION_LEVELS, {"detected": [(0.0, 2.28, 5.99)]}
     else:
-        row = (0.0, -1.96, -1.0, 1.0, 1.96, 1.64, 0.0)
+        row = (0.0, -1.96, -1.0, 1.0, 1.96, 1.64, 0.47, 0.0)
         keys = [calibration_key(*key) for key in product(SPREADS, ("detected", "given"), (False, True))]
-        levels, calibration = FLUX_LEVELS, {key: [row] for key in keys}
+        levels, calibration = FLUX_LEVELS, {key: [row] for key in keys} | {EMPTY: [(1.0, 2.0)]}
     fields = {name: getattr(card, name) for name in ("name", "version", "pixel_size", "psf_r68", "exposure")}
     return ensemble, EnsembleCard(
         **fields,

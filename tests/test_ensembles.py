@@ -20,8 +20,8 @@ from gammapy_asid.evaluation.uncertainty import (
 from gammapy_asid.networks.ensembles import Ensemble, EnsembleConfig, ensemble_moments
 from gammapy_asid.networks.source_features import SYMMETRIES, SourceFeatures, turn_vectors
 from gammapy_asid.training.ensembles import TURN, flux_weights, train_ensemble
-from gammapy_asid.training.sources import FAINTEST_GIVEN
 from gammapy_asid.training.recipe import SourceRecipe
+from gammapy_asid.training.sources import FAINTEST_GIVEN
 
 
 def test_members_are_networks_of_their_own():

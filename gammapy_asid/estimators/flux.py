@@ -114,8 +114,7 @@ class DLFluxEstimator(Estimator):
             score = None if scores is None else scores[valid]
             fitted = fit_field(cube, x[valid], y[valid], score, free_position=False)
             index[valid] = fitted.power_laws.index.numpy()
-            for i, (low, high) in enumerate(ranges):
-                fluxes = self._ensemble.fluxes(fitted, low, high, self.uncertainty)
+            for i, fluxes in enumerate(self._ensemble.fluxes(fitted, ranges, self.uncertainty)):
                 for name, column in _columns(fluxes).items():
                     values[name][valid, i] = column
             flags[valid] |= _outshone(x[valid], y[valid], values["flux"][valid, 1:], cube)

@@ -11,7 +11,14 @@ from .features import compress
 from .rows import Rows
 from .spectral_fit import fit_power_laws
 
-__all__ = ["SYMMETRIES", "SourceFeatures", "fitted_significance", "n_inputs", "source_features"]
+__all__ = [
+    "SYMMETRIES",
+    "SourceFeatures",
+    "fitted_counts",
+    "fitted_significance",
+    "n_inputs",
+    "source_features",
+]
 
 # Half width of the residuals around the source in pixels of each level.
 RESIDUAL_HALF = (3, 2, 2, 1)
@@ -79,10 +86,16 @@ def n_inputs(bands, n_conditions):
     return 7 * len(bands) + n_conditions + 8 + NEIGHBOURS + 2 * (1 + NEIGHBOURS) + 2 + images
 
 
+def fitted_counts(features, n_bands):
+    """Counts of the fits and their errors (at least one count), each of shape ``(n, n_bands)``."""
+    counts, error = features.scalars[:, :n_bands], features.scalars[:, n_bands : 2 * n_bands]
+    return torch.expm1(counts), torch.exp(error)
+
+
 def fitted_significance(features, n_bands):
     """Counts of the fits over their errors, the bands added in quadrature, shape ``(n,)``."""
-    counts, error = features.scalars[:, :n_bands], features.scalars[:, n_bands : 2 * n_bands]
-    return (torch.expm1(counts) * torch.exp(-error)).norm(dim=1)
+    counts, error = fitted_counts(features, n_bands)
+    return (counts / error).norm(dim=1)
 
 
 def source_features(batch, response, field, x, y, score, sigma, fit):

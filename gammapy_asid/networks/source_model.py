@@ -12,11 +12,13 @@ from ..weights import EnsembleCard, ensemble_path, load_card
 from .ensembles import Ensemble, EnsembleConfig, ensemble_moments
 from .fields import field_batch
 from .loading import load_network
-from .source_features import fitted_significance, source_features
+from .source_features import fitted_counts, fitted_significance, source_features
 from .source_fit import fit_sources
-from .spectral_fit import flux_scale
+from .spectral_fit import fit_power_laws, flux_scale
 
 __all__ = [
+    "EMPTY",
+    "EMPTY_LEVELS",
     "FAINTEST_SCORE",
     "FLUX_LEVELS",
     "GIVEN_ERROR",
@@ -32,6 +34,7 @@ __all__ = [
     "fit_batch",
     "fit_field",
     "flux_quantiles",
+    "flux_significance",
     "flux_variables",
 ]
 
@@ -40,10 +43,14 @@ SPREADS = ("mean-variance", "ensemble")
 
 #: Probabilities of the position ellipses.
 POSITION_LEVELS = (0.68, 0.95)
-#: Quantiles of the flux: both ends of the 95 % and the 68 % interval, the upper limit, and the estimate. The
-#: first are those of the simulated sky, where faint sources are many; the estimate is the median with all
-#: fluxes equally likely, so that it is right for sources of a given true flux.
-FLUX_LEVELS = (0.025, 0.16, 0.84, 0.975, 0.95, 0.5)
+#: Quantiles of the flux: both ends of the 95 % and the 68 % interval, the upper ends of one-sided ones (the
+#: first is the upper limit), and the estimate. All but the last are those of the simulated sky, where faint
+#: sources are many; the estimate is the median with all fluxes equally likely, so that it is right for sources
+#: of a given true flux.
+FLUX_LEVELS = (0.025, 0.16, 0.84, 0.975, 0.95, 0.68, 0.5)
+#: Key of the calibration, and shares of the empty places, for the significances that they do not exceed: up
+#: to there the intervals of 68 % and of 95 % begin at zero.
+EMPTY, EMPTY_LEVELS = "empty", (0.84, 0.975)
 #: Ranges of energies wider than this factor are calibrated apart from narrower ones.
 WIDE = 12.0
 #: Candidates from this calibrated score on are fitted together; fainter ones are no neighbours.
@@ -262,37 +269,87 @@ class SourceEnsemble:
         )
 
     @torch.inference_mode()
-    def fluxes(self, sources, e_min, e_max, spread=SPREADS[0]):
-        """Fluxes of fitted sources in a range of energies.
+    def fluxes(self, sources, ranges, spread=SPREADS[0]):
+        """Fluxes of fitted sources in ranges of energies.
 
         Parameters
         ----------
         sources : `FittedSources`
             Sources.
-        e_min, e_max : float
-            Range in GeV, inside that of the data.
+        ranges : list of tuple of float
+            Ranges in GeV, inside that of the data.
         spread : {"mean-variance", "ensemble"}
             Whether the uncertainty is the predicted one, or only the scatter of the means.
 
         Returns
         -------
-        fluxes : `Fluxes`
-            Fluxes with their errors.
+        fluxes : list of `Fluxes`
+            Fluxes with their errors in each range.
         """
-        n = len(sources.features)
-        ends = (torch.full((n,), float(e)) for e in (e_min, e_max))
-        fit = sources.fit
-        scale = flux_scale(sources.response, sources.power_laws, fit.counts, fit.counts_error, *ends)
-        moments = ensemble_moments(*self.ensemble(torch.cat([sources.features.flat(), scale.inputs()], 1)))
-        key = calibration_key(spread, sources.mode, e_max / e_min > WIDE)
-        columns = (scale.start, scale.width, scale.log_unit)
-        coordinates = flux_quantiles(
-            self.card.calibration, key, moments, spread, *(v.double().numpy() for v in columns)
-        )
-        low95, low68, high68, high95, limit, flux = (
-            2 * np.sinh(coordinates.T) * np.exp(scale.log_unit.double().numpy())
-        )
-        return Fluxes(flux, low95, low68, high68, high95, limit)
+        response, features = sources.response, sources.features
+        significance = flux_significance(self.ensemble, features, response) if sources.given else None
+        result = []
+        for e_min, e_max in ranges:
+            scale, moments = _range_moments(
+                self.ensemble,
+                features,
+                response,
+                sources.power_laws,
+                sources.fit.counts,
+                sources.fit.counts_error,
+                (e_min, e_max),
+            )
+            key = calibration_key(spread, sources.mode, e_max / e_min > WIDE)
+            columns = (v.double().numpy() for v in (scale.start, scale.width, scale.log_unit))
+            coordinates = flux_quantiles(
+                self.card.calibration, key, moments, spread, *columns, significance=significance
+            )
+            low95, low68, high68, high95, limit, flux = (
+                2 * np.sinh(coordinates.T) * np.exp(scale.log_unit.double().numpy())
+            )
+            result.append(Fluxes(flux, low95, low68, high68, high95, limit))
+        return result
+
+
+def _range_moments(ensemble, features, response, power_laws, counts, error, energies):
+    """Scale of the flux of sources in a range of energies, and the predictions of the ensemble on it."""
+    ends = (torch.full((len(features),), float(e)) for e in energies)
+    scale = flux_scale(response, power_laws, counts, error, *ends)
+    return scale, ensemble_moments(*ensemble(torch.cat([features.flat(), scale.inputs()], 1)))
+
+
+@torch.inference_mode()
+def flux_significance(ensemble, features, response):
+    """How far the flux of sources is above zero, in the band or the whole range where it is farthest.
+
+    Faint sources are seen in some bands only, empty places in none. The errors are those that the ensemble
+    predicts, so that it takes account of a background that is not known well.
+
+    Parameters
+    ----------
+    ensemble : `~gammapy_asid.networks.ensembles.Ensemble`
+        Ensemble for fluxes.
+    features : `~gammapy_asid.networks.source_features.SourceFeatures`
+        Features of sources of one instrument.
+    response : `~gammapy_asid.inputs.Response`
+        Instrument response.
+
+    Returns
+    -------
+    significance : `~numpy.ndarray`
+        In standard deviations of the learned scale, shape ``(n,)``.
+    """
+    counts, error = fitted_counts(features, len(response.bands))
+    power_laws = fit_power_laws(response, counts, error)
+    present = np.flatnonzero(response.present)
+    ranges = [(np.nanmin(response.e_min), np.nanmax(response.e_max))]
+    ranges += [(response.e_min[band], response.e_max[band]) for band in present]
+    significance = []
+    for energies in ranges:
+        scale, moments = _range_moments(ensemble, features, response, power_laws, counts, error, energies)
+        centre = scale.start + moments.mean[:, 0] * scale.width
+        significance.append(centre / (torch.sqrt(moments.covariance[:, 0, 0]) * scale.width))
+    return torch.stack(significance).amax(0).double().numpy()
 
 
 def flux_variables(coordinate, spread, log_unit):
@@ -344,8 +401,11 @@ def calibrated_quantiles(calibration, key, variables):
     return apply_additive(*zip(*parts, strict=True))
 
 
-def flux_quantiles(calibration, key, moments, spread, start, width, log_unit):
+def flux_quantiles(calibration, key, moments, spread, start, width, log_unit, significance=None):
     """Calibrated fluxes on the scale ``asinh(F / 2 s)``.
+
+    Intervals of given positions that could as well be empty begin at zero and are one-sided, so that they
+    hold zero where they should and as many sources as they state. Detected sources are taken to be there.
 
     Parameters
     ----------
@@ -357,19 +417,28 @@ def flux_quantiles(calibration, key, moments, spread, start, width, log_unit):
         Way to the uncertainty.
     start, width, log_unit : `~numpy.ndarray`
         Of the `~gammapy_asid.networks.spectral_fit.FluxScale` of the sources, shape ``(n,)``.
+    significance : `~numpy.ndarray`, optional
+        Result of `flux_significance` if the positions were given.
 
     Returns
     -------
     coordinates : `~numpy.ndarray`
-        Columns as `FLUX_LEVELS`, shape ``(n, 6)``, none below 0; the estimate is inside the interval of 68 %.
+        Both ends of the interval of 95 %, of 68 % (lower, lower, upper, upper), the upper limit and the
+        estimate, shape ``(n, 6)``; none is below 0, and the estimate is inside the interval of 68 %.
     """
     variance = moments.covariance if spread == SPREADS[0] else moments.epistemic
     mean, variance = (v.double().numpy() for v in (moments.mean[:, 0], variance[:, 0, 0]))
     centre, sigma = start + mean * width, np.sqrt(variance) * width
     quantiles = calibrated_quantiles(calibration, key, flux_variables(centre, sigma, log_unit))
     coordinates = (centre[:, None] + quantiles * sigma[:, None]).clip(min=0)
-    coordinates[:, 5] = np.clip(coordinates[:, 5], coordinates[:, 1], coordinates[:, 2])
-    return coordinates
+    low95, low68, high68, high95, limit, one_sided68, estimate = coordinates.T
+    estimate = np.clip(estimate, low68, high68)
+    if significance is not None:
+        zero68, zero95 = (significance <= largest for largest in calibration[EMPTY][0])
+        low68, low95 = np.where(zero68, 0, low68), np.where(zero95, 0, low95)
+        high68 = np.where(zero68, np.maximum(one_sided68, estimate), high68)
+        high95 = np.where(zero95, limit, high95)
+    return np.stack([low95, low68, high68, high95, limit, estimate], axis=1)
 
 
 def calibration_key(spread, mode, wide):

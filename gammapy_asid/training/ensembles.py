@@ -87,8 +87,8 @@ def flux_weights(significance, given, n_bins=24):
 
     A mean over such sources lies where the likelihood does: it is right for sources of any given true
     flux, as long as their noise does not carry them out of the range. Up to `TURN` standard deviations
-    equal intervals of the flux count alike, beyond equal intervals of its logarithm. Empty places stand for the
-    fluxes up to `~gammapy_asid.training.sources.FAINTEST_GIVEN`, from which sources are given.
+    equal intervals of the flux count alike, beyond equal intervals of its logarithm. Empty places stand for
+    the fluxes up to `~gammapy_asid.training.sources.FAINTEST_GIVEN`, from which sources are given.
 
     Parameters
     ----------

@@ -13,6 +13,8 @@ from ..evaluation.uncertainty import fit_additive, mahalanobis2
 from ..networks.ensembles import Moments, ensemble_moments
 from ..networks.source_features import SourceFeatures, fitted_significance
 from ..networks.source_model import (
+    EMPTY,
+    EMPTY_LEVELS,
     FLUX_LEVELS,
     PARTS,
     POSITION_LEVELS,
@@ -21,6 +23,7 @@ from ..networks.source_model import (
     calibrated_quantiles,
     calibration_key,
     flux_quantiles,
+    flux_significance,
     flux_variables,
 )
 from ..weights import EnsembleCard, ensemble_path, load_card, model_files, save_model
@@ -35,6 +38,7 @@ __all__ = [
     "position_errors",
     "predict_fluxes",
     "release_sources",
+    "significances",
     "simulated_sources",
 ]
 
@@ -43,9 +47,6 @@ SEEDS = {"train": 2**34, "calibration": 2**35, "test": 2**36}
 # Patches in a file: what an interruption loses at most.
 CHUNK = 1000
 MODES = ("detected", "given")
-# Where intervals are calibrated an empty place lies this many standard deviations below zero flux: one that
-# should hold zero does, however the estimates scatter in a bin of the calibration.
-EMPTY_PULL = 3.0
 
 
 def simulated_sources(model, simulator, n_patches, seed, folder, overwrite=False):
@@ -180,8 +181,8 @@ class FluxPredictions:
         centre, sigma = self.start + mean * self.width, np.sqrt(variance) * self.width
         return (self.true - centre) / sigma, flux_variables(centre, sigma, self.log_unit)
 
-    def quantiles(self, calibration, given, spread):
-        """Calibrated fluxes on the scale ``asinh(F / 2 s)``, shape ``(n, 6)``.
+    def quantiles(self, calibration, given, spread, significance):
+        """Calibrated fluxes, see `~gammapy_asid.networks.source_model.flux_quantiles`.
 
         Parameters
         ----------
@@ -191,15 +192,45 @@ class FluxPredictions:
             Whether the position was given, bool.
         spread : {"mean-variance", "ensemble"}
             Way to the uncertainty.
+        significance : `~numpy.ndarray`
+            Result of `significances`.
         """
-        result = np.full((len(self.true), len(FLUX_LEVELS)), np.nan)
+        result = np.full((len(self.true), 6), np.nan)
         for mode, wide in product(MODES, (False, True)):
             own = (given == (mode == "given")) & (self.wide == wide)
             moments = Moments(*(value[torch.from_numpy(own)] for value in vars(self.moments).values()))
             key = calibration_key(spread, mode, wide)
             scale = (self.start[own], self.width[own], self.log_unit[own])
-            result[own] = flux_quantiles(calibration, key, moments, spread, *scale)
+            of_given = significance[own] if mode == "given" else None
+            result[own] = flux_quantiles(calibration, key, moments, spread, *scale, significance=of_given)
         return result
+
+
+def significances(ensemble, sources, responses, chunk=4096):
+    """Significances of simulated sources, see `~gammapy_asid.networks.source_model.flux_significance`.
+
+    Parameters
+    ----------
+    ensemble : `~gammapy_asid.networks.ensembles.Ensemble`
+        Ensemble for fluxes.
+    sources : `~gammapy_asid.training.sources.SimulatedSources`
+        Sources.
+    responses : list of `~gammapy_asid.inputs.Response`
+        Instruments of the simulation.
+    chunk : int
+        Sources in a part.
+
+    Returns
+    -------
+    significance : `~numpy.ndarray`
+        Shape ``(n,)``, NaN for detected sources.
+    """
+    result = np.full(len(sources), np.nan)
+    for instrument, response in enumerate(responses):
+        own = torch.nonzero(sources.given & (sources.instrument == instrument))[:, 0]
+        for part in own.split(chunk):
+            result[part.numpy()] = flux_significance(ensemble, sources.features.select(part), response)
+    return result
 
 
 def predict_fluxes(ensemble, sources, which):
@@ -236,7 +267,7 @@ def predict_fluxes(ensemble, sources, which):
     )
 
 
-def calibrate_position(ensemble, calibration, test):
+def calibrate_position(ensemble, calibration, test, responses):
     """Calibration of the position ellipses, and how they do on other simulations.
 
     Parameters
@@ -245,6 +276,8 @@ def calibrate_position(ensemble, calibration, test):
         Ensemble for positions.
     calibration, test : `~gammapy_asid.training.sources.SimulatedSources`
         Sources for either.
+    responses : list of `~gammapy_asid.inputs.Response`
+        Instruments of the simulation.
 
     Returns
     -------
@@ -267,7 +300,7 @@ def calibrate_position(ensemble, calibration, test):
     return {"levels": POSITION_LEVELS, "calibration": rows, "metrics": metrics}
 
 
-def calibrate_flux(ensemble, calibration, test):
+def calibrate_flux(ensemble, calibration, test, responses):
     """Calibration of the flux intervals, and how they do on other simulations.
 
     Parameters
@@ -276,6 +309,8 @@ def calibrate_flux(ensemble, calibration, test):
         Ensemble for fluxes.
     calibration, test : `~gammapy_asid.training.sources.SimulatedSources`
         Sources for either.
+    responses : list of `~gammapy_asid.inputs.Response`
+        Instruments of the simulation.
 
     Returns
     -------
@@ -283,6 +318,12 @@ def calibrate_flux(ensemble, calibration, test):
         Fields ``levels``, ``calibration`` and ``metrics`` of the card.
     """
     fields = {"levels": FLUX_LEVELS, "calibration": {}, "metrics": {}}
+    nothing = significances(ensemble, calibration.select(calibration.empty), responses)
+    if not len(nothing):
+        raise ValueError("No empty place was simulated: simulate more patches")
+    largest = tuple(round(float(v), 5) for v in np.quantile(nothing, EMPTY_LEVELS))
+    fields["calibration"][EMPTY] = (largest,)
+    calibration = calibration.select(~calibration.empty)
     fit, check = (
         [predict_fluxes(ensemble, sources, i) for i in range(sources.range_coordinate.shape[1])]
         for sources in (calibration, test)
@@ -294,21 +335,21 @@ def calibrate_flux(ensemble, calibration, test):
         pulls, variables = zip(*(p.pulls(spread) for p in fit), strict=True)
         pull = _chosen(pulls, chosen)
         variables = [_chosen(columns, chosen) for columns in zip(*variables, strict=True)]
-        empty = _chosen([p.true == 0 for p in fit], chosen)
-        parts = fit_additive(pull - EMPTY_PULL * empty, variables, FLUX_LEVELS[:-1])
+        parts = fit_additive(pull, variables, FLUX_LEVELS[:-1])
         middle = fit_additive(pull, variables, FLUX_LEVELS[-1:], weights=_chosen([weight] * len(fit), chosen))
         rows = [np.column_stack([part, extra[:, 1]]) for part, extra in zip(parts, middle, strict=True)]
         fields["calibration"] |= _named_rows(key, rows)
+    significance = significances(ensemble, test, responses)
     for spread in SPREADS:
         given = test.given.numpy()
-        quantiles = [p.quantiles(fields["calibration"], given, spread) for p in check]
+        quantiles = [p.quantiles(fields["calibration"], given, spread, significance) for p in check]
         for mode, wide in product(MODES, (False, True)):
             chosen = [(given == (mode == "given")) & (p.wide == wide) for p in check]
             own, true = _chosen(quantiles, chosen), _chosen([p.true for p in check], chosen)
             inside68, inside95 = (
                 (true >= own[:, low]) & (true <= own[:, high]) for low, high in ((1, 2), (0, 3))
             )
-            # Empty places on their own: they are no share of anyone's sources.
+            # Empty places apart: how many there are among the given positions is up to the user.
             for name, some in (("", true > 0), (" empty", true == 0)):
                 if some.any():
                     fields["metrics"][calibration_key(spread, mode, wide) + name] = {
@@ -417,7 +458,7 @@ def release_sources(model, weights, recipe, simulator, output, overwrite=False, 
             recipe=recipe.model_dump(mode="json"),
             recipe_sha256=recipe.sha256,
             package_version=version("gammapy-asid"),
-            **calibrate(ensemble, sets["calibration"], sets["test"]),
+            **calibrate(ensemble, sets["calibration"], sets["test"], simulator.bank.responses),
         )
         cards[kind] = save_model(paths[kind][0], state, card, overwrite=True)
         work.finish(paths[kind])

@@ -22,8 +22,8 @@ __all__ = ["FAINTEST_GIVEN", "SimulatedSources", "simulate_sources"]
 FAINTEST_GIVEN = 0.5
 # Empty places among the given positions of a patch: their mean number.
 N_EMPTY = 5
-# They are farther than this from every source of that significance, in nominal finest pixels; half of them are
-# near one, within as many times that distance.
+# They are farther than this from every source of that significance, in nominal finest pixels; half of them
+# are near one, within as many times that distance.
 EMPTY_DISTANCE, EMPTY_NEAR = 3.0, 4.0
 # Sources narrower than this many nominal finest pixels are points.
 POINT = 0.25
@@ -55,8 +55,8 @@ class SimulatedSources(Rows):
         Zero point and unit of the learned scale, and the logarithm of the flux with which it is made, see
         `~gammapy_asid.networks.spectral_fit.FluxScale`; shape ``(n, N_RANGES)``.
     flux, significance, latitude : `~torch.Tensor`
-        True flux as the simulator gives it, expected significance, Galactic latitude in deg (of an empty place:
-        the mean of the sources of its patch).
+        True flux as the simulator gives it, expected significance, Galactic latitude in deg (of an empty
+        place: the mean of the sources of its patch).
     has_background : `~torch.Tensor`
         Whether the field has a prediction, bool.
     isolated : `~torch.Tensor`

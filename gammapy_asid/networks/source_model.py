@@ -45,8 +45,8 @@ SPREADS = ("mean-variance", "ensemble")
 POSITION_LEVELS = (0.68, 0.95)
 #: Quantiles of the flux: both ends of the 95 % and the 68 % interval, the upper ends of one-sided ones (the
 #: first is the upper limit), and the estimate. All but the last are those of the simulated sky, where faint
-#: sources are many; the estimate is the median with all fluxes equally likely, so that it is right for sources
-#: of a given true flux.
+#: sources are many; the estimate is the median with all fluxes equally likely, so that it is right for
+#: sources of a given true flux.
 FLUX_LEVELS = (0.025, 0.16, 0.84, 0.975, 0.95, 0.68, 0.5)
 #: Key of the calibration, and shares of the empty places, for the significances that they do not exceed: up
 #: to there the intervals of 68 % and of 95 % begin at zero.

@@ -19,7 +19,12 @@ from gammapy_asid.networks.model import DetectionModel
 from gammapy_asid.networks.source_model import POSITION_LEVELS, SPREADS, SourceEnsemble, calibrated_quantiles
 from gammapy_asid.simulation.diffuse import EmissionBank
 from gammapy_asid.training.recipe import read_recipe
-from gammapy_asid.training.release_sources import position_errors, predict_fluxes, simulated_sources
+from gammapy_asid.training.release_sources import (
+    position_errors,
+    predict_fluxes,
+    significances,
+    simulated_sources,
+)
 from gammapy_asid.training.sources import SimulatedSources, simulate_sources
 from gammapy_asid.training.train import build_simulator
 
@@ -33,6 +38,10 @@ SEED = 2**40
 DECADES = 10.0 ** np.arange(-11, -6)
 HALF_DECADES = 2e-10 * 10.0 ** np.arange(0, 2.6, 0.5)
 UNSEEN = "p6v11"
+#: Bins of the significance that sources have on average.
+SIGNIFICANCES = (0.5, 2, 3, 4, 5, 7, 10, np.inf)
+#: Ranges of energies of `SimulatedSources` in which the fluxes of empty places are measured.
+RANGES = ("whole", "1-100 GeV", "one band")
 #: Range of energies of the fluxes: the second of `SimulatedSources`, 1-100 GeV as far as the data go.
 RANGE = 1
 
@@ -90,10 +99,10 @@ def position_result(ensemble, sources):
     return PositionResult(np.linalg.norm(delta, axis=1), median, distance2[:, None] <= scale, distance2)
 
 
-def flux_result(ensemble, sources, which=RANGE, spread=SPREADS[0]):
-    """Fluxes of an ensemble beside their truth."""
+def flux_result(ensemble, sources, zero, which=RANGE, spread=SPREADS[0]):
+    """Fluxes of an ensemble beside their truth; `zero` as for `FluxPredictions.quantiles`."""
     predictions = predict_fluxes(ensemble.ensemble, sources, which)
-    quantiles = predictions.quantiles(ensemble.card.calibration, sources.given.numpy(), spread)
+    quantiles = predictions.quantiles(ensemble.card.calibration, sources.given.numpy(), spread, zero)
     low95, low, high, high95, _, estimate = quantiles.T
     true = predictions.true
     inside = np.stack([(true >= low) & (true <= high), (true >= low95) & (true <= high95)], axis=1)
@@ -107,6 +116,46 @@ def simulated(model, simulator, n_patches, seed, folder=None):
     if folder:
         return simulated_sources(model, simulator, n_patches, seed, folder)
     return SimulatedSources.cat(list(simulate_sources(model, simulator, n_patches, seed)))
+
+
+def holds_zero(ensemble, sources, simulator):
+    """Whether the intervals of 68 % and of 95 % begin at zero, bool of shape ``(2, n)``."""
+    significance = significances(ensemble.ensemble, sources, simulator.bank.responses)
+    return significance <= np.array(ensemble.card.empty_significance)[:, None]
+
+
+def empty_rows(ensemble, sources, zero):
+    """Coverage of zero at empty places, overall and where it may be worse."""
+    latitude = np.abs(sources.latitude.numpy())
+    known, isolated = sources.has_background.numpy(), sources.isolated.numpy()
+    cuts = {
+        "all": np.ones(len(sources), bool),
+        "background given": known,
+        "not given": ~known,
+        "not given, abs(b) < 5": ~known & (latitude < 5),
+        "beside a source": ~isolated,
+        "no source within 1 deg": isolated,
+    }
+    rows = []
+    for which, energies in enumerate(RANGES):
+        predictions = predict_fluxes(ensemble.ensemble, sources, which)
+        quantiles = predictions.quantiles(ensemble.card.calibration, sources.given.numpy(), SPREADS[0], zero)
+        low95, low, _, _, _, estimate = np.sinh(quantiles.T)
+        bright = estimate > 3 * (estimate - low)
+        for cut, own in cuts.items():
+            shares = ((low == 0)[own].mean(), (low95 == 0)[own].mean(), bright[own].mean())
+            rows.append([energies, cut, f"{own.sum()}", *(f"{share:.3f}" for share in shares)])
+    return rows
+
+
+def limit_rows(ensemble, sources, simulator):
+    """Share of the given sources that get a limit, by the significance that they have on average."""
+    zero, significance = holds_zero(ensemble, sources, simulator)[1], sources.significance.numpy()
+    rows = []
+    for low, high in zip(SIGNIFICANCES[:-1], SIGNIFICANCES[1:], strict=True):
+        own = (significance >= low) & (significance < high)
+        rows.append([f"{low:g}-{high:g}", f"{own.sum()}", f"{zero[own].mean():.2f}"])
+    return rows
 
 
 def spread68(values):
@@ -208,6 +257,7 @@ def main(args=None):
         # Fluxes in bins are those of 1-100 GeV, which data from higher energies do not hold.
         whole = sources.select(_covers(sources, simulator))
         found, given = whole.select(~whole.given), whole.select(whole.given & ~whole.empty)
+        nothing = sources.select(sources.empty)
         every = sources.select(~sources.given)
         where = position_result(position, every)
         lines += [f"### {sky}: {len(found)} detected and {len(given)} given sources", ""]
@@ -226,19 +276,26 @@ def main(args=None):
         ]
         by_name = {"detected": found, "given": given}
         for name, part in by_name.items():
-            result = flux_result(flux, part)
+            zero = holds_zero(flux, part, simulator)
+            result = flux_result(flux, part, zero)
             lines += [f"Fluxes, {name}", "", rows_to_markdown(header, flux_rows(part, result, HALF_DECADES))]
             for spread in SPREADS:
-                own = flux_result(flux, part, spread=spread)
+                own = flux_result(flux, part, zero, spread=spread)
                 rows += coverage_rows(f"flux, {name}, {spread}", part, own.inside, np.exp(own.log_flux))
                 if spread == SPREADS[0]:
                     label = f"flux, {name}, {spread}, true S1"
                     rows += coverage_rows(label, part, own.inside, part.flux.numpy())[1:-2]
         header = ["what", "sources", "n", *(f"inside {level:.0%}" for level in POSITION_LEVELS)]
         lines += ["Coverage", "", rows_to_markdown(header, rows)]
-        results[sky] = {"coverage": rows}
+        header = ["range", "places", "n", "0 inside 68 %", "0 inside 95 %: limits", "flux over errn > 3"]
+        rows_empty = empty_rows(flux, nothing, holds_zero(flux, nothing, simulator))
+        lines += ["Empty places", "", rows_to_markdown(header, rows_empty)]
+        header = ["expected significance", "n", "limits"]
+        lines += ["Limits of given sources", "", rows_to_markdown(header, limit_rows(flux, given, simulator))]
+        results[sky] = {"coverage": rows, "empty": rows_empty}
         if sky == "training emission":
-            save_figure(f"{args.output}.png", found, where_found, flux_result(flux, found))
+            zero = holds_zero(flux, found, simulator)
+            save_figure(f"{args.output}.png", found, where_found, flux_result(flux, found, zero))
     text = "\n".join(lines)
     output = Path(args.output)
     output.with_suffix(".json").write_text(json.dumps(results))

@@ -53,7 +53,6 @@ def toy_ensemble(card, kind):
     from gammapy_asid.networks.ensembles import Ensemble, EnsembleConfig
     from gammapy_asid.networks.source_features import n_inputs
     from gammapy_asid.networks.source_model import (
-        EMPTY,
         FLUX_LEVELS,
         POSITION_LEVELS,
         SPREADS,
@@ -72,7 +71,7 @@ def toy_ensemble(card, kind):
     else:
         row = (0.0, -1.96, -1.0, 1.0, 1.96, 1.64, 0.47, 0.0)
         keys = [calibration_key(*key) for key in product(SPREADS, ("detected", "given"), (False, True))]
-        levels, calibration = FLUX_LEVELS, {key: [row] for key in keys} | {EMPTY: [(1.0, 2.0)]}
+        levels, calibration = FLUX_LEVELS, {key: [row] for key in keys}
     fields = {name: getattr(card, name) for name in ("name", "version", "pixel_size", "psf_r68", "exposure")}
     return ensemble, EnsembleCard(
         **fields,
@@ -84,6 +83,7 @@ def toy_ensemble(card, kind):
         recipe_sha256="",
         levels=levels,
         calibration=calibration,
+        empty_significance=(1.0, 2.0),
         metrics={},
         package_version="0",
     )

@@ -17,7 +17,6 @@ from .source_fit import fit_sources
 from .spectral_fit import fit_power_laws, flux_scale
 
 __all__ = [
-    "EMPTY",
     "EMPTY_LEVELS",
     "FAINTEST_SCORE",
     "FLUX_LEVELS",
@@ -48,9 +47,8 @@ POSITION_LEVELS = (0.68, 0.95)
 #: sources are many; the estimate is the median with all fluxes equally likely, so that it is right for
 #: sources of a given true flux.
 FLUX_LEVELS = (0.025, 0.16, 0.84, 0.975, 0.95, 0.68, 0.5)
-#: Key of the calibration, and shares of the empty places, for the significances that they do not exceed: up
-#: to there the intervals of 68 % and of 95 % begin at zero.
-EMPTY, EMPTY_LEVELS = "empty", (0.84, 0.975)
+#: Shares of the empty places whose intervals of 68 % and of 95 % hold zero.
+EMPTY_LEVELS = (0.84, 0.975)
 #: Ranges of energies wider than this factor are calibrated apart from narrower ones.
 WIDE = 12.0
 #: Candidates from this calibrated score on are fitted together; fainter ones are no neighbours.
@@ -287,7 +285,10 @@ class SourceEnsemble:
             Fluxes with their errors in each range.
         """
         response, features = sources.response, sources.features
-        significance = flux_significance(self.ensemble, features, response) if sources.given else None
+        zero = None
+        if sources.given:
+            significance = flux_significance(self.ensemble, features, response)
+            zero = significance <= np.array(self.card.empty_significance)[:, None]
         result = []
         for e_min, e_max in ranges:
             scale, moments = _range_moments(
@@ -301,9 +302,7 @@ class SourceEnsemble:
             )
             key = calibration_key(spread, sources.mode, e_max / e_min > WIDE)
             columns = (v.double().numpy() for v in (scale.start, scale.width, scale.log_unit))
-            coordinates = flux_quantiles(
-                self.card.calibration, key, moments, spread, *columns, significance=significance
-            )
+            coordinates = flux_quantiles(self.card.calibration, key, moments, spread, *columns, zero=zero)
             low95, low68, high68, high95, limit, flux = (
                 2 * np.sinh(coordinates.T) * np.exp(scale.log_unit.double().numpy())
             )
@@ -401,11 +400,11 @@ def calibrated_quantiles(calibration, key, variables):
     return apply_additive(*zip(*parts, strict=True))
 
 
-def flux_quantiles(calibration, key, moments, spread, start, width, log_unit, significance=None):
+def flux_quantiles(calibration, key, moments, spread, start, width, log_unit, zero=None):
     """Calibrated fluxes on the scale ``asinh(F / 2 s)``.
 
-    Intervals of given positions that could as well be empty begin at zero and are one-sided, so that they
-    hold zero where they should and as many sources as they state. Detected sources are taken to be there.
+    Intervals of positions that could as well be empty begin at zero and are one-sided, so that they hold zero
+    where they should and as many sources as they state.
 
     Parameters
     ----------
@@ -417,8 +416,9 @@ def flux_quantiles(calibration, key, moments, spread, start, width, log_unit, si
         Way to the uncertainty.
     start, width, log_unit : `~numpy.ndarray`
         Of the `~gammapy_asid.networks.spectral_fit.FluxScale` of the sources, shape ``(n,)``.
-    significance : `~numpy.ndarray`, optional
-        Result of `flux_significance` if the positions were given.
+    zero : `~numpy.ndarray`, optional
+        Whether the intervals of 68 % and of 95 % begin at zero, bool of shape ``(2, n)``; by default none:
+        detected sources are taken to be there.
 
     Returns
     -------
@@ -433,8 +433,8 @@ def flux_quantiles(calibration, key, moments, spread, start, width, log_unit, si
     coordinates = (centre[:, None] + quantiles * sigma[:, None]).clip(min=0)
     low95, low68, high68, high95, limit, one_sided68, estimate = coordinates.T
     estimate = np.clip(estimate, low68, high68)
-    if significance is not None:
-        zero68, zero95 = (significance <= largest for largest in calibration[EMPTY][0])
+    if zero is not None:
+        zero68, zero95 = zero
         low68, low95 = np.where(zero68, 0, low68), np.where(zero95, 0, low95)
         high68 = np.where(zero68, np.maximum(one_sided68, estimate), high68)
         high95 = np.where(zero95, limit, high95)

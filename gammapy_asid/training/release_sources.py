@@ -13,7 +13,6 @@ from ..evaluation.uncertainty import fit_additive, mahalanobis2
 from ..networks.ensembles import Moments, ensemble_moments
 from ..networks.source_features import SourceFeatures, fitted_significance
 from ..networks.source_model import (
-    EMPTY,
     EMPTY_LEVELS,
     FLUX_LEVELS,
     PARTS,
@@ -181,7 +180,7 @@ class FluxPredictions:
         centre, sigma = self.start + mean * self.width, np.sqrt(variance) * self.width
         return (self.true - centre) / sigma, flux_variables(centre, sigma, self.log_unit)
 
-    def quantiles(self, calibration, given, spread, significance):
+    def quantiles(self, calibration, given, spread, zero):
         """Calibrated fluxes, see `~gammapy_asid.networks.source_model.flux_quantiles`.
 
         Parameters
@@ -192,8 +191,9 @@ class FluxPredictions:
             Whether the position was given, bool.
         spread : {"mean-variance", "ensemble"}
             Way to the uncertainty.
-        significance : `~numpy.ndarray`
-            Result of `significances`.
+        zero : `~numpy.ndarray`
+            Whether the intervals of 68 % and of 95 % begin at zero where the position was given, bool of
+            shape ``(2, n)``.
         """
         result = np.full((len(self.true), 6), np.nan)
         for mode, wide in product(MODES, (False, True)):
@@ -201,8 +201,8 @@ class FluxPredictions:
             moments = Moments(*(value[torch.from_numpy(own)] for value in vars(self.moments).values()))
             key = calibration_key(spread, mode, wide)
             scale = (self.start[own], self.width[own], self.log_unit[own])
-            of_given = significance[own] if mode == "given" else None
-            result[own] = flux_quantiles(calibration, key, moments, spread, *scale, significance=of_given)
+            of_given = zero[:, own] if mode == "given" else None
+            result[own] = flux_quantiles(calibration, key, moments, spread, *scale, zero=of_given)
         return result
 
 
@@ -315,14 +315,14 @@ def calibrate_flux(ensemble, calibration, test, responses):
     Returns
     -------
     fields : dict
-        Fields ``levels``, ``calibration`` and ``metrics`` of the card.
+        Fields ``levels``, ``calibration``, ``empty_significance`` and ``metrics`` of the card.
     """
     fields = {"levels": FLUX_LEVELS, "calibration": {}, "metrics": {}}
     nothing = significances(ensemble, calibration.select(calibration.empty), responses)
     if not len(nothing):
         raise ValueError("No empty place was simulated: simulate more patches")
-    largest = tuple(round(float(v), 5) for v in np.quantile(nothing, EMPTY_LEVELS))
-    fields["calibration"][EMPTY] = (largest,)
+    largest = np.quantile(nothing, EMPTY_LEVELS).round(4)
+    fields["empty_significance"] = tuple(largest.tolist())
     calibration = calibration.select(~calibration.empty)
     fit, check = (
         [predict_fluxes(ensemble, sources, i) for i in range(sources.range_coordinate.shape[1])]
@@ -339,10 +339,10 @@ def calibrate_flux(ensemble, calibration, test, responses):
         middle = fit_additive(pull, variables, FLUX_LEVELS[-1:], weights=_chosen([weight] * len(fit), chosen))
         rows = [np.column_stack([part, extra[:, 1]]) for part, extra in zip(parts, middle, strict=True)]
         fields["calibration"] |= _named_rows(key, rows)
-    significance = significances(ensemble, test, responses)
+    zero = significances(ensemble, test, responses) <= largest[:, None]
     for spread in SPREADS:
         given = test.given.numpy()
-        quantiles = [p.quantiles(fields["calibration"], given, spread, significance) for p in check]
+        quantiles = [p.quantiles(fields["calibration"], given, spread, zero) for p in check]
         for mode, wide in product(MODES, (False, True)):
             chosen = [(given == (mode == "given")) & (p.wide == wide) for p in check]
             own, true = _chosen(quantiles, chosen), _chosen([p.true for p in check], chosen)

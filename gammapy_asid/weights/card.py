@@ -218,6 +218,9 @@ class EnsembleCard(StrictCard):
         standard deviation, and the quantiles of the deviations in units of it; with
         `` significance`` and `` flux`` added to the key, rows of the logarithm of these, and what is
         to be added to the quantiles. See `gammapy_asid.evaluation.uncertainty.fit_additive`.
+    empty_significance : tuple of float, optional
+        Of fluxes: largest significances at which an empty place is inside the intervals of 68 % and of 95 %, see
+        `gammapy_asid.networks.source_model.flux_significance`.
     metrics : dict
         Figures measured on simulations not used in training.
     package_version : str
@@ -243,6 +246,7 @@ class EnsembleCard(StrictCard):
     recipe_sha256: str
     levels: tuple[Probability, ...]
     calibration: dict[str, tuple[tuple[float, ...], ...]]
+    empty_significance: tuple[float, float] | None = None
     metrics: dict
     package_version: str
     weights_sha256: str = ""
@@ -256,4 +260,10 @@ class EnsembleCard(StrictCard):
         for rows in self.calibration.values():
             if not rows or any(len(row) != 1 + len(self.levels) for row in rows):
                 raise ValueError(f"calibration needs rows of {1 + len(self.levels)} values")
+        return self
+
+    @model_validator(mode="after")
+    def _knows_empty_places(self):
+        if self.kind == "flux" and self.empty_significance is None:
+            raise ValueError("the fluxes were not calibrated at empty places: train the ensemble again")
         return self

@@ -219,8 +219,8 @@ class EnsembleCard(StrictCard):
         `` significance`` and `` flux`` added to the key, rows of the logarithm of these, and what is
         to be added to the quantiles. See `gammapy_asid.evaluation.uncertainty.fit_additive`.
     empty_significance : tuple of float, optional
-        Of fluxes: largest significances at which an empty place is inside the intervals of 68 % and of 95 %, see
-        `gammapy_asid.networks.source_model.flux_significance`.
+        Of fluxes: significances up to which the intervals of 68 % and of 95 % of given positions begin at
+        zero, see `gammapy_asid.networks.source_model.flux_significance`.
     metrics : dict
         Figures measured on simulations not used in training.
     package_version : str

@@ -100,7 +100,9 @@ def check_domain(card, cube, datasets, consequence):
     text = text[0].upper() + text[1:]
     other = _suited_model(datasets, card, cube, float("inf") if domain.is_far else domain.departure)
     if other is not None:
-        raise ValueError(f"{text}: use the shipped model {other!r}, which suits these data, or {TRAIN}.")
+        raise ValueError(
+            f"{text}: use the shipped model {other!r}, which is nearer to these data, or {TRAIN}."
+        )
     if domain.is_far:
         raise ValueError(f"{text}: no shipped model is for such data, {TRAIN}.")
     log.warning(f"{text}: {consequence}; check its results, or {TRAIN}.")

@@ -1,11 +1,16 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Whether a prediction of the known sky is one."""
 
+import logging
+
 import numpy as np
 
+from .known_sky import expected_counts
 from .rebin import block_sum, pad_to_block
 
-__all__ = ["UNTRUSTED", "prediction_problem"]
+__all__ = ["UNTRUSTED", "prediction_problem", "warn_of_wrong_sky"]
+
+log = logging.getLogger(__name__)
 
 #: Factor between counts and their prediction from which on the prediction is none. At a third of the counts
 #: twice as many candidates of the model 'lat' are false as at the true level.
@@ -42,6 +47,30 @@ def prediction_problem(counts, predicted, mask=None):
     if share > UNTRUSTED:
         return f"the prediction is {share:.3g} times the counts"
     return None
+
+
+def warn_of_wrong_sky(dataset):
+    """Say that background and models of a dataset are far from its counts, where only fits would find out.
+
+    Parameters
+    ----------
+    dataset : `~gammapy.datasets.MapDataset`
+        Data on a WCS geometry with a background or models; left unchanged.
+    """
+    mask = np.ones(dataset.counts.data.shape) if dataset.mask is None else dataset.mask.data.astype(float)
+
+    def problem(predicted):
+        return prediction_problem(mask * dataset.counts.data, mask * predicted, mask)
+
+    text = problem(np.zeros(mask.shape) if dataset.background is None else dataset.background.data)
+    # Models are evaluated only where there is reason to
+    if text is not None and dataset.models:
+        text = problem(expected_counts(dataset))
+    if text is not None:
+        log.warning(
+            f"Background and models of dataset {dataset.name!r} are not the known sky, {text}: fits make "
+            "sources of the rest. Set dataset.background to all diffuse emission and instrumental background."
+        )
 
 
 def _share(counts, predicted, mask):

@@ -19,6 +19,7 @@ from ..inputs.field import PixelGrid
 from ..inputs.known_sky import without_impossible
 from ..inputs.prediction import Kernels
 from ..inputs.prepare import prepare_dataset
+from ..inputs.trusted_sky import warn_of_wrong_sky
 from ..tasks import run_tasks
 from .fit import FitOptions, fit_region
 from .flux_points import as_fitted, shared_edges
@@ -254,7 +255,9 @@ def _usable(datasets):
     def use(dataset):
         dataset = prepare_dataset(dataset)
         check_expectation(dataset)
-        return without_impossible(dataset)
+        dataset = without_impossible(dataset)
+        warn_of_wrong_sky(dataset)
+        return dataset
 
     return Datasets(each_usable(datasets, use))
 

@@ -45,8 +45,23 @@ def merge_tiles(lists, tiles, smallest_error):
     order = np.lexsort((table["name"], -table["score"]))
     table, owner = table[order], owner[order]
     table = table[_first_of_each(table, owner, smallest_error)]
-    merged = Candidates(table, meta=lists[min(lists)].meta)
+    merged = Candidates(
+        table, meta=_merged_meta([candidates.meta for _, candidates in sorted(lists.items())])
+    )
     merged.table["name"] = np.array(iau_names(merged.positions), dtype=str)
+    return merged
+
+
+def _merged_meta(metas):
+    """Provenance of all tiles: that of the first, and what lies outside the training of the model in any."""
+    problems = sorted({problem for meta in metas for problem in meta.get("outside_training", ())})
+    known_sky = sorted({meta["known_sky"] for meta in metas if "known_sky" in meta})
+    merged = dict(metas[0])
+    if known_sky:
+        merged["known_sky"] = "; ".join(known_sky)
+        merged["background"] = all(meta["background"] for meta in metas)
+    if problems:
+        merged |= {"outside_training": problems, "expected_purity": np.nan, "expected_completeness": np.nan}
     return merged
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from gammapy_asid.likelihood.fermipy import read_fermipy
+from gammapy_asid.likelihood.fermipy.npy import load_results
 
 SEED = 1
 #: Instructions of pickles, of which random ones are put in random places.
@@ -120,13 +121,18 @@ def main():
             path.write_bytes(mutated(rng, originals))
             start = time.perf_counter()
             try:
+                load_results(path)
+                outcomes["of plain values"] += 1
                 read_fermipy(path)
                 outcomes["read"] += 1
             except ValueError:
                 outcomes["refused"] += 1
             slowest = max(slowest, time.perf_counter() - start)
         after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(f"{args.files} files: {outcomes['read']} read, {outcomes['refused']} refused with a ValueError")
+    print(
+        f"{args.files} files: {outcomes['of plain values']} of plain values, {outcomes['read']} of them "
+        f"results of fermipy, all others refused with a ValueError ({outcomes['refused']})"
+    )
     print(f"slowest {slowest:.2f} s; memory grew by {(after - before) / 1024:.0f} MiB")
 
 

@@ -14,7 +14,6 @@ from gammapy.modeling.models import (
     PowerLawSpectralModel,
     SkyModel,
 )
-from gammapy.utils.scripts import make_path
 
 from .ellipses import RADIUS_68
 from .files import new_file, regular_file

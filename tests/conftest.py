@@ -100,7 +100,7 @@ def extension_dataset():
 
     energy = MapAxis.from_energy_bounds("0.1 TeV", "10 TeV", 8)
     true = MapAxis.from_energy_bounds("0.1 TeV", "10 TeV", 40, name="energy_true")
-    geom = WcsGeom.create(skydir=(0, 0), npix=(64, 60), binsz=0.06, frame="galactic", axes=[energy])
+    geom = WcsGeom.create(skydir=(0, 0), npix=(72, 64), binsz=0.06, frame="galactic", axes=[energy])
     dataset = MapDataset.create(geom, energy_axis_true=true, name="extension")
     dataset.exposure = Map.from_geom(geom.to_image().to_cube([true]), unit="cm2 s")
     dataset.exposure.data += 1e14 * (true.center / true.center[0]).value[:, None, None] ** 0.5
@@ -164,7 +164,7 @@ def lat_field():
     psf = PSFMap.from_gauss(true, rad_axis=rad, sigma=(0.5 * true.center.value**-0.8 + 0.04) * u.deg)
 
     def make(geom=None, level=1.0, seed=0, exposure=None, skydir=(83, 22)):
-        image = geom or WcsGeom.create(skydir=skydir, npix=(64, 60), binsz=0.1, proj="TAN")
+        image = geom or WcsGeom.create(skydir=skydir, npix=(72, 64), binsz=0.1, proj="TAN")
         cube = image.to_cube([energy])
         solid = np.nan_to_num(image.solid_angle().to_value("deg2")) / 0.01
         expected = level * np.geomspace(4, 0.1, 4).reshape(-1, *[1] * len(image.data_shape)) * solid

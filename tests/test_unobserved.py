@@ -126,7 +126,7 @@ def test_datasets(lat_field, caplog):
     with caplog.at_level(logging.WARNING):
         prepared = prepare_dataset(dataset)
     (message,) = caplog.messages
-    assert "of 3840 pixels lie in empty parts where many counts are expected" in message
+    assert "of 4608 pixels lie in empty parts where many counts are expected" in message
     assert dataset.mask is None
     np.testing.assert_array_equal(dataset.counts.data, before)
     assert not prepared.mask_safe.data[:, ~circle].any()

@@ -11,6 +11,7 @@ from gammapy.maps import HpxGeom, RegionGeom, WcsGeom
 from gammapy.modeling.models import FoVBackgroundModel
 
 from ..tasks import as_list
+from .longitudes import wrapped_geom
 
 __all__ = ["COUNTS_UNITS", "check_counts", "check_dataset", "check_expectation", "each_usable", "same_pixels"]
 
@@ -124,6 +125,7 @@ def same_pixels(one, other):
     """
     if type(one) is not type(other) or one.data_shape != other.data_shape:
         return False
+    one, other = wrapped_geom(one), wrapped_geom(other)
     if isinstance(one, WcsGeom):
         if one == other:
             return True

@@ -121,18 +121,18 @@ def _finite(exposure):
 def _observed(maps, geom, valid, bad, name):
     """Which pixels count, shape of the counts."""
     exposure, counts = maps["exposure"], maps["counts"].data
-    exposed = _spread(exposure, (exposure.data > 0).any(axis=0), geom)
-    observed = valid & exposed
-    if not observed.any():
-        raise ValueError(
-            f"Dataset {name!r}: the exposure is zero everywhere in the valid part of the field: "
-            "check dataset.exposure and its unit."
-        )
+    observed = valid.copy()
     if bad is not None:
         lost = observed & _touched(exposure, bad, geom)
+        observed &= ~lost
         if lost.any():
-            observed &= ~lost
             _say(lost, name, "have an exposure that is not finite (NaN or infinite)")
+    observed &= _spread(exposure, (exposure.data > 0).any(axis=0), geom)
+    if not observed.any():
+        raise ValueError(
+            f"Dataset {name!r}: the exposure is zero everywhere in the valid part of the field, or not "
+            "finite: check dataset.exposure and its unit."
+        )
     background = None if maps["background"] is None else maps["background"].data
     missing = unobserved(counts, background, observed, geom.to_image())
     if missing.any():

@@ -4,7 +4,8 @@
 import astropy.units as u
 import numpy as np
 from gammapy.datasets import Datasets
-from gammapy.modeling.models import FoVBackgroundModel, Models, TemplateNPredModel
+from gammapy.maps import Map
+from gammapy.modeling.models import Models
 
 from ..inputs.known_sky import with_models
 from .region_likelihood import RegionLikelihood
@@ -16,7 +17,7 @@ SAME_EDGE = 1e-4
 
 
 def as_fitted(region, source):
-    """Datasets of a region with the levels of all else fitted beside a source.
+    """Datasets of a region with a source, all else fitted beside it and fixed as their background.
 
     Parameters
     ----------
@@ -28,35 +29,21 @@ def as_fitted(region, source):
     Returns
     -------
     datasets : `~gammapy.datasets.Datasets`
-        With the source as the first of their models.
+        With the source as their model.
     """
     likelihood, trial = RegionLikelihood(region), source.copy(name=source.name)
     trial.freeze()
     trial.spectral_model.amplitude.frozen = False
     likelihood.minimise(trial)
-    levels = iter(likelihood.levels)
-    backgrounds = {dataset.name: 0.0 for dataset in region.datasets}
-    neighbours = []
-    for model in region.known:
-        if isinstance(model, TemplateNPredModel):
-            backgrounds[model.datasets_names[0]] += model.map.data
-        elif isinstance(model, FoVBackgroundModel):
-            name, norm = model.datasets_names[0], model.spectral_model.norm
-            level = norm.value if norm.frozen else next(levels)
-            backgrounds[name] = backgrounds[name] + level * region.datasets[name].background.data
-        else:
-            neighbour, amplitude = model.copy(name=model.name), model.spectral_model.amplitude
-            neighbour.spectral_model.amplitude.value *= 1.0 if amplitude.frozen else next(levels)
-            neighbours.append(neighbour)
-    models = Models([source.copy(name=source.name), *neighbours])
-    datasets = []
-    for dataset in region.datasets:
-        # Fixed, and the slices of energies take it along
-        known = dataset.counts.copy(
-            data=np.broadcast_to(backgrounds[dataset.name], dataset.counts.data.shape)
-        )
-        datasets.append(with_models(dataset, models, background=known))
-    return Datasets(datasets)
+    known = likelihood.pixels.images(likelihood.fixed + likelihood.levels @ likelihood.free)
+    datasets = Datasets(
+        [
+            with_models(dataset, None, background=Map.from_geom(dataset.counts.geom, data=image))
+            for dataset, image in zip(region.datasets, known, strict=True)
+        ]
+    )
+    datasets.models = Models([source.copy(name=source.name)])
+    return datasets
 
 
 def shared_edges(region):

@@ -43,6 +43,14 @@ class Pixels:
         ]
         return np.concatenate(parts)
 
+    def images(self, vector):
+        """Images of a vector, one per dataset, zero where not valid."""
+        images = [np.zeros(mask.shape) for mask in self.masks]
+        ends = np.cumsum([mask.sum() for mask in self.masks])
+        for image, mask, part in zip(images, self.masks, np.split(vector, ends[:-1]), strict=True):
+            image[mask] = part
+        return images
+
     def background(self, name, model=None):
         """Background of the dataset of that name, times its model if there is one."""
         images = []

@@ -5,13 +5,13 @@ import logging
 
 import numpy as np
 import torch
-from gammapy.datasets import MapDataset
 from gammapy.estimators import Estimator
 
 from ..candidates import CandidateFlag
 from ..extensions import SourceExtensions
 from ..inputs.bands import BandCube
 from ..inputs.convert import to_band_cube
+from ..inputs.prepare import usable_datasets
 from ..inputs.stamps import cut_stamps, local_psf_radii, lost_width
 from ..networks.description import psf_radius
 from ..networks.extension import CONTAINMENTS, Stamps, describe_psf
@@ -116,6 +116,8 @@ class DLExtensionClassifier(Estimator):
             Bits of `~gammapy_asid.candidates.CandidateFlag`, shape ``(n,)``.
         """
         bands, size = self.card.to_bands(), self.card.architecture["size"]
+        if not isinstance(datasets, BandCube):
+            datasets = usable_datasets(datasets)
         cube = to_band_cube(datasets, bands, without=without)
         if not cube.has_background:
             raise ValueError(
@@ -145,7 +147,6 @@ class DLExtensionClassifier(Estimator):
             central = np.stack([psf_radius(response, share) for share in CONTAINMENTS], axis=-1)
             radii = np.broadcast_to(central, (len(positions), *central.shape))
         else:
-            datasets = [datasets] if isinstance(datasets, MapDataset) else datasets
             radii = local_psf_radii(datasets, positions, response, CONTAINMENTS)
         # Counts displaced by the difference of two uniform variates: widths add in square
         return np.sqrt(radii**2 - 2 * np.log1p(-np.array(CONTAINMENTS)) * lost**2 / 6)

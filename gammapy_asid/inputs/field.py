@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 from astropy.coordinates import SkyCoord, SphericalRepresentation
 from gammapy.maps import HpxGeom, WcsGeom
+from scipy.sparse.csgraph import connected_components
 
 from .rebin import box_regrid
 
@@ -271,14 +272,16 @@ class Field:
 
 
 def _check_overlap(grids):
-    centres = [_mean_direction(grid.centres) for grid in grids]
-    radii = [centre.separation(grid.centres).max() for centre, grid in zip(centres, grids, strict=True)]
-    for centre, radius in zip(centres, radii, strict=True):
-        if centre.separation(centres[0]) > radius + radii[0]:
-            raise ValueError(
-                "The datasets do not overlap on the sky: they must show the same field. "
-                "Run the detector on each field separately."
-            )
+    """Check that the images hang together, each by one of the others."""
+    centres = SkyCoord([_mean_direction(grid.centres.icrs) for grid in grids])
+    radii = [centre.separation(grid.centres).max().deg for centre, grid in zip(centres, grids, strict=True)]
+    apart = centres[:, None].separation(centres[None]).deg
+    n_fields, _ = connected_components(apart <= np.add.outer(radii, radii), directed=False)
+    if n_fields > 1:
+        raise ValueError(
+            "The datasets do not overlap on the sky: they must show the same field. "
+            "Run the detector on each field separately."
+        )
 
 
 def _same_image(one, other):

@@ -19,6 +19,7 @@ __all__ = [
     "expected_counts",
     "impossible_pixels",
     "is_on",
+    "renamed_models",
     "sky_counts",
     "sky_models",
     "template_counts",
@@ -35,7 +36,7 @@ log = logging.getLogger(__name__)
 MOST = 0.5
 
 
-def with_models(dataset, models, **maps):
+def with_models(dataset, models, name=None, **maps):
     """The same data with other models.
 
     Parameters
@@ -44,13 +45,15 @@ def with_models(dataset, models, **maps):
         Data; left unchanged, also its caches.
     models : list of models
         Models of the result.
+    name : str, optional
+        Its name, by default that of the dataset.
     **maps
         Maps to replace, by the name of their argument of `~gammapy.datasets.MapDataset`.
 
     Returns
     -------
     dataset : `~gammapy.datasets.MapDataset`
-        Dataset of the same name that shares the other maps.
+        Dataset that shares the other maps.
     """
     own = {
         "counts": dataset.counts,
@@ -62,7 +65,7 @@ def with_models(dataset, models, **maps):
         "mask_fit": dataset.mask_fit,
         "gti": dataset.gti,
     }
-    return MapDataset(**own | maps, name=dataset.name, models=models)
+    return MapDataset(**own | maps, name=name or dataset.name, models=models)
 
 
 def with_changed_maps(dataset, change):
@@ -98,6 +101,17 @@ def with_changed_maps(dataset, change):
     if templates is not None:
         models.append(counts_model(change(templates, "templates"), dataset.name))
     return with_models(dataset, models, **maps)
+
+
+def renamed_models(dataset, name):
+    """Copies of the models of a dataset for one of another name."""
+    models = []
+    for model in dataset.models or ():
+        if isinstance(model, FoVBackgroundModel):
+            models.append(model.copy(dataset_name=name, name=model.name))
+        else:
+            models.append(model.copy(name=model.name, datasets_names=[name]))
+    return models
 
 
 def is_on(m, image):

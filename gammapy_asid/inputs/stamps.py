@@ -131,7 +131,9 @@ def local_psf_radii(datasets, positions, response, containments=(0.68, 0.95)):
         In deg, shape ``(n, n_bands, n_containments)``; NaN in absent bands.
     """
     quadrature = Quadrature(response.e_min, response.e_max)
-    edges = datasets[0].psf.psf_map.geom.axes["rad"].edges.to_value("deg")
+    # The finest steps, as far as any reach
+    axes = [dataset.psf.psf_map.geom.axes["rad"].edges.to_value("deg") for dataset in datasets]
+    edges = np.unique(np.concatenate(axes))
     photons_inside = 0.0
     for dataset in datasets:
         psf, exposure = dataset.psf, dataset.exposure
@@ -155,7 +157,11 @@ def local_psf_radii(datasets, positions, response, containments=(0.68, 0.95)):
         photons = np.einsum("pn,bnm->pbm", area * exposure.unit.to("cm2 s"), share, optimize=True)
         curve = np.einsum("pbm,pmr->pbr", photons[of_area], inside[same], optimize=True)
         at_edges = interp1d(own_edges, curve, bounds_error=False, fill_value=(0, curve[..., -1]))(edges)
-        photons_inside = photons_inside + at_edges[of_pair]
+        at_edges = at_edges[of_pair]
+        if not exposure.geom.is_region:
+            # The nearest pixel says nothing of positions that this dataset does not see
+            at_edges = at_edges * exposure.geom.to_image().contains(positions)[:, None, None]
+        photons_inside = photons_inside + at_edges
     return _radii(photons_inside, edges, containments)
 
 

@@ -10,9 +10,8 @@ from gammapy.modeling.models import Models
 from ..candidates import Candidates, iau_names
 from ..estimators.detector import DLSourceDetector
 from ..estimators.flux import DLFluxEstimator
-from ..inputs.checks import each_usable
 from ..inputs.known_sky import with_models
-from ..inputs.prepare import prepare_dataset
+from ..inputs.prepare import usable_datasets
 from .gammapy import CandidateFitEstimator
 
 __all__ = ["IterativeSearch"]
@@ -45,6 +44,10 @@ class IterativeSearch(Estimator):
     tag = "IterativeSearch"
 
     def __init__(self, detector=None, flux_estimator=None, fits=None, ts_threshold=25.0, max_rounds=5):
+        if isinstance(max_rounds, bool) or not isinstance(max_rounds, int | np.integer) or max_rounds < 1:
+            raise ValueError(f"max_rounds must be a whole number of 1 and more, got {max_rounds!r}")
+        if not (np.isscalar(ts_threshold) and np.isfinite(ts_threshold) and ts_threshold >= 0):
+            raise ValueError(f"ts_threshold must be a number that is not negative, got {ts_threshold!r}")
         self.detector = detector or DLSourceDetector()
         self.flux_estimator = flux_estimator or DLFluxEstimator(self.detector.model)
         self.fits = fits or CandidateFitEstimator()
@@ -77,7 +80,7 @@ class IterativeSearch(Estimator):
             with all others beside it; maps are those of the first round. ``meta["search"]`` has the
             numbers of new candidates, and of significant ones, in each round.
         """
-        datasets = each_usable(datasets, prepare_dataset)
+        datasets = usable_datasets(datasets)
         found, rounds = None, []
         for _ in range(self.max_rounds):
             new = self._look(datasets, found)

@@ -8,7 +8,7 @@ from gammapy.utils import parallel
 from gammapy.utils.pbar import progress_bar
 
 from ..candidates import CandidateFlag, Candidates
-from ..inputs.checks import each_usable
+from ..inputs.checks import check_expectation, each_usable
 from ..inputs.regular import regular_dataset
 from ..likelihood.gammapy import CandidateFitEstimator, fit_columns
 from ..tasks import run_tasks
@@ -90,7 +90,7 @@ class SkyFitEstimator(parallel.ParallelMixin, Estimator):
         TypeError, ValueError
             If the data can't be used, or if the folder holds other fits.
         """
-        cutters = each_usable(datasets, TileCutter)
+        cutters = each_usable(datasets, _cutter)
         datasets = [cutter.dataset for cutter in cutters]
         # No tile has the number -1
         owner = np.where(
@@ -129,9 +129,17 @@ class SkyFitEstimator(parallel.ParallelMixin, Estimator):
 PARALLEL = ("n_jobs", "parallel_backend")
 
 
+def _cutter(dataset):
+    cutter = TileCutter(dataset)
+    check_expectation(cutter.dataset)
+    return cutter
+
+
 def _fit_tile(fits, parts, candidates, neighbours, folder, tile):
     """Candidates of a tile with their fits, kept in the folder."""
-    datasets = Datasets([regular_dataset(some) for some in parts if some])
+    datasets = [regular_dataset(some) for some in parts if some]
+    # Too little of a pixel may be left at the edge of the data
+    datasets = Datasets([dataset for dataset in datasets if dataset.mask.data.any()])
     if len(datasets):
         candidates = fits.run(datasets, candidates, neighbours=neighbours)
     else:

@@ -7,10 +7,11 @@ import astropy.units as u
 import healpy
 import numpy as np
 from astropy.coordinates import SkyCoord
-from gammapy.datasets import Datasets, MapDataset
+from gammapy.datasets import Datasets
 from gammapy.maps import HpxGeom, Map, WcsGeom
 
 from ..inputs.field import MAX_RADIUS
+from ..inputs.known_sky import renamed_models, with_changed_maps, with_models
 from ..inputs.prepare import prepare_dataset
 
 __all__ = ["SkyTiles", "TileCutter"]
@@ -152,25 +153,10 @@ class TileCutter:
         dataset = self.dataset
         name = dataset.name if number == 0 else f"{dataset.name}-{number + 1}"
 
-        def cut_same(m):
-            """Maps of other pixels, as coarse exposures have, stay whole."""
-            return cut(m) if m is not None and m.geom.to_image() == self.image else m
-
-        part = MapDataset(
-            counts=cut(dataset.counts),
-            background=None if dataset.background is None else cut(dataset.background),
-            exposure=cut_same(dataset.exposure),
-            psf=dataset.psf,
-            edisp=dataset.edisp,
-            gti=dataset.gti,
-            name=name,
-        )
-        valid = np.broadcast_to(cut(inside).data, part.counts.data.shape)
-        if dataset.mask is not None:
-            valid = valid & cut(dataset.mask).data
-        part.mask_safe = Map.from_geom(part.counts.geom, data=valid)
-        part.models = [model.copy(name=model.name, datasets_names=[name]) for model in dataset.models or ()]
-        return part
+        part = with_changed_maps(dataset, lambda m, _: cut(m))
+        valid = np.broadcast_to(cut(inside).data, part.counts.data.shape) & part.mask_safe.data
+        mask = Map.from_geom(part.counts.geom, data=valid)
+        return with_models(part, renamed_models(part, name), name=name, mask_safe=mask)
 
 
 def cut_tile(cutters, tiles, tile):

@@ -8,11 +8,14 @@ import torch.nn.functional as F
 from ..inputs.bands import LAT_BANDS
 from ..inputs.bands_of_dataset import bands_for_dataset
 from ..inputs.convert import to_band_cube
+from ..networks.description import psf_radius
 from ..networks.features import MIN_BACKGROUND, known_sky, score_terms, signed_significance
 from ..networks.fields import field_batch
+from ..simulation.extended import ExtendedSources
 from ..simulation.sky import source_counts
 from ..simulation.variations import random_emission
 from .patches import SimulatedPatches, Simulator
+from .plane import image_significance
 from .train import build_simulator
 
 __all__ = ["DatasetSimulator", "dataset_simulator", "detection_flux"]
@@ -26,6 +29,9 @@ INDEX = (2.3, 0.3)
 # Logarithms of the photon fluxes in units of that of a source of 5 standard deviations: of all
 # sources, and of those above which a user may have modelled all.
 FLUX, MODELLED = (np.log10(0.2), 2.0), (0.0, 1.7)
+# Extended sources, where the bands know them: their share, widths over the finest pixel, probabilities of
+# Gaussian, disk and shell, and largest axis ratio.
+EXTENDED_SHARE, WIDTHS, SHAPE_SHARES, ELONGATION = 0.4, (0.7, 10.0), (0.6, 0.2, 0.2), 2.0
 
 
 def dataset_simulator(datasets, recipe):
@@ -59,7 +65,8 @@ class DatasetSimulator(Simulator):
     A patch is a random part of the field in one of its eight orientations. Its background is
     modulated at random, and the prediction of it is wrong at random, as in
     `~gammapy_asid.simulation.variations.random_emission`. Where the dataset has no
-    background, a smooth estimate from its counts takes its place.
+    background, a smooth estimate from its counts takes its place. Bands with extents get
+    extended sources among the points: Gaussians, disks and shells.
 
     Parameters
     ----------
@@ -74,9 +81,12 @@ class DatasetSimulator(Simulator):
     def __init__(self, cube, size=64, background_share=0.65):
         super().__init__([cube.response], size, background_share)
         self.levels, self.block = cube.bands.levels, cube.bands.block
+        self.shapes = ExtendedSources(self.bank, size) if cube.bands.extents else None
         field = field_batch([cube])
         background = field.background if cube.has_background else known_sky(field)
         self._set_detection_terms(field, background)
+        # The 68 % radius of a two-dimensional Gaussian is 1.51 of its widths.
+        self.psf_width = np.nanmin(psf_radius(cube.response)) / 1.51 / cube.response.pixel_size
         # Patches reach over the edge of the field, which data have too.
         margin = size // 2 // self.block * self.block
 
@@ -141,20 +151,42 @@ class DatasetSimulator(Simulator):
             for factors in random_emission(grid, generator)
         )
 
-        patch, x, y, flux, ratio, spectra, counts = self._sources(rng, n)
+        patch, x, y, flux, ratio, spectra, counts, width = self._sources(rng, n)
         significance = self.significance(instrument, patch, x, y, counts, expected, mask)
-        images = self.images(instrument, patch, x, y, counts)
+        point, wide = width == 0, torch.nonzero(width)[:, 0]
+        images = self.images(instrument, *(v[point] for v in (patch, x, y, counts)))
+        if len(wide):
+            extended = self._extended(rng, *(v[wide] for v in (x, y, width, counts)))
+            significance[wide] = image_significance(extended, patch[wide], reach, expected)
+            images = [i.index_add(0, patch[wide], e) for i, e in zip(images, extended, strict=True)]
         expected = [e + r * i for e, r, i in zip(expected, reach, images, strict=True)]
         known = self.known_sources(rng, patch, ratio, MODELLED, has_background)
         if known.any():
-            modelled = self.modelled(instrument, *(v[known] for v in (patch, x, y, counts)), generator)
+            modelled = self.modelled(
+                instrument, *(v[known & point] for v in (patch, x, y, counts)), generator
+            )
+            if len(wide):
+                factor = (1 + 0.1 * torch.randn(len(wide), generator=generator)) * known[wide]
+                modelled = [
+                    m.index_add(0, patch[wide], factor[:, None, None] * e)
+                    for m, e in zip(modelled, extended, strict=True)
+                ]
             prediction = [p + r * m for p, r, m in zip(prediction, reach, modelled, strict=True)]
         batch = self.observe(instrument, expected, prediction, mask, exposure, has_background, generator)
         truth = (v[~known] for v in (patch, x, y, flux, significance))
         spectra = {name: value[~known] for name, value in spectra.items()}
         nowhere = torch.full((int((~known).sum()),), torch.nan)
+        width = width[~known] * float(self.bank.pixel_size[0])
         return SimulatedPatches(
-            self.bank.bands, batch, *truth, spectra, counts[~known].sum(-1), nowhere, instrument, expected
+            self.bank.bands,
+            batch,
+            *truth,
+            spectra,
+            counts[~known].sum(-1),
+            nowhere,
+            instrument,
+            expected,
+            width,
         )
 
     def _cut(self, images, corners, turns):
@@ -179,8 +211,8 @@ class DatasetSimulator(Simulator):
         ]
 
     def _sources(self, rng, n):
-        """Power laws at random places: patch, x, y, flux, flux over the detection limit,
-        spectra and counts."""
+        """Power laws at random places: patch, x, y, flux, flux over the detection limit, spectra, counts and
+        width in finest pixels."""
         wide = self.size + 2 * MARGIN
         number = rng.poisson(DENSITY * (wide / 64) ** 2 * rng.uniform(*DENSITY_RANGE, n))
         total = number.sum()
@@ -190,10 +222,25 @@ class DatasetSimulator(Simulator):
         counts = source_counts(self.bank, torch.zeros(total, dtype=torch.long), spectra).double()
         limit = detection_flux(counts.sum(-1), self.expected, self.information)
         ratio = torch.from_numpy(10 ** rng.uniform(*FLUX, total))
+        width = torch.zeros(total)
+        if self.shapes is not None:
+            wide = rng.random(total) < EXTENDED_SHARE
+            width[wide] = torch.tensor(np.exp(rng.uniform(*np.log(WIDTHS), wide.sum())), dtype=torch.float32)
+            # As bright over the background under them as points
+            limit = limit * torch.hypot(torch.ones(total), width / self.psf_width)
         flux = ratio * limit
         spectra["amplitude"] = (spectra["amplitude"].double() * flux).float()
         counts = (counts * flux[:, None, None]).float()
-        return patch, x, y, flux.float(), ratio.float(), spectra, counts
+        return patch, x, y, flux.float(), ratio.float(), spectra, counts, width
+
+    def _extended(self, rng, x, y, width, counts):
+        """Images of extended sources."""
+        n = len(x)
+        kind = torch.from_numpy(1 + rng.choice(len(SHAPE_SHARES), n, p=SHAPE_SHARES))
+        elongation = torch.tensor(np.exp(rng.uniform(0, np.log(ELONGATION), n)), dtype=torch.float32)
+        angle = torch.tensor(rng.uniform(0, np.pi, n), dtype=torch.float32)
+        only = torch.zeros(n, dtype=torch.long)
+        return self.shapes.images(only, kind, x, y, width, elongation, angle, counts.sum(-1))
 
     def _unit_spectra(self, index):
         """Power laws with a photon flux of 1 / (cm2 s)."""

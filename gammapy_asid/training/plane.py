@@ -12,7 +12,7 @@ from ..simulation.sky import SPECTRAL_PARAMETERS, source_counts
 from ..simulation.variations import random_field
 from .patches import SimulatedPatches, Simulator
 
-__all__ = ["PlaneSimulator"]
+__all__ = ["PlaneSimulator", "image_significance"]
 
 # Range of the number of sources over that of the population, and of the longitudes of patches in deg.
 DENSITY, LONGITUDE = (0.5, 3.0), 70.0
@@ -133,7 +133,7 @@ class PlaneSimulator(Simulator):
         wide = (width / self.bank.pixel_size[told].float()[patch] > NARROW) & (significance > FAINT)
         point, wide = ~wide, torch.nonzero(wide)[:, 0]
         extended = self._extended(rng, seen, *(v[wide] for v in (*place, width, counts)), sources.shape[wide])
-        significance[wide] = _image_significance(extended, patch[wide], reach, truth)
+        significance[wide] = image_significance(extended, patch[wide], reach, truth)
         images = self.images(seen, *(v[point] for v in (*place, counts)))
         images = [i.index_add(0, patch[wide], e) for i, e in zip(images, extended, strict=True)]
         expected = [t + r * i for t, r, i in zip(truth, reach, images, strict=True)]
@@ -263,8 +263,18 @@ class PlaneSimulator(Simulator):
         return torch.stack(columns, 1)
 
 
-def _image_significance(images, patch, reach, truth):
-    """Expected significance of sources of known shape, each alone on the emission."""
+def image_significance(images, patch, reach, truth):
+    """Expected significance of sources of known shape, each alone on the emission.
+
+    Parameters
+    ----------
+    images : list of `~torch.Tensor`
+        Expected counts of the sources per band, shape ``(n_sources, ny, nx)``.
+    patch : `~torch.Tensor`
+        Patch of each, shape ``(n_sources,)``.
+    reach, truth : list of `~torch.Tensor`
+        Relative exposure and expected counts of the emission, shape ``(n_patches, ny, nx)``.
+    """
     squared = torch.zeros(len(patch))
     for image, r, t in zip(images, reach, truth, strict=True):
         squared += ((r[patch] * image) ** 2 / t[patch].clamp(min=MIN_BACKGROUND)).sum((1, 2))

@@ -12,6 +12,7 @@ from astropy.table import QTable, Table
 from gammapy.catalog import SourceCatalog
 from scipy.spatial import KDTree
 
+from .arguments import check_kind, checked_quantity
 from .candidates import Candidates
 from .columns import column_text, position_covariance, source_names, table_positions
 from .ellipses import RADIUS_68, RADIUS_95, ellipse_covariance
@@ -296,8 +297,7 @@ def associate(candidates, catalogs, threshold=0.8, position_error=0.1 * u.deg):
     ValueError
         If a catalogue has no positions, the threshold is no probability or the error is not positive.
     """
-    if not isinstance(candidates, Candidates):
-        raise TypeError(f"Candidates are associated, got {type(candidates).__name__}")
+    check_kind("candidates", candidates, Candidates)
     if not isinstance(catalogs, Mapping):
         raise TypeError(f'Give the catalogues by name, as {{"4FGL": table}}, got {type(catalogs).__name__}')
     if not isinstance(threshold, Real) or not 0 < threshold < 1:
@@ -337,15 +337,7 @@ def associate(candidates, catalogs, threshold=0.8, position_error=0.1 * u.deg):
 
 def _checked_error(position_error):
     """Error radius in deg."""
-    try:
-        error = u.Quantity(position_error).to_value("deg")
-    except (TypeError, u.UnitConversionError):
-        raise TypeError(
-            f"The position error is an angle, got {position_error}: give e.g. 0.1 * u.deg"
-        ) from None
-    if np.ndim(error) or not 0 < error < 180:
-        raise ValueError(f"The position error must be above 0, got {position_error}")
-    return error
+    return checked_quantity("position_error", position_error, "deg", "an angle").to_value("deg")
 
 
 def _trace(covariance):

@@ -17,20 +17,23 @@ from gammapy.maps import Map, Maps
 from gammapy.modeling.models import Models
 from regions import EllipseSkyRegion, PointSkyRegion, Regions
 
+from .arguments import check_kind
 from .catalog import SourceCatalogASID, candidate_table
 from .columns import column_text, plain_unit, read_any_table
-from .extensions import EXTENDED, extended_model
+from .extensions import EXTENDED, SourceExtensions, extended_model
 from .files import new_file, regular_file
-from .fits_files import is_fits, open_fits, write_fits
+from .fits_files import open_fits, write_fits
 from .fits_tables import (
     fits_path,
     fits_text,
+    is_own_file,
     primary_hdu,
     provenance_hdu,
     read_provenance,
     read_table,
     table_hdu,
 )
+from .fluxes import SourceFluxes
 from .source_lists import list_columns
 
 __all__ = [
@@ -260,6 +263,7 @@ class Candidates:
     """
 
     def __init__(self, table, maps=None, meta=None):
+        check_kind("table", table, Table)
         columns = list(COLUMNS)
         for group in GROUPS:
             columns += group if any(column.name in table.colnames for column in group) else ()
@@ -297,6 +301,12 @@ class Candidates:
         maps, meta
             See `Candidates`.
         """
+        check_kind("positions", positions, SkyCoord)
+        for name, axes in (("axes_68", axes_68), ("axes_95", axes_95)):
+            if not u.Quantity(axes).unit.is_equivalent("deg") or np.shape(axes) != (*positions.shape, 2):
+                raise ValueError(f"{name} must be two angles for each position, as a Quantity")
+        if np.shape(score) != positions.shape:
+            raise ValueError(f"There are {np.size(score)} values of score for {positions.size} positions")
         icrs, galactic = positions.icrs, positions.galactic
         table = {
             "name": np.array(iau_names(positions), dtype=str),
@@ -350,8 +360,7 @@ class Candidates:
             If there are no positions, values of them are missing, names repeat, or a column holds something
             else.
         """
-        if not isinstance(table, Table):
-            raise TypeError(f"A list of sources is an astropy Table, got {type(table).__name__}")
+        check_kind("table", table, Table)
         known = {column.name for column in COLUMNS}
         strange = sorted(set(columns or {}) - known)
         if strange:
@@ -414,6 +423,7 @@ class Candidates:
         ValueError
             If the fluxes are those of other sources.
         """
+        check_kind("fluxes", fluxes, SourceFluxes)
         if list(fluxes.table["name"]) != list(self.table["name"]):
             raise ValueError("The fluxes are not those of these candidates: estimate them again")
         columns = QTable(fluxes.table[FLUX_COLUMNS])
@@ -439,6 +449,7 @@ class Candidates:
         ValueError
             If the extensions are those of other sources.
         """
+        check_kind("extensions", extensions, SourceExtensions)
         if list(extensions.table["name"]) != list(self.table["name"]):
             raise ValueError("The extensions are not those of these candidates: classify them again")
         columns = QTable(extensions.table[[column.name for column in EXTENSION_COLUMNS]])
@@ -517,8 +528,8 @@ class Candidates:
         ValueError
             If the containment is another one.
         """
-        level = f"{containment * 100:.0f}"
-        if f"pos_err_{level}" not in self.table.colnames:
+        level = {0.68: "68", 0.95: "95"}.get(containment)
+        if level is None:
             raise ValueError(f"No error ellipse for a containment of {containment}: give 0.68 or 0.95")
         return Regions(
             [
@@ -574,10 +585,9 @@ class Candidates:
             If it is no list of sources.
         """
         filename = regular_file(filename)
-        if is_fits(filename):
+        if is_own_file(filename):
             with open_fits(filename) as hdulist:
-                if "PROVENANCE" in hdulist and {"CANDIDATES", "CATALOG"} & {hdu.name for hdu in hdulist}:
-                    return cls._from_hdulist(hdulist)
+                return cls._from_hdulist(hdulist)
         return cls.from_table(read_any_table(filename), columns, energy_range)
 
     @classmethod

@@ -13,8 +13,10 @@ from gammapy.modeling.models import (
     PointSpatialModel,
     PowerLawSpectralModel,
     SkyModel,
+    SpectralModel,
 )
 
+from .arguments import check_kind
 from .ellipses import RADIUS_68
 from .files import new_file, regular_file
 from .fits_files import is_fits, open_fits, write_fits
@@ -261,6 +263,10 @@ class SourceCatalogObjectASID(SourceCatalogObject):
         model : `~gammapy.modeling.models.SkyModel`
             Model with the name of the source.
         """
+        if not np.isfinite(self.position.ra) or not np.isfinite(self.position.dec):
+            raise ValueError(f"{self.name} has no position: leave it out")
+        if spectral_model is not None:
+            check_kind("spectral_model", spectral_model, SpectralModel)
         spectrum = self.spectral_model() if spectral_model is None else spectral_model.copy()
         return SkyModel(spectral_model=spectrum, spatial_model=self.spatial_model(), name=self.name)
 

@@ -13,13 +13,14 @@ from astropy.io import fits
 from astropy.table import QTable
 from gammapy.utils.scripts import make_path
 
-from .fits_files import write_fits
+from .fits_files import is_fits, open_fits, write_fits
 
 __all__ = [
     "FITS_SUFFIXES",
     "TABLE_SUFFIXES",
     "fits_path",
     "fits_text",
+    "is_own_file",
     "primary_hdu",
     "provenance_hdu",
     "read_provenance",
@@ -52,6 +53,15 @@ def fits_path(filename):
     if not path.name.lower().endswith(FITS_SUFFIXES):
         raise ValueError(f"{path} is written as FITS: its name must end in {', '.join(FITS_SUFFIXES)}")
     return path
+
+
+def is_own_file(path):
+    """Whether a file holds candidates or a catalogue that this package wrote."""
+    if not is_fits(path):
+        return False
+    with open_fits(path) as hdulist:
+        names = {hdu.name for hdu in hdulist}
+    return "PROVENANCE" in names and bool({"CANDIDATES", "CATALOG"} & names)
 
 
 def primary_hdu(meta):

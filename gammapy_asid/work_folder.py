@@ -52,6 +52,8 @@ class WorkFolder:
         self.replaces = overwrite or not resume
         record = record | {"versions": {package: version(package) for package in PACKAGES}}
         record = {key: digest(value)[:16] for key, value in record.items()}
+        if self.folder.exists() and not self.folder.is_dir():
+            raise ValueError(f"{self.folder} is no folder: choose another place for the work")
         self.folder.mkdir(parents=True, exist_ok=True)
         if not resume or not self.journal.exists():
             self._begin(record, overwrite=not resume)

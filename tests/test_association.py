@@ -338,11 +338,11 @@ def test_errors_of_catalogues_are_theirs(columns, sigma):
         ({"catalogs": {"A": Table()}}, ValueError, "no columns ra and dec"),
         ({"threshold": "high"}, ValueError, "probability between 0 and 1"),
         ({"threshold": np.nan}, ValueError, "probability between 0 and 1"),
-        ({"position_error": 0.1}, TypeError, "is an angle"),
-        ({"position_error": 1 * u.s}, TypeError, "is an angle"),
-        ({"position_error": 0 * u.deg}, ValueError, "must be above 0"),
-        ({"position_error": np.nan * u.deg}, ValueError, "must be above 0"),
-        ({"candidates": Table()}, TypeError, "Candidates are associated, got Table"),
+        ({"position_error": 0.1}, ValueError, "must be an angle above 0"),
+        ({"position_error": 1 * u.s}, ValueError, "must be an angle above 0"),
+        ({"position_error": 0 * u.deg}, ValueError, "must be an angle above 0"),
+        ({"position_error": np.nan * u.deg}, ValueError, "must be an angle above 0"),
+        ({"candidates": Table()}, TypeError, "candidates must be a Candidates, got Table"),
     ],
 )
 def test_arguments_are_checked(arguments, error, message):

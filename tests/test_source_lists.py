@@ -196,7 +196,7 @@ def test_bad_lists(columns, message):
 
 
 def test_lists_are_tables():
-    with pytest.raises(TypeError, match="astropy Table, got dict"):
+    with pytest.raises(TypeError, match="table must be a Table, got dict"):
         Candidates.from_table({"ra": [1.0], "dec": [1.0]})
 
 

@@ -157,16 +157,16 @@ def catalog(
 
     inputs = (*files, models, counts, exposure, psf, emission, isotropic)
     paths = prepare({"output": output}, overwrite, inputs, {"output": FITS_SUFFIXES})
-    known = _catalogs(counterparts)
     maps = {"counts": counts, "exposure": exposure, "psf": psf}
     if files and any(maps.values()):
         raise click.UsageError("Give datasets, or maps with --counts, --exposure and --psf, not both")
+    missing = [f"--{name}" for name, file in maps.items() if file is None]
+    if missing and not files:
+        raise click.UsageError(f"Give FILES, or also {', '.join(missing)}")
+    known = _catalogs(counterparts)
     if files:
         datasets = read_datasets(files, models)
     else:
-        missing = [f"--{name}" for name, file in maps.items() if file is None]
-        if missing:
-            raise click.UsageError(f"Give FILES, or also {', '.join(missing)}")
         energies = energy_range * u.GeV if energy_range else None
         with console.status("Reading the maps"):
             datasets = [dataset_from_files(counts, exposure, psf, emission, isotropic, frame, energies)]

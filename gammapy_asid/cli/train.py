@@ -54,7 +54,9 @@ def simulate(output, center, width, livetime, pixel_size, seed, overwrite):
 )
 @click.option("--output", "-o", default="runs", show_default=True, help="Folder of checkpoints and model.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs, in place of those of the recipe.")
-@click.option("--workers", type=int, default=1, show_default=True, help="Processes that simulate.")
+@click.option(
+    "--workers", type=click.IntRange(min=0), default=1, show_default=True, help="Processes that simulate."
+)
 @overwrite_option
 def train(recipe, dataset, task, output, epochs, workers, overwrite):
     """Train a model from RECIPE, a YAML file or the name of one that ships; goes on if interrupted.

@@ -2,6 +2,7 @@
 """Source detection with a multi-resolution U-Net."""
 
 from dataclasses import replace
+from numbers import Real
 
 import astropy.units as u
 import numpy as np
@@ -68,11 +69,12 @@ class DLSourceDetector(Estimator):
     def __init__(
         self, model="lat", threshold=0.5, centres="log", refine=None, emission_error=None, device=None
     ):
-        if not 0 < threshold < 1:
+        if not isinstance(threshold, Real) or not 0 < threshold < 1:
             raise ValueError(f"The threshold is a probability between 0 and 1, got {threshold}")
         if centres not in ("log", "kmeans"):
             raise ValueError(f"Centres are found by 'log' or 'kmeans', got {centres!r}")
-        if emission_error is not None and not 0 < emission_error < 1:
+        is_share = isinstance(emission_error, Real) and 0 < emission_error < 1
+        if emission_error is not None and not is_share:
             raise ValueError(f"The error of the emission is a share between 0 and 1, got {emission_error}")
         self.model = model
         self.emission_error = emission_error

@@ -6,6 +6,7 @@ import numpy as np
 from astropy.table import QTable
 from gammapy.estimators import Estimator
 
+from ..arguments import checked_quantity
 from ..candidates import CandidateFlag
 from ..fluxes import SourceFluxes
 from ..networks.description import psf_radius
@@ -43,11 +44,11 @@ class DLFluxEstimator(Estimator):
     def __init__(self, model="lat", e_min=None, e_max=None, uncertainty="mean-variance"):
         if uncertainty not in SPREADS:
             raise ValueError(f"The uncertainty is one of {', '.join(SPREADS)}, got {uncertainty!r}")
-        for name, energy in (("e_min", e_min), ("e_max", e_max)):
-            if energy is not None and not u.Quantity(energy).unit.is_equivalent("GeV"):
-                raise ValueError(f"{name} must be an energy, got {energy}: give a Quantity such as 1 * u.GeV")
         self.model = model
-        self.e_min, self.e_max = (None if e is None else u.Quantity(e) for e in (e_min, e_max))
+        self.e_min, self.e_max = (
+            None if energy is None else checked_quantity(name, energy, "GeV", "an energy")
+            for name, energy in (("e_min", e_min), ("e_max", e_max))
+        )
         if e_min is not None and e_max is not None and not self.e_min < self.e_max:
             raise ValueError(f"e_min must be below e_max, got {e_min} and {e_max}")
         self.uncertainty = uncertainty

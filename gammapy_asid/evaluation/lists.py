@@ -8,6 +8,7 @@ import numpy as np
 
 from ..candidates import Candidates
 from ..columns import column_name, column_values
+from ..fits_tables import is_own_file
 from .rows import FLUX_UNIT, Rows, check_finite, fields_of, galactic_positions, read_table
 
 __all__ = ["CandidateList", "read_candidate_list"]
@@ -147,13 +148,8 @@ def read_candidate_list(path, label, score=(), group=None):
     ValueError
         If the file has no positions or scores, or can't be read.
     """
-    if not score and group is None:
-        try:
-            candidates = Candidates.read(path)
-        except ValueError:
-            candidates = None
-        if candidates is not None:
-            return CandidateList.from_candidates(candidates, label)
+    if not score and group is None and is_own_file(path):
+        return CandidateList.from_candidates(Candidates.read(path), label)
     return CandidateList.from_table(read_table(path), label, score, group)
 
 

@@ -3,12 +3,15 @@
 
 import numpy as np
 
+from ..arguments import check_kind, check_number
 from .detection_plots import FLUX_4FGL
+from .lists import CandidateList
 from .matching import Matches, match_brightest, match_optimal
 from .metrics import purity_recall
 from .region import chance_share, describe_sample, on_valid_data
 from .results import RANGE_4FGL, Evaluation, ListResult
 from .thresholds import optimal_matched, threshold_curve
+from .truth import Truth
 
 __all__ = ["evaluate_lists"]
 
@@ -52,6 +55,10 @@ def evaluate_lists(
     ValueError
         If there is no true source in the region, or settings or labels make no sense.
     """
+    check_kind("truth", truth, Truth)
+    check_kind("lists", lists, (list, tuple))
+    for listed in lists:
+        check_kind("Each of lists", listed, CandidateList)
     _check_settings(lists, radius, purity, flux_min, faint, latitude)
 
     def inside(rows):
@@ -124,6 +131,8 @@ def _check_settings(lists, radius, purity, flux_min, faint, latitude):
         raise ValueError("There is no candidate list to judge: give one or more")
     if len(set(labels)) < len(labels):
         raise ValueError(f"Candidate lists share a label ({', '.join(labels)}): name them apart")
+    for name, value in (("matching radius", radius), ("purity", purity), ("smallest flux", flux_min)):
+        check_number(f"The {name}", value)
     if not 0 < radius < 90:
         raise ValueError(f"The matching radius must be above 0 and below 90 deg, got {radius:g}")
     if not 0 <= purity <= 1:

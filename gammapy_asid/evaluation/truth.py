@@ -49,6 +49,9 @@ class Truth(Rows):
     flux_between: Callable | None = None
 
     def __post_init__(self):
+        e_min, e_max = self.energy_range
+        if not 0 < e_min < e_max < np.inf:
+            raise ValueError(f"The energy range must rise, got {e_min:g} to {e_max:g} GeV")
         if self.index is None:
             object.__setattr__(self, "index", np.arange(len(self.lon)))
         check_finite("The truth", "position", self.lon, self.lat)

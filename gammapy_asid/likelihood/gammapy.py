@@ -13,7 +13,8 @@ from gammapy.datasets import Datasets
 from gammapy.estimators import Estimator, FluxPointsEstimator
 from gammapy.utils import parallel
 
-from ..candidates import FIT_COLUMNS, CandidateFlag
+from ..arguments import check_kind, check_number
+from ..candidates import FIT_COLUMNS, CandidateFlag, Candidates
 from ..inputs.checks import check_expectation, each_usable
 from ..inputs.field import PixelGrid
 from ..inputs.known_sky import without_impossible
@@ -92,8 +93,9 @@ class CandidateFitEstimator(parallel.ParallelMixin, Estimator):
         width = _angle("width", width, 0, LARGEST_WIDTH)
         neighbour_reach = _angle("neighbour_reach", neighbour_reach, -1, 180)
         position_reach = _angle("position_reach", position_reach, 0, width.to_value("deg") / 2)
-        if not (np.isscalar(curvature_ts) and np.isfinite(curvature_ts) and curvature_ts >= 0):
-            raise ValueError(f"curvature_ts must be a number that is not negative, got {curvature_ts!r}")
+        check_number("curvature_ts", curvature_ts, low=0)
+        if n_jobs is not None:
+            check_number("n_jobs", n_jobs, low=1, whole=True)
         self.options = FitOptions(
             width,
             neighbour_reach,
@@ -140,6 +142,9 @@ class CandidateFitEstimator(parallel.ParallelMixin, Estimator):
         TypeError, ValueError
             If the data can't be used.
         """
+        check_kind("candidates", candidates, Candidates)
+        if neighbours is not None:
+            check_kind("neighbours", neighbours, Candidates)
         datasets = _usable(datasets)
         rows, field = _rows(candidates), self._field(datasets, candidates, neighbours)
         seen = _has_data(datasets, candidates.positions)
@@ -178,12 +183,14 @@ class CandidateFitEstimator(parallel.ParallelMixin, Estimator):
         TypeError, ValueError
             If the data can't be used, or if the datasets share no edges and none are given.
         """
+        check_kind("candidates", candidates, Candidates)
         datasets = _usable(datasets)
         rows, field = _rows(candidates), self._field(datasets, candidates)
-        fitted = dict(zip(candidates.table["name"], candidates.to_models(), strict=True))
+        good = np.isfinite(candidates.table["fit_flux"])
+        fitted = {model.name: model for model in candidates[good].to_models()}
         points = {}
-        for row, good in zip(rows, np.isfinite(candidates.table["fit_flux"]), strict=True):
-            if not good:
+        for row in rows:
+            if row["name"] not in fitted:
                 continue
             region, source = field.region(row), fitted[row["name"]]
             edges = shared_edges(region) if energy_edges is None else energy_edges
@@ -239,8 +246,10 @@ def _fit(field, row):
 
 def _rows(candidates):
     """Name, position and spectrum (None where the flux is not known) of each candidate."""
-    known = np.isfinite(candidates.table["flux"])
-    models = candidates.to_models()
+    placed = np.isfinite(candidates.table["ra"]) & np.isfinite(candidates.table["dec"])
+    known = np.isfinite(candidates.table["flux"]) & placed
+    models = np.full(len(candidates), None)
+    models[placed] = list(candidates[placed].to_models())
     return [
         {"name": str(name), "position": position, "spectrum": model.spectral_model if has_flux else None}
         for name, position, model, has_flux in zip(
@@ -276,6 +285,10 @@ def _angle(name, value, low, high):
 def _has_data(datasets, positions):
     """Whether a position lies on valid pixels with exposure."""
     seen = np.zeros(len(positions), dtype=bool)
+    placed = np.isfinite(positions.ra) & np.isfinite(positions.dec)
+    if not placed.all():
+        seen[placed] = _has_data(datasets, positions[placed])
+        return seen
     for dataset in datasets:
         image = dataset.counts.geom.to_image()
         inside = np.atleast_1d(image.contains(positions))

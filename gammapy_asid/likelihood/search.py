@@ -7,6 +7,7 @@ from gammapy.datasets import Datasets
 from gammapy.estimators import Estimator
 from gammapy.modeling.models import Models
 
+from ..arguments import check_kind, check_number
 from ..candidates import Candidates, iau_names
 from ..estimators.detector import DLSourceDetector
 from ..estimators.flux import DLFluxEstimator
@@ -44,10 +45,15 @@ class IterativeSearch(Estimator):
     tag = "IterativeSearch"
 
     def __init__(self, detector=None, flux_estimator=None, fits=None, ts_threshold=25.0, max_rounds=5):
-        if isinstance(max_rounds, bool) or not isinstance(max_rounds, int | np.integer) or max_rounds < 1:
-            raise ValueError(f"max_rounds must be a whole number of 1 and more, got {max_rounds!r}")
-        if not (np.isscalar(ts_threshold) and np.isfinite(ts_threshold) and ts_threshold >= 0):
-            raise ValueError(f"ts_threshold must be a number that is not negative, got {ts_threshold!r}")
+        check_number("ts_threshold", ts_threshold, low=0)
+        check_number("max_rounds", max_rounds, low=1, whole=True)
+        for name, part, kind in (
+            ("detector", detector, DLSourceDetector),
+            ("flux_estimator", flux_estimator, DLFluxEstimator),
+            ("fits", fits, CandidateFitEstimator),
+        ):
+            if part is not None:
+                check_kind(name, part, kind)
         self.detector = detector or DLSourceDetector()
         self.flux_estimator = flux_estimator or DLFluxEstimator(self.detector.model)
         self.fits = fits or CandidateFitEstimator()

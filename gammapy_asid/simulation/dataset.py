@@ -8,6 +8,7 @@ from gammapy.datasets import MapDataset
 from gammapy.irf import EDispKernelMap, PSFKernel, PSFMap
 from gammapy.maps import Map, MapAxis, WcsGeom
 
+from ..arguments import check_number
 from .diffuse import INTERVALS
 
 __all__ = ["analytic_lat_exposure", "analytic_lat_psf", "energy_axes", "interval_shares", "simulate_dataset"]
@@ -32,6 +33,8 @@ CORE = 4
 
 #: Sources this far outside the field still shine into it, in deg.
 MARGIN = 5.0
+# Pixels that a field may have with its margin.
+MAX_PIXELS = 10_000_000
 
 #: Share of an interval in a part of it follows this power law.
 DIFFUSE_INDEX = 2.4
@@ -114,6 +117,20 @@ def energy_axes(energy_edges):
     return MapAxis.from_energy_edges(energy_edges * u.GeV, interp="log"), true_axis
 
 
+def _check_field(width, livetime, pixel_size):
+    check_number("livetime", livetime, above=0)
+    check_number("pixel_size", pixel_size, above=0)
+    size = np.atleast_1d(u.Quantity(width).to_value("deg"))
+    if not np.all((size > 0) & (size <= 180)):
+        raise ValueError(f"The width must be above 0 and at most 180 deg, got {width}")
+    n_pixels = np.prod((np.broadcast_to(size, 2) + 2 * MARGIN) / pixel_size)
+    if size.min() < pixel_size or n_pixels > MAX_PIXELS:
+        raise ValueError(
+            f"A field of {width} has no pixels of {pixel_size:g} deg, or more than {MAX_PIXELS:.0e}: "
+            "choose another width or pixel size"
+        )
+
+
 def simulate_dataset(
     center,
     width,
@@ -160,8 +177,9 @@ def simulate_dataset(
     Raises
     ------
     ValueError
-        If the energies are not inside 0.3 GeV to 1 TeV.
+        If the energies are not inside 0.3 GeV to 1 TeV, or there is no such field.
     """
+    _check_field(width, livetime, pixel_size)
     axis, true_axis = energy_axes(energy_edges)
     image = WcsGeom.create(
         skydir=center.galactic, width=width, binsz=pixel_size, frame="galactic", proj="TAN"

@@ -2,11 +2,13 @@
 """Likelihood fits on data of any size."""
 
 import numpy as np
+from astropy.table import QTable
 from gammapy.datasets import Datasets
 from gammapy.estimators import Estimator
 from gammapy.utils import parallel
 from gammapy.utils.pbar import progress_bar
 
+from ..arguments import check_kind, check_number
 from ..candidates import CandidateFlag, Candidates
 from ..inputs.checks import check_expectation, each_usable
 from ..inputs.regular import regular_dataset
@@ -49,6 +51,11 @@ class SkyFitEstimator(parallel.ParallelMixin, Estimator):
     tag = "SkyFitEstimator"
 
     def __init__(self, fits=None, score_min=0.0, nside=6, folder=None, n_jobs=None, parallel_backend=None):
+        if fits is not None:
+            check_kind("fits", fits, CandidateFitEstimator)
+        if n_jobs is not None:
+            check_number("n_jobs", n_jobs, low=1, whole=True)
+        check_number("score_min", score_min)
         self.fits = fits or CandidateFitEstimator()
         # A region of a fit must not leave its tile
         margin = self.fits.options.width.to_value("deg") / np.sqrt(2)
@@ -90,12 +97,16 @@ class SkyFitEstimator(parallel.ParallelMixin, Estimator):
         TypeError, ValueError
             If the data can't be used, or if the folder holds other fits.
         """
+        check_kind("candidates", candidates, Candidates)
         cutters = each_usable(datasets, _cutter)
         datasets = [cutter.dataset for cutter in cutters]
         # No tile has the number -1
-        owner = np.where(
-            candidates.table["score"] >= self.score_min, self.tiles.owner(candidates.positions), -1
-        )
+        owner = np.full(len(candidates), -1)
+        # Those of other lists have no score
+        wanted = ~(candidates.table["score"] < self.score_min)
+        nowhere = ~(np.isfinite(candidates.table["ra"]) & np.isfinite(candidates.table["dec"]))
+        wanted &= ~nowhere
+        owner[wanted] = self.tiles.owner(candidates.positions[wanted])
         record = {
             "fits": {k: v for k, v in self.fits.config_parameters.items() if k not in PARALLEL},
             "score_min": self.score_min,
@@ -113,7 +124,8 @@ class SkyFitEstimator(parallel.ParallelMixin, Estimator):
             inputs = [self._input(tile, cutters, candidates, owner) for tile in some]
             results = run_tasks(_fit_tile, inputs, self)
             done |= dict(zip(some, results, strict=True))
-        return _in_order(candidates, owner, done)
+        outside = CandidateFlag.OUTSIDE | CandidateFlag.FIT_FAILED
+        return _in_order(candidates, owner, done).with_columns(QTable(), np.where(nowhere, outside, 0))
 
     def _input(self, tile, cutters, candidates, owner):
         centre, radius = self.tiles.centre(tile), self.tiles.radius(tile)

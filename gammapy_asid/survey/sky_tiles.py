@@ -10,6 +10,7 @@ from astropy.coordinates import SkyCoord
 from gammapy.datasets import Datasets
 from gammapy.maps import HpxGeom, Map, WcsGeom
 
+from ..arguments import check_number
 from ..inputs.field import MAX_RADIUS
 from ..inputs.known_sky import renamed_models, with_changed_maps, with_models
 from ..inputs.prepare import prepare_dataset
@@ -39,6 +40,8 @@ class SkyTiles:
     frame = "galactic"
 
     def __init__(self, nside=3, margin=4.5):
+        check_number("nside", nside, low=1, whole=True)
+        check_number("margin", margin, low=0)
         self.nside, self.margin = nside, margin
         largest = max(self.radius(tile) for tile in range(len(self)))
         if largest > MAX_RADIUS:

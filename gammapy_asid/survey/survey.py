@@ -7,6 +7,7 @@ from gammapy.estimators import Estimator
 from gammapy.utils import parallel
 from gammapy.utils.pbar import progress_bar
 
+from ..arguments import check_kind, check_number
 from ..candidates import Candidates
 from ..estimators.detector import DLSourceDetector
 from ..estimators.flux import DLFluxEstimator
@@ -66,6 +67,14 @@ class DLSkySurvey(parallel.ParallelMixin, Estimator):
         n_jobs=None,
         parallel_backend=None,
     ):
+        for name, part, kind in (
+            ("detector", detector, DLSourceDetector),
+            ("flux_estimator", flux_estimator, DLFluxEstimator),
+        ):
+            if part is not None:
+                check_kind(name, part, kind)
+        if n_jobs is not None:
+            check_number("n_jobs", n_jobs, low=1, whole=True)
         self.detector = detector or DLSourceDetector()
         self.flux_estimator = (
             DLFluxEstimator(self.detector.model) if flux_estimator is None else flux_estimator

@@ -1,7 +1,7 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Models that ship with the package, by name, and models in files, by path."""
 
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from gammapy.utils.scripts import make_path
 
@@ -89,11 +89,17 @@ def find_model(name_or_path):
 
     Raises
     ------
+    TypeError
+        If it is no text or path.
     ValueError
         If the name is unknown.
     FileNotFoundError
         If the path does not exist.
     """
+    if not isinstance(name_or_path, str | PurePath):
+        raise TypeError(
+            f"A model is the name of a shipped one or the path of its weights, got {name_or_path!r}"
+        )
     path = make_path(name_or_path)
     if path.suffix == ".safetensors":
         if not path.is_file():

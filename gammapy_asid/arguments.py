@@ -1,0 +1,94 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Arguments that are what they must be, or one error that says so."""
+
+import math
+from numbers import Integral, Real
+
+import astropy.units as u
+
+__all__ = ["check_kind", "check_number", "checked_quantity"]
+
+
+def check_number(name, value, low=-math.inf, high=math.inf, above=None, whole=False):
+    """Check that an argument is a finite number in a range.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument.
+    value : object
+        Its value.
+    low, high : float
+        Smallest and largest value.
+    above : float, optional
+        Value that it must exceed.
+    whole : bool
+        Whether it must be a whole number.
+
+    Raises
+    ------
+    TypeError
+        If it is no number.
+    ValueError
+        If it is outside the range.
+    """
+    what = "a whole number" if whole else "a number"
+    if isinstance(value, bool) or not isinstance(value, Integral if whole else Real):
+        raise TypeError(f"{name} must be {what}, got {value!r}")
+    if math.isfinite(value) and low <= value <= high and (above is None or value > above):
+        return
+    limits = [] if above is None else [f"above {above:g}"]
+    limits += [f"at least {low:g}"] if math.isfinite(low) else []
+    limits += [f"at most {high:g}"] if math.isfinite(high) else []
+    raise ValueError(f"{name} must be {' '.join([what, ' and '.join(limits)]).strip()}, got {value}")
+
+
+def check_kind(name, value, kinds):
+    """Check that an argument is of a class; a `TypeError` if not.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument.
+    value : object
+        Its value.
+    kinds : type or tuple of type
+        Class, or several.
+    """
+    if not isinstance(value, kinds):
+        names = " or ".join(k.__name__ for k in (kinds if isinstance(kinds, tuple) else (kinds,)))
+        raise TypeError(f"{name} must be a {names}, got {type(value).__name__}: {value!r:.60}")
+
+
+def checked_quantity(name, value, unit, what):
+    """One positive finite quantity.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument.
+    value : `~astropy.units.Quantity` or str
+        Its value.
+    unit : str
+        A unit of its kind.
+    what : str
+        Kind, for messages, such as "an energy".
+
+    Returns
+    -------
+    value : `~astropy.units.Quantity`
+        Value.
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
+    """
+    try:
+        quantity = u.Quantity(value)
+        good = quantity.isscalar and math.isfinite(quantity.to_value(unit)) and quantity > 0
+    except (TypeError, ValueError):
+        good = False
+    if not good:
+        raise ValueError(f"{name} must be {what} above 0, got {value}: give a Quantity such as 1 * u.{unit}")
+    return quantity

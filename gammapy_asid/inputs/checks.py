@@ -11,6 +11,7 @@ from gammapy.maps import HpxGeom, RegionGeom, WcsGeom
 from gammapy.modeling.models import FoVBackgroundModel
 
 from ..tasks import as_list
+from .known_sky import template_counts
 from .longitudes import wrapped_geom
 
 __all__ = ["COUNTS_UNITS", "check_counts", "check_dataset", "check_expectation", "each_usable", "same_pixels"]
@@ -197,8 +198,10 @@ def check_expectation(dataset):
     Raises
     ------
     ValueError
-        If it has neither a background nor models, or if counts or background are negative or not finite.
+        If it has neither a background nor models, if counts or background are negative or not finite, or if
+        the map of a model does not fit.
     """
+    template_counts(dataset)
     valid = ... if dataset.mask is None else np.asarray(dataset.mask.data, dtype=bool)
     check_counts(dataset.counts.data[valid], dataset.name, "counts")
     has_models = any(not isinstance(model, FoVBackgroundModel) for model in dataset.models or ())

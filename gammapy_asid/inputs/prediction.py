@@ -68,6 +68,14 @@ def _is_uniform(m):
     return np.array_equal(values, np.broadcast_to(values[:, :1], values.shape), equal_nan=True)
 
 
+def _is_everywhere(model, geom):
+    """Whether a model is so wide that it covers an image."""
+    radius = getattr(model, "evaluation_radius", None)
+    if radius is None or model.position is None:
+        return True
+    return radius > model.position.separation(geom.center_skydir) + geom.to_image().width.max() / 2
+
+
 class ModelCounts:
     """Counts of one model; only what its parameters changed is computed anew.
 
@@ -84,7 +92,11 @@ class ModelCounts:
     def __init__(self, model, dataset, kernels):
         self.dataset = dataset
         psf, edisp = kernels(model.position)
-        self.evaluator = MapEvaluator(model=model, psf=psf, edisp=edisp, gti=dataset.gti)
+        # Gammapy loses a model whose centre is beyond the horizon of the projection
+        mode = "global" if _is_everywhere(model, dataset.counts.geom) else "local"
+        self.evaluator = MapEvaluator(
+            model=model, psf=psf, edisp=edisp, gti=dataset.gti, evaluation_mode=mode
+        )
 
     def add_to(self, total):
         """Add the counts at the present parameters to a map on the geometry of the counts."""

@@ -142,7 +142,7 @@ def test_tile(field):
     own = expected_counts(part)
     cut = expected.cutout(part.counts.geom.center_skydir, part.counts.geom.width[:, 0].to("deg"))
     assert cut.data.shape == own.shape
-    inside = part.mask_safe.data & (part.counts.geom.to_image().separation(HERE) < 1.8 * u.deg)
+    inside = part.mask_safe.data & (part.counts.geom.to_image().separation(HERE) < 1.4 * u.deg)
     # Sources in the tile and around it; the same but for what shines in from beyond
     np.testing.assert_allclose(own[inside], cut.data[inside], rtol=0.02)
 

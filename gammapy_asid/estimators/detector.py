@@ -6,12 +6,14 @@ from numbers import Real
 
 import astropy.units as u
 import numpy as np
+import torch.nn.functional as F
 from gammapy.estimators import Estimator
 from gammapy.maps import Maps, WcsNDMap
 from scipy.spatial import KDTree
 
 from ..candidates import CandidateFlag, Candidates
 from ..ellipses import RADIUS_68, RADIUS_95, sky_ellipses
+from ..inputs.bands import BandCube
 from ..networks.blends import join_peaks, split_peaks
 from ..networks.description import psf_radius
 from ..networks.fields import field_batch
@@ -54,6 +56,10 @@ class DLSourceDetector(Estimator):
     emission_error : float, optional
         Relative error of the known sky: candidates that are not found again with it brighter and
         fainter by so much get the flag ``EMISSION_SENSITIVE``. By default this is not tried.
+    shifts : int
+        Number of ways, 1 to 8, to join pixels for the coarser bands over which the output of the network is
+        averaged. More than one makes scores depend less on where the pixels of the data begin, see
+        the benchmarks, and takes the time of the network and of the band cube as many times.
     device : str, optional
         Torch device; by default the accelerator if there is one.
 
@@ -67,7 +73,14 @@ class DLSourceDetector(Estimator):
     tag = "DLSourceDetector"
 
     def __init__(
-        self, model="lat", threshold=0.5, centres="log", refine=None, emission_error=None, device=None
+        self,
+        model="lat",
+        threshold=0.5,
+        centres="log",
+        refine=None,
+        emission_error=None,
+        shifts=1,
+        device=None,
     ):
         if not isinstance(threshold, Real) or not 0 < threshold < 1:
             raise ValueError(f"The threshold is a probability between 0 and 1, got {threshold}")
@@ -76,8 +89,11 @@ class DLSourceDetector(Estimator):
         is_share = isinstance(emission_error, Real) and 0 < emission_error < 1
         if emission_error is not None and not is_share:
             raise ValueError(f"The error of the emission is a share between 0 and 1, got {emission_error}")
+        if shifts not in range(1, 9):
+            raise ValueError(f"The number of shifts is a whole number from 1 to 8, got {shifts!r}")
         self.model = model
         self.emission_error = emission_error
+        self.shifts = int(shifts)
         self.centres = centres
         self.threshold = threshold
         self.device = device
@@ -106,6 +122,7 @@ class DLSourceDetector(Estimator):
             "centres": self.centres,
             "refine": self.refine,
             "emission_error": self.emission_error,
+            "shifts": self.shifts,
             "device": str(self._handle.device),
         }
 
@@ -136,7 +153,7 @@ class DLSourceDetector(Estimator):
         domain = check_domain(
             handle.card, cube, datasets, "candidates there have the flag UNTRAINED, and no purity is stated"
         )
-        output = handle.output(cube)
+        output = self._output(datasets, cube)
         peaks = handle.peaks(output, cube, self.centres)
         native = cube.response.native / cube.response.pixel_size
         peaks = join_peaks(peaks.select(peaks.score >= min(self.threshold, FAINTEST_SCORE)), native)
@@ -162,6 +179,21 @@ class DLSourceDetector(Estimator):
             maps=self._maps(output, cube),
             meta=self._meta(cube, domain),
         )
+
+    def _output(self, datasets, cube):
+        """Output of the network, averaged over the ways to join pixels."""
+        output = self._handle.output(cube)
+        if self.shifts == 1:
+            return output
+        if isinstance(datasets, BandCube):
+            raise ValueError("The pixels of a band cube are joined: give the datasets, or take shifts=1")
+        ny, nx = output.shape[1:]
+        for i in range(1, self.shifts):
+            dx, dy = 3 * i % 8, 5 * i % 8
+            moved = self._handle.output(band_cube(datasets, self.card, shift=(dx, dy)))
+            # The shift may have added a block at the right or the top
+            output = output + F.pad(moved, (0, 8, 0, 8))[:, dy : dy + ny, dx : dx + nx]
+        return output / self.shifts
 
     def _circles(self, peaks, cube):
         """Error circles of the detection network: semi-axes of 68 % and 95 %, and their angle."""

@@ -24,7 +24,7 @@ class EnergyRangeError(ValueError):
     """The energies of the data are not those of the model."""
 
 
-def to_band_cube(datasets, bands=LAT_BANDS, seed=0, without=()):
+def to_band_cube(datasets, bands=LAT_BANDS, seed=0, without=(), shift=(0, 0)):
     """Bring the datasets of one field to the bands of a model.
 
     An energy bin belongs to the band of its logarithmic centre. Several datasets
@@ -43,6 +43,8 @@ def to_band_cube(datasets, bands=LAT_BANDS, seed=0, without=()):
         Seed for the place of counts inside pixels that must be divided.
     without : sequence of str
         Names of models on the datasets that are not part of the known sky.
+    shift : tuple of int
+        Empty pixels to add at the left and at the bottom: bands of coarser pixels then join others.
 
     Returns
     -------
@@ -66,7 +68,7 @@ def to_band_cube(datasets, bands=LAT_BANDS, seed=0, without=()):
         return datasets
     parts = each_usable(datasets, lambda dataset: _Part(dataset, bands, without))
     bands = bands.for_pixels(min(part.grid.size for part in parts))
-    field = Field([part.grid for part in parts], bands.pixel_size)
+    field = Field([part.grid for part in parts], bands.pixel_size, shift)
     if min(field.geom.data_shape) < MIN_PIXELS:
         ny, nx = field.geom.data_shape
         raise ValueError(

@@ -163,6 +163,8 @@ class Field:
         Images of the datasets.
     nominal : float
         Nominal pixel size of the model in deg.
+    shift : tuple of int
+        Empty pixels to add at the left and at the bottom: coarser bands then join other pixels.
 
     Raises
     ------
@@ -170,13 +172,18 @@ class Field:
         If the field is too large, or if images do not overlap.
     """
 
-    def __init__(self, grids, nominal):
+    def __init__(self, grids, nominal, shift=(0, 0)):
         self.nominal = nominal
         if len(grids) > 1:
             _check_overlap(grids)
         finest = min(grids, key=lambda grid: grid.size)
         self.reference, self.scale, self.offset = None, 1.0, np.zeros(2)
         self.geom = (finest.is_regular and self._native(finest, grids)) or self._zenithal(finest, grids)
+        if any(shift):
+            self.offset = self.offset + shift
+            wcs, (ny, nx) = self.geom.wcs.deepcopy(), self.geom.data_shape
+            wcs.wcs.crpix = wcs.wcs.crpix + shift
+            self.geom = WcsGeom(wcs, npix=(nx + shift[0], ny + shift[1]))
 
     def _native(self, finest, grids):
         """Geometry of the finest image with its pixels joined or split; None if that would be distorted."""

@@ -164,7 +164,8 @@ def _run_tile(detector, flux_estimator, field, folder, tile, quiet):
     package_log.setLevel(logging.ERROR if quiet else level)
     try:
         cube = to_band_cube(field, detector.bands)
-        candidates = detector.run(cube)
+        # Pixels of the cube are joined already
+        candidates = detector.run(cube if detector.shifts == 1 else field)
         candidates = candidates.with_fluxes(flux_estimator.run(cube, candidates))
     finally:
         package_log.setLevel(level)

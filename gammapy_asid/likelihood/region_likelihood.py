@@ -19,8 +19,8 @@ NORM_RANGE = (0.1, 10.0)
 SPECTRAL_STEPS = {"index": 0.1, "alpha": 0.1, "beta": 0.03}
 #: Differences by places, in pixels to either side.
 WIDE, NARROW = 0.5, 0.05
-#: Distance in pixels of further starts, and how many are tried.
-STEP, MORE_STARTS = 0.5, 2
+#: Distance in pixels of further starts, how many are tried, and how much worse they may be.
+STEP, MORE_STARTS, WORST_START = 0.5, 2, 3.0
 
 
 class SourceFit:
@@ -219,7 +219,7 @@ class _MovingSource:
                 values[places] += STEP * np.array(move) * self.pixels_wide[places - 1]
                 values[: len(self.start)] = np.clip(values[: len(self.start)], *self.limits.T)
                 around.append((cash(self.expect(values), self.likelihood.pixels.counts), tuple(values)))
-        best = sorted(around)[:MORE_STARTS]
+        best = [start for start in sorted(around)[:MORE_STARTS] if start[0] < fit.stat + WORST_START]
         return [fit.values, *(np.array(values) for _, values in best)]
 
     def _leave(self, values):

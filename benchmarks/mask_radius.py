@@ -115,7 +115,7 @@ def train_networks(simulators, n_batches, folder, radii=RADII):
     }
     checkpoint, first = Path(folder) / "training.pt", 0
     if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=False)
+        state = torch.load(checkpoint, weights_only=True)
         first = state.pop("batch")
         for name, part in parts.items():
             part.load_state_dict(state[name])

@@ -11,7 +11,7 @@ from ..fluxes import integral_flux
 from .region import INDEX, extended_model, log_parabola
 from .region_likelihood import RegionLikelihood
 
-__all__ = ["FitOptions", "fit_region"]
+__all__ = ["FitOptions", "fit_region", "fit_spectrum"]
 
 #: Below this test statistic a source has no position or spectrum worth stating.
 FAINTEST_TS = 1.0
@@ -61,11 +61,8 @@ def fit_region(region, options):
     place, e_range = source.spatial_model, region.energy_range
     without = likelihood.minimise().stat
     # The level first: from far off, the position would follow the neighbours
-    place.lon_0.frozen = place.lat_0.frozen = True
-    law = source.spectral_model
-    ts = without - likelihood.choose(source, "index", [law.index.value] if law.index.frozen else INDICES)
-    if law.amplitude.value > 0:
-        fit = likelihood.minimise(source)
+    fit, ts = _fit_level(likelihood, source), 0.0
+    if fit is not None:
         if options.refit_position and without - fit.stat > FAINTEST_TS:
             place.lon_0.frozen = place.lat_0.frozen = False
             fit = likelihood.minimise(source)
@@ -87,6 +84,36 @@ def fit_region(region, options):
     if options.test_extension:
         row |= _extension(likelihood, source, fit.stat)
     return row
+
+
+def fit_spectrum(region):
+    """Spectrum of a source at its place, beside which the levels of all others are fitted.
+
+    Parameters
+    ----------
+    region : `~gammapy_asid.likelihood.region.Region`
+        Region; its source takes the fitted values.
+
+    Returns
+    -------
+    spectrum : `~gammapy.modeling.models.PowerLaw2SpectralModel`
+        Spectrum; its amplitude is zero where no photons are left for the source.
+
+    Raises
+    ------
+    RuntimeError
+        If the fit does not converge.
+    """
+    _fit_level(RegionLikelihood(region), region.source)
+    return region.source.spectral_model
+
+
+def _fit_level(likelihood, source):
+    """Fit of a source at a fixed position; None where its amplitude becomes zero."""
+    law, place = source.spectral_model, source.spatial_model
+    place.lon_0.frozen = place.lat_0.frozen = True
+    likelihood.choose(source, "index", [law.index.value] if law.index.frozen else INDICES)
+    return likelihood.minimise(source) if law.amplitude.value > 0 else None
 
 
 def _extension(likelihood, source, stat):

@@ -2,7 +2,8 @@
 """Likelihood fits of candidates with Gammapy."""
 
 import logging
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import astropy.units as u
@@ -22,8 +23,9 @@ from ..inputs.prediction import Kernels
 from ..inputs.prepare import prepare_dataset
 from ..inputs.trusted_sky import warn_of_wrong_sky
 from ..tasks import run_tasks
-from .fit import FitOptions, fit_region
+from .fit import FitOptions, fit_region, fit_spectrum
 from .flux_points import as_fitted, shared_edges
+from .neighbours import source_rows, with_spectrum
 from .region import MARGIN, cut_region
 
 __all__ = ["CandidateFitEstimator", "fit_columns"]
@@ -146,7 +148,7 @@ class CandidateFitEstimator(parallel.ParallelMixin, Estimator):
         if neighbours is not None:
             check_kind("neighbours", neighbours, Candidates)
         datasets = _usable(datasets)
-        rows, field = _rows(candidates), self._field(datasets, candidates, neighbours)
+        rows, field = source_rows(candidates), self._field(datasets, candidates, neighbours)
         seen = _has_data(datasets, candidates.positions)
         results = [{} for _ in rows]
         flags = np.where(seen, 0, CandidateFlag.FIT_FAILED | CandidateFlag.OUTSIDE)
@@ -185,7 +187,7 @@ class CandidateFitEstimator(parallel.ParallelMixin, Estimator):
         """
         check_kind("candidates", candidates, Candidates)
         datasets = _usable(datasets)
-        rows, field = _rows(candidates), self._field(datasets, candidates)
+        rows, field = source_rows(candidates), self._field(datasets, candidates)
         good = np.isfinite(candidates.table["fit_flux"])
         fitted = {model.name: model for model in candidates[good].to_models()}
         points = {}
@@ -204,7 +206,25 @@ class CandidateFitEstimator(parallel.ParallelMixin, Estimator):
         kernels = [
             Kernels(d) if PixelGrid(d.counts.geom.to_image(), None).is_nominal else None for d in datasets
         ]
-        return _Field(datasets, kernels, _rows(others), others.positions, self.options)
+        field = _Field(datasets, kernels, source_rows(others), others.positions, self.options)
+        return self._with_estimates(field, candidates)
+
+    def _with_estimates(self, field, candidates):
+        """Field in which every neighbour of a candidate has a flux: without one it is fitted first."""
+        names, positions, reach = candidates.table["name"], candidates.positions, field.reach
+        unknown = [
+            i
+            for i, source in enumerate(field.sources)
+            if source["spectrum"] is None
+            and np.any((positions.separation(source["position"]) < reach) & (names != source["name"]))
+        ]
+        tasks = [unknown[i : i + FITS_AT_ONCE] for i in range(0, len(unknown), FITS_AT_ONCE)]
+        tasks = [(field, [field.sources[i] for i in task]) for task in tasks]
+        laws = chain.from_iterable(run_tasks(_estimate_some, tasks, self, "Neighbours"))
+        sources = list(field.sources)
+        for i, law in zip(unknown, laws, strict=True):
+            sources[i] = with_spectrum(sources[i], law)
+        return replace(field, sources=sources)
 
 
 @dataclass(frozen=True)
@@ -217,45 +237,47 @@ class _Field:
     positions: SkyCoord
     options: FitOptions
 
+    @property
+    def reach(self):
+        """Distance to which sources matter: one half of the diagonal of a region with its margin."""
+        return self.options.width * (1 + 2 * MARGIN) / np.sqrt(2)
+
     def region(self, row):
         """Region of a candidate."""
-        # One half of the diagonal of the region with its margin
-        reach = self.options.width * (1 + 2 * MARGIN) / np.sqrt(2)
-        near = np.flatnonzero(self.positions.separation(row["position"]) < reach)
+        near = np.flatnonzero(self.positions.separation(row["position"]) < self.reach)
         neighbours = [self.sources[i] for i in near if self.sources[i]["name"] != row["name"]]
         return cut_region(self.datasets, self.kernels, row, neighbours, self.options)
 
 
 def _fit_some(field, rows):
     """Values of the fits of some candidates, and what went wrong if anything did."""
-    # A neighbour beyond the edge of a region is no news
+    with _quiet():
+        return [_attempt(lambda row=row: fit_region(field.region(row), field.options), {}) for row in rows]
+
+
+def _estimate_some(field, rows):
+    """Spectra of some sources; None where there is none to tell."""
+    with _quiet():
+        return [_attempt(lambda row=row: fit_spectrum(field.region(row)), None)[0] for row in rows]
+
+
+@contextmanager
+def _quiet():
+    """A neighbour beyond the edge of a region is no news."""
     level = evaluator_log.level
     evaluator_log.setLevel(logging.ERROR)
     try:
-        return [_fit(field, row) for row in rows]
+        yield
     finally:
         evaluator_log.setLevel(level)
 
 
-def _fit(field, row):
+def _attempt(fit, otherwise):
+    """Result of a fit and an empty text, or what stands for it and what went wrong."""
     try:
-        return fit_region(field.region(row), field.options), ""
+        return fit(), ""
     except Exception as error:  # one bad fit stops nothing
-        return {}, str(error) or type(error).__name__
-
-
-def _rows(candidates):
-    """Name, position and spectrum (None where the flux is not known) of each candidate."""
-    placed = np.isfinite(candidates.table["ra"]) & np.isfinite(candidates.table["dec"])
-    known = np.isfinite(candidates.table["flux"]) & placed
-    models = np.full(len(candidates), None)
-    models[placed] = list(candidates[placed].to_models())
-    return [
-        {"name": str(name), "position": position, "spectrum": model.spectral_model if has_flux else None}
-        for name, position, model, has_flux in zip(
-            candidates.table["name"], candidates.positions, models, known, strict=True
-        )
-    ]
+        return otherwise, str(error) or type(error).__name__
 
 
 def _usable(datasets):

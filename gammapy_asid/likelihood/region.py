@@ -92,9 +92,9 @@ def cut_region(datasets, kernels, row, neighbours, options):
     kernels : list of `~gammapy_asid.inputs.prediction.Kernels`
         Of their responses; None where they differ from place to place with the pixels.
     row : dict
-        ``name``, ``position`` and ``spectrum`` to start from (None for none) of the candidate.
+        The candidate, see `~gammapy_asid.likelihood.neighbours.source_rows`.
     neighbours : list of dict
-        The same of all others.
+        The others.
     options : `~gammapy_asid.likelihood.gammapy.FitOptions`
         Options.
 
@@ -121,11 +121,12 @@ def cut_region(datasets, kernels, row, neighbours, options):
     datasets = Datasets(cutouts)
     for other in neighbours:
         distance = other["position"].separation(position)
-        model = point_source(other, datasets, e_range, index_free=False)
-        model.spectral_model.amplitude.frozen = (
-            not options.free_neighbours or distance > options.neighbour_reach
-        )
-        known.append(model)
+        model = neighbour(other, datasets, e_range)
+        free = options.free_neighbours and distance <= options.neighbour_reach
+        # A flux that could not be told stays free
+        model.spectral_model.amplitude.frozen = other["spectrum"] is not None and not free
+        if not model.spectral_model.amplitude.frozen or not other["is_zero"]:
+            known.append(model)
     source = point_source(row, datasets, e_range, index_free=True)
     _free_position(source, position, options.position_reach)
     return Region(datasets, Models(known), source, own_kernels, e_range)
@@ -258,6 +259,7 @@ def point_source(row, datasets, e_range, index_free):
     if row["spectrum"] is not None:
         flux = integral_flux(row["spectrum"], *e_range).to_value("cm-2 s-1")
     if not (np.isfinite(flux) and flux > 0):
+        # The size of a step, which the fit replaces
         exposure = max(np.nanmax(d.exposure.quantity.to_value("cm2 s")) for d in datasets)
         flux = START_COUNTS / exposure
     # In terms of the photon flux, which hardly depends on the index
@@ -270,6 +272,27 @@ def point_source(row, datasets, e_range, index_free):
     place = PointSpatialModel.from_position(row["position"].icrs)
     place.lon_0.frozen = place.lat_0.frozen = True
     return SkyModel(spectral_model=spectrum, spatial_model=place, name=row["name"])
+
+
+def neighbour(row, datasets, e_range):
+    """Point source with a fitted spectrum, or else as `point_source`; only its level is free.
+
+    Parameters
+    ----------
+    row, datasets, e_range
+        See `point_source`.
+
+    Returns
+    -------
+    model : `~gammapy.modeling.models.SkyModel`
+        Model.
+    """
+    model = point_source(row, datasets, e_range, index_free=False)
+    if row["is_fitted"]:
+        model.spectral_model = row["spectrum"].copy()
+        model.freeze()
+        model.spectral_model.amplitude.frozen = False
+    return model
 
 
 def log_parabola(model, e_min, e_max):

@@ -486,7 +486,8 @@ class Candidates:
         """Sources with the errors of positions and widths as parameter errors.
 
         A point, or a Gaussian where a likelihood fit found the source extended. Without a fit a Gaussian
-        where the classifier of extension gives it a probability above 0.5 to be extended.
+        where the classifier of extension gives it a probability above 0.5 to be extended. Parameters have
+        bounds for a fit: positions twice the 95 % ellipse.
 
         Parameters
         ----------
@@ -507,7 +508,8 @@ class Candidates:
                 error = (row["ext_sigma_errn"] + row["ext_sigma_errp"]) / 2
                 models[i].spatial_model = extended_model(self.positions[i], row["ext_sigma"], error)
                 for name in ("lon_0", "lat_0"):
-                    getattr(models[i].spatial_model, name).error = getattr(point, name).error
+                    own, other = getattr(models[i].spatial_model, name), getattr(point, name)
+                    own.error, own.min, own.max = other.error, other.min, other.max
         return Models(models)
 
     def to_regions(self, containment=0.95):

@@ -32,6 +32,15 @@ __all__ = [
     "write_catalog",
 ]
 
+#: Ranges of a photon index and of a curvature in a fit.
+INDEX_RANGE, BETA_RANGE = (0.0, 6.0), (-1.0, 3.0)
+#: Farthest that a position may move in a fit, in units of the larger semi-axis of its 95 % ellipse.
+POSITION_REACH = 2.0
+#: Largest factor by which a width may change in a fit.
+WIDTH_REACH = 10.0
+#: Most photons of a source have less than this times the lowest energy.
+NEAR_LOWEST = 3.0
+
 #: Spectrum that a fit starts from: a power law of index 2 with 1e-9 cm-2 s-1 above 1 GeV,
 #: a common faint source in ten years of Fermi-LAT data.
 START_SPECTRUM = PowerLawSpectralModel(index=2.0, amplitude="1e-9 cm-2 s-1 GeV-1", reference="1 GeV")
@@ -188,6 +197,54 @@ def write_catalog(candidates, filename, overwrite=False):
         write_fits(hdus, temporary)
 
 
+def bounded_spectrum(law):
+    """Power law or log-parabola with the bounds of a fit.
+
+    Parameters
+    ----------
+    law : `~gammapy.modeling.models.SpectralModel`
+        Spectrum, which takes the bounds.
+
+    Returns
+    -------
+    law : `~gammapy.modeling.models.SpectralModel`
+        The same.
+    """
+    law.amplitude.min = 0
+    for name, limits in (("index", INDEX_RANGE), ("alpha", INDEX_RANGE), ("beta", BETA_RANGE)):
+        if name in law.parameters.names:
+            law.parameters[name].min, law.parameters[name].max = limits
+    return law
+
+
+def bounded_place(shape, error):
+    """Point or Gaussian with the bounds of a fit.
+
+    Parameters
+    ----------
+    shape : `~gammapy.modeling.models.SpatialModel`
+        Shape, which takes the bounds.
+    error : `~astropy.units.Quantity`
+        Larger semi-axis of the 95 % error ellipse; without one the position has no bounds.
+
+    Returns
+    -------
+    shape : `~gammapy.modeling.models.SpatialModel`
+        The same.
+    """
+    lon, lat, reach = shape.lon_0, shape.lat_0, POSITION_REACH * error
+    if np.isfinite(reach) and reach > 0:
+        lat.min = max((lat.quantity - reach).to_value(lat.unit), lat.min)
+        lat.max = min((lat.quantity + reach).to_value(lat.unit), lat.max)
+        # East to west the same distance is more degrees away from the equator
+        turn = reach / max(np.cos(lat.quantity).value, 1e-3)
+        lon.min, lon.max = ((lon.quantity + way * turn).to_value(lon.unit) for way in (-1, 1))
+    if "sigma" in shape.parameters.names:
+        width = shape.sigma
+        width.min, width.max = width.value / WIDTH_REACH, width.value * WIDTH_REACH
+    return shape
+
+
 class SourceCatalogObjectASID(SourceCatalogObject):
     """One source, as `SourceCatalogASID` returns it."""
 
@@ -208,6 +265,9 @@ class SourceCatalogObjectASID(SourceCatalogObject):
 
         Where a fit found it extended, a Gaussian of the fitted width.
         """
+        return bounded_place(self._spatial_model(), self.data["Conf_95_SemiMajor"])
+
+    def _spatial_model(self):
         position = self.position
         if self.data.get("TS_Ext", np.nan) > EXTENDED_TS:
             model = GaussianSpatialModel.from_position(position)
@@ -224,16 +284,27 @@ class SourceCatalogObjectASID(SourceCatalogObject):
     def spectral_model(self):
         """Fitted spectrum, or a power law of index 2 with the estimated flux.
 
-        `START_SPECTRUM` where there is neither.
+        `START_SPECTRUM` where there is neither. Its reference energy lies in the range of the data, and
+        its parameters have the bounds of a fit.
         """
-        model = self._fitted_spectrum() if self.is_fitted else START_SPECTRUM.copy()
+        model = self._fitted_spectrum() if self.is_fitted else self._start_spectrum()
         flux = ("Fit_Flux", "Fit_E_Min", "Fit_E_Max") if self.is_fitted else (self._flux, "E_Min", "E_Max")
         flux, e_min, e_max = (self.data[name] for name in flux)
         if np.isfinite(flux) and flux > 0:
             model.amplitude.value *= (flux / integral_flux(model, e_min, e_max)).to_value("")
         if self.is_fitted:
             model.amplitude.error = model.amplitude.value * (self.data["Unc_Fit_Flux"] / flux).to_value("")
-        return model
+        return bounded_spectrum(model)
+
+    def _start_spectrum(self):
+        """`START_SPECTRUM` in terms of an energy near which most photons are."""
+        for e_min, e_max in ((self.data["E_Min"], self.data["E_Max"]), self._energy_range):
+            if np.isfinite(e_min) and np.isfinite(e_max):
+                reference = e_min * min(NEAR_LOWEST, np.sqrt((e_max / e_min).to_value("")))
+                return PowerLawSpectralModel(
+                    index=START_SPECTRUM.index.value, amplitude=START_SPECTRUM(reference), reference=reference
+                )
+        return START_SPECTRUM.copy()
 
     @property
     def _flux(self):
@@ -318,24 +389,24 @@ class SourceCatalogASID(SourceCatalog):
     source_object_class = SourceCatalogObjectASID
 
     def __init__(self, filename):
-        table, bands = _read(filename)
-        self._set(table, bands)
+        self._set(*_read(filename))
 
     @classmethod
     def from_candidates(cls, candidates):
         """Catalogue of `~gammapy_asid.Candidates`."""
         catalog = cls.__new__(cls)
         table = catalog_table(candidates)
-        catalog._set(table, table.meta.get("band_edges_gev"))
+        catalog._set(table, candidates.meta)
         return catalog
 
-    def _set(self, table, bands):
+    def _set(self, table, meta):
         super().__init__(table, source_name_key="Source_Name")
-        self._bands = bands
+        self._bands = meta.get("flux", {}).get("bands")
+        self._energy_range = meta.get("energy_range", [np.nan, np.nan]) * u.GeV
 
     def _make_source_object(self, index):
         source = super()._make_source_object(index)
-        source._bands = self._bands
+        source._bands, source._energy_range = self._bands, self._energy_range
         return source
 
 
@@ -346,9 +417,9 @@ def _read(path):
     if is_fits(path):
         with open_fits(path) as hdulist:
             if "CATALOG" in hdulist and "PROVENANCE" in hdulist:
-                return read_table(hdulist, "CATALOG"), read_provenance(hdulist).get("flux", {}).get("bands")
-    table = catalog_table(Candidates.read(path))
-    return table, table.meta.get("band_edges_gev")
+                return read_table(hdulist, "CATALOG"), read_provenance(hdulist)
+    candidates = Candidates.read(path)
+    return catalog_table(candidates), candidates.meta
 
 
 if SourceCatalogASID not in CATALOG_REGISTRY:

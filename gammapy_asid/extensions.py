@@ -9,7 +9,7 @@ from astropy.coordinates import SkyCoord
 from astropy.table import QTable
 from gammapy.modeling.models import GaussianSpatialModel, Models, PointSpatialModel, SkyModel
 
-from .catalog import START_SPECTRUM
+from .catalog import START_SPECTRUM, bounded_place, bounded_spectrum
 
 __all__ = ["EXTENDED", "SourceExtensions", "extended_model"]
 
@@ -35,7 +35,7 @@ def extended_model(position, sigma, error):
     model = GaussianSpatialModel.from_position(position)
     model.sigma.quantity = sigma
     model.sigma.error = error.to_value(model.sigma.unit)
-    return model
+    return bounded_place(model, np.nan * u.deg)
 
 
 @dataclass
@@ -82,7 +82,7 @@ class SourceExtensions:
         models : `~gammapy.modeling.models.Models`
             One `~gammapy.modeling.models.SkyModel` per source.
         """
-        spectrum = START_SPECTRUM if spectral_model is None else spectral_model
+        spectrum = bounded_spectrum(START_SPECTRUM.copy()) if spectral_model is None else spectral_model
         models = []
         for position, row in zip(self.positions, self.table, strict=True):
             if row["extended_prob"] > EXTENDED:

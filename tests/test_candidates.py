@@ -135,8 +135,23 @@ def test_models_carry_the_position_error(candidates, tmp_path):
     assert model.spatial_model.lon_0.error == pytest.approx(2 * sigma, rel=5e-3)
     assert model.spatial_model.frame == "icrs"
     assert model.spectral_model.index.value == 2
+    # Bounds of a fit: twice the 95 % ellipse
+    reach = 2 * candidates.table["semi_major_95"][list(models.names).index(model.name)].to_value("deg")
+    assert model.spatial_model.lat_0.max == pytest.approx(60 + reach)
+    assert model.spatial_model.lon_0.min == pytest.approx(model.spatial_model.lon_0.value - 2 * reach)
+    assert (model.spectral_model.index.min, model.spectral_model.index.max) == (0, 6)
+    assert model.spectral_model.amplitude.min == 0
     models.write(tmp_path / "models.yaml")
     assert Models.read(tmp_path / "models.yaml").names == list(candidates.table["name"])
+
+
+def test_reference_energy_lies_in_the_range_of_the_data(candidates):
+    measured = Candidates(candidates.table, meta=candidates.meta | {"energy_range": [300.0, 50_000.0]})
+    law = measured.to_models()[0].spectral_model
+    assert 300 <= law.reference.quantity.to_value("GeV") <= 50_000
+    # The same spectrum as without
+    without = Candidates(candidates.table, meta={}).to_models()[0].spectral_model
+    assert law(1 * u.TeV).value == pytest.approx(without(1 * u.TeV).to_value(law(1 * u.TeV).unit))
 
 
 def test_error_radius_is_that_of_a_circle_of_equal_area(candidates):

@@ -218,6 +218,8 @@ class CandidateFitEstimator(parallel.ParallelMixin, Estimator):
             if source["spectrum"] is None
             and np.any((positions.separation(source["position"]) < reach) & (names != source["name"]))
         ]
+        if not unknown:
+            return field
         tasks = [unknown[i : i + FITS_AT_ONCE] for i in range(0, len(unknown), FITS_AT_ONCE)]
         tasks = [(field, [field.sources[i] for i in task]) for task in tasks]
         laws = chain.from_iterable(run_tasks(_estimate_some, tasks, self, "Neighbours"))

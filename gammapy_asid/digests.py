@@ -2,7 +2,6 @@
 """Hashes of what determines a result: settings, data with their units and axes, models, networks."""
 
 import hashlib
-import struct
 from functools import partial
 from pathlib import PurePath
 from types import BuiltinFunctionType, FunctionType, MethodType
@@ -110,8 +109,8 @@ def _array(sha, array, parents):
         array = array.filled()
     if array.dtype.kind == "O":
         return _each(sha, "objects", array.ravel().tolist(), parents)
-    # Some kinds of arrays give no view of their memory
-    sha.update(struct.pack("q", array.size) + np.ascontiguousarray(array).tobytes())
+    if array.nbytes:
+        sha.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
 
 
 def _object(sha, value, parents):

@@ -63,7 +63,7 @@ class WorkFolder:
         elif other:
             raise ValueError(
                 f"{self.folder} holds a {name} of other data or with another configuration ({other}): "
-                "choose another folder, or remove it"
+                "choose another folder, remove it, or overwrite it where that can be asked for (--overwrite)"
             )
 
     def _begin(self, record, overwrite):

@@ -53,7 +53,7 @@ def simulate(output, center, width, livetime, pixel_size, seed, overwrite):
     help="What the model is for.",
 )
 @click.option("--output", "-o", default="runs", show_default=True, help="Folder of checkpoints and model.")
-@click.option("--epochs", type=click.IntRange(min=1), help="Epochs, in place of those of the recipe.")
+@click.option("--epochs", type=click.IntRange(1, 10**5), help="Epochs, in place of those of the recipe.")
 @click.option(
     "--workers", type=click.IntRange(min=0), default=1, show_default=True, help="Processes that simulate."
 )

@@ -121,6 +121,7 @@ class DLSourceDetector(Estimator):
             "threshold": self.threshold,
             "centres": self.centres,
             "refine": self.refine,
+            "refining_weights": None if self._ensemble is None else self._ensemble.card.weights_sha256,
             "emission_error": self.emission_error,
             "shifts": self.shifts,
             "device": str(self._handle.device),

@@ -77,6 +77,8 @@ NAMES = (
     "source_id",
     "id",
 )
+# Argument of the reader of VOTables for its parser in Python.
+PURE_PYTHON = {"_debug_python_based_parser": True}
 # Photons as others write them.
 PHOTONS = re.compile(r"\b(photons?|phot)\b", re.IGNORECASE)
 
@@ -103,7 +105,9 @@ def read_any_table(path):
         warnings.simplefilter("ignore", u.UnitsWarning)
         # Readers of Astropy raise errors of many kinds
         try:
-            return Table.read(path)
+            # Of the two parsers of Astropy the one in C has crashed the process
+            is_votable = path.suffix.lower() in (".vot", ".xml", ".votable")
+            return Table.read(path, **({"format": "votable"} | PURE_PYTHON if is_votable else {}))
         except Exception as error:
             first = error
         if path.suffix.lower() in (".txt", ".dat", ".tsv", ".csv"):

@@ -11,6 +11,7 @@ from astropy.coordinates import SkyCoord
 from gammapy.catalog import SourceCatalog3FHL
 from gammapy.datasets import MapDataset
 
+from .arguments import check_number
 from .simulation.dataset import simulate_dataset
 from .simulation.diffuse import analytic_emission
 from .simulation.populations import draw_sky
@@ -83,6 +84,7 @@ def simulated_field(center=(75.0, 20.0), width=(20.0, 15.0), livetime=10.0, pixe
     catalog : `~gammapy_asid.simulation.MockCatalog`
         All sources in it.
     """
+    check_number("seed", seed, low=0, whole=True)
     rng = np.random.default_rng(seed)
     catalog = draw_sky(rng)
     dataset = simulate_dataset(

@@ -7,9 +7,9 @@ import astropy.units as u
 import numpy as np
 
 from ..candidates import Candidates
-from ..columns import column_name, column_values
+from ..columns import column_name, column_values, read_any_table
 from ..fits_tables import is_own_file
-from .rows import FLUX_UNIT, Rows, check_finite, fields_of, galactic_positions, read_table
+from .rows import FLUX_UNIT, Rows, check_finite, fields_of, galactic_positions
 
 __all__ = ["CandidateList", "read_candidate_list"]
 
@@ -150,7 +150,7 @@ def read_candidate_list(path, label, score=(), group=None):
     """
     if not score and group is None and is_own_file(path):
         return CandidateList.from_candidates(Candidates.read(path), label)
-    return CandidateList.from_table(read_table(path), label, score, group)
+    return CandidateList.from_table(read_any_table(path), label, score, group)
 
 
 def _flux_columns(table):

@@ -1,19 +1,15 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """What lists of true sources and of candidates have in common: rows with positions, read from tables."""
 
-import warnings
 from dataclasses import fields, replace
 
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
-from astropy.table import Table
-from astropy.utils.exceptions import AstropyUserWarning
 
 from ..columns import column_name, table_positions
-from ..files import regular_file
 
-__all__ = ["FLUX_UNIT", "Rows", "check_finite", "fields_of", "galactic_positions", "read_table"]
+__all__ = ["FLUX_UNIT", "Rows", "check_finite", "fields_of", "galactic_positions"]
 
 FLUX_UNIT = u.Unit("cm-2 s-1")
 
@@ -37,19 +33,6 @@ class Rows:
             if isinstance(getattr(self, f.name), np.ndarray)
         }
         return replace(self, **columns)
-
-
-def read_table(path):
-    """First table of a file, FITS, ECSV or CSV; a `ValueError` if it can't be read."""
-    path = regular_file(path)
-    try:
-        with warnings.catch_warnings():
-            # The first table of several is the one meant, as in catalogues of Fermi
-            warnings.filterwarnings("ignore", "hdu= was not specified", AstropyUserWarning)
-            return Table.read(path)
-    except Exception as error:
-        # Readers of astropy raise errors of many kinds
-        raise ValueError(f"{path} is no table that can be read: give FITS, ECSV or CSV") from error
 
 
 def galactic_positions(table, who):

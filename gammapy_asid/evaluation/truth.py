@@ -9,10 +9,10 @@ import astropy.units as u
 import numpy as np
 from gammapy.modeling.models import Models
 
-from ..columns import column_name, column_values
+from ..columns import column_name, column_values, read_any_table
 from ..plain_yaml import read_yaml
 from ..simulation.catalog import MockCatalog
-from .rows import FLUX_UNIT, Rows, check_finite, fields_of, galactic_positions, read_table
+from .rows import FLUX_UNIT, Rows, check_finite, fields_of, galactic_positions
 
 __all__ = ["Truth", "read_truth"]
 
@@ -147,4 +147,4 @@ def read_truth(path, flux=None, energy_range=(1.0, 100.0), group=None):
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} holds no Gammapy models") from error
         return Truth.from_models(models, energy_range)
-    return Truth.from_table(read_table(path), flux, energy_range, group)
+    return Truth.from_table(read_any_table(path), flux, energy_range, group)

@@ -53,7 +53,8 @@ def load_card(name_or_path, kind=ModelCard):
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "card"
         raise ValueError(
-            f"{path} is no valid model card ({where}: {first['msg']}): get weights and card again"
+            f"{path} is no valid model card ({where}: {first['msg']}): get weights and card again, "
+            "or name a model for this task"
         ) from None
 
 

@@ -18,8 +18,8 @@ __all__ = ["Domain", "beyond_bands", "field_domain", "sky_levels"]
 PIXEL_TOLERANCE = 1.4
 #: Factor on the 68 % radius: at 1.4 purity and completeness stay, at 2 a third of the sources is lost.
 PSF_TOLERANCE = 1.4
-#: Factor on the exposure: at 3 purity and completeness stay within .03.
-EXPOSURE_TOLERANCE = 3.0
+#: Factors on the exposure, down and up: purity stays within .05.
+EXPOSURE_TOLERANCE = (10.0, 3.0)
 #: Factor on the brightest sky of the training: the rate of false candidates is doubled at 4.
 SKY_TOLERANCE = 2.0
 #: Share of the photons in energy bins that reach beyond the band of their centre.
@@ -98,8 +98,10 @@ def field_domain(card, cube):
 
     def compare(name, unit, values, limits, tolerance):
         factor = _log_factor(values, limits)
-        worst = np.argmax(np.abs(factor))
-        if np.abs(factor[worst]) > np.log(tolerance):
+        down, up = np.log(np.broadcast_to(tolerance, 2))
+        excess = np.maximum(factor - up, -factor - down)
+        worst = np.argmax(excess)
+        if excess[worst] > 0:
             where = f" of {_energies(response, worst)}" if len(factor) > 1 else ""
             low, high = limits[worst]
             problems.append(

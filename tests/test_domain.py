@@ -7,6 +7,7 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
+from click.testing import CliRunner
 from gammapy.datasets import MapDataset
 from gammapy.irf import PSFMap
 from gammapy.maps import Map, MapAxis, WcsGeom
@@ -19,6 +20,7 @@ from gammapy.modeling.models import (
 
 from gammapy_asid import DLFluxEstimator, DLSourceDetector
 from gammapy_asid.candidates import CandidateFlag
+from gammapy_asid.cli import main
 from gammapy_asid.estimators.domain import band_cube
 from gammapy_asid.inputs.bands import LAT_BANDS
 from gammapy_asid.inputs.trusted_sky import prediction_problem, warn_of_wrong_sky
@@ -222,3 +224,23 @@ def test_fits_are_told_of_a_wrong_sky(caplog):
     dataset.models = [rest]
     warn_of_wrong_sky(dataset)
     assert not caplog.messages
+
+
+def test_commands_name_the_model_that_suits(tmp_path):
+    cherenkov_like(npix=90).write(tmp_path / "field.fits.gz")
+    result = CliRunner().invoke(
+        main, ["detect", str(tmp_path / "field.fits.gz"), "-o", str(tmp_path / "out")]
+    )
+    assert result.exit_code == 2
+    assert "use the shipped model 'cta-gps'" in " ".join(result.output.split())
+
+
+def test_band_cubes_keep_what_is_known_of_their_sky(lat_card):
+    dataset = lat_like()
+    dataset.background.data *= 0.02
+    cube = band_cube(dataset, lat_card)
+    assert not cube.has_background
+    assert band_cube(cube, lat_card).meta["known_sky"] == cube.meta["known_sky"]
+    far = band_cube(cherenkov_like(npix=90), lat_card)
+    with pytest.raises(ValueError, match="other models are for such data"):
+        DLSourceDetector(refine=False).run(far)

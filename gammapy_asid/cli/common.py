@@ -106,20 +106,24 @@ def prepare_training(paths, folder, overwrite):
 
 def find_sources(detector, datasets):
     """Candidates with their fluxes."""
+    from ..estimators.domain import band_cube, check_instrument
     from ..estimators.flux import DLFluxEstimator
-    from ..inputs.convert import to_band_cube
 
-    cube = to_band_cube(datasets, detector.bands)
+    cube = band_cube(datasets, detector.card)
+    check_instrument(detector.card, cube, datasets)
     candidates = detector.run(cube)
     return candidates.with_fluxes(DLFluxEstimator(model=detector.model).run(cube, candidates))
 
 
 def print_candidates(candidates, limit=20):
     meta = candidates.meta
-    console.print(
-        f"{len(candidates)} candidates with a score of {meta['threshold']:g} and more; "
-        f"expected purity {meta['expected_purity']:.2f}, completeness {meta['expected_completeness']:.2f}"
+    expected = (
+        "no purity is stated outside the training of the model"
+        if meta.get("outside_training")
+        else f"expected purity {meta['expected_purity']:.2f}, "
+        f"completeness {meta['expected_completeness']:.2f}"
     )
+    console.print(f"{len(candidates)} candidates with a score of {meta['threshold']:g} and more; {expected}")
     table = Table(
         Column("Name", no_wrap=True), "l (deg)", "b (deg)", "r68", "Score", "Flux", "Error", "Flags"
     )

@@ -14,6 +14,7 @@ from scipy.spatial import KDTree
 from ..candidates import CandidateFlag, Candidates
 from ..ellipses import RADIUS_68, RADIUS_95, sky_ellipses
 from ..inputs.bands import BandCube
+from ..inputs.convert import to_band_cube
 from ..networks.blends import join_peaks, split_peaks
 from ..networks.description import psf_radius
 from ..networks.fields import field_batch
@@ -191,7 +192,10 @@ class DLSourceDetector(Estimator):
         ny, nx = output.shape[1:]
         for i in range(1, self.shifts):
             dx, dy = 3 * i % 8, 5 * i % 8
-            moved = self._handle.output(band_cube(datasets, self.card, shift=(dx, dy)))
+            moved = to_band_cube(datasets, self.bands, shift=(dx, dy))
+            # What is no known sky is none here, too
+            moved = replace(moved, background=moved.background if cube.has_background else None)
+            moved = self._handle.output(moved)
             # The shift may have added a block at the right or the top
             output = output + F.pad(moved, (0, 8, 0, 8))[:, dy : dy + ny, dx : dx + nx]
         return output / self.shifts

@@ -9,9 +9,9 @@ from ..inputs.convert import EnergyRangeError, to_band_cube
 from ..inputs.rebin import block_mean
 from ..inputs.trusted_sky import prediction_problem
 from ..networks.domain import field_domain
-from ..weights import list_models, load_card
+from ..weights import ExtensionCard, list_models, load_card
 
-__all__ = ["band_cube", "check_domain"]
+__all__ = ["band_cube", "check_domain", "check_instrument"]
 
 log = logging.getLogger(__name__)
 
@@ -46,12 +46,16 @@ def band_cube(datasets, card, **kwargs):
     try:
         cube = to_band_cube(datasets, card.to_bands(), **kwargs)
     except EnergyRangeError as error:
-        other = _suited_model(datasets, card)
+        other = None if isinstance(card, ExtensionCard) else _suited_model(datasets, card)
         if other is None:
             raise
         raise EnergyRangeError(f"{error} The shipped model {other!r} serves these data.") from None
-    background, known_sky = cube.background, "given" if cube.has_background else "none"
-    if cube.has_background:
+    background, known_sky = cube.background, "given"
+    if not cube.has_background:
+        # A cube that was judged before tells why
+        before = cube.meta.get("known_sky", "none")
+        known_sky = before if before.startswith("counts only") else "none"
+    else:
         masks = [block_mean(mask, 2**level) for mask, level in zip(cube.mask, cube.bands.levels, strict=True)]
         problem = prediction_problem(cube.counts, cube.background, masks)
         if problem is not None:
@@ -63,8 +67,8 @@ def band_cube(datasets, card, **kwargs):
     return replace(cube, background=background, meta=cube.meta | {"known_sky": known_sky})
 
 
-def check_domain(card, cube, datasets, consequence):
-    """Compare a field with the training of a model; warn once if it lies outside.
+def check_instrument(card, cube, datasets):
+    """Compare a field with the training of a model; refuse the data of another instrument.
 
     Parameters
     ----------
@@ -73,9 +77,7 @@ def check_domain(card, cube, datasets, consequence):
     cube : `~gammapy_asid.inputs.BandCube`
         Field.
     datasets : `~gammapy.datasets.MapDataset` or `~gammapy.datasets.Datasets`
-        What the cube was made of.
-    consequence : str
-        What becomes of the results if the field lies outside.
+        What the cube was made of, in which another model may see more.
 
     Returns
     -------
@@ -85,7 +87,30 @@ def check_domain(card, cube, datasets, consequence):
     Raises
     ------
     ValueError
-        If the data are those of another instrument, or another shipped model suits them better.
+        If the data are those of another instrument, or another shipped model is nearer to them.
+    """
+    domain = field_domain(card, cube)
+    if not domain.problems:
+        return domain
+    other = _suited_model(datasets, card, cube, float("inf") if domain.is_far else domain.departure)
+    if other is not None:
+        text = f"use the shipped model {other!r}, which is nearer to these data, or {TRAIN}."
+        raise ValueError(f"{_sentence(domain)}: {text}")
+    if domain.is_far:
+        where = "other models are" if isinstance(datasets, BandCube) else "no shipped model is"
+        raise ValueError(f"{_sentence(domain)}: {where} for such data, {TRAIN}.")
+    return domain
+
+
+def check_domain(card, cube, datasets, consequence):
+    """As `check_instrument`, with a warning where the field lies outside the training of the model.
+
+    Parameters
+    ----------
+    card, cube, datasets
+        See `check_instrument`.
+    consequence : str
+        What becomes of the results if the field lies outside.
     """
     scale = cube.bands.pixel_size / card.to_bands().pixel_size
     if scale > 1:
@@ -93,20 +118,15 @@ def check_domain(card, cube, datasets, consequence):
             f"The pixels of the data are coarse: angles of model {card.name!r} are taken {scale:.1f} times "
             f"larger, and a candidate is a source within {cube.bands.match_radius:.2g} deg of it."
         )
-    domain = field_domain(card, cube)
-    if not domain.problems:
-        return domain
-    text = "; ".join(domain.problems)
-    text = text[0].upper() + text[1:]
-    other = _suited_model(datasets, card, cube, float("inf") if domain.is_far else domain.departure)
-    if other is not None:
-        raise ValueError(
-            f"{text}: use the shipped model {other!r}, which is nearer to these data, or {TRAIN}."
-        )
-    if domain.is_far:
-        raise ValueError(f"{text}: no shipped model is for such data, {TRAIN}.")
-    log.warning(f"{text}: {consequence}; check its results, or {TRAIN}.")
+    domain = check_instrument(card, cube, datasets)
+    if domain.problems:
+        log.warning(f"{_sentence(domain)}: {consequence}; check its results, or {TRAIN}.")
     return domain
+
+
+def _sentence(domain):
+    text = "; ".join(domain.problems)
+    return text[0].upper() + text[1:]
 
 
 def _suited_model(datasets, card, cube=None, departure=float("inf")):

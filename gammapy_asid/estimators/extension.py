@@ -10,12 +10,12 @@ from gammapy.estimators import Estimator
 from ..candidates import CandidateFlag
 from ..extensions import SourceExtensions
 from ..inputs.bands import BandCube
-from ..inputs.convert import to_band_cube
 from ..inputs.prepare import usable_datasets
 from ..inputs.stamps import cut_stamps, local_psf_radii, lost_width
 from ..networks.description import psf_radius
 from ..networks.extension import CONTAINMENTS, Stamps, describe_psf
 from ..networks.extension_model import ExtensionModel
+from .domain import band_cube
 from .given import duplicates, given_sources, on_valid_data
 
 __all__ = ["DLExtensionClassifier"]
@@ -118,11 +118,12 @@ class DLExtensionClassifier(Estimator):
         bands, size = self.card.to_bands(), self.card.architecture["size"]
         if not isinstance(datasets, BandCube):
             datasets = usable_datasets(datasets)
-        cube = to_band_cube(datasets, bands, without=without)
+        cube = band_cube(datasets, self.card, without=without)
         if not cube.has_background:
             raise ValueError(
-                "The datasets have no background: the size of a source can't be told from the sky "
-                "around it. Set dataset.background, e.g. with a MapDatasetMaker that makes it"
+                "The datasets have no background: the size of a source can't be told from the sky around it. "
+                "Set dataset.background, e.g. with a MapDatasetMaker that makes it "
+                f"(known sky: {cube.meta['known_sky']})"
             )
         x, y = (np.atleast_1d(v) for v in cube.geom.wcs.world_to_pixel(positions))
         valid = on_valid_data(cube, x, y)

@@ -69,7 +69,7 @@ def toy_ensemble(card, kind):
     if kind == "position":
         levels, calibration = POSITION_LEVELS, {"detected": [(0.0, 2.28, 5.99)]}
     else:
-        row = (0.0, -1.96, -1.0, 1.0, 1.96, 1.64, 0.47, 0.0)
+        row = (0.0, -1.96, -1.0, 1.0, 1.96, 1.64, 0.0)
         keys = [calibration_key(*key) for key in product(SPREADS, ("detected", "given"), (False, True))]
         levels, calibration = FLUX_LEVELS, {key: [row] for key in keys}
     fields = {name: getattr(card, name) for name in ("name", "version", "pixel_size", "psf_r68", "exposure")}

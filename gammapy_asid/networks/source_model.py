@@ -42,13 +42,12 @@ SPREADS = ("mean-variance", "ensemble")
 
 #: Probabilities of the position ellipses.
 POSITION_LEVELS = (0.68, 0.95)
-#: Quantiles of the flux: both ends of the 95 % and the 68 % interval, the upper ends of one-sided ones (the
-#: first is the upper limit), and the estimate. All but the last are those of the simulated sky, where faint
-#: sources are many; the estimate is the median with all fluxes equally likely, so that it is right for
-#: sources of a given true flux.
-FLUX_LEVELS = (0.025, 0.16, 0.84, 0.975, 0.95, 0.68, 0.5)
+#: Quantiles of the flux: both ends of the 95 % and the 68 % interval, the upper limit, and the estimate. The
+#: first are those of the simulated sky, where faint sources are many; the estimate is the median with all
+#: fluxes equally likely, so that it is right for sources of a given true flux.
+FLUX_LEVELS = (0.025, 0.16, 0.84, 0.975, 0.95, 0.5)
 #: Shares of the empty places whose intervals of 68 % and of 95 % hold zero.
-EMPTY_LEVELS = (0.84, 0.975)
+EMPTY_LEVELS = (0.68, 0.975)
 #: Ranges of energies wider than this factor are calibrated apart from narrower ones.
 WIDE = 12.0
 #: Candidates from this calibrated score on are fitted together; fainter ones are no neighbours.
@@ -59,7 +58,7 @@ GIVEN_ERROR = 0.1
 PARTS = ("", " significance", " flux")
 # Bands with a smaller test statistic tell nothing of the position.
 MIN_TS = 4.0
-# Lowest coordinate of a flux that has a significance.
+# Lowest coordinate of a flux that has a significance, of limits and estimates.
 FAINTEST_COORDINATE = 0.02
 
 
@@ -403,9 +402,6 @@ def calibrated_quantiles(calibration, key, variables):
 def flux_quantiles(calibration, key, moments, spread, start, width, log_unit, zero=None):
     """Calibrated fluxes on the scale ``asinh(F / 2 s)``.
 
-    Intervals of positions that could as well be empty begin at zero and are one-sided, so that they hold zero
-    where they should and as many sources as they state.
-
     Parameters
     ----------
     calibration, key
@@ -417,28 +413,27 @@ def flux_quantiles(calibration, key, moments, spread, start, width, log_unit, ze
     start, width, log_unit : `~numpy.ndarray`
         Of the `~gammapy_asid.networks.spectral_fit.FluxScale` of the sources, shape ``(n,)``.
     zero : `~numpy.ndarray`, optional
-        Whether the intervals of 68 % and of 95 % begin at zero, bool of shape ``(2, n)``; by default none:
-        detected sources are taken to be there.
+        Whether the intervals of 68 % and of 95 % begin at zero, as at places that could be empty, bool of
+        shape ``(2, n)``; by default none: detected sources are taken to be there.
 
     Returns
     -------
     coordinates : `~numpy.ndarray`
-        Both ends of the interval of 95 %, of 68 % (lower, lower, upper, upper), the upper limit and the
-        estimate, shape ``(n, 6)``; none is below 0, and the estimate is inside the interval of 68 %.
+        Columns as `FLUX_LEVELS`, shape ``(n, 6)``; the estimate is inside the interval of 68 %. Lower ends
+        are at least 0, all else is above.
     """
     variance = moments.covariance if spread == SPREADS[0] else moments.epistemic
     mean, variance = (v.double().numpy() for v in (moments.mean[:, 0], variance[:, 0, 0]))
     centre, sigma = start + mean * width, np.sqrt(variance) * width
     quantiles = calibrated_quantiles(calibration, key, flux_variables(centre, sigma, log_unit))
-    coordinates = (centre[:, None] + quantiles * sigma[:, None]).clip(min=0)
-    low95, low68, high68, high95, limit, one_sided68, estimate = coordinates.T
-    estimate = np.clip(estimate, low68, high68)
+    coordinates = centre[:, None] + quantiles * sigma[:, None]
+    coordinates[:, :2] = np.maximum(coordinates[:, :2], 0)
+    coordinates[:, 2:] = np.maximum(coordinates[:, 2:], FAINTEST_COORDINATE)
+    coordinates[:, 5] = np.clip(coordinates[:, 5], coordinates[:, 1], coordinates[:, 2])
     if zero is not None:
         zero68, zero95 = zero
-        low68, low95 = np.where(zero68, 0, low68), np.where(zero95, 0, low95)
-        high68 = np.where(zero68, np.maximum(one_sided68, estimate), high68)
-        high95 = np.where(zero95, limit, high95)
-    return np.stack([low95, low68, high68, high95, limit, estimate], axis=1)
+        coordinates[zero68, 1], coordinates[zero95, 0] = 0, 0
+    return coordinates
 
 
 def calibration_key(spread, mode, wide):

@@ -195,7 +195,7 @@ class FluxPredictions:
             Whether the intervals of 68 % and of 95 % begin at zero where the position was given, bool of
             shape ``(2, n)``.
         """
-        result = np.full((len(self.true), 6), np.nan)
+        result = np.full((len(self.true), len(FLUX_LEVELS)), np.nan)
         for mode, wide in product(MODES, (False, True)):
             own = (given == (mode == "given")) & (self.wide == wide)
             moments = Moments(*(value[torch.from_numpy(own)] for value in vars(self.moments).values()))

@@ -110,7 +110,7 @@ def test_coverage_of_empty_places_in_the_card(model):
     for key in ("mean-variance given wide", "mean-variance given narrow"):
         assert metrics[f"{key} empty"]["coverage_95"] > 0.93
         assert metrics[f"{key} empty"]["coverage_68"] > 0.66
-        assert abs(metrics[key]["coverage_95"] - 0.95) < 0.01
+        assert 0.94 < metrics[key]["coverage_95"] < 0.97
 
 
 def test_fluxes_that_know_no_empty_places_are_refused():

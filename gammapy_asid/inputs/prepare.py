@@ -49,8 +49,7 @@ def prepare_dataset(dataset):
         what: _on_geom(getattr(dataset, what), geom, kind)
         for what, kind in (("counts", None), ("background", None), ("mask_safe", bool), ("mask_fit", bool))
     }
-    exposure = wrapped_map(dataset.exposure)
-    maps["exposure"], bad = _finite(exposure)
+    maps["exposure"], bad = _finite(_exposure_image(dataset.exposure, geom))
     masks = [m.data for m in (maps["mask_safe"], maps["mask_fit"]) if m is not None]
     valid = np.logical_and.reduce(masks) if masks else np.ones(geom.data_shape, bool)
     observed = _observed(maps, geom, valid, bad, dataset.name)
@@ -99,6 +98,16 @@ def _on_geom(m, geom, kind=None):
     return Map.from_geom(geom, data=data.reshape(geom.data_shape))
 
 
+def _exposure_image(exposure, geom):
+    """Exposure as a map of the sky: that of a region holds everywhere."""
+    if not isinstance(exposure.geom, RegionGeom):
+        return wrapped_map(exposure)
+    axis = exposure.geom.axes["energy_true"]
+    cube = geom.to_image().to_cube([axis])
+    data = exposure.data.reshape(axis.nbin, *[1] * (len(cube.data_shape) - 1))
+    return Map.from_geom(cube, data=np.broadcast_to(data, cube.data_shape), unit=exposure.unit)
+
+
 def _finite(exposure):
     """Exposure with zeros where it is not finite, and where these are (None for nowhere).
 
@@ -110,7 +119,7 @@ def _finite(exposure):
         return exposure, None
     data = np.where(bad, 0, exposure.data)
     image = exposure.geom.to_image()
-    if not isinstance(image, (RegionGeom, HpxGeom)):
+    if not isinstance(image, HpxGeom):
         outside = ~np.isfinite(image.get_coord().lon)
         if outside.any():
             nearest = distance_transform_edt(outside, return_distances=False, return_indices=True)
@@ -165,10 +174,8 @@ def _touched(exposure, bad, geom):
 
 
 def _spread(exposure, flags, geom):
-    """Pixels of the counts next to flagged pixels of the exposure, shape of an image or a scalar."""
+    """Pixels of the counts next to flagged pixels of the exposure, shape of an image."""
     own, image = exposure.geom.to_image(), geom.to_image()
-    if isinstance(own, RegionGeom):
-        return np.array(flags.any())
     if type(own) is type(image) and own == image:
         return flags
     if isinstance(own, HpxGeom):

@@ -69,23 +69,24 @@ def unobserved(counts, expected, valid, geom):
 
 
 class _Fold:
-    """Images of a map as stacks of rectangles: one for WCS, the twelve faces of the sphere for HEALPix."""
+    """Images of a map as stacks of rectangles: one for WCS, faces of the sphere for HEALPix."""
 
     def __init__(self, geom):
         self.shape, self.place = geom.data_shape, None
         if isinstance(geom, HpxGeom):
             import healpy
 
-            self.nside, sky = int(geom.nside[0]), geom.get_coord().skycoord.spherical
-            ipix = healpy.ang2pix(self.nside, sky.lon.deg.ravel(), sky.lat.deg.ravel(), lonlat=True)
-            x, y, face = healpy.pix2xyf(self.nside, ipix)
-            self.place = face, y, x
+            nside, sky = int(geom.nside[0]), geom.get_coord().skycoord.spherical
+            ipix = healpy.ang2pix(nside, sky.lon.deg.ravel(), sky.lat.deg.ravel(), lonlat=True)
+            x, y, face = healpy.pix2xyf(nside, ipix)
+            # A map of a part of the sky has few faces, and only a part of them
+            self.place = np.unique(face, return_inverse=True)[1], y - y.min(), x - x.min()
 
     def image(self, values):
         """Stack of images, shape ``(n, ny, nx)``."""
         if self.place is None:
             return values[None]
-        image = np.zeros((12, self.nside, self.nside), dtype=values.dtype)
+        image = np.zeros([int(index.max()) + 1 for index in self.place], dtype=values.dtype)
         image[self.place] = values.ravel()
         return image
 
@@ -156,20 +157,20 @@ def _windows(occupied, expected, enough):
     filled, level = _integral(occupied), _integral(expected)
     largest = max(occupied.shape[1:])
     for aspect in ASPECTS:
+        # Windows around these pixels may be empty; where one is not, larger ones are not either
+        centres = np.nonzero(expected > 0)
         half = 0.5
-        while half < 2 * largest:
-            reach = [int(half * np.sqrt(aspect)), int(half / np.sqrt(aspect))]
+        while half < 2 * largest and len(centres[0]):
+            reach = int(half * np.sqrt(aspect)), int(half / np.sqrt(aspect))
             half *= np.sqrt(2)
-            enclosed = _window_sums(level, *reach)
-            if enclosed.max() < enough:
-                continue
-            empty = _window_sums(filled, *reach) == 0
-            core = empty & (enclosed >= enough)
-            if core.any():
-                union |= _window_sums(_integral(core), *reach) > 0
-            elif not (empty & (enclosed > 0)).any():
-                # Larger ones are no emptier
-                break
+            window = _window(centres, reach, occupied.shape)
+            empty = _sums(filled, window) == 0
+            centres, window = ([part[empty] for part in parts] for parts in (centres, window))
+            enclosed = _sums(level, window)
+            if (enclosed >= enough).any():
+                union |= _cover([part[enclosed >= enough] for part in window], occupied.shape)
+            # Larger windows than these are made of smaller ones that are empty as well
+            centres = [part[enclosed < 4 * enough] for part in centres]
     return union
 
 
@@ -179,11 +180,27 @@ def _integral(image):
     return np.pad(image.cumsum(axis=1).cumsum(axis=2), ((0, 0), (1, 0), (1, 0)))
 
 
-def _window_sums(integral, reach_y, reach_x):
-    """Sums over the window around each pixel, as far as it lies in the image."""
-    ny, nx = integral.shape[1] - 1, integral.shape[2] - 1
-    y, x = np.arange(ny), np.arange(nx)
-    low_y, high_y = np.maximum(y - reach_y, 0), np.minimum(y + reach_y + 1, ny)
-    low_x, high_x = np.maximum(x - reach_x, 0), np.minimum(x + reach_x + 1, nx)
-    rows = integral[:, high_y] - integral[:, low_y]
-    return rows[:, :, high_x] - rows[:, :, low_x]
+def _window(centres, reach, shape):
+    """Image and limits in y and x of the windows around pixels, as far as they lie in the image."""
+    number, *place = centres
+    limits = [
+        limit
+        for at, far, size in zip(place, reach, shape[1:], strict=True)
+        for limit in (np.maximum(at - far, 0), np.minimum(at + far + 1, size))
+    ]
+    return number, *limits
+
+
+def _sums(integral, window):
+    """Sums over windows."""
+    n, y0, y1, x0, x1 = window
+    return integral[n, y1, x1] - integral[n, y0, x1] - integral[n, y1, x0] + integral[n, y0, x0]
+
+
+def _cover(window, shape):
+    """Pixels in any of the windows."""
+    n, y0, y1, x0, x1 = window
+    change = np.zeros((shape[0], shape[1] + 1, shape[2] + 1), int)
+    for y, x, sign in ((y0, x0, 1), (y1, x1, 1), (y0, x1, -1), (y1, x0, -1)):
+        np.add.at(change, (n, y, x), sign)
+    return change.cumsum(axis=1).cumsum(axis=2)[:, :-1, :-1] > 0

@@ -1,0 +1,94 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""False candidates of the model 'lat' outside of what it was trained for.
+
+Run as ``python -m benchmarks.domain --patches 256 --output domain``.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from gammapy_asid.inputs.response import normalise_psf
+from gammapy_asid.networks.model import DetectionModel
+from gammapy_asid.simulation.diffuse import EmissionBank
+from gammapy_asid.simulation.populations import draw_sky
+from gammapy_asid.training.module import simulated_candidates, visible_sources
+from gammapy_asid.training.recipe import read_recipe
+from gammapy_asid.training.stream import PatchSimulator
+from gammapy_asid.training.train import emission_blur, recipe_responses
+
+from .report import rows_to_markdown
+
+#: Factors of each quantity.
+FACTORS = {
+    "emission": (0.01, 0.1, 1, 3, 10, 30, 100),
+    "exposure": (0.03, 0.1, 0.3, 3, 10, 30),
+    "PSF": (0.33, 0.5, 0.7, 1.4, 2, 3),
+    "prediction": (0.02, 0.1, 0.2, 0.33, 0.5, 0.7, 1.5, 2),
+}
+BATCH, SEED = 32, 2**35
+
+
+def simulator(recipe, emission=1.0, exposure=1.0, psf=1.0):
+    """Simulator of the recipe with a changed sky or changed instruments."""
+    responses, weights = recipe_responses(recipe)
+    bank = EmissionBank.load(recipe.emission_path).smooth(emission_blur(responses, weights))
+    changed = []
+    for response in responses:
+        wide = np.array(
+            [[np.interp(response.rad / psf, response.rad, row) for row in b] for b in response.psf]
+        )
+        changed.append(
+            replace(response, psf=normalise_psf(wide, response.rad), exposure=exposure * response.exposure)
+        )
+    intensity = torch.from_numpy(bank.intensity) * emission
+    return PatchSimulator(
+        changed, weights, intensity, draw_sky, recipe.patch_size, background_share=recipe.background_share
+    )
+
+
+def measure(model, patches):
+    """False candidates in 100 deg2, purity, and candidates that are real over sources of 5 standard deviations."""
+    found, _ = simulated_candidates(model.network, patches)
+    row = []
+    for known in (True, False):
+        own = found["has_background"] == known
+        good = model.card.score(found["score"][own], found["height"][own], known) >= 0.5
+        real = np.isfinite(found["offset"][own])[good]
+        area = visible = 0
+        for simulated in patches:
+            batch = simulated.batch
+            chosen = batch.has_background == known
+            area += float((batch.field_mask.sum((1, 2)) * batch.pixel_size**2)[chosen].sum())
+            visible += int(chosen[simulated.patch[visible_sources(simulated, 5.0)]].sum())
+        row += [f"{100 * (~real).sum() / area:.2f}", f"{real.mean():.3f}", f"{real.sum() / visible:.2f}"]
+    return row
+
+
+def main(args=None):
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--patches", type=int, default=256)
+    parser.add_argument("--output", default="domain")
+    args = parser.parse_args(args)
+    model, recipe = DetectionModel.load("lat"), read_recipe("lat")
+    rows = []
+    for name, factors in FACTORS.items():
+        for factor in factors:
+            key = {name.lower(): factor} if name != "prediction" else {}
+            draws = simulator(recipe, **key)
+            patches = [draws.draw(BATCH, (SEED, i)) for i in range(-(-args.patches // BATCH))]
+            for simulated in patches if name == "prediction" else ():
+                for image in simulated.batch.background:
+                    image[simulated.batch.has_background] *= factor
+            rows.append([name, f"{factor:g}", *measure(model, patches)])
+            print(rows[-1], flush=True)
+    header = ["quantity", "factor"] + ["false in 100 deg2", "purity", "real over visible"] * 2
+    Path(args.output).with_suffix(".md").write_text(rows_to_markdown(header, rows))
+
+
+if __name__ == "__main__":
+    main()

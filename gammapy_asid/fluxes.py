@@ -39,8 +39,8 @@ class SourceFluxes:
     ----------
     table : `~astropy.table.QTable`
         One row per source: ``name``, ``ra``, ``dec``, ``e_min``, ``e_max``, ``flux``, ``flux_err``,
-        ``flux_errn``, ``flux_errp``, ``flux_ul``, ``index`` and ``flags``; NaN where a source lies
-        outside the valid data.
+        ``flux_errn``, ``flux_errp``, ``flux_ul``, ``is_ul``, ``index`` and ``flags``; NaN where a source
+        lies outside the valid data. Limits (``is_ul``) are the fluxes whose 95 % interval reaches zero.
     bands : `~astropy.table.QTable`
         The same columns of flux for each energy band with data, each of shape ``(n, n_present)``; ``e_min``
         and ``e_max`` of these bands are in its ``meta``, and their ``index`` in the bands of the model.

@@ -6,7 +6,7 @@ from numbers import Integral, Real
 
 import astropy.units as u
 
-__all__ = ["check_kind", "check_number", "checked_quantity"]
+__all__ = ["check_estimator", "check_kind", "check_number", "checked_quantity"]
 
 
 def check_number(name, value, low=-math.inf, high=math.inf, above=None, whole=False):
@@ -58,6 +58,20 @@ def check_kind(name, value, kinds):
     if not isinstance(value, kinds):
         names = " or ".join(k.__name__ for k in (kinds if isinstance(kinds, tuple) else (kinds,)))
         raise TypeError(f"{name} must be a {names}, got {type(value).__name__}: {value!r:.60}")
+
+
+def check_estimator(name, value):
+    """Check that an argument, if it is given, runs on datasets; a `TypeError` if not.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument.
+    value : object
+        Its value.
+    """
+    if value is not None and not callable(getattr(value, "run", None)):
+        raise TypeError(f"{name} must be an estimator, got {type(value).__name__}: {value!r:.60}")
 
 
 def checked_quantity(name, value, unit, what):

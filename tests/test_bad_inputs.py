@@ -217,7 +217,7 @@ CALLS = {
     "search: TS negative": (lambda t: IterativeSearch(t.detector, ts_threshold=-1), "ts_threshold"),
     "search: TS NaN": (lambda t: IterativeSearch(t.detector, ts_threshold=np.nan), "ts_threshold"),
     "search: detector a name": (lambda t: IterativeSearch("lat"), "detector"),
-    "search: fits a detector": (lambda t: IterativeSearch(t.detector, fits=t.detector), "fits"),
+    "search: fits a number": (lambda t: IterativeSearch(t.detector, fits=25), "fits"),
     # Survey
     "survey: detector a name": (lambda t: DLSkySurvey("lat"), "detector"),
     "survey: tiles of NSIDE 0": (lambda t: DLSkySurvey(t.detector, nside=0), "nside"),

@@ -84,7 +84,7 @@ def test_errors_are_one_line(simulation, tmp_path, args, message):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("table.fits", "Dataset 'table' has no counts"),
+        ("table.fits", "table.fits holds no Gammapy dataset (no HDU COUNTS)"),
         pytest.param(
             "other.yaml",
             "other.yaml holds no Gammapy dataset",

@@ -7,7 +7,7 @@ from gammapy.datasets import Datasets
 from gammapy.estimators import Estimator
 from gammapy.modeling.models import Models
 
-from ..arguments import check_kind, check_number
+from ..arguments import check_estimator, check_number
 from ..candidates import Candidates, iau_names
 from ..estimators.detector import DLSourceDetector
 from ..estimators.flux import DLFluxEstimator
@@ -47,13 +47,8 @@ class IterativeSearch(Estimator):
     def __init__(self, detector=None, flux_estimator=None, fits=None, ts_threshold=25.0, max_rounds=5):
         check_number("ts_threshold", ts_threshold, low=0)
         check_number("max_rounds", max_rounds, low=1, whole=True)
-        for name, part, kind in (
-            ("detector", detector, DLSourceDetector),
-            ("flux_estimator", flux_estimator, DLFluxEstimator),
-            ("fits", fits, CandidateFitEstimator),
-        ):
-            if part is not None:
-                check_kind(name, part, kind)
+        for name, part in (("detector", detector), ("flux_estimator", flux_estimator), ("fits", fits)):
+            check_estimator(name, part)
         self.detector = detector or DLSourceDetector()
         self.flux_estimator = flux_estimator or DLFluxEstimator(self.detector.model)
         self.fits = fits or CandidateFitEstimator()

@@ -8,7 +8,7 @@ from gammapy.estimators import Estimator
 from gammapy.utils import parallel
 from gammapy.utils.pbar import progress_bar
 
-from ..arguments import check_kind, check_number
+from ..arguments import check_estimator, check_kind, check_number
 from ..candidates import CandidateFlag, Candidates
 from ..inputs.checks import check_expectation, each_usable
 from ..inputs.regular import regular_dataset
@@ -51,8 +51,7 @@ class SkyFitEstimator(parallel.ParallelMixin, Estimator):
     tag = "SkyFitEstimator"
 
     def __init__(self, fits=None, score_min=0.0, nside=6, folder=None, n_jobs=None, parallel_backend=None):
-        if fits is not None:
-            check_kind("fits", fits, CandidateFitEstimator)
+        check_estimator("fits", fits)
         if n_jobs is not None:
             check_number("n_jobs", n_jobs, low=1, whole=True)
         check_number("score_min", score_min)

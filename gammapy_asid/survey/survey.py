@@ -7,7 +7,7 @@ from gammapy.estimators import Estimator
 from gammapy.utils import parallel
 from gammapy.utils.pbar import progress_bar
 
-from ..arguments import check_kind, check_number
+from ..arguments import check_estimator, check_number
 from ..candidates import Candidates
 from ..estimators.detector import DLSourceDetector
 from ..estimators.domain import band_cube, check_instrument
@@ -67,12 +67,8 @@ class DLSkySurvey(parallel.ParallelMixin, Estimator):
         n_jobs=None,
         parallel_backend=None,
     ):
-        for name, part, kind in (
-            ("detector", detector, DLSourceDetector),
-            ("flux_estimator", flux_estimator, DLFluxEstimator),
-        ):
-            if part is not None:
-                check_kind(name, part, kind)
+        check_estimator("detector", detector)
+        check_estimator("flux_estimator", flux_estimator)
         if n_jobs is not None:
             check_number("n_jobs", n_jobs, low=1, whole=True)
         self.detector = detector or DLSourceDetector()

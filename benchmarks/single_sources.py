@@ -1,10 +1,9 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Bright single sources that are taken for two, and real AGN inside their stated errors, on HEALPix maps.
 
-Run as ``python -m benchmarks.single_sources doubles agn --output NAME``: sources of 3e-9 to 6e-7 cm-2 s-1 in
-1-100 GeV
-on pixels of several kinds, with a point spread function that is stated too narrow or too wide, and the
-brightest AGN of 3FHL in its all-sky map of NSIDE 64.
+Run as ``python -m benchmarks.single_sources doubles agn --output NAME``: sources of 3e-9 to 6e-7 cm-2 s-1
+(1-100 GeV) on pixels of several kinds, with a point spread function that is stated too narrow or too wide,
+and the brightest AGN of 3FHL in its all-sky map of NSIDE 64.
 """
 
 import argparse

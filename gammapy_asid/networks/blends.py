@@ -31,13 +31,14 @@ MIN_ELONGATION, ROUND = 3.5, 0.5
 #: source, for a point spread function that is not known exactly.
 MIN_GAIN, GAIN_SHARE = 28.0, 0.015
 #: Widths of the point spread function, over that stated, with which the one source is fitted too: two must
-#: beat the best of them.
+#: beat the best of them by `MIN_TS`.
 WIDTHS = (0.9, 1.1)
 #: Smallest distance of two sources in sides of the native pixels, where counts lost their place inside these.
 #: A source at the edge or the corner of a pixel lights two whose centres are up to a diagonal apart, which in
 #: the long pixels of HEALPix is 1.7 sides.
 CLOSEST = 1.7
-#: Likelihood ratio of each of the two sources with the other one in place.
+#: Likelihood ratio of each of the two sources with the other one in place, and of the two over one source of
+#: another width.
 MIN_TS = 16.0
 #: Half distance of the two to start from, in nominal finest pixels.
 HALF_RANGE = (0.4, 2.5)
@@ -173,7 +174,8 @@ def split_blends(batch, tables, field, x, y, native=0.0):
         faintest = torch.full((len(x),), torch.inf).scatter_reduce(0, index, pair.ts.sum(1), "amin")
         # The source as it is in the bands that tell the two apart
         share = gain.clamp(min=0) / gain.clamp(min=0).sum(1, keepdim=True).clamp(min=1e-6)
-        needed = wide + torch.clamp(GAIN_SHARE * (share * single.ts).sum(1), min=MIN_GAIN)
+        needed = torch.clamp(GAIN_SHARE * (share * single.ts).sum(1), min=MIN_GAIN)
+        needed = torch.maximum(needed, wide + MIN_TS)
         distance = _distance(index, pair, len(x))
         kept = tried & (gain.sum(1) > needed) & (faintest > MIN_TS) & (distance >= CLOSEST * native)
         if kept.equal(tried):

@@ -71,11 +71,16 @@ def test_sources_that_one_of_two_datasets_sees(observe):
 
 
 def test_neighbour_outside_the_first_dataset(observe):
-    # The first dataset ends between the candidate and the neighbour, which Gammapy does not simulate there
-    near, neighbour = SkyCoord([84.8, 87.0], [22, 22], unit="deg")
-    sources = [(near, 1), (neighbour, 3)]
-    one = observe([(near, 1)], "one", 1, skydir=(82, 22))
-    two = observe(sources, "two", 2, skydir=(86, 22))
+    # The first dataset ends between the candidate and the neighbour
+    near, neighbour = SkyCoord([84.8, 86.6], [22, 22], unit="deg")
+    whole = WcsGeom.create(skydir=(84.5, 22), npix=(130, 60), binsz=0.1, proj="TAN")
+    one, two = (
+        observe([(near, 1), (neighbour, 3)], name, seed, geom=whole)
+        for name, seed in (("one", 1), ("two", 2))
+    )
+    one = one.cutout(SkyCoord(82, 22, unit="deg"), (6.4, 6) * u.deg, name="one")
+    two = two.cutout(SkyCoord(86, 22, unit="deg"), (6.4, 6) * u.deg, name="two")
+    assert not one.counts.geom.to_image().contains(neighbour)[0]
     first = fit([one, two], near, neighbour)
     second = fit([two, one], near, neighbour)
     np.testing.assert_allclose(first["fit_flux"], second["fit_flux"], rtol=1e-3)
@@ -130,7 +135,7 @@ def test_pixels(observe, lat_field, image):
     place = np.random.default_rng(5).uniform(-0.5, 0.5, (2, len(row)))
     sky = fine.counts.geom.to_image().pix_to_coord((column + place[0], row + place[1]))
     dataset = lat_field(image)
-    dataset.counts.data *= 0
+    dataset.counts = Map.from_geom(dataset.counts.geom)
     photons = {
         "skycoord": SkyCoord(*sky, frame="icrs"),
         "energy": fine.counts.geom.axes["energy"].center[energy],
@@ -286,9 +291,7 @@ def test_arguments_that_are_refused(arguments, message):
         CandidateFitEstimator(**arguments)
 
 
-@pytest.mark.parametrize(
-    "arguments", [{"max_rounds": 0}, {"ts_threshold": -1}, {"ts_threshold": np.nan}]
-)
+@pytest.mark.parametrize("arguments", [{"max_rounds": 0}, {"ts_threshold": -1}, {"ts_threshold": np.nan}])
 def test_arguments_of_a_search_that_are_refused(toy_model, arguments):
     with pytest.raises(ValueError, match=next(iter(arguments))):
         IterativeSearch(**arguments)

@@ -3,17 +3,24 @@
 
 import astropy.units as u
 import numpy as np
+from astropy.table import vstack
 from gammapy.datasets import Datasets
+from gammapy.estimators import FluxPoints, FluxPointsEstimator
 from gammapy.maps import Map
 from gammapy.modeling.models import Models
 
 from ..inputs.known_sky import with_models
 from .region_likelihood import RegionLikelihood
 
-__all__ = ["as_fitted", "shared_edges"]
+__all__ = ["as_fitted", "flux_points", "shared_edges"]
 
 #: Edges that differ by less than this relative to themselves are one.
 SAME_EDGE = 1e-4
+#: Columns that points of other datasets share.
+POINT_COLUMNS = (
+    *("e_ref", "e_min", "e_max", "ref_dnde", "ref_flux", "ref_eflux", "norm", "norm_err", "norm_ul"),
+    *("ts", "sqrt_ts", "stat", "stat_null", "success", "is_ul"),
+)
 
 
 def as_fitted(region, source):
@@ -44,6 +51,39 @@ def as_fitted(region, source):
     )
     datasets.models = Models([source.copy(name=source.name)])
     return datasets
+
+
+def flux_points(region, source, edges):
+    """Flux points of a source.
+
+    Parameters
+    ----------
+    region : `~gammapy_asid.likelihood.region.Region`
+        Region.
+    source : `~gammapy.modeling.models.SkyModel`
+        Fitted source.
+    edges : `~astropy.units.Quantity`
+        Edges of the points.
+
+    Returns
+    -------
+    points : `~gammapy.estimators.FluxPoints`
+        Points. Where the datasets have other energies they do not tell how much each dataset gave.
+    """
+    datasets = as_fitted(region, source)
+    options = {"source": source.name, "selection_optional": ["ul"]}
+    axes = [dataset.counts.geom.axes["energy"] for dataset in datasets]
+    if all(axis == axes[0] for axis in axes):
+        return FluxPointsEstimator(edges, **options).run(datasets)
+    # Gammapy wants the same datasets in all points of one table
+    tables = []
+    for pair in zip(edges[:-1], edges[1:], strict=True):
+        points = FluxPointsEstimator(u.Quantity(pair), **options).run(datasets.slice_by_energy(*pair))
+        table = points.to_table(sed_type="likelihood")
+        table.remove_columns([name for name in table.colnames if name not in POINT_COLUMNS])
+        tables.append(table)
+    table = vstack(tables, metadata_conflicts="silent")
+    return FluxPoints.from_table(table, sed_type="likelihood", reference_model=source.spectral_model)
 
 
 def shared_edges(region):

@@ -11,7 +11,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.table import QTable
 from gammapy.datasets import Datasets
-from gammapy.estimators import Estimator, FluxPointsEstimator
+from gammapy.estimators import Estimator
 from gammapy.utils import parallel
 
 from ..arguments import check_kind, check_number
@@ -24,7 +24,7 @@ from ..inputs.prepare import prepare_dataset
 from ..inputs.trusted_sky import warn_of_wrong_sky
 from ..tasks import run_tasks
 from .fit import FitOptions, fit_region, fit_spectrum
-from .flux_points import as_fitted, shared_edges
+from .flux_points import flux_points, shared_edges
 from .neighbours import source_rows, with_spectrum
 from .region import MARGIN, cut_region
 
@@ -196,8 +196,7 @@ class CandidateFitEstimator(parallel.ParallelMixin, Estimator):
                 continue
             region, source = field.region(row), fitted[row["name"]]
             edges = shared_edges(region) if energy_edges is None else energy_edges
-            estimator = FluxPointsEstimator(edges, source=row["name"], selection_optional=["ul"])
-            points[row["name"]] = estimator.run(as_fitted(region, source))
+            points[row["name"]] = flux_points(region, source, edges)
         return points
 
     def _field(self, datasets, candidates, neighbours=None):

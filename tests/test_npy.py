@@ -107,6 +107,15 @@ def test_all_else_is_refused(what, tmp_path):
         read_fermipy(save(tmp_path / "a.npy", value))
 
 
+def test_values_of_other_kinds_are_no_numbers(tmp_path):
+    spectrum = {name: {"value": 1.0, "scale": 1.0, "error": 0.1} for name in ("Prefactor", "Index", "Scale")}
+    source = {"name": "a", "ra": 1.0, "dec": 2.0, "SpectrumType": "PowerLaw", "SpatialModel": "PointSource"}
+    for wrong in ((1, 2), "x", 10**400, [], {}, b"1.5x", np.zeros(2)):
+        value = {"sources": {"a": source | {"spectral_pars": spectrum, "ts": wrong}}, "roi": {}, "config": {}}
+        with pytest.raises(ValueError, match="ts of the source a is no number"):
+            read_fermipy(save(tmp_path / "a.npy", value))
+
+
 def nested(levels, pair):
     value = ["end"]
     for _ in range(levels):

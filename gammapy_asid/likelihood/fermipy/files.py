@@ -50,9 +50,14 @@ class Source:
     values: dict = field(default_factory=dict)
 
     def get(self, name):
-        """A value, NaN where there is none."""
+        """A value, NaN where there is none; a `ValueError` if it is no number."""
         value = self.values.get(name)
-        return np.nan if value is None or np.ma.is_masked(value) else float(value)
+        if value is None or np.ma.is_masked(value):
+            return np.nan
+        try:
+            return float(value)
+        except (TypeError, ValueError, OverflowError):
+            raise ValueError(f"{name} of the source {self.name} is no number") from None
 
 
 @dataclass

@@ -66,7 +66,8 @@ def fit_region(region, options):
         if options.refit_position and without - fit.stat > FAINTEST_TS:
             place.lon_0.frozen = place.lat_0.frozen = False
             fit = likelihood.minimise(source)
-        ts = without - fit.stat
+        # Never worse than without the source, but for the last digits
+        ts = max(0.0, without - fit.stat)
     row = {"fit_e_min": e_range[0].to_value("GeV"), "fit_e_max": e_range[1].to_value("GeV")}
     if ts < FAINTEST_TS:
         flux = integral_flux(source.spectral_model, *e_range).to_value("cm-2 s-1")

@@ -78,7 +78,7 @@ def flux_points(region, source, edges):
     # Gammapy wants the same datasets in all points of one table
     tables = []
     for pair in zip(edges[:-1], edges[1:], strict=True):
-        points = FluxPointsEstimator(u.Quantity(pair), **options).run(datasets.slice_by_energy(*pair))
+        points = FluxPointsEstimator(u.Quantity(pair), **options).run(datasets)
         table = points.to_table(sed_type="likelihood")
         table.remove_columns([name for name in table.colnames if name not in POINT_COLUMNS])
         tables.append(table)

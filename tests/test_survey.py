@@ -70,13 +70,14 @@ def make_sky(geom, name="sky", mask=None):
 @pytest.fixture
 def stubs(monkeypatch):
     """Surveys of `StubDetector`, which looks at the parts of a tile and needs no band cube."""
-    monkeypatch.setattr(survey_module, "to_band_cube", lambda field, bands: field)
+    monkeypatch.setattr(survey_module, "band_cube", lambda field, card: field)
+    monkeypatch.setattr(survey_module, "check_instrument", lambda card, cube, field: None)
 
 
 class StubDetector:
     """Sees the true sources on valid data, each tile a little beside the place where others see it."""
 
-    model, bands = "stub", None
+    model, bands, shifts = "stub", None, 1
     card = SimpleNamespace(sha256="0", to_bands=lambda: LAT_BANDS)
 
     def __init__(self, truth, threshold=0.5):

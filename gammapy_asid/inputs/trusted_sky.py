@@ -55,12 +55,16 @@ def warn_of_wrong_sky(dataset):
     Parameters
     ----------
     dataset : `~gammapy.datasets.MapDataset`
-        Data on a WCS geometry with a background or models; left unchanged.
+        Data with a background or models; left unchanged.
     """
     mask = np.ones(dataset.counts.data.shape) if dataset.mask is None else dataset.mask.data.astype(float)
 
     def problem(predicted):
-        return prediction_problem(mask * dataset.counts.data, mask * predicted, mask)
+        images = (mask * dataset.counts.data, mask * predicted, mask)
+        if dataset.counts.geom.is_hpx:
+            # Pixels in a row form no blocks: only a prediction above the counts shows
+            images = [image[:, None] for image in images]
+        return prediction_problem(*images)
 
     text = problem(np.zeros(mask.shape) if dataset.background is None else dataset.background.data)
     # Models are evaluated only where there is reason to

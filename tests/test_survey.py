@@ -465,3 +465,22 @@ def test_bad_input():
     dataset.exposure = None
     with pytest.raises(ValueError, match="has no exposure"):
         survey.run(dataset)
+
+
+@pytest.mark.parametrize("nest", [False, True])
+@pytest.mark.parametrize("region", [None, "DISK(83,22,8)"])
+def test_tiles_of_healpix(lat_field, nest, region):
+    """Each pixel keeps its counts, also in a map of a part of the sky."""
+    geom = HpxGeom.create(nside=32, nest=nest, frame="icrs", region=region)
+    dataset = lat_field(geom, level=0.05)
+    centre = SkyCoord(88, 25, unit="deg")
+    (part,) = TileCutter(dataset).cut(centre, 6)
+    near = geom.get_coord().skycoord.separation(centre).deg < 6
+    valid = part.mask_safe.data
+    assert valid[0].sum() == near.sum()
+    for name in ("counts", "background"):
+        own, whole = getattr(part, name), getattr(dataset, name)
+        coords = own.geom.get_coord()
+        truth = np.nan_to_num(whole.get_by_coord(coords)).reshape(own.data.shape)
+        np.testing.assert_array_equal(own.data, truth)
+        assert own.data[valid].sum() == pytest.approx(whole.data[:, near].sum())

@@ -3,7 +3,6 @@
 
 from functools import partial
 
-import astropy.units as u
 import healpy
 import numpy as np
 from astropy.coordinates import SkyCoord
@@ -144,8 +143,7 @@ class TileCutter:
         if not inside.any():
             return []
         if isinstance(self.image, HpxGeom):
-            width = 2 * radius * u.deg
-            cuts = [lambda m: m.cutout(centre, width)]
+            cuts = [partial(_hpx_cut, centre=centre, width=2 * radius)]
         else:
             cuts = [partial(_wcs_cut, box=box) for box in _boxes(inside)]
         inside = Map.from_geom(self.image, data=inside)
@@ -173,6 +171,16 @@ def _boxes(inside):
     rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
     groups = np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1)
     return [(slice(rows[0], rows[-1] + 1), slice(group[0], group[-1] + 1)) for group in groups]
+
+
+def _hpx_cut(m, centre, width):
+    """Disk of a HEALPix map, zero beyond a map of a part of the sky, where Gammapy takes any pixel."""
+    geom = m.geom.cutout(centre, width)
+    part, whole = geom.to_image(), m.geom.to_image()
+    pixels = part.local_to_global((np.arange(part.data_shape[0]),))
+    index = np.ravel(whole.global_to_local(pixels)[0])
+    data = np.where(index >= 0, m.data[..., index], 0)
+    return Map.from_geom(geom, data=data.astype(m.data.dtype), unit=m.unit)
 
 
 def _wcs_cut(m, box):

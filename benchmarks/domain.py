@@ -51,7 +51,7 @@ def simulator(recipe, emission=1.0, exposure=1.0, psf=1.0):
 
 
 def measure(model, patches):
-    """False candidates in 100 deg2, purity, and candidates that are real over sources of 5 standard deviations."""
+    """False candidates in 100 deg2, purity, and real candidates over sources of 5 standard deviations."""
     found, _ = simulated_candidates(model.network, patches)
     row = []
     for known in (True, False):

@@ -10,9 +10,9 @@ from gammapy.utils.pbar import progress_bar
 from ..arguments import check_estimator, check_number
 from ..candidates import Candidates
 from ..estimators.detector import DLSourceDetector
+from ..estimators.domain import band_cube, check_instrument
 from ..estimators.flux import DLFluxEstimator
 from ..inputs.checks import each_usable
-from ..inputs.convert import to_band_cube
 from ..tasks import run_tasks
 from .folder import TileFolder
 from .merge import merge_tiles
@@ -159,7 +159,8 @@ def _run_tile(detector, flux_estimator, field, folder, tile, quiet):
     level = package_log.level
     package_log.setLevel(logging.ERROR if quiet else level)
     try:
-        cube = to_band_cube(field, detector.bands)
+        cube = band_cube(field, detector.card)
+        check_instrument(detector.card, cube, field)
         # Pixels of the cube are joined already
         candidates = detector.run(cube if detector.shifts == 1 else field)
         candidates = candidates.with_fluxes(flux_estimator.run(cube, candidates))

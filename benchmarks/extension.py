@@ -134,7 +134,8 @@ def main(args=None):
         "points": (simulator, POINTS),
         # Other places than those of the training.
         "training, isolated": (None, recipe.scenes[0]),
-        "training, survey": (None, recipe.scenes[-1]),
+        "training, survey": (None, recipe.scenes[1]),
+        "training, other telescopes": (None, recipe.scenes[2]),
     }
     other = build_stamp_simulator(recipe.model_copy(update={"seed": SEED, "places": 60}))
     lines, results, calibration = [], {}, []

@@ -1,8 +1,8 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Points and extended sources seen by telescopes with point spread functions of any width.
 
-Run as ``python -m benchmarks.extension_psf --model cta-extension --output NAME``; needs ``$GAMMAPY_DATA`` with
-the responses of the CTAO. The telescopes are drawn as in the training, with another seed: Gaussians and pairs
+Run as ``python -m benchmarks.extension_psf --model cta-extension --output NAME``; needs ``$GAMMAPY_DATA``
+with the responses of the CTAO. The telescopes are drawn as in the training, with another seed: Gaussians and pairs
 of them from 0.02 to 0.15 deg, told to the network with an error of 2 %.
 """
 
@@ -79,7 +79,7 @@ def main(args=None):
         "p < .5",
         "TS > 1000",
         "p < .5",
-        "size > r68/2, TS > 100",
+        "wide, TS > 100",
         "p > .5",
     ]
     text = rows_to_markdown(header, rows)

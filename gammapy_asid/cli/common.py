@@ -108,7 +108,9 @@ def find_sources(detector, datasets):
     """Candidates with their fluxes."""
     from ..estimators.domain import band_cube, check_instrument
     from ..estimators.flux import DLFluxEstimator
+    from ..inputs.prepare import usable_datasets
 
+    datasets = usable_datasets(datasets)
     cube = band_cube(datasets, detector.card)
     check_instrument(detector.card, cube, datasets)
     candidates = detector.run(cube)

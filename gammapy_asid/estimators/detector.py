@@ -15,6 +15,7 @@ from ..candidates import CandidateFlag, Candidates
 from ..ellipses import RADIUS_68, RADIUS_95, sky_ellipses
 from ..inputs.bands import BandCube
 from ..inputs.convert import to_band_cube
+from ..inputs.prepare import usable_datasets
 from ..networks.blends import join_peaks, split_peaks
 from ..networks.description import psf_radius
 from ..networks.fields import field_batch
@@ -151,6 +152,9 @@ class DLSourceDetector(Estimator):
             instrument than the model was trained for; the message names the shipped model that suits them.
         """
         handle = self._handle
+        if not isinstance(datasets, BandCube):
+            # Once, for what it says of them
+            datasets = usable_datasets(datasets)
         cube = band_cube(datasets, handle.card)
         domain = check_domain(
             handle.card, cube, datasets, "candidates there have the flag UNTRAINED, and no purity is stated"

@@ -2,8 +2,8 @@
 """Points and extended sources seen by telescopes with point spread functions of any width.
 
 Run as ``python -m benchmarks.extension_psf --model cta-extension --output NAME``; needs ``$GAMMAPY_DATA``
-with the responses of the CTAO. The telescopes are drawn as in the training, with another seed: Gaussians and pairs
-of them from 0.02 to 0.15 deg, told to the network with an error of 2 %.
+with the responses of the CTAO. The telescopes are drawn as in the training, with another seed: Gaussians and
+pairs of them from 0.02 to 0.15 deg, told to the network with an error of 2 %.
 """
 
 import argparse

@@ -182,7 +182,7 @@ def test_tiles_have_no_seams(detector, dataset, monkeypatch):
 
 def test_configuration(detector):
     assert DLSourceDetector in ESTIMATOR_REGISTRY
-    assert "threshold      : 0.5" in str(detector)
+    assert "threshold : 0.5" in " ".join(str(detector).split())
     assert "lat" in repr(detector._handle)
     with pytest.raises(ValueError, match="between 0 and 1"):
         DLSourceDetector(threshold=1.5)

@@ -148,5 +148,5 @@ def test_ensembles_belong_to_their_model():
         with pytest.raises(ValueError, match="no valid model card"):
             load_card(path)
     row = card.model_dump() | {"calibration": {"given": [(0.0, 1.0)]}}
-    with pytest.raises(ValueError, match="needs rows of 8 values"):
+    with pytest.raises(ValueError, match="needs rows of 7 values"):
         EnsembleCard(**row)

@@ -265,7 +265,8 @@ class StampSimulator:
         return SimulatedStamps.cat(parts)
 
     def _scene(self, n, scene, rng, generator, keep_source):
-        place = torch.tensor(rng.choice(self.of_kind[scene.other], n))
+        own = self.of_kind[scene.other]
+        place = torch.tensor(own[rng.integers(len(own), size=n)])
         hours = torch.tensor(np.exp(rng.uniform(*np.log(scene.hours), n)), dtype=torch.float32)
         source = self._draw_sources(n, scene, rng)
         if scene.reference is not None:

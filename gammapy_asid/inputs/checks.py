@@ -8,7 +8,7 @@ from astropy.coordinates import SkyCoord
 from gammapy.datasets import MapDataset, MapDatasetOnOff
 from gammapy.irf import EDispKernelMap, PSFMap
 from gammapy.maps import HpxGeom, RegionGeom, WcsGeom
-from gammapy.modeling.models import FoVBackgroundModel
+from gammapy.modeling.models import FoVBackgroundModel, TemplateSpatialModel
 
 from ..tasks import as_list
 from .known_sky import template_counts
@@ -112,6 +112,7 @@ def check_dataset(dataset):
     if not isinstance(dataset.psf, PSFMap):
         raise ValueError(f"{name} must have a PSFMap as its psf, got {type(dataset.psf).__name__}.")
     _check_edisp(dataset, name)
+    _check_models(dataset, name)
     masks = [np.asarray(m.data, dtype=bool) for m in (dataset.mask_safe, dataset.mask_fit) if m is not None]
     if masks and not np.logical_and.reduce(masks).any():
         raise ValueError(
@@ -184,6 +185,23 @@ def _check_edisp(dataset, name):
                 f"{name} has an energy dispersion with another axis '{axis}' ({len(own) - 1} bins) than its "
                 f"{'exposure' if axis == 'energy_true' else 'counts'} ({len(edges) - 1} bins): make it so, "
                 "e.g. with EDispKernelMap.from_diagonal_response, or set dataset.edisp to None."
+            )
+
+
+def _check_models(dataset, name):
+    """Check that models have numbers: Gammapy takes one with a NaN as a model that predicts nothing."""
+    for model in dataset.models or ():
+        lost = [p.name for p in model.parameters if not np.isfinite(p.value)]
+        if lost:
+            raise ValueError(
+                f"{name} has a model {model.name!r} whose parameters {', '.join(lost)} are not finite (NaN or "
+                "infinite): correct or remove it."
+            )
+        place = getattr(model, "spatial_model", None)
+        if isinstance(place, TemplateSpatialModel) and place.normalize and np.isnan(np.sum(place.map.data)):
+            raise ValueError(
+                f"{name} has a model {model.name!r} with NaN in its template, which can't be normalised: set "
+                "them to 0."
             )
 
 

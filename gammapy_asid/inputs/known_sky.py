@@ -330,7 +330,7 @@ def without_impossible(dataset):
     valid = np.ones(counts.shape, bool) if dataset.mask is None else dataset.mask.data
     expected = np.zeros(counts.shape) if dataset.background is None else dataset.background.data
     # Models are evaluated only where there is reason to
-    if not np.any(valid & (counts > 0) & (expected <= 0)):
+    if not np.any(valid & (counts > 0) & (expected <= 0)) and not any(map(_takes_away, dataset.models or ())):
         return dataset
     expected = expected_counts(dataset)
     if counts[valid & (expected <= 0)].sum() > MOST * counts[valid].sum():
@@ -344,6 +344,14 @@ def without_impossible(dataset):
     warn_of_impossible(dataset.name, counts[bad].sum(), bad.sum())
     mask = Map.from_geom(dataset.counts.geom, data=valid & ~bad)
     return with_models(dataset, dataset.models, mask_safe=mask, mask_fit=None)
+
+
+def _takes_away(model):
+    """Whether a model can predict negative counts."""
+    if isinstance(model, TemplateNPredModel) and np.nanmin(model.map.data) < 0:
+        return True
+    levels = [p.value for p in model.parameters if p.name.startswith(("amplitude", "norm"))]
+    return min(levels, default=0) < 0
 
 
 def warn_of_impossible(name, n_counts, n_pixels):

@@ -131,16 +131,20 @@ def _extension(likelihood, source, stat):
 def _position(source, fit):
     """Position and its 68 % ellipse."""
     place = source.spatial_model
-    row = {"fit_ra": place.lon_0.value % 360, "fit_dec": place.lat_0.value}
+    here = place.position
+    row = {"fit_ra": here.icrs.ra.deg, "fit_dec": here.icrs.dec.deg}
     if place.lon_0.frozen:
         return row
     # The parameters are longitude and latitude; the offset to the east is shorter
-    scale = np.array([np.cos(np.radians(row["fit_dec"])), 1.0])
+    scale = np.array([np.cos(place.lat_0.quantity).value, 1.0])
     values, vectors = np.linalg.eigh(fit.covariance(["lon_0", "lat_0"]) * scale * scale[:, None])
     if not np.all(values > 0):
         raise RuntimeError("the position has no error")
     minor, major = RADIUS_68 * np.sqrt(values)
-    angle = np.degrees(np.arctan2(*vectors[:, 1])) % 180
+    # From north of the coordinates of the fit to that of ICRS
+    north = here.directional_offset_by(0 * u.deg, 1 * u.arcsec)
+    turn = here.icrs.position_angle(north.icrs).deg
+    angle = (np.degrees(np.arctan2(*vectors[:, 1])) + turn) % 180
     return row | {"fit_semi_major_68": major, "fit_semi_minor_68": minor, "fit_pos_angle": angle}
 
 

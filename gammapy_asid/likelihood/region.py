@@ -49,6 +49,8 @@ NORM_RANGE = (0.1, 10.0)
 START_COUNTS = 20
 #: Width in deg of an extended source to start from, and the range it may take.
 SIGMA, SIGMA_RANGE = 0.2, (0.02, 2.0)
+#: Declination in deg from which on positions are fitted in Galactic coordinates.
+NEAR_POLE = 60.0
 #: Margin on each side of a region, as a share of its width.
 MARGIN = 0.25
 #: Largest number of pixels that a distorted map takes for one.
@@ -128,7 +130,7 @@ def cut_region(datasets, kernels, row, neighbours, options):
         if not model.spectral_model.amplitude.frozen or not other["is_zero"]:
             known.append(model)
     source = point_source(row, datasets, e_range, index_free=True)
-    _free_position(source, position, options.position_reach)
+    _free_position(source, options.position_reach)
     return Region(datasets, Models(known), source, own_kernels, e_range)
 
 
@@ -269,7 +271,7 @@ def point_source(row, datasets, e_range, index_free):
     spectrum.amplitude.min = 0
     spectrum.index.frozen = not (index_free and any(d.counts.geom.axes["energy"].nbin > 1 for d in datasets))
     spectrum.index.min, spectrum.index.max = INDEX_RANGE
-    place = PointSpatialModel.from_position(row["position"].icrs)
+    place = _place(row["position"].icrs)
     place.lon_0.frozen = place.lat_0.frozen = True
     return SkyModel(spectral_model=spectrum, spatial_model=place, name=row["name"])
 
@@ -322,11 +324,19 @@ def extended_model(model):
     return SkyModel(spectral_model=model.spectral_model.copy(), spatial_model=shape, name=model.name)
 
 
-def _free_position(model, position, reach):
+def _place(position):
+    """Point at a position, near a pole of ICRS in Galactic coordinates: no fit could cross a pole."""
+    if abs(position.dec.deg) > NEAR_POLE:
+        position = position.galactic
+    lon, lat = position.spherical.lon.to("deg"), position.spherical.lat.to("deg")
+    return PointSpatialModel(lon_0=lon, lat_0=lat, frame=position.frame.name)
+
+
+def _free_position(model, reach):
     """Free the position within a box, so that a fit cannot run away."""
     place, reach = model.spatial_model, u.Quantity(reach).to_value("deg")
-    place.lon_0.frozen = place.lat_0.frozen = False
-    place.lat_0.min = max(position.icrs.dec.deg - reach, -90)
-    place.lat_0.max = min(position.icrs.dec.deg + reach, 90)
-    reach = reach / max(np.cos(position.icrs.dec.rad), 0.02)
-    place.lon_0.min, place.lon_0.max = place.lon_0.value - reach, place.lon_0.value + reach
+    lon, lat = place.lon_0, place.lat_0
+    lon.frozen = lat.frozen = False
+    lat.min, lat.max = max(lat.value - reach, -90), min(lat.value + reach, 90)
+    reach = reach / np.cos(lat.quantity).value
+    lon.min, lon.max = lon.value - reach, lon.value + reach

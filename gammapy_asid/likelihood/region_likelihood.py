@@ -184,7 +184,7 @@ class _MovingSource:
     def _width_of_pixel(self, parameter):
         stretch = 1.0
         if parameter.name == "lon_0":
-            stretch = max(np.cos(np.radians(self.source.spatial_model.lat_0.value)), 0.02)
+            stretch = np.cos(self.source.spatial_model.lat_0.quantity).value
         return self.likelihood.pixel_size / stretch
 
     def minimise(self):

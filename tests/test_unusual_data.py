@@ -1,0 +1,86 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Places, models and values that are rare: the right number or one clear error."""
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.coordinates import SkyCoord
+from gammapy.maps import Map
+from gammapy.modeling.models import (
+    PointSpatialModel,
+    PowerLawSpectralModel,
+    SkyModel,
+    TemplateSpatialModel,
+)
+
+from gammapy_asid import CandidateFitEstimator, Candidates
+from gammapy_asid.inputs import to_band_cube
+
+HERE = SkyCoord(83, 22, unit="deg")
+FLUX = 4e-9
+
+
+def candidates(*positions):
+    positions = SkyCoord(positions or [HERE])
+    axes = np.full((len(positions), 2), 0.05) * u.deg
+    return Candidates.from_positions(positions, np.full(len(positions), 0.9), axes, 2 * axes)
+
+
+def point(position=HERE, flux=FLUX, **kwargs):
+    amplitude = flux / (0.99 * u.GeV) / u.Unit("cm2 s")
+    law = PowerLawSpectralModel(index=2, amplitude=amplitude, reference="1 GeV")
+    return SkyModel(law, PointSpatialModel.from_position(position), **kwargs)
+
+
+@pytest.fixture
+def observe(lat_field):
+    """Function that makes a field with sources."""
+
+    def make(*models, seed=0, **kwargs):
+        dataset = lat_field(**kwargs)
+        dataset.models = list(models)
+        expected = dataset.npred().data
+        dataset.models = None
+        dataset.counts.data = np.random.default_rng(seed).poisson(expected).astype(float)
+        return dataset
+
+    return make
+
+
+@pytest.mark.parametrize("dec", [90, -89.95, 75])
+def test_fit_near_a_pole(observe, dec):
+    pole = SkyCoord(10, dec, unit="deg")
+    dataset = observe(point(pole), skydir=(10, np.sign(dec) * 90 if abs(dec) > 80 else dec))
+    row = CandidateFitEstimator(test_extension=True).run(dataset, candidates(pole)).table[0]
+    place = SkyCoord(row["fit_ra"], row["fit_dec"])
+    assert row["flags"] == 0 and row["ts_ext"] < 9
+    assert abs(row["fit_flux"].value - FLUX) < 3 * row["fit_flux_err"].value
+    assert place.separation(pole) < 3 * row["fit_semi_major_68"]
+    assert 0.01 < row["fit_semi_minor_68"].value <= row["fit_semi_major_68"].value < 0.03
+
+
+def test_negative_neighbour(observe):
+    # Photons where it takes away all that is expected must not make the fit of the other worthless
+    dataset = observe(point())
+    dataset.models = [point(SkyCoord(84.5, 22, unit="deg"), -FLUX / 2, name="negative")]
+    row = CandidateFitEstimator(refit_position=False).run(dataset, candidates()).table[0]
+    assert row["ts"] > 500
+    assert row["fit_flux"].value == pytest.approx(FLUX, rel=0.25)
+
+
+def test_models_without_numbers(observe):
+    dataset = observe(point())
+    template = Map.create(skydir=HERE, width=4, binsz=0.1, frame="icrs", unit="sr-1")
+    template.data += 1
+    template.data[3:6, 3:6] = np.nan
+    shape = TemplateSpatialModel(template, filename="template.fits")
+    models = {
+        "parameters amplitude are not finite": point(flux=np.nan),
+        "NaN in its template": SkyModel(PowerLawSpectralModel(), shape),
+    }
+    for message, model in models.items():
+        dataset.models = [model]
+        with pytest.raises(ValueError, match=message):
+            to_band_cube(dataset)
+        with pytest.raises(ValueError, match=message):
+            CandidateFitEstimator().run(dataset, candidates())

@@ -194,8 +194,8 @@ def _check_models(dataset, name):
         lost = [p.name for p in model.parameters if not np.isfinite(p.value)]
         if lost:
             raise ValueError(
-                f"{name} has a model {model.name!r} whose parameters {', '.join(lost)} are not finite (NaN or "
-                "infinite): correct or remove it."
+                f"{name} has a model {model.name!r} whose parameters {', '.join(lost)} are not finite (NaN "
+                "or infinite): correct or remove it."
             )
         place = getattr(model, "spatial_model", None)
         if isinstance(place, TemplateSpatialModel) and place.normalize and np.isnan(np.sum(place.map.data)):

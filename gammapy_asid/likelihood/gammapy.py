@@ -108,7 +108,7 @@ class CandidateFitEstimator(parallel.ParallelMixin, Estimator):
             curvature_ts,
             test_extension,
         )
-        self.n_jobs = n_jobs
+        self.n_jobs = None if n_jobs is None else int(n_jobs)
         self.parallel_backend = parallel_backend
 
     @property

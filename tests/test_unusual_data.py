@@ -1,6 +1,8 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Places, models and values that are rare: the right number or one clear error."""
 
+import logging
+
 import astropy.units as u
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from gammapy.modeling.models import (
     TemplateSpatialModel,
 )
 
-from gammapy_asid import CandidateFitEstimator, Candidates
+from gammapy_asid import CandidateFitEstimator, Candidates, DLFluxEstimator
 from gammapy_asid.inputs import to_band_cube
 
 HERE = SkyCoord(83, 22, unit="deg")
@@ -84,3 +86,35 @@ def test_models_without_numbers(observe):
             to_band_cube(dataset)
         with pytest.raises(ValueError, match=message):
             CandidateFitEstimator().run(dataset, candidates())
+
+
+def test_flux_of_a_source_brighter_than_any_of_the_training(observe, caplog):
+    # As bright as the Vela pulsar: the networks have never seen the like
+    other = SkyCoord(85.5, 22, unit="deg")
+    dataset = observe(point(flux=3e-6), point(other))
+    with caplog.at_level(logging.WARNING):
+        table = DLFluxEstimator("lat").run(dataset, SkyCoord([HERE, other])).table
+    assert table["flags"][0] & 128
+    assert "1 sources are brighter than those for which model 'lat' was trained" in caplog.text
+    row = CandidateFitEstimator(refit_position=False).run(dataset, candidates(HERE, other)).table[0]
+    assert row["fit_flux"].value == pytest.approx(3e-6, rel=0.01)
+
+
+@pytest.mark.parametrize("value", [0, np.nan])
+def test_psf_without_data_at_some_energies(observe, caplog, value):
+    dataset = observe(point(), exposure=None)
+    # The PSF of the model is that of the fourth energy at the three below, too
+    data = dataset.psf.psf_map.data
+    whole, holes = dataset.copy(name="whole"), dataset.copy(name="holes")
+    whole.psf.psf_map.data[:3] = data[3]
+    holes.psf.psf_map.data[:3] = value
+    fits = CandidateFitEstimator(refit_position=False)
+    expected = fits.run(whole, candidates()).table["fit_flux", "ts"][0]
+    assert not caplog.text
+    row = fits.run(holes, candidates()).table["fit_flux", "ts"][0]
+    assert "PSF without data at" in caplog.text and "nearest energy is taken" in caplog.text
+    np.testing.assert_allclose(
+        [row["fit_flux"].value, row["ts"]], [expected["fit_flux"].value, expected["ts"]]
+    )
+    np.testing.assert_allclose(to_band_cube(holes).response.psf, to_band_cube(whole).response.psf)
+    assert not np.nan_to_num(holes.psf.psf_map.data[:3]).any()

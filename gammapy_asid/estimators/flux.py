@@ -1,6 +1,8 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Fluxes of sources with a deep ensemble."""
 
+import logging
+
 import astropy.units as u
 import numpy as np
 from astropy.table import QTable
@@ -17,6 +19,8 @@ from .domain import band_cube, check_domain
 from .given import duplicates, given_sources, on_valid_data
 
 __all__ = ["DLFluxEstimator"]
+
+log = logging.getLogger(__name__)
 
 UNIT = u.Unit("cm-2 s-1")
 
@@ -122,6 +126,7 @@ class DLFluxEstimator(Estimator):
             for i, fluxes in enumerate(self._ensemble.fluxes(fitted, ranges, self.uncertainty)):
                 for name, column in _columns(fluxes).items():
                     values[name][valid, i] = column
+            flags[valid] |= self._too_bright(values["flux"][valid, 0])
             flags[valid] |= _outshone(x[valid], y[valid], values["flux"][valid, 1:], cube)
         table = QTable(
             {
@@ -155,6 +160,17 @@ class DLFluxEstimator(Estimator):
             ],
         }
         return SourceFluxes(table, bands, meta)
+
+    def _too_bright(self, flux):
+        """Flag of sources that are brighter than those of the training."""
+        bright = flux > self._ensemble.brightest * UNIT
+        if bright.any():
+            log.warning(
+                f"{bright.sum()} sources are brighter than those for which model {self.card.name!r} was "
+                f"trained (above {self._ensemble.brightest:.2g} cm-2 s-1; flag UNTRAINED): their fluxes are "
+                "too low, take those of a likelihood fit."
+            )
+        return np.where(bright, CandidateFlag.UNTRAINED, 0)
 
     def _range(self, response):
         """Range of energies of the flux in GeV, inside that of the data."""

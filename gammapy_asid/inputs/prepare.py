@@ -23,7 +23,8 @@ def prepare_dataset(dataset):
     Masked are, besides what the dataset masks itself, pixels whose exposure is zero or not finite, and parts
     without any counts where many are predicted, see `~gammapy_asid.inputs.unobserved.unobserved`. Maps
     that wrap around the sky get their reference in the middle, counts and background lose their
-    unit of photons, masks become boolean.
+    unit of photons, masks become boolean. At energies at which the PSF has no data it is that of the nearest
+    energy that has.
 
     Parameters
     ----------
@@ -55,7 +56,10 @@ def prepare_dataset(dataset):
     observed = _observed(maps, geom, valid, bad, dataset.name)
     if not np.array_equal(observed, valid):
         maps["mask_safe"] = Map.from_geom(geom, data=observed)
-    irfs = {"psf": wrapped_irf(dataset.psf), "edisp": wrapped_irf(dataset.edisp)}
+    irfs = {
+        "psf": _whole_psf(wrapped_irf(dataset.psf), geom.axes["energy"], dataset.name),
+        "edisp": wrapped_irf(dataset.edisp),
+    }
     parts = maps | irfs
     models = wrapped_models(dataset.models)
     same = all(part is getattr(dataset, what) for what, part in parts.items())
@@ -106,6 +110,35 @@ def _exposure_image(exposure, geom):
     cube = geom.to_image().to_cube([axis])
     data = exposure.data.reshape(axis.nbin, *[1] * (len(cube.data_shape) - 1))
     return Map.from_geom(cube, data=np.broadcast_to(data, cube.data_shape), unit=exposure.unit)
+
+
+def _whole_psf(psf, energy, name):
+    """PSF with that of the nearest energy where it has no data at some: no photons get lost."""
+    data = np.nan_to_num(psf.psf_map.data)
+    n_energies, n_rad, *shape = data.shape
+    data = data.reshape(n_energies, n_rad, -1)
+    good = data.any(axis=1)
+    gaps = ~good & good.any(axis=0)
+    if not gaps.any():
+        return psf
+    axis, index, data = psf.psf_map.geom.axes[psf.energy_name], np.arange(n_energies), data.copy()
+    for place in np.flatnonzero(gaps.any(axis=0)):
+        known = np.flatnonzero(good[:, place])
+        nearest = known[np.abs(index[:, None] - known).argmin(axis=1)]
+        data[:, :, place] = data[nearest, :, place]
+    # Beyond the energies of the counts it hardly matters
+    counted = (axis.edges[1:] > energy.edges[0]) & (axis.edges[:-1] < energy.edges[-1])
+    lost = np.flatnonzero(gaps.any(axis=1) & counted)
+    if len(lost):
+        low, high = (edges.to_value("GeV") for edges in (axis.edges[lost[0]], axis.edges[lost[-1] + 1]))
+        log.warning(
+            f"Dataset {name!r} has a PSF without data at {len(lost)} energies of {low:.3g}-{high:.3g} GeV: "
+            "that of the nearest energy is taken."
+        )
+    psf_map = Map.from_geom(
+        psf.psf_map.geom, data=data.reshape(n_energies, n_rad, *shape), unit=psf.psf_map.unit
+    )
+    return type(psf)(psf_map, psf.exposure_map)
 
 
 def _finite(exposure):

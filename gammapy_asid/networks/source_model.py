@@ -50,6 +50,8 @@ FLUX_LEVELS = (0.025, 0.16, 0.84, 0.975, 0.95, 0.5)
 EMPTY_LEVELS = (0.68, 0.975)
 #: Ranges of energies wider than this factor are calibrated apart from narrower ones.
 WIDE = 12.0
+# Factor on the brightest sources of the calibration beyond which estimates are low: by .1 at 2, .4 at 25.
+BRIGHTER = 2.0
 #: Candidates from this calibrated score on are fitted together; fainter ones are no neighbours.
 FAINTEST_SCORE = 0.1
 #: Error of positions that are given, in nominal finest pixels.
@@ -264,6 +266,12 @@ class SourceEnsemble:
             covariance + floor[:, None, None] ** 2 * np.eye(2),
             calibrated_quantiles(self.card.calibration, sources.mode, (spread, significance)),
         )
+
+    @property
+    def brightest(self):
+        """Flux in cm-2 s-1 above which estimates are too low; infinite where this is not known."""
+        parts = [rows for key, rows in self.card.calibration.items() if key.endswith(PARTS[2])]
+        return BRIGHTER * np.exp(max((rows[-1][0] for rows in parts), default=np.inf))
 
     @torch.inference_mode()
     def fluxes(self, sources, ranges, spread=SPREADS[0]):

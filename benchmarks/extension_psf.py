@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from gammapy_asid.estimators.extension import NARROWEST
 from gammapy_asid.networks.extension_model import ExtensionModel
 from gammapy_asid.training.extension_recipe import ExtensionRecipe, build_stamp_simulator
 from gammapy_asid.training.recipe import read_recipe
@@ -69,7 +70,9 @@ def main(args=None):
     scene = replace(next(scene for scene in recipe.scenes if scene.other), points=0.5)
     columns = []
     for simulated in draw_stamps(simulator, args.sources, SEED, scene):
-        radius = torch.exp(simulated.stamps.psf[..., 0]).nan_to_num().amax(1) * simulator.pixel_size
+        radii = torch.exp(simulated.stamps.psf[..., 0]) * simulator.pixel_size
+        radius = radii.nan_to_num(nan=0.0).amax(1)
+        simulated.stamps.narrowest = NARROWEST * radii.nan_to_num(nan=torch.inf).amin(1)
         probability = model.predict(simulated.stamps).extended
         columns.append([simulated.size.numpy(), simulated.ts.numpy(), radius.numpy(), probability])
     rows = rows_by_width(*(np.concatenate(column) for column in zip(*columns, strict=True)))

@@ -47,7 +47,7 @@ class SourceExtensions:
     table : `~astropy.table.QTable`
         One row per source: ``name``, ``ra``, ``dec``, ``extension_class`` (``C0``, ``C1``, ..., empty for
         sources outside the valid data), ``extension_prob`` of each class, shape ``(n, n_classes)``,
-        ``extended_prob``, the probability not to be a point, ``ext_sigma`` with ``ext_sigma_errn`` and
+        ``extended_prob``, the probability to be wider than a point, ``ext_sigma`` with ``ext_sigma_errn`` and
         ``ext_sigma_errp``, the size of the source if it is extended with its 68 % interval, and
         ``flags``.
     meta : dict

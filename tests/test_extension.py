@@ -305,7 +305,7 @@ def test_card(model):
 def test_recipes():
     recipe = read_recipe("cta-extension", ExtensionRecipe)
     assert recipe.edges == (0.1, 0.3)
-    assert len(recipe.scenes) == 2
+    assert len(recipe.scenes) == 3
     with pytest.raises(ValueError, match="edges must increase"):
         ExtensionRecipe(**(recipe.model_dump() | {"edges": (0.3, 0.1)}))
     with pytest.raises(ValueError, match="as many shares"):

@@ -79,18 +79,22 @@ class Stamps:
         1 where there are data in any band, shape ``(n, size, size)``.
     psf : `~torch.Tensor`
         Result of `describe_psf`, shape ``(n, n_bands, 4)``; NaN in absent bands.
+    narrowest : `~torch.Tensor`, optional
+        Size in deg below which a source counts as a point, shape ``(n,)``; by default none does.
     """
 
     counts: torch.Tensor
     background: torch.Tensor
     valid: torch.Tensor
     psf: torch.Tensor
+    narrowest: torch.Tensor = None
 
     def __len__(self):
         return len(self.counts)
 
     def __getitem__(self, rows):
-        return Stamps(self.counts[rows], self.background[rows], self.valid[rows], self.psf[rows])
+        narrowest = None if self.narrowest is None else self.narrowest[rows]
+        return Stamps(*(v[rows] for v in self.tensors), narrowest)
 
     @property
     def tensors(self):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.special import ndtr
 
 from ..evaluation.calibration import apply_knots
 from ..evaluation.uncertainty import apply_quantiles
@@ -109,15 +110,17 @@ class ExtensionModel:
         extensions : `Extensions`
             Predictions.
         """
-        return self.calibrated(self.output(stamps))
+        return self.calibrated(self.output(stamps), stamps.narrowest)
 
-    def calibrated(self, output):
+    def calibrated(self, output, narrowest=None):
         """Calibrated predictions of raw ones.
 
         Parameters
         ----------
         output : `~gammapy_asid.networks.extension.ExtensionOutput`
             Result of `output`.
+        narrowest : `~torch.Tensor`, optional
+            Size in deg below which a source counts as a point, shape ``(n,)``; by default none does.
 
         Returns
         -------
@@ -127,8 +130,15 @@ class ExtensionModel:
         logits = output.classes.double() / self.card.temperature + torch.tensor(self.card.bias)
         error = torch.exp(output.log_error).double().numpy()
         shift = apply_quantiles(self.card.size_quantiles, error) * error[:, None]
-        return Extensions(
-            torch.softmax(logits, 1).numpy(),
-            apply_knots(torch.sigmoid(output.extended.double()).numpy(), self.card.extended_knots),
-            np.exp(output.log_size.double().numpy()[:, None] + shift),
-        )
+        size = np.exp(output.log_size.double().numpy()[:, None] + shift)
+        extended = apply_knots(torch.sigmoid(output.extended.double()).numpy(), self.card.extended_knots)
+        if narrowest is not None:
+            extended = extended * _share_above(narrowest.double().numpy(), size)
+        return Extensions(torch.softmax(logits, 1).numpy(), extended, size)
+
+
+def _share_above(value, quantiles):
+    """Probability of sizes above a value in deg, of log-normal ones with these quantiles `LEVELS`."""
+    _, low, middle, high, _ = np.log(quantiles).T
+    spread = np.maximum((high - low) / 2, 1e-3)
+    return ndtr((middle - np.log(value)) / spread)

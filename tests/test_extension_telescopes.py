@@ -17,7 +17,8 @@ from gammapy.modeling.models import (
     SkyModel,
 )
 
-from gammapy_asid import CandidateFlag, DLExtensionClassifier
+from gammapy_asid import DLExtensionClassifier
+from gammapy_asid.candidates import CandidateFlag
 
 PLACE = {"lon_0": 83.6 * u.deg, "lat_0": 22 * u.deg, "frame": "icrs"}
 

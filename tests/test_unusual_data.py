@@ -9,6 +9,7 @@ import pytest
 from astropy.coordinates import SkyCoord
 from gammapy.maps import Map
 from gammapy.modeling.models import (
+    ConstantTemporalModel,
     PointSpatialModel,
     PowerLawSpectralModel,
     SkyModel,
@@ -70,13 +71,16 @@ def test_negative_neighbour(observe):
     assert row["fit_flux"].value == pytest.approx(FLUX, rel=0.25)
 
 
-def test_models_without_numbers(observe):
+def test_models_that_can_not_be_evaluated(observe):
     dataset = observe(point())
     template = Map.create(skydir=HERE, width=4, binsz=0.1, frame="icrs", unit="sr-1")
     template.data += 1
     template.data[3:6, 3:6] = np.nan
     shape = TemplateSpatialModel(template, filename="template.fits")
+    varying = point(name="varying")
+    varying.temporal_model = ConstantTemporalModel()
     models = {
+        "'varying' that varies in time, and no times": varying,
         "parameters amplitude are not finite": point(flux=np.nan),
         "NaN in its template": SkyModel(PowerLawSpectralModel(), shape),
     }
@@ -118,3 +122,17 @@ def test_psf_without_data_at_some_energies(observe, caplog, value):
     )
     np.testing.assert_allclose(to_band_cube(holes).response.psf, to_band_cube(whole).response.psf)
     assert not np.nan_to_num(holes.psf.psf_map.data[:3]).any()
+
+
+def test_one_valid_energy_bin(observe):
+    # What one bin can't tell is not fitted
+    dataset = observe(point())
+    mask = np.zeros(dataset.counts.data.shape, dtype=bool)
+    mask[1] = True
+    dataset.mask_fit = Map.from_geom(dataset.counts.geom, data=mask)
+    row = CandidateFitEstimator(refit_position=False).run(dataset, candidates()).table[0]
+    edges = dataset.counts.geom.axes["energy"].edges
+    flux = point().spectral_model.integral(edges[1], edges[2]).to_value("cm-2 s-1")
+    assert row["flags"] == 0 and np.isnan(row["fit_index_err"])
+    assert u.isclose(row["fit_e_min"], edges[1]) and u.isclose(row["fit_e_max"], edges[2])
+    assert abs(row["fit_flux"].value - flux) < 3 * row["fit_flux_err"].value

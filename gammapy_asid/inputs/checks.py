@@ -189,13 +189,17 @@ def _check_edisp(dataset, name):
 
 
 def _check_models(dataset, name):
-    """Check that models have numbers: Gammapy takes one with a NaN as a model that predicts nothing."""
+    """Check that models can be evaluated: Gammapy takes one with a NaN as one that predicts nothing."""
     for model in dataset.models or ():
         lost = [p.name for p in model.parameters if not np.isfinite(p.value)]
         if lost:
             raise ValueError(
                 f"{name} has a model {model.name!r} whose parameters {', '.join(lost)} are not finite (NaN "
                 "or infinite): correct or remove it."
+            )
+        if getattr(model, "temporal_model", None) is not None and dataset.gti is None:
+            raise ValueError(
+                f"{name} has a model {model.name!r} that varies in time, and no times: set dataset.gti."
             )
         place = getattr(model, "spatial_model", None)
         if isinstance(place, TemplateSpatialModel) and place.normalize and np.isnan(np.sum(place.map.data)):

@@ -250,7 +250,7 @@ def point_source(row, datasets, e_range, index_free):
     e_range : tuple of `~astropy.units.Quantity`
         Range of energies of the flux.
     index_free : bool
-        Whether the photon index is free where there is more than one energy bin.
+        Whether the photon index is free where more than one energy bin has valid data.
 
     Returns
     -------
@@ -269,11 +269,17 @@ def point_source(row, datasets, e_range, index_free):
         amplitude=flux * u.Unit("cm-2 s-1"), index=INDEX, emin=e_range[0], emax=e_range[1]
     )
     spectrum.amplitude.min = 0
-    spectrum.index.frozen = not (index_free and any(d.counts.geom.axes["energy"].nbin > 1 for d in datasets))
+    spectrum.index.frozen = not (index_free and _n_bins(datasets) > 1)
     spectrum.index.min, spectrum.index.max = INDEX_RANGE
     place = _place(row["position"].icrs)
     place.lon_0.frozen = place.lat_0.frozen = True
     return SkyModel(spectral_model=spectrum, spatial_model=place, name=row["name"])
+
+
+def _n_bins(datasets):
+    """Number of different energy bins with valid data."""
+    low = [d.counts.geom.axes["energy"].edges[:-1][d.mask_safe.data.any(axis=(1, 2))] for d in datasets]
+    return len(np.unique(np.log(u.Quantity(np.concatenate(low)).to_value("GeV")).round(3)))
 
 
 def neighbour(row, datasets, e_range):

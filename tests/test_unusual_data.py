@@ -136,3 +136,17 @@ def test_one_valid_energy_bin(observe):
     assert row["flags"] == 0 and np.isnan(row["fit_index_err"])
     assert u.isclose(row["fit_e_min"], edges[1]) and u.isclose(row["fit_e_max"], edges[2])
     assert abs(row["fit_flux"].value - flux) < 3 * row["fit_flux_err"].value
+
+
+def test_nan_where_data_are_masked(observe, caplog):
+    dataset = observe(point())
+    mask = np.ones(dataset.counts.data.shape, dtype=bool)
+    mask[:, :6, :6] = False
+    dataset.mask_safe = Map.from_geom(dataset.counts.geom, data=mask)
+    fits = CandidateFitEstimator(refit_position=False)
+    expected = fits.run(dataset, candidates()).table["fit_flux", "ts"]
+    dataset.counts.data[~mask] = dataset.background.data[~mask] = np.nan
+    found = fits.run(dataset, candidates()).table["fit_flux", "ts"]
+    np.testing.assert_allclose(found["fit_flux"].value, expected["fit_flux"].value, rtol=1e-6)
+    assert np.isfinite(sum(image.sum() for image in to_band_cube(dataset).counts))
+    assert np.isnan(dataset.counts.data).any() and not caplog.text

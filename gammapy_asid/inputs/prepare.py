@@ -23,8 +23,8 @@ def prepare_dataset(dataset):
     Masked are, besides what the dataset masks itself, pixels whose exposure is zero or not finite, and parts
     without any counts where many are predicted, see `~gammapy_asid.inputs.unobserved.unobserved`. Maps
     that wrap around the sky get their reference in the middle, counts and background lose their
-    unit of photons, masks become boolean. At energies at which the PSF has no data it is that of the nearest
-    energy that has.
+    unit of photons, masks become boolean, and values that are neither observed nor finite become zero. At
+    energies at which the PSF has no data it is that of the nearest energy that has.
 
     Parameters
     ----------
@@ -56,6 +56,8 @@ def prepare_dataset(dataset):
     observed = _observed(maps, geom, valid, bad, dataset.name)
     if not np.array_equal(observed, valid):
         maps["mask_safe"] = Map.from_geom(geom, data=observed)
+    for what in ("counts", "background"):
+        maps[what] = _without_gaps(maps[what], observed)
     irfs = {
         "psf": _whole_psf(wrapped_irf(dataset.psf), geom.axes["energy"], dataset.name),
         "edisp": wrapped_irf(dataset.edisp),
@@ -110,6 +112,13 @@ def _exposure_image(exposure, geom):
     cube = geom.to_image().to_cube([axis])
     data = exposure.data.reshape(axis.nbin, *[1] * (len(cube.data_shape) - 1))
     return Map.from_geom(cube, data=np.broadcast_to(data, cube.data_shape), unit=exposure.unit)
+
+
+def _without_gaps(m, observed):
+    """Map with zeros where it is not finite outside of what was observed."""
+    if m is None or np.isfinite(m.data).all():
+        return m
+    return Map.from_geom(m.geom, data=np.where(observed | np.isfinite(m.data), m.data, 0))
 
 
 def _whole_psf(psf, energy, name):

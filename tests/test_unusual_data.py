@@ -10,6 +10,7 @@ from astropy.coordinates import SkyCoord
 from gammapy.maps import Map
 from gammapy.modeling.models import (
     ConstantTemporalModel,
+    FoVBackgroundModel,
     PointSpatialModel,
     PowerLawSpectralModel,
     SkyModel,
@@ -150,3 +151,22 @@ def test_nan_where_data_are_masked(observe, caplog):
     np.testing.assert_allclose(found["fit_flux"].value, expected["fit_flux"].value, rtol=1e-6)
     assert np.isfinite(sum(image.sum() for image in to_band_cube(dataset).counts))
     assert np.isnan(dataset.counts.data).any() and not caplog.text
+
+
+@pytest.mark.parametrize("level", [0, 1e-9])
+def test_energy_bins_without_counts_and_background(observe, level):
+    # As the highest ones of Cherenkov telescopes often are
+    dataset = observe(point())
+    dataset.counts.data[3:], dataset.background.data[3:] = 0, level
+    row = CandidateFitEstimator(refit_position=False).run(dataset, candidates()).table[0]
+    assert row["ts"] > 500
+    assert abs(row["fit_flux"].value - FLUX) < 3 * row["fit_flux_err"].value
+
+
+def test_background_model_of_zero(observe):
+    dataset = observe(point())
+    model = FoVBackgroundModel(dataset_name=dataset.name)
+    model.spectral_model.norm.value = 0
+    dataset.models = [model]
+    with pytest.raises(ValueError, match="has no background and no models"):
+        CandidateFitEstimator().run(dataset, candidates())

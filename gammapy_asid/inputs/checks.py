@@ -11,7 +11,7 @@ from gammapy.maps import HpxGeom, RegionGeom, WcsGeom
 from gammapy.modeling.models import FoVBackgroundModel, TemplateSpatialModel
 
 from ..tasks import as_list
-from .known_sky import template_counts
+from .known_sky import background_counts, template_counts
 from .longitudes import wrapped_geom
 
 __all__ = ["COUNTS_UNITS", "check_counts", "check_dataset", "check_expectation", "each_usable", "same_pixels"]
@@ -229,7 +229,7 @@ def check_expectation(dataset):
     has_models = any(not isinstance(model, FoVBackgroundModel) for model in dataset.models or ())
     if dataset.background is not None:
         check_counts(dataset.background.data[valid], dataset.name, "a background")
-    if not has_models and (dataset.background is None or not dataset.background.data[valid].any()):
+    if not has_models and (dataset.background is None or not background_counts(dataset).data[valid].any()):
         raise ValueError(
             f"Dataset {dataset.name!r} has no background and no models, so that a fit would take all counts "
             "for the source: set dataset.background or dataset.models."

@@ -10,6 +10,8 @@ __all__ = ["PoissonFit", "cash", "fisher_scoring"]
 
 #: Expected counts below this are raised to it, as in Gammapy.
 SMALLEST = 1e-25
+#: Expected counts of a pixel that are as good as none.
+NOTHING = 1e-6
 #: The fit ends where a step would gain less than this in the statistic.
 TOLERANCE = 1e-3
 #: Iterations after which it has failed.
@@ -77,7 +79,9 @@ def fisher_scoring(counts, expect, derive, start, lower, upper):
             raise RuntimeError("the likelihood is not finite")
         derivatives, floored = derive(values), np.maximum(expected, SMALLEST)
         gradient = 2 * derivatives @ (1 - counts / floored)
-        information = (derivatives / np.maximum(floored, 1e-12)) @ derivatives.T
+        # No counts where nothing is expected: the statistic is a straight line there
+        weight = np.where((counts == 0) & (expected < NOTHING), 0, 1 / np.maximum(floored, 1e-12))
+        information = (derivatives * weight) @ derivatives.T
         room = (lower - values, upper - values)
         if _gain(_step(gradient, information, 0.0, *room), gradient, information) < TOLERANCE:
             return PoissonFit(float(stat), values)

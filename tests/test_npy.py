@@ -74,7 +74,7 @@ class Forged:
 SCALAR, DTYPE = np.float64(1).__reduce__()[0], np.dtype("f8")
 RECONSTRUCT = np.zeros(1).__reduce__()[0]
 BAD = {
-    "a function": Forged(print, ("x",)),
+    "a function": Forged(len, ("x",)),
     "a method of numpy": Forged(np.load, ("x",)),
     "a type with fields": Forged(np.dtype, ("f8",), (3, "<", None, ("a",), {"a": (DTYPE, 0)}, 8, 8, 0)),
     "a type with a metadata state": Forged(np.dtype, ("O8",), (3, "|", None, None, None, -1, -1, 0)),

@@ -3,8 +3,10 @@
 
 import numpy as np
 from gammapy.maps import HpxGeom
-from scipy.ndimage import binary_dilation
+from scipy.ndimage import binary_dilation, distance_transform_cdt
 from scipy.optimize import brentq
+
+from ..digests import digest
 
 __all__ = ["unobserved"]
 
@@ -17,6 +19,10 @@ ENOUGH_OF_COUNTS = 100.0
 ASPECTS = (1, 4, 1 / 4, 16, 1 / 16)
 #: Counts of the cells that tell the lowest level of a map, and which quantile that is.
 CELL_COUNTS, LOWEST = 5, 0.1
+#: Results that are kept.
+KEPT = 16
+#: Cells of the first look that hold as many expected counts as a window needs.
+CELLS = 64
 #: An energy bin without any counts is judged by the level of all bins, give or take this factor.
 BIN_FACTOR = 5.0
 
@@ -45,6 +51,19 @@ def unobserved(counts, expected, valid, geom):
     unobserved : `~numpy.ndarray`
         True for such pixels among the valid ones, same shape.
     """
+    key = digest([counts, expected, valid, geom])
+    if key not in _found:
+        if len(_found) >= KEPT:
+            del _found[next(iter(_found))]
+        _found[key] = np.packbits(_unobserved(counts, expected, valid, geom))
+    return np.unpackbits(_found[key], count=counts.size).astype(bool).reshape(counts.shape)
+
+
+#: Results by the digest of what they were made from: each estimator prepares the same data again.
+_found = {}
+
+
+def _unobserved(counts, expected, valid, geom):
     fold = _Fold(geom)
     counts = np.where(valid, np.nan_to_num(counts), 0)
     missing = np.zeros(counts.shape, bool)
@@ -120,6 +139,12 @@ def _empty_windows(counts, expected, enough):
     if counts.sum() == 0 or expected.sum() < enough:
         return missing
     occupied = counts > 0
+    # First on coarse cells, of which a window without counts holds some that are quite inside
+    side = int(np.sqrt(enough / CELLS / expected.max()))
+    if side > 1:
+        cells = _cells(occupied.astype(int), side) > 0
+        if not _windows(cells, _cells(expected, side), enough / 4).any():
+            return missing
     for _ in range(10):
         # What was not observed says nothing of how well the prediction fits
         scale = _level(occupied[~missing], expected[~missing])
@@ -156,9 +181,13 @@ def _windows(occupied, expected, enough):
     union = np.zeros(occupied.shape, bool)
     filled, level = _integral(occupied), _integral(expected)
     largest = max(occupied.shape[1:])
+    distance = np.stack([_distance(image, largest) for image in occupied])
     for aspect in ASPECTS:
+        # Empty windows are no wider than twice the distance to the next count, and few can hold enough
+        longer = max(aspect, 1 / aspect) * distance
+        possible = expected.max() * (2.0 * distance - 1) * (2 * longer + 1) >= enough
         # Windows around these pixels may be empty; where one is not, larger ones are not either
-        centres = np.nonzero(expected > 0)
+        centres = np.nonzero((expected > 0) & possible)
         half = 0.5
         while half < 2 * largest and len(centres[0]):
             reach = int(half * np.sqrt(aspect)), int(half / np.sqrt(aspect))
@@ -172,6 +201,13 @@ def _windows(occupied, expected, enough):
             # Larger windows than these are made of smaller ones that are empty as well
             centres = [part[enclosed < 4 * enough] for part in centres]
     return union
+
+
+def _distance(occupied, largest):
+    """Distance of pixels to the next occupied one in pixels, along the farther axis."""
+    if not occupied.any():
+        return np.full(occupied.shape, largest)
+    return distance_transform_cdt(~occupied, "chessboard")
 
 
 def _integral(image):

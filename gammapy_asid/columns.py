@@ -103,19 +103,30 @@ def read_any_table(path):
         # The first table of several is the one meant, and units that Astropy doubts are looked at later
         warnings.filterwarnings("ignore", "hdu= was not specified", AstropyUserWarning)
         warnings.simplefilter("ignore", u.UnitsWarning)
-        # Readers of Astropy raise errors of many kinds
-        try:
-            # Of the two parsers of Astropy the one in C has crashed the process
-            is_votable = path.suffix.lower() in (".vot", ".xml", ".votable")
-            return Table.read(path, **({"format": "votable"} | PURE_PYTHON if is_votable else {}))
-        except Exception as error:
-            first = error
-        if path.suffix.lower() in (".txt", ".dat", ".tsv", ".csv"):
+        first = None
+        for settings in _formats(path):
+            # Readers of Astropy raise errors of many kinds
             try:
-                return Table.read(path, format="ascii")
+                return Table.read(path, **settings)
             except Exception as error:
                 first = error
     raise ValueError(f"{path} is no table that can be read: give FITS, ECSV, CSV or VOTable") from first
+
+
+def _formats(path):
+    """How a file may be read.
+
+    Where no format is given, Astropy tries its parser of XML in C on any file, which has crashed the process.
+    """
+    with open(path, "rb") as file:
+        start = file.read(1024).lstrip()
+    if start.startswith((b"SIMPLE  =", b"\x1f\x8b")):
+        return [{"format": "fits"}]
+    if start.startswith(b"<"):
+        return [{"format": "votable"} | PURE_PYTHON]
+    by_suffix = {".ecsv": ["ascii.ecsv"], ".csv": ["ascii.csv", "ascii"]}
+    texts = by_suffix | dict.fromkeys((".txt", ".dat", ".tsv"), ["ascii"])
+    return [{"format": name} for name in texts.get(path.suffix.lower(), ["fits"])]
 
 
 def column_name(table, names):

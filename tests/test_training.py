@@ -226,3 +226,9 @@ def test_workers_make_the_same_batches(tmp_path, simulator):
         train(short, tmp_path / str(n), simulator, num_workers=n, progress=False) for n in (0, 1)
     )
     assert torch.equal(alone.head.weight, helped.head.weight)
+
+
+def test_recipe_beside_a_folder_of_its_name(tmp_path, monkeypatch):
+    (tmp_path / "lat").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert read_recipe("lat").name == "lat"

@@ -275,15 +275,15 @@ def read_recipe(path, kind=Recipe):
     """
     shipped = Path(__file__).parent / "recipes"
     names = sorted(p.stem for p in shipped.glob("*.yaml"))
+    # A folder of that name is what a training may have left
+    if str(path) in names and not Path(path).is_file():
+        path = shipped / f"{path}.yaml"
     try:
         content = read_yaml(path, "recipe")
     except FileNotFoundError:
-        if str(path) not in names:
-            raise FileNotFoundError(
-                f"No recipe {str(path)!r}: give a YAML file or one of {', '.join(names)}"
-            ) from None
-        path = shipped / f"{path}.yaml"
-        content = read_yaml(path, "recipe")
+        raise FileNotFoundError(
+            f"No recipe {str(path)!r}: give a YAML file or one of {', '.join(names)}"
+        ) from None
     try:
         return kind(**(content or {}))
     except (ValidationError, TypeError) as error:

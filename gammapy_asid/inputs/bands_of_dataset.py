@@ -7,6 +7,7 @@ from ..networks.description import psf_radius
 from .bands import DEPTH, LAT_BANDS, Bands
 from .convert import to_band_cube
 from .field import PixelGrid
+from .masks import valid_bins
 from .prepare import usable_datasets
 
 __all__ = ["bands_for_dataset"]
@@ -92,10 +93,8 @@ def _is_lat(datasets, edges):
 
 def _valid_edges(dataset):
     """Edges in GeV of the energy bins with valid data."""
-    edges = dataset.counts.geom.axes["energy"].edges.to_value("GeV")
-    if dataset.mask is None:
-        return edges
-    valid = np.flatnonzero(dataset.mask.data.any(axis=tuple(range(1, dataset.mask.data.ndim))))
+    edges, valid = dataset.counts.geom.axes["energy"].edges.to_value("GeV"), valid_bins(dataset)
+    valid = np.flatnonzero(valid.any(axis=tuple(range(1, valid.ndim))))
     return edges[valid[0] : valid[-1] + 2]
 
 

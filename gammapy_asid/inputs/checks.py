@@ -13,6 +13,7 @@ from gammapy.modeling.models import FoVBackgroundModel, TemplateSpatialModel
 from ..tasks import as_list
 from .known_sky import background_counts, template_counts
 from .longitudes import wrapped_geom
+from .masks import valid_bins
 
 __all__ = ["COUNTS_UNITS", "check_counts", "check_dataset", "check_expectation", "each_usable", "same_pixels"]
 
@@ -224,7 +225,7 @@ def check_expectation(dataset):
         the map of a model does not fit.
     """
     template_counts(dataset)
-    valid = ... if dataset.mask is None else np.asarray(dataset.mask.data, dtype=bool)
+    valid = valid_bins(dataset)
     check_counts(dataset.counts.data[valid], dataset.name, "counts")
     has_models = any(not isinstance(model, FoVBackgroundModel) for model in dataset.models or ())
     if dataset.background is not None:

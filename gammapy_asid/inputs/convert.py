@@ -9,6 +9,7 @@ from .bands import LAT_BANDS, BandCube, Response, cube_from_arrays
 from .checks import check_counts, each_usable
 from .field import Field, PixelGrid
 from .known_sky import expected_counts, impossible_pixels, warn_of_impossible
+from .masks import valid_bins
 from .prepare import prepare_dataset
 from .response import RAD, Quadrature, exposure_nodes, normalise_psf, place_error, psf_nodes, smear_psf
 
@@ -163,10 +164,7 @@ class _Part:
                 f"Dataset {dataset.name!r} covers {edges[0]:.4g}-{edges[-1]:.4g} GeV, and the model serves "
                 f"{bands.edges[0]:.4g}-{bands.edges[-1]:.4g} GeV: choose another model or energy range."
             )
-        data = np.asarray(dataset.counts.data)
-        self.valid = np.ones((len(band), data[0].size), dtype=bool)
-        if dataset.mask is not None:
-            self.valid = np.asarray(dataset.mask.data, dtype=bool).reshape(self.valid.shape)
+        self.valid = valid_bins(dataset).reshape(len(band), -1)
         use = inside & self.valid.any(axis=1)
         if not use.any():
             raise ValueError(

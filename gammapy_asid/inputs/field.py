@@ -10,7 +10,7 @@ from scipy.sparse.csgraph import connected_components
 
 from .rebin import box_regrid
 
-__all__ = ["MAX_RADIUS", "Field", "PixelGrid"]
+__all__ = ["MAX_RADIUS", "Field", "PixelGrid", "same_image"]
 
 #: Largest distance in deg of a pixel from the centre of a field that must be reprojected.
 MAX_RADIUS = 45.0
@@ -200,7 +200,7 @@ class Field:
         ny, nx = (int(np.ceil(n / scale - 1e-6)) for n in geom.data_shape)
         native = WcsGeom(wcs, npix=(nx, ny))
         self.reference, self.scale = geom, scale
-        others = [grid for grid in grids if not _same_image(grid.geom, geom)]
+        others = [grid for grid in grids if not same_image(grid.geom, geom)]
         if not others:
             return native
         extended, self.offset = _extended(native, others)
@@ -230,7 +230,7 @@ class Field:
 
     def is_aligned(self, grid):
         """Whether the pixels of `grid` fit those of the field by a whole number."""
-        return self.reference is not None and _same_image(grid.geom, self.reference)
+        return self.reference is not None and same_image(grid.geom, self.reference)
 
     def is_spread(self, grid):
         """Whether counts of `grid` lose their place inside the native pixel."""
@@ -291,8 +291,9 @@ def _check_overlap(grids):
         )
 
 
-def _same_image(one, other):
-    return isinstance(one, WcsGeom) and isinstance(other, WcsGeom) and one == other
+def same_image(one, other):
+    """Whether two image geometries are the same, in their description too."""
+    return type(one) is type(other) and one == other
 
 
 def _spacing(a, n_side):

@@ -9,7 +9,8 @@ from gammapy.datasets import MapDataset
 from gammapy.maps import Map
 from gammapy.modeling.models import FoVBackgroundModel, TemplateNPredModel
 
-from .field import Field, PixelGrid
+from .field import Field, PixelGrid, same_image
+from .masks import valid_bins
 from .prediction import Kernels, ModelCounts
 from .response import exposure_at
 
@@ -86,9 +87,7 @@ def with_changed_maps(dataset, change):
         `~gammapy.modeling.models.TemplateNPredModel` have become one.
     """
     image, counts = dataset.counts.geom.to_image(), dataset.counts
-    mask = Map.from_geom(
-        counts.geom, data=np.ones(counts.data.shape, bool) if dataset.mask is None else dataset.mask.data
-    )
+    mask = Map.from_geom(counts.geom, data=valid_bins(dataset))
     maps = {"counts": change(counts, "counts"), "mask_safe": change(mask, "mask"), "mask_fit": None}
     if dataset.background is not None:
         maps["background"] = change(dataset.background, "background")
@@ -116,7 +115,7 @@ def renamed_models(dataset, name):
 
 def is_on(m, image):
     """Whether a map has the pixels of an image."""
-    return type(m.geom) is type(image) and m.geom.to_image() == image
+    return same_image(m.geom.to_image(), image)
 
 
 def counts_model(counts, name):
@@ -268,9 +267,7 @@ def _on_any_pixels(dataset):
     if grid.is_nominal:
         return sky_counts(with_own_exposure(dataset)).data
     # On square pixels half as large, which those of the dataset then read
-    grid.valid = np.ones(int(np.prod(grid.geom.data_shape)), dtype=bool)
-    if dataset.mask is not None:
-        grid.valid = dataset.mask.data.any(axis=0).ravel()
+    grid.valid = valid_bins(dataset).any(axis=0).ravel()
     image = Field([grid], grid.size / 2).geom
     empty = Map.from_geom(image.to_cube(dataset.counts.geom.axes))
     no_maps = {"background": None, "mask_safe": None, "mask_fit": None}
@@ -326,8 +323,7 @@ def without_impossible(dataset):
     ValueError
         If most counts are on such pixels.
     """
-    counts = dataset.counts.data
-    valid = np.ones(counts.shape, bool) if dataset.mask is None else dataset.mask.data
+    counts, valid = dataset.counts.data, valid_bins(dataset)
     expected = np.zeros(counts.shape) if dataset.background is None else dataset.background.data
     # Models are evaluated only where there is reason to
     if not np.any(valid & (counts > 0) & (expected <= 0)) and not any(map(_takes_away, dataset.models or ())):

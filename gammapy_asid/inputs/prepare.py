@@ -9,6 +9,7 @@ from gammapy.maps import HpxGeom, Map, RegionGeom
 from scipy.ndimage import distance_transform_edt
 
 from .checks import check_dataset, each_usable
+from .field import same_image
 from .longitudes import wrapped_geom, wrapped_irf, wrapped_map, wrapped_models
 from .unobserved import unobserved
 
@@ -218,7 +219,7 @@ def _touched(exposure, bad, geom):
 def _spread(exposure, flags, geom):
     """Pixels of the counts next to flagged pixels of the exposure, shape of an image."""
     own, image = exposure.geom.to_image(), geom.to_image()
-    if type(own) is type(image) and own == image:
+    if same_image(own, image):
         return flags
     if isinstance(own, HpxGeom):
         m = Map.from_geom(own, data=flags.astype(float))

@@ -9,6 +9,7 @@ from gammapy.modeling.models import TemplateNPredModel
 
 from .field import Field, PixelGrid
 from .known_sky import counts_model, template_counts, with_own_exposure
+from .masks import valid_bins
 from .response import RAD, exposure_nodes, psf_nodes, smear_psf
 
 __all__ = ["regular_dataset"]
@@ -35,7 +36,7 @@ def regular_dataset(parts, seed=0):
         counts. One part with square pixels keeps them, and its counts.
     """
     first = parts[0]
-    valid = [_valid(part) for part in parts]
+    valid = [valid_bins(part).reshape(len(part.counts.data), -1) for part in parts]
     grids = [
         PixelGrid(part.counts.geom.to_image(), v.any(axis=0)) for part, v in zip(parts, valid, strict=True)
     ]
@@ -72,12 +73,6 @@ def regular_dataset(parts, seed=0):
         name=first.name,
         models=models,
     )
-
-
-def _valid(dataset):
-    shape = dataset.counts.data.shape
-    mask = np.ones(shape, bool) if dataset.mask is None else np.asarray(dataset.mask.data)
-    return mask.reshape(shape[0], -1)
 
 
 def _flat(m):

@@ -9,6 +9,8 @@ from gammapy.maps import HpxGeom, RegionGeom
 from scipy.ndimage import map_coordinates
 from scipy.special import j0
 
+from .field import same_image
+
 __all__ = [
     "INDEX",
     "N_SUB",
@@ -108,7 +110,7 @@ def exposure_nodes(exposure, field, grid, regrid):
     """
     nodes = exposure.geom.axes["energy_true"].center.to_value("GeV")
     image = None if isinstance(exposure.geom, RegionGeom) else exposure.geom.to_image()
-    if type(image) is type(grid.geom) and image == grid.geom:
+    if same_image(image, grid.geom):
         flat = np.nan_to_num(exposure.quantity.to_value("cm2 s").astype(float)).reshape(len(nodes), -1)
         area = field.relative_area(grid) * flat.any(axis=0)
         total = regrid.spread(area[None])[0]

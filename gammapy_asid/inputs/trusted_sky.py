@@ -6,6 +6,7 @@ import logging
 import numpy as np
 
 from .known_sky import expected_counts
+from .masks import valid_bins
 from .rebin import block_sum, pad_to_block
 
 __all__ = ["UNTRUSTED", "prediction_problem", "warn_of_wrong_sky"]
@@ -57,7 +58,7 @@ def warn_of_wrong_sky(dataset):
     dataset : `~gammapy.datasets.MapDataset`
         Data with a background or models; left unchanged.
     """
-    mask = np.ones(dataset.counts.data.shape) if dataset.mask is None else dataset.mask.data.astype(float)
+    mask = valid_bins(dataset).astype(float)
 
     def problem(predicted):
         images = (mask * dataset.counts.data, mask * predicted, mask)

@@ -7,6 +7,7 @@ from scipy.ndimage import binary_dilation, distance_transform_cdt
 from scipy.optimize import brentq
 
 from ..digests import digest
+from .rebin import block_sum, pad_to_block
 
 __all__ = ["unobserved"]
 
@@ -127,10 +128,8 @@ def _lowest_level(counts, area):
 
 
 def _cells(image, side):
-    """Sums over square cells."""
-    n, ny, nx = image.shape
-    padded = np.pad(image, ((0, 0), (0, -ny % side), (0, -nx % side)))
-    return padded.reshape(n, -(-ny // side), side, -(-nx // side), side).sum(axis=(2, 4))
+    """Sums over square cells, with zeros beyond the rim."""
+    return block_sum(pad_to_block(image, side), side)
 
 
 def _empty_windows(counts, expected, enough):

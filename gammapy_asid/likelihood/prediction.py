@@ -4,6 +4,7 @@
 import numpy as np
 from gammapy.modeling.models import TemplateNPredModel
 
+from ..inputs.masks import valid_bins
 from ..inputs.prediction import ModelCounts
 
 __all__ = ["Pixels", "SourcePrediction"]
@@ -27,12 +28,7 @@ class Pixels:
 
     def __init__(self, datasets, kernels):
         self.datasets, self.kernels = datasets, kernels
-        self.masks = [
-            np.ones(d.counts.data.shape, dtype=bool)
-            if d.mask is None
-            else np.asarray(d.mask.data, dtype=bool)
-            for d in datasets
-        ]
+        self.masks = [valid_bins(dataset) for dataset in datasets]
         self.counts = self.flat([d.counts.data for d in datasets])
 
     def flat(self, images):

@@ -12,6 +12,7 @@ from gammapy.maps import HpxGeom, Map, WcsGeom
 from ..arguments import check_number
 from ..inputs.field import MAX_RADIUS
 from ..inputs.known_sky import renamed_models, with_changed_maps, with_models
+from ..inputs.masks import valid_bins
 from ..inputs.prepare import prepare_dataset
 
 __all__ = ["SkyTiles", "TileCutter"]
@@ -115,9 +116,7 @@ class TileCutter:
 
     def tiles_with_data(self, tiles):
         """Numbers of the tiles whose core holds valid pixels."""
-        valid = np.isfinite(self.vectors).all(axis=-1)
-        if self.dataset.mask is not None:
-            valid &= self.dataset.mask.data.any(axis=0)
+        valid = np.isfinite(self.vectors).all(axis=-1) & valid_bins(self.dataset).any(axis=0)
         if not valid.any():
             return set()
         sky = SkyCoord(*self.vectors[valid].T, representation_type="cartesian", frame=self.image.frame)

@@ -16,12 +16,13 @@ from gammapy.modeling.models import (
 )
 
 from gammapy_asid.inputs.bands import Bands
+from gammapy_asid.inputs.read_maps import dataset_from_files
 from gammapy_asid.simulation.instruments import lat_response
 
 from .patches import psf_map
 from .sky235 import data_folder
 
-__all__ = ["FIELDS", "load_field"]
+__all__ = ["FIELDS", "load_field", "sky_3fhl"]
 
 #: Exposure of the response P8R3 over that of P7REP, at energies in GeV.
 P8R3_OVER_P7REP = {0.05: 3.1, 0.1: 1.67, 0.3: 1.31, 1: 1.30, 3: 1.21, 10: 1.19, 100: 1.33, 500: 1.69}
@@ -35,6 +36,19 @@ def galactic_centre(folder):
     # The mask of the file leaves out a border of 1 deg for a fit: the counts there are good
     dataset.mask_safe = None
     return dataset
+
+
+def sky_3fhl(folder):
+    """Whole sky above 10 GeV in HEALPix pixels of 0.9 deg, 7 years, with v07 averaged to 1.5 deg."""
+    source = folder / "gammapy-data/fermi_3fhl"
+    return dataset_from_files(
+        folder / "lat/allsky/fermi_3fhl_counts_cube_hpx.fits.gz",
+        source / "fermi_3fhl_exposure_cube_hpx.fits.gz",
+        source / "fermi_3fhl_psf_gc.fits.gz",
+        next((folder / "lat/iem").glob("gll_iem_v07_12x11*")),
+        source / "iso_P8R2_SOURCE_V6_v06.txt",
+        frame="icrs",
+    )
 
 
 def crab(folder):

@@ -102,6 +102,50 @@ def report(what, *values):
     print(f"{what:<28}", *values, flush=True)
 
 
+def disturb(arguments, same, n_kills, rng, what, workers, patience, largest):
+    """Kill a command, one of its processes and its disk, and compare with a run that nothing disturbed.
+
+    Parameters
+    ----------
+    arguments : callable
+        Arguments of the command for the name of a run and, optionally, a number of processes.
+    same : callable
+        Whether the result of a run of that name is that of the run ``whole``.
+    n_kills : int
+        Number of kills at random times.
+    rng : `~numpy.random.Generator`
+        Source of the times.
+    what : str
+        What the killed process is called.
+    workers : int
+        Processes of the run of which one is killed.
+    patience : float
+        How long that run may take, over the time of an undisturbed one.
+    largest : int
+        Size in bytes at which files end.
+
+    Returns
+    -------
+    seconds : float
+        Time of the undisturbed run.
+    """
+    begin = time.monotonic()
+    code = end(start(arguments("whole")))
+    seconds = time.monotonic() - begin
+    report("uninterrupted", f"exit code {code}, {seconds:.0f} s")
+    if code:
+        sys.exit(code)
+    met, code = kill_some(arguments("kills"), n_kills, seconds, rng)
+    report(f"{met} of {n_kills} kills", f"exit code {code}, equal: {same('kills')}")
+    code, after = kill_worker(arguments("worker", workers), patience * seconds)
+    again = end(start(arguments("worker", workers)))
+    report(what, f"exit code {code} after {after:.1f} s, then {again}, equal: {same('worker')}")
+    code = end(start(arguments("disk"), largest))
+    again = end(start(arguments("disk")))
+    report("full disk", f"exit code {code}, then {again}, equal: {same('disk')}")
+    return seconds
+
+
 def catalog(field, folder, rng, n_kills):
     """Kills of a catalogue with fits."""
     fixed = [field / "dataset.fits.gz", "--fit-above", "0.9"]
@@ -115,23 +159,7 @@ def catalog(field, folder, rng, n_kills):
             np.array_equal(own[c], whole[c], equal_nan=own[c].dtype.kind == "f") for c in whole.colnames
         )
 
-    begin = time.monotonic()
-    code = end(start(arguments("whole")))
-    seconds = time.monotonic() - begin
-    report("uninterrupted", f"exit code {code}, {seconds:.0f} s")
-    if code:
-        return
-    met, code = kill_some(arguments("kills"), n_kills, seconds, rng)
-    report(f"{met} of {n_kills} kills", f"exit code {code}, equal: {same('kills')}")
-    code, after = kill_worker(arguments("worker", 2), 3 * seconds)
-    again = end(start(arguments("worker", 2)))
-    report(
-        "a process of two killed",
-        f"exit code {code} after {after:.1f} s, then {again}, equal: {same('worker')}",
-    )
-    code = end(start(arguments("disk"), 20_000))
-    again = end(start(arguments("disk")))
-    report("full disk", f"exit code {code}, then {again}, equal: {same('disk')}")
+    disturb(arguments, same, n_kills, rng, "a process of two killed", workers=2, patience=3, largest=20_000)
     both = [start([*arguments("two")[:-3], folder / f"{n}.fits", "--jobs", 1]) for n in ("one", "other")]
     codes = [end(process) for process in both]
     report("two runs in one folder", f"exit codes {codes}, equal: {same('one')}, {same('other')}")
@@ -157,23 +185,9 @@ def train(field, folder, rng, n_kills):
             (folder / name / file).read_bytes() == (folder / "whole" / file).read_bytes() for file in files
         )
 
-    begin = time.monotonic()
-    code = end(start(arguments("whole")))
-    seconds = time.monotonic() - begin
-    report("uninterrupted", f"exit code {code}, {seconds:.0f} s")
-    if code:
-        return
-    met, code = kill_some(arguments("kills"), n_kills, seconds, rng)
-    report(f"{met} of {n_kills} kills", f"exit code {code}, equal: {same('kills')}")
-    code, after = kill_worker(arguments("worker", 1), seconds)
-    again = end(start(arguments("worker", 1)))
-    report(
-        "a simulating process killed",
-        f"exit code {code} after {after:.1f} s, then {again}, equal: {same('worker')}",
+    seconds = disturb(
+        arguments, same, n_kills, rng, "a simulating process killed", workers=1, patience=1, largest=50_000
     )
-    code = end(start(arguments("disk"), 50_000))
-    again = end(start(arguments("disk")))
-    report("full disk", f"exit code {code}, then {again}, equal: {same('disk')}")
     codes = [end(process) for process in [start(arguments("two")) for _ in range(2)]]
     report("two runs in one folder", f"exit codes {codes}, equal: {same('two')}")
     process = start(arguments("terminated"))

@@ -17,11 +17,11 @@ from astropy.table import Table
 from gammapy.maps import HpxGeom, Map, WcsGeom
 
 from gammapy_asid import DLSourceDetector
-from gammapy_asid.inputs.read_maps import dataset_from_files
 from gammapy_asid.simulation import MockCatalog
 from gammapy_asid.simulation.diffuse import analytic_emission
 from gammapy_asid.survey.sky_tiles import TileCutter
 
+from .fields import sky_3fhl
 from .pixels import draw_photons, photon_dataset
 from .report import rows_to_markdown
 from .sky235 import data_folder
@@ -112,15 +112,7 @@ def doubles(args):
 def agn(args):
     """The brightest AGN of 3FHL at abs(b) > 10 deg in its map of NSIDE 64."""
     folder = data_folder(args.data)
-    source = folder / "gammapy-data/fermi_3fhl"
-    dataset = dataset_from_files(
-        folder / "lat/allsky/fermi_3fhl_counts_cube_hpx.fits.gz",
-        source / "fermi_3fhl_exposure_cube_hpx.fits.gz",
-        source / "fermi_3fhl_psf_gc.fits.gz",
-        next((folder / "lat/iem").glob("gll_iem_v07_12x11*")),
-        source / "iso_P8R2_SOURCE_V6_v06.txt",
-        frame="icrs",
-    )
+    dataset = sky_3fhl(folder)
     table = Table.read(folder / "gammapy-data/catalogs/fermi/gll_psch_v13.fit.gz", hdu=1)
     classes = np.char.lower(np.char.strip(table["CLASS"].astype(str)))
     table = table[np.isin(classes, ["bll", "fsrq", "bcu"]) & (np.abs(table["GLAT"]) > 10)]

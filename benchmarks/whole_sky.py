@@ -25,13 +25,13 @@ from gammapy_asid import Candidates, DLFluxEstimator, DLSkySurvey, DLSourceDetec
 from gammapy_asid.evaluation.baseline import ts_map_candidates
 from gammapy_asid.evaluation.matching import match_brightest
 from gammapy_asid.inputs import to_band_cube
-from gammapy_asid.inputs.read_maps import dataset_from_files
 from gammapy_asid.inputs.regular import regular_dataset
 from gammapy_asid.simulation import draw_sky
 from gammapy_asid.simulation.all_sky import simulate_sky
 from gammapy_asid.simulation.diffuse import analytic_emission
 from gammapy_asid.survey import SkyTiles, TileCutter
 
+from .fields import sky_3fhl
 from .sky235 import data_folder
 
 #: Bands of the simulated sky in GeV.
@@ -143,15 +143,7 @@ def _ts_map(dataset, number, seed):
 def healpix(args):
     """3FHL counts above 10 GeV in pixels of 0.9 deg, as they are."""
     folder = data_folder(args.data)
-    source = folder / "gammapy-data/fermi_3fhl"
-    dataset = dataset_from_files(
-        folder / "lat/allsky/fermi_3fhl_counts_cube_hpx.fits.gz",
-        source / "fermi_3fhl_exposure_cube_hpx.fits.gz",
-        source / "fermi_3fhl_psf_gc.fits.gz",
-        next((folder / "lat/iem").glob("gll_iem_v07_12x11*")),
-        source / "iso_P8R2_SOURCE_V6_v06.txt",
-        frame="icrs",
-    )
+    dataset = sky_3fhl(folder)
     start = time.perf_counter()
     candidates = DLSkySurvey(DLSourceDetector(args.model, threshold=0.5), n_jobs=N_JOBS).run(dataset)
     seconds = time.perf_counter() - start

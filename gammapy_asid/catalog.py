@@ -27,6 +27,7 @@ __all__ = [
     "START_SPECTRUM",
     "SourceCatalogASID",
     "SourceCatalogObjectASID",
+    "bounded_spectrum",
     "candidate_table",
     "catalog_table",
     "write_catalog",

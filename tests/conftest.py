@@ -181,3 +181,27 @@ def lat_field():
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def power_law_catalog():
+    """Function that makes a mock catalogue of power laws with photon fluxes between 1 and 100 GeV."""
+    import numpy as np
+
+    from gammapy_asid.simulation.catalog import MockCatalog
+
+    def make(positions, flux, index=2.3):
+        n = len(flux)
+        return MockCatalog(
+            lon=positions.galactic.l.deg,
+            lat=positions.galactic.b.deg,
+            source_class=np.array(["bll"] * n),
+            amplitude=flux * (index - 1) / (1 - 100 ** (1 - index)),
+            reference=np.ones(n),
+            index=np.full(n, index),
+            beta=np.zeros(n),
+            lambda_=np.zeros(n),
+            alpha=np.ones(n),
+        )
+
+    return make

@@ -13,7 +13,6 @@ from numpy.testing import assert_allclose
 from gammapy_asid import DLFluxEstimator
 from gammapy_asid.networks.ensembles import Moments
 from gammapy_asid.networks.source_model import flux_quantiles
-from gammapy_asid.simulation.catalog import MockCatalog
 from gammapy_asid.simulation.dataset import simulate_dataset
 from gammapy_asid.simulation.diffuse import analytic_emission
 from gammapy_asid.weights import EnsembleCard, ensemble_path, load_card
@@ -22,23 +21,11 @@ CENTER = SkyCoord(80, 30, unit="deg", frame="galactic")
 #: Photon fluxes 1-100 GeV and positions of the sources.
 FLUX = np.array([2e-8, 3e-9])
 SOURCES = SkyCoord([80.0, 81.5], [30.0, 30.7], unit="deg", frame="galactic")
-INDEX = 2.3
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["background", "no background"])
-def dataset(request):
-    n = len(FLUX)
-    catalog = MockCatalog(
-        lon=SOURCES.l.deg,
-        lat=SOURCES.b.deg,
-        source_class=np.array(["bll"] * n),
-        amplitude=FLUX * (INDEX - 1) / (1 - 100 ** (1 - INDEX)),
-        reference=np.ones(n),
-        index=np.full(n, INDEX),
-        beta=np.zeros(n),
-        lambda_=np.zeros(n),
-        alpha=np.ones(n),
-    )
+def dataset(request, power_law_catalog):
+    catalog = power_law_catalog(SOURCES, FLUX)
     rng = np.random.default_rng(3)
     dataset = simulate_dataset(CENTER, (8, 8) * u.deg, catalog, analytic_emission(0), rng=rng)
     if not request.param:

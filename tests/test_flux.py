@@ -18,7 +18,6 @@ from numpy.testing import assert_allclose
 from gammapy_asid import DLFluxEstimator, DLSourceDetector
 from gammapy_asid.candidates import CandidateFlag
 from gammapy_asid.evaluation.source_limits import source_limits
-from gammapy_asid.simulation.catalog import MockCatalog
 from gammapy_asid.simulation.dataset import simulate_dataset
 from gammapy_asid.simulation.diffuse import analytic_emission
 
@@ -29,19 +28,8 @@ POSITIONS = SkyCoord([80.0, 81.2, 79.0], [30.0, 30.7, 31.5], unit="deg", frame="
 
 
 @pytest.fixture(scope="module")
-def dataset():
-    n, index = len(FLUX), 2.3
-    catalog = MockCatalog(
-        lon=POSITIONS.l.deg,
-        lat=POSITIONS.b.deg,
-        source_class=np.array(["bll"] * n),
-        amplitude=FLUX * (index - 1) / (1 - 100 ** (1 - index)),
-        reference=np.ones(n),
-        index=np.full(n, index),
-        beta=np.zeros(n),
-        lambda_=np.zeros(n),
-        alpha=np.ones(n),
-    )
+def dataset(power_law_catalog):
+    catalog = power_law_catalog(POSITIONS, FLUX)
     rng = np.random.default_rng(3)
     return simulate_dataset(CENTER, (8, 8) * u.deg, catalog, analytic_emission(0), rng=rng)
 

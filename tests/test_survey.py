@@ -20,13 +20,13 @@ from gammapy.modeling.models import PointSpatialModel, PowerLawSpectralModel, Sk
 
 from gammapy_asid import Candidates, DLFluxEstimator, DLSkySurvey, DLSourceDetector, SourceFluxes
 from gammapy_asid.candidates import CandidateFlag
+from gammapy_asid.estimators import find as find_module
 from gammapy_asid.inputs.bands import LAT_BANDS
 from gammapy_asid.likelihood.gammapy import fit_columns
 from gammapy_asid.simulation.all_sky import simulate_sky
 from gammapy_asid.simulation.diffuse import analytic_emission
 from gammapy_asid.simulation.populations import draw_sky
 from gammapy_asid.survey import SkyFitEstimator, SkyTiles, TileCutter
-from gammapy_asid.survey import survey as survey_module
 from gammapy_asid.survey.merge import merge_tiles
 from gammapy_asid.survey.sky_tiles import cut_tile
 
@@ -70,8 +70,8 @@ def make_sky(geom, name="sky", mask=None):
 @pytest.fixture
 def stubs(monkeypatch):
     """Surveys of `StubDetector`, which looks at the parts of a tile and needs no band cube."""
-    monkeypatch.setattr(survey_module, "band_cube", lambda field, card: field)
-    monkeypatch.setattr(survey_module, "check_instrument", lambda card, cube, field: None)
+    monkeypatch.setattr(find_module, "band_cube", lambda field, card: field)
+    monkeypatch.setattr(find_module, "check_instrument", lambda card, cube, field: None)
 
 
 class StubDetector:

@@ -41,7 +41,7 @@ PRODUCTS = {
 }
 
 
-#: Ends of the names of files of models and pictures.
+#: Ends of the names of files of models, and of datasets that are not FITS, and of pictures.
 MODELS = (".yaml", ".yml")
 PICTURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg")
 
@@ -106,15 +106,10 @@ def prepare_training(paths, folder, overwrite):
 
 def find_sources(detector, datasets):
     """Candidates with their fluxes."""
-    from ..estimators.domain import band_cube, check_instrument
+    from ..estimators.find import find_with_fluxes
     from ..estimators.flux import DLFluxEstimator
-    from ..inputs.prepare import usable_datasets
 
-    datasets = usable_datasets(datasets)
-    cube = band_cube(datasets, detector.card)
-    check_instrument(detector.card, cube, datasets)
-    candidates = detector.run(cube)
-    return candidates.with_fluxes(DLFluxEstimator(model=detector.model).run(cube, candidates))
+    return find_with_fluxes(detector, DLFluxEstimator(model=detector.model), datasets)
 
 
 def print_candidates(candidates, limit=20):

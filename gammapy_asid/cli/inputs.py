@@ -8,11 +8,9 @@ import click
 from rich.markup import escape
 
 from ..files import regular_file
-from .common import console, expanded
+from .common import MODELS, console, expanded
 
 __all__ = ["files_argument", "input_file", "models_option", "read_datasets", "read_sources", "say_known_sky"]
-
-YAML = (".yaml", ".yml")
 
 
 class InputFile(click.Path):
@@ -53,7 +51,7 @@ def read_datasets(files, models=None):
         raise ValueError(f"{twice[0]} is given twice: its photons would count twice")
     read = []
     for file, name in zip(files, _names(files), strict=True):
-        if file.suffix not in YAML:
+        if file.suffix not in MODELS:
             read.append(read_dataset(file, name))
             continue
         own = read_datasets_yaml(file)
@@ -139,6 +137,6 @@ def read_sources(file):
 
     from ..candidates import Candidates
 
-    if Path(file).suffix in YAML:
+    if Path(file).suffix in MODELS:
         return _from_yaml(file, Models.read, "models")
     return Candidates.read(file)

@@ -121,8 +121,7 @@ class DLExtensionClassifier(Estimator):
             Bits of `~gammapy_asid.candidates.CandidateFlag`, shape ``(n,)``.
         """
         bands, size = self.card.to_bands(), self.card.architecture["size"]
-        if not isinstance(datasets, BandCube):
-            datasets = usable_datasets(datasets)
+        datasets = usable_datasets(datasets)
         cube = band_cube(datasets, self.card, without=without)
         if not cube.has_background:
             raise ValueError(

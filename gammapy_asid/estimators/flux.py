@@ -11,7 +11,6 @@ from gammapy.estimators import Estimator
 from ..arguments import checked_quantity
 from ..candidates import CandidateFlag
 from ..fluxes import SourceFluxes
-from ..inputs.bands import BandCube
 from ..inputs.prepare import usable_datasets
 from ..networks.description import psf_radius
 from ..networks.source_model import SPREADS, SourceEnsemble, fit_field
@@ -101,8 +100,7 @@ class DLFluxEstimator(Estimator):
             another instrument than the model was trained for.
         """
         names, positions, scores, without = given_sources(sources)
-        if not isinstance(datasets, BandCube):
-            datasets = usable_datasets(datasets)
+        datasets = usable_datasets(datasets)
         cube = band_cube(datasets, self.card, without=without)
         domain = check_domain(self.card, cube, datasets, "the sources there are flagged")
         e_min, e_max = self._range(cube.response)

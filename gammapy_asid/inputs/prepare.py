@@ -8,6 +8,7 @@ from gammapy.datasets import MapDataset
 from gammapy.maps import HpxGeom, Map, RegionGeom
 from scipy.ndimage import distance_transform_edt
 
+from .bands import BandCube
 from .checks import check_dataset, each_usable
 from .field import same_image
 from .longitudes import wrapped_geom, wrapped_irf, wrapped_map, wrapped_models
@@ -77,7 +78,8 @@ def usable_datasets(datasets):
     Parameters
     ----------
     datasets : `~gammapy.datasets.MapDataset` or `~gammapy.datasets.Datasets`
-        Data; left unchanged.
+        Data; left unchanged. A `~gammapy_asid.inputs.BandCube`, which was made of such datasets, is returned
+        as it is.
 
     Returns
     -------
@@ -91,7 +93,7 @@ def usable_datasets(datasets):
     ValueError
         If none can be used.
     """
-    return each_usable(datasets, prepare_dataset)
+    return datasets if isinstance(datasets, BandCube) else each_usable(datasets, prepare_dataset)
 
 
 def _on_geom(m, geom, kind=None):

@@ -14,7 +14,7 @@ from gammapy.datasets import Datasets
 from gammapy.estimators import Estimator
 from gammapy.utils import parallel
 
-from ..arguments import check_kind, check_number
+from ..arguments import check_jobs, check_kind, check_number
 from ..candidates import FIT_COLUMNS, CandidateFlag, Candidates
 from ..inputs.checks import check_expectation, each_usable
 from ..inputs.field import PixelGrid
@@ -96,8 +96,7 @@ class CandidateFitEstimator(parallel.ParallelMixin, Estimator):
         neighbour_reach = _angle("neighbour_reach", neighbour_reach, -1, 180)
         position_reach = _angle("position_reach", position_reach, 0, width.to_value("deg") / 2)
         check_number("curvature_ts", curvature_ts, low=0)
-        if n_jobs is not None:
-            check_number("n_jobs", n_jobs, low=1, whole=True)
+        check_jobs(n_jobs)
         self.options = FitOptions(
             width,
             neighbour_reach,

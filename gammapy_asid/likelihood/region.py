@@ -19,6 +19,7 @@ from gammapy.modeling.models import (
     SkyModel,
 )
 
+from ..catalog import bounded_spectrum
 from ..fluxes import integral_flux
 from ..inputs.known_sky import (
     background_counts,
@@ -41,8 +42,8 @@ __all__ = [
     "seen_range",
 ]
 
-#: Index that spectra start from, and the range it may take.
-INDEX, INDEX_RANGE = 2.3, (0.0, 6.0)
+#: Index that spectra start from.
+INDEX = 2.3
 #: Range of levels of the background.
 NORM_RANGE = (0.1, 10.0)
 #: Photons of the start value of a source without a flux.
@@ -268,9 +269,8 @@ def point_source(row, datasets, e_range, index_free):
     spectrum = PowerLaw2SpectralModel(
         amplitude=flux * u.Unit("cm-2 s-1"), index=INDEX, emin=e_range[0], emax=e_range[1]
     )
-    spectrum.amplitude.min = 0
+    bounded_spectrum(spectrum)
     spectrum.index.frozen = not (index_free and _n_bins(datasets) > 1)
-    spectrum.index.min, spectrum.index.max = INDEX_RANGE
     place = _place(row["position"].icrs)
     place.lon_0.frozen = place.lat_0.frozen = True
     return SkyModel(spectral_model=spectrum, spatial_model=place, name=row["name"])
@@ -311,11 +311,8 @@ def log_parabola(model, e_min, e_max):
     curved = LogParabolaSpectralModel(
         amplitude=law(reference), reference=reference, alpha=law.index.value, beta=0.05
     )
-    curved.amplitude.min = 0
-    curved.alpha.min, curved.alpha.max = INDEX_RANGE
-    curved.beta.min, curved.beta.max = -1, 3
     place = model.spatial_model.copy()
-    return SkyModel(spectral_model=curved, spatial_model=place, name=model.name)
+    return SkyModel(spectral_model=bounded_spectrum(curved), spatial_model=place, name=model.name)
 
 
 def extended_model(model):

@@ -8,7 +8,7 @@ from gammapy.estimators import Estimator
 from gammapy.utils import parallel
 from gammapy.utils.pbar import progress_bar
 
-from ..arguments import check_estimator, check_kind, check_number
+from ..arguments import check_estimator, check_jobs, check_kind, check_number
 from ..candidates import CandidateFlag, Candidates
 from ..inputs.checks import check_expectation, each_usable
 from ..inputs.regular import regular_dataset
@@ -52,8 +52,7 @@ class SkyFitEstimator(parallel.ParallelMixin, Estimator):
 
     def __init__(self, fits=None, score_min=0.0, nside=6, folder=None, n_jobs=None, parallel_backend=None):
         check_estimator("fits", fits)
-        if n_jobs is not None:
-            check_number("n_jobs", n_jobs, low=1, whole=True)
+        check_jobs(n_jobs)
         check_number("score_min", score_min)
         self.fits = fits or CandidateFitEstimator()
         # A region of a fit must not leave its tile

@@ -7,10 +7,10 @@ from gammapy.estimators import Estimator
 from gammapy.utils import parallel
 from gammapy.utils.pbar import progress_bar
 
-from ..arguments import check_estimator, check_number
+from ..arguments import check_estimator, check_jobs
 from ..candidates import Candidates
 from ..estimators.detector import DLSourceDetector
-from ..estimators.domain import band_cube, check_instrument
+from ..estimators.find import find_with_fluxes
 from ..estimators.flux import DLFluxEstimator
 from ..inputs.checks import each_usable
 from ..tasks import run_tasks
@@ -69,8 +69,7 @@ class DLSkySurvey(parallel.ParallelMixin, Estimator):
     ):
         check_estimator("detector", detector)
         check_estimator("flux_estimator", flux_estimator)
-        if n_jobs is not None:
-            check_number("n_jobs", n_jobs, low=1, whole=True)
+        check_jobs(n_jobs)
         self.detector = detector or DLSourceDetector()
         self.flux_estimator = (
             DLFluxEstimator(self.detector.model) if flux_estimator is None else flux_estimator
@@ -159,11 +158,7 @@ def _run_tile(detector, flux_estimator, field, folder, tile, quiet):
     level = package_log.level
     package_log.setLevel(logging.ERROR if quiet else level)
     try:
-        cube = band_cube(field, detector.card)
-        check_instrument(detector.card, cube, field)
-        # Pixels of the cube are joined already
-        candidates = detector.run(cube if detector.shifts == 1 else field)
-        candidates = candidates.with_fluxes(flux_estimator.run(cube, candidates))
+        candidates = find_with_fluxes(detector, flux_estimator, field)
     finally:
         package_log.setLevel(level)
     candidates = Candidates(candidates.table, meta=candidates.meta)

@@ -13,12 +13,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from gammapy_asid.evaluation import plot_reliability
-from gammapy_asid.evaluation.calibration import expected_calibration_error
 from gammapy_asid.evaluation.metrics import binomial_interval
-from gammapy_asid.networks.model import DetectionModel
-from gammapy_asid.training.module import simulated_candidates
-from gammapy_asid.training.recipe import read_recipe
-from gammapy_asid.training.train import build_simulator
+from gammapy_asid.learning.recipe import read_recipe
+from gammapy_asid.learning.score_calibration import expected_calibration_error
+from gammapy_asid.tasks.detection.model import DetectionModel
+from gammapy_asid.tasks.detection.simulated_candidates import simulated_candidates
+from gammapy_asid.tasks.detection.simulator import build_simulator
 
 from .report import rows_to_markdown
 

@@ -14,7 +14,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.table import Table
 
-from gammapy_asid.catalog import SourceCatalogASID
+from gammapy_asid.catalog.source_catalog import SourceCatalogASID
 
 from .report import rows_to_markdown
 from .sky235 import data_folder

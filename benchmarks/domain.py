@@ -12,13 +12,13 @@ import numpy as np
 import torch
 
 from gammapy_asid.inputs.response import normalise_psf
-from gammapy_asid.networks.model import DetectionModel
+from gammapy_asid.learning.recipe import read_recipe
 from gammapy_asid.simulation.diffuse import EmissionBank
+from gammapy_asid.simulation.lat_patches import PatchSimulator
 from gammapy_asid.simulation.populations import draw_sky
-from gammapy_asid.training.module import simulated_candidates, visible_sources
-from gammapy_asid.training.recipe import read_recipe
-from gammapy_asid.training.stream import PatchSimulator
-from gammapy_asid.training.train import emission_blur, recipe_responses
+from gammapy_asid.tasks.detection.model import DetectionModel
+from gammapy_asid.tasks.detection.simulated_candidates import simulated_candidates, visible_sources
+from gammapy_asid.tasks.detection.simulator import emission_blur, recipe_responses
 
 from .report import rows_to_markdown
 

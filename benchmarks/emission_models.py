@@ -16,10 +16,10 @@ from matplotlib.patches import Patch
 
 from gammapy_asid.evaluation.metrics import binomial_interval
 from gammapy_asid.inputs.bands import cube_from_arrays
-from gammapy_asid.networks.fields import field_batch
-from gammapy_asid.networks.model import DetectionModel
+from gammapy_asid.inputs.batch import field_batch
 from gammapy_asid.simulation.diffuse import EmissionBank
 from gammapy_asid.simulation.lat_bank import build_heldout_models
+from gammapy_asid.tasks.detection.model import DetectionModel
 
 from .open_skies import batch_peaks
 from .patches import emission, sky_response
@@ -79,7 +79,7 @@ def detect_unrefined(model, sky, counts, background, response):
 
     Parameters
     ----------
-    model : `~gammapy_asid.networks.model.DetectionModel`
+    model : `~gammapy_asid.tasks.detection.model.DetectionModel`
         Model.
     sky : `~benchmarks.sky235.Sky`
         The sky.
@@ -134,7 +134,7 @@ def one_seed(sky, model, response, other, seed, purity="0.95"):
     ----------
     sky : `~benchmarks.sky235.Sky`
         The sky.
-    model : `~gammapy_asid.networks.model.DetectionModel`
+    model : `~gammapy_asid.tasks.detection.model.DetectionModel`
         Model.
     response : `~gammapy_asid.inputs.Response`
         Response in the bands of the model.

@@ -11,18 +11,20 @@ from pathlib import Path
 
 import numpy as np
 
-from gammapy_asid.evaluation.calibration import expected_calibration_error
-from gammapy_asid.evaluation.extension import (
+from gammapy_asid.evaluation.classification import (
     balanced_accuracy,
     balanced_choice,
     class_calibration_error,
     confusion,
 )
-from gammapy_asid.networks.extension_model import ExtensionModel, Extensions
-from gammapy_asid.simulation.extension_stamps import Scene, SimulatedStamps, StampSimulator
+from gammapy_asid.learning.score_calibration import expected_calibration_error
 from gammapy_asid.simulation.imaging import ImagingInstrument
-from gammapy_asid.training.extension_recipe import HOUR, ExtensionRecipe, build_stamp_simulator, place_at
-from gammapy_asid.training.release_extension import draw_stamps, simulated_predictions
+from gammapy_asid.simulation.scenes import Scene, SimulatedStamps
+from gammapy_asid.simulation.stamp_simulator import StampSimulator
+from gammapy_asid.tasks.extension.calibrate import draw_stamps, simulated_predictions
+from gammapy_asid.tasks.extension.model import ExtensionModel, Extensions
+from gammapy_asid.tasks.extension.recipe import ExtensionRecipe
+from gammapy_asid.tasks.extension.simulator import HOUR, build_stamp_simulator, place_at
 
 from .extension_figures import save_figures
 from .extension_limit import posterior_classes

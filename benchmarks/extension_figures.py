@@ -5,9 +5,8 @@ import numpy as np
 import torch
 from scipy.ndimage import uniform_filter
 
-from gammapy_asid.evaluation.drawing import panels
-from gammapy_asid.evaluation.extension import confusion
-from gammapy_asid.evaluation.extension_plots import (
+from gammapy_asid.evaluation.classification import confusion
+from gammapy_asid.evaluation.classification_plots import (
     plot_accuracy,
     plot_activations,
     plot_class_activation,
@@ -15,7 +14,8 @@ from gammapy_asid.evaluation.extension_plots import (
     plot_embedding,
     plot_size_recovery,
 )
-from gammapy_asid.evaluation.inside import activation_maps, attributions, class_activation_maps, embed
+from gammapy_asid.evaluation.drawing import panels
+from gammapy_asid.evaluation.interpretation import activation_maps, attributions, class_activation_maps, embed
 
 __all__ = ["save_figures"]
 

@@ -30,11 +30,12 @@ from gammapy.utils.scripts import make_path
 from sklearn.metrics import roc_auc_score
 
 from gammapy_asid import DLExtensionClassifier
-from gammapy_asid.evaluation.extension import ExtensionTruth, balanced_accuracy, balanced_choice
-from gammapy_asid.files import new_file
-from gammapy_asid.simulation.extension_stamps import SimulatedStamps
+from gammapy_asid.evaluation.classification import balanced_accuracy, balanced_choice
 from gammapy_asid.simulation.imaging import IRF_FILES, ImagingInstrument
-from gammapy_asid.training.release_extension import draw_stamps
+from gammapy_asid.simulation.scenes import SimulatedStamps
+from gammapy_asid.tasks.extension.calibrate import draw_stamps
+from gammapy_asid.tasks.extension.truth import ExtensionTruth
+from gammapy_asid.utils.files import new_file
 
 from .extension import (
     HOURS,

@@ -26,13 +26,13 @@ def posterior_classes(simulator, scene, edges, simulated):
 
     Parameters
     ----------
-    simulator : `~gammapy_asid.simulation.extension_stamps.StampSimulator`
+    simulator : `~gammapy_asid.simulation.stamp_simulator.StampSimulator`
         Simulator of a single place.
-    scene : `~gammapy_asid.simulation.extension_stamps.Scene`
+    scene : `~gammapy_asid.simulation.scenes.Scene`
         Scene of Gaussians on a known background, all of the same observation time.
     edges : tuple of float
         Edges of the classes in deg.
-    simulated : `~gammapy_asid.simulation.extension_stamps.SimulatedStamps`
+    simulated : `~gammapy_asid.simulation.scenes.SimulatedStamps`
         Stamps.
 
     Returns

@@ -15,10 +15,11 @@ import numpy as np
 import torch
 
 from gammapy_asid.estimators.extension import NARROWEST
-from gammapy_asid.networks.extension_model import ExtensionModel
-from gammapy_asid.training.extension_recipe import ExtensionRecipe, build_stamp_simulator
-from gammapy_asid.training.recipe import read_recipe
-from gammapy_asid.training.release_extension import draw_stamps
+from gammapy_asid.learning.recipe import read_recipe
+from gammapy_asid.tasks.extension.calibrate import draw_stamps
+from gammapy_asid.tasks.extension.model import ExtensionModel
+from gammapy_asid.tasks.extension.recipe import ExtensionRecipe
+from gammapy_asid.tasks.extension.simulator import build_stamp_simulator
 
 from .report import rows_to_markdown
 

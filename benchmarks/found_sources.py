@@ -16,8 +16,8 @@ from astropy.table import Table
 from gammapy_asid.evaluation import plot_fraction, plot_offset
 from gammapy_asid.evaluation.matching import match_brightest
 from gammapy_asid.evaluation.metrics import binomial_interval, purity_recall
-from gammapy_asid.networks.model import DetectionModel
-from gammapy_asid.networks.source_model import SourceEnsemble
+from gammapy_asid.tasks.detection.model import DetectionModel
+from gammapy_asid.tasks.measurement.model import SourceEnsemble
 
 from .panes2021 import detect_patches
 from .patches import sky_response

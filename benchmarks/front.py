@@ -17,12 +17,14 @@ import torch
 from gammapy_asid.evaluation import plot_fraction, plot_purity_recall
 from gammapy_asid.evaluation.matching import match_brightest
 from gammapy_asid.evaluation.metrics import binomial_interval, purity_recall
-from gammapy_asid.networks.blends import split_peaks
-from gammapy_asid.networks.model import DetectionModel
-from gammapy_asid.networks.source_model import FAINTEST_SCORE, SourceEnsemble, fit_batch
+from gammapy_asid.inputs.psf import psf_tables
 from gammapy_asid.simulation.instruments import lat_response
-from gammapy_asid.simulation.kernels import psf_tables
-from gammapy_asid.training.module import visible_sources
+from gammapy_asid.tasks.detection.doubles import split_peaks
+from gammapy_asid.tasks.detection.model import DetectionModel
+from gammapy_asid.tasks.detection.peaks import FAINTEST_SCORE
+from gammapy_asid.tasks.detection.simulated_candidates import visible_sources
+from gammapy_asid.tasks.measurement.fitted_sources import fit_batch
+from gammapy_asid.tasks.measurement.model import SourceEnsemble
 
 from .open_skies import batch_peaks, load_bank, open_skies
 from .report import rows_to_markdown
@@ -47,11 +49,11 @@ def find(model, ensembles, patches, response):
 
     Parameters
     ----------
-    model : `~gammapy_asid.networks.model.DetectionModel`
+    model : `~gammapy_asid.tasks.detection.model.DetectionModel`
         Model.
-    ensembles : dict of `~gammapy_asid.networks.source_model.SourceEnsemble`
+    ensembles : dict of `~gammapy_asid.tasks.measurement.model.SourceEnsemble`
         Its ensembles for ``position`` and ``flux``.
-    patches : `~gammapy_asid.training.patches.SimulatedPatches`
+    patches : `~gammapy_asid.simulation.patch_simulator.SimulatedPatches`
         Patches of one instrument.
     response : `~gammapy_asid.inputs.Response`
         Its response.

@@ -23,7 +23,7 @@ from gammapy_asid.evaluation.matching import match_brightest
 from gammapy_asid.evaluation.metrics import binned_fraction, offset_summary, purity_recall
 from gammapy_asid.inputs.bands import Bands
 from gammapy_asid.plots import plot_field
-from gammapy_asid.training.targets import match_radius
+from gammapy_asid.tasks.detection.targets import match_radius
 
 from .gps_fields import FIELDS, emission_model, load_field
 from .report import rows_to_markdown

@@ -21,7 +21,7 @@ import yaml
 from astropy.table import Table
 
 from gammapy_asid.cli import main as command
-from gammapy_asid.training.recipe import read_recipe
+from gammapy_asid.learning.recipe import read_recipe
 
 SEED = 1
 #: Ends of the files that a training ships.

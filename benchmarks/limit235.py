@@ -11,9 +11,9 @@ from functools import partial
 import numpy as np
 from scipy.stats import norm
 
-from gammapy_asid.evaluation.limits import asimov_ts, position_covariance, sample_offsets, source_image
 from gammapy_asid.evaluation.matching import angular_separation
 from gammapy_asid.evaluation.metrics import offset_summary
+from gammapy_asid.stats.image_bounds import asimov_ts, position_covariance, sample_offsets, source_image
 
 from .patches import sky_response
 from .scoring import cuts

@@ -19,13 +19,14 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from gammapy_asid.evaluation import binomial_interval, purity_recall
 from gammapy_asid.inputs import Bands
-from gammapy_asid.networks.features import network_inputs
-from gammapy_asid.networks.peaks import find_centres
+from gammapy_asid.learning.recipe import OptimiserRecipe
 from gammapy_asid.simulation.instruments import lat_response
-from gammapy_asid.training import OptimiserRecipe
-from gammapy_asid.training.module import DetectionModule, claimed_sources, visible_sources
-from gammapy_asid.training.targets import detection_loss, target_maps
-from gammapy_asid.training.train import build_network
+from gammapy_asid.stats.significance import network_inputs
+from gammapy_asid.tasks.detection.network import build_network
+from gammapy_asid.tasks.detection.peaks import find_centres
+from gammapy_asid.tasks.detection.simulated_candidates import claimed_sources, visible_sources
+from gammapy_asid.tasks.detection.targets import detection_loss, target_maps
+from gammapy_asid.tasks.detection.training import DetectionModule
 
 from .open_skies import load_bank, open_skies
 from .report import rows_to_markdown
@@ -91,7 +92,7 @@ def train_networks(simulators, n_batches, folder, radii=RADII):
 
     Returns
     -------
-    networks : dict of `~gammapy_asid.networks.MultiResolutionUNet`
+    networks : dict of `~gammapy_asid.learning.unet.MultiResolutionUNet`
         Networks with the running mean of the weights, by radius.
     """
     bands = {radius: mask_bands(simulators[0], radius) for radius in radii}
@@ -150,7 +151,7 @@ def measure(networks, simulator, n_patches):
 
     Parameters
     ----------
-    networks : dict of `~gammapy_asid.networks.MultiResolutionUNet`
+    networks : dict of `~gammapy_asid.learning.unet.MultiResolutionUNet`
         Networks by the radius of their masks.
     simulator : `~benchmarks.open_skies.OpenSkies`
         Simulator with the matching radius of the measurement.

@@ -23,16 +23,17 @@ from scipy.stats import norm
 from gammapy_asid.evaluation.baseline import ts_map_candidates
 from gammapy_asid.evaluation.metrics import binomial_interval
 from gammapy_asid.inputs.bands import LAT_BANDS, Bands, cube_from_arrays
-from gammapy_asid.networks.blends import split_peaks
-from gammapy_asid.networks.description import psf_radius
-from gammapy_asid.networks.fields import field_batch
-from gammapy_asid.networks.model import DetectionModel
-from gammapy_asid.networks.source_model import FAINTEST_SCORE, SourceEnsemble, fit_batch
+from gammapy_asid.inputs.batch import field_batch
+from gammapy_asid.inputs.psf import psf_radius, psf_tables
 from gammapy_asid.simulation.instruments import lat_response
-from gammapy_asid.simulation.kernels import psf_tables
 from gammapy_asid.simulation.sky import ResponseBank, emission_counts, render_sources, source_counts
 from gammapy_asid.simulation.variations import patch_grid, sample_emission
-from gammapy_asid.training.train import emission_blur
+from gammapy_asid.tasks.detection.doubles import split_peaks
+from gammapy_asid.tasks.detection.model import DetectionModel
+from gammapy_asid.tasks.detection.peaks import FAINTEST_SCORE
+from gammapy_asid.tasks.detection.simulator import emission_blur
+from gammapy_asid.tasks.measurement.fitted_sources import fit_batch
+from gammapy_asid.tasks.measurement.model import SourceEnsemble
 
 from .open_skies import batch_peaks, load_bank
 from .patches import psf_map, true_energy_axis

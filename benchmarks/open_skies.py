@@ -4,13 +4,13 @@
 import numpy as np
 import torch
 
-from gammapy_asid.networks.peaks import find_centres
 from gammapy_asid.simulation.diffuse import EmissionBank
 from gammapy_asid.simulation.lat_bank import build_lat_bank
+from gammapy_asid.simulation.lat_patches import PatchSimulator
 from gammapy_asid.simulation.populations import draw_sky
-from gammapy_asid.training.module import network_output
-from gammapy_asid.training.stream import PatchSimulator
-from gammapy_asid.training.train import emission_blur
+from gammapy_asid.tasks.detection.peaks import find_centres
+from gammapy_asid.tasks.detection.simulated_candidates import network_output
+from gammapy_asid.tasks.detection.simulator import emission_blur
 
 from .sky235 import data_folder
 
@@ -64,14 +64,14 @@ def batch_peaks(model, batch):
 
     Parameters
     ----------
-    model : `~gammapy_asid.networks.model.DetectionModel`
+    model : `~gammapy_asid.tasks.detection.model.DetectionModel`
         Model.
-    batch : `~gammapy_asid.networks.FieldBatch`
+    batch : `~gammapy_asid.inputs.batch.FieldBatch`
         Patches of one pixel size, all with a background or all without.
 
     Returns
     -------
-    peaks : `~gammapy_asid.networks.Peaks`
+    peaks : `~gammapy_asid.tasks.detection.peaks.Peaks`
         Candidates.
     """
     output = network_output(model.network, batch)

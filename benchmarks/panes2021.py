@@ -16,14 +16,15 @@ from scipy.stats import norm
 
 from gammapy_asid.evaluation.baseline import ts_map_candidates
 from gammapy_asid.inputs.bands import cube_from_arrays
-from gammapy_asid.networks.features import network_inputs
-from gammapy_asid.networks.fields import field_batch
-from gammapy_asid.networks.model import DetectionModel
-from gammapy_asid.networks.peaks import find_centres
-from gammapy_asid.networks.source_model import FAINTEST_SCORE, SourceEnsemble, fit_batch
+from gammapy_asid.inputs.batch import field_batch
+from gammapy_asid.inputs.psf import psf_tables
 from gammapy_asid.simulation.diffuse import EmissionBank
-from gammapy_asid.simulation.kernels import psf_tables
 from gammapy_asid.simulation.lat_bank import build_heldout_models, build_lat_bank
+from gammapy_asid.stats.significance import network_inputs
+from gammapy_asid.tasks.detection.model import DetectionModel
+from gammapy_asid.tasks.detection.peaks import FAINTEST_SCORE, find_centres
+from gammapy_asid.tasks.measurement.fitted_sources import fit_batch
+from gammapy_asid.tasks.measurement.model import SourceEnsemble
 
 from .figures import save_figure
 from .patches import emission, patch_dataset, sky_response
@@ -48,9 +49,9 @@ def detect_patches(model, ensemble, sky, counts, background, response, patches=s
 
     Parameters
     ----------
-    model : `~gammapy_asid.networks.model.DetectionModel`
+    model : `~gammapy_asid.tasks.detection.model.DetectionModel`
         Model.
-    ensemble : `~gammapy_asid.networks.source_model.SourceEnsemble`
+    ensemble : `~gammapy_asid.tasks.measurement.model.SourceEnsemble`
         Its ensemble for positions.
     sky : `~benchmarks.sky235.Sky`
         The sky.

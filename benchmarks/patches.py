@@ -10,8 +10,8 @@ from scipy.signal import fftconvolve
 
 from gammapy_asid.inputs.bands import Bands
 from gammapy_asid.inputs.response import smear_psf
-from gammapy_asid.simulation.diffuse import INTERVALS
 from gammapy_asid.simulation.instruments import lat_response
+from gammapy_asid.simulation.sky_grid import INTERVALS
 
 from .sky235 import BANDS, EXPOSURE, N_PIX, PIXEL_SIZE, data_folder
 

@@ -3,9 +3,9 @@
 
 import numpy as np
 
-from gammapy_asid.evaluation.calibration import expected_calibration_error
 from gammapy_asid.evaluation.matching import deduplicate_overlaps, match_brightest, match_optimal
 from gammapy_asid.evaluation.metrics import PurityRecall, offset_summary, purity_recall
+from gammapy_asid.learning.score_calibration import expected_calibration_error
 
 __all__ = ["PURITIES", "cuts", "found_sources", "purity_at", "score_predictions"]
 

@@ -5,7 +5,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from gammapy_asid.evaluation import plot_binned, plot_coverage
-from gammapy_asid.evaluation.uncertainty import probability_integral_transform
+from gammapy_asid.learning.interval_calibration import probability_integral_transform
 
 __all__ = ["save_figure"]
 
@@ -19,7 +19,7 @@ def save_figure(path, sources, positions, fluxes):
     ----------
     path : path
         Image file.
-    sources : `~gammapy_asid.training.sources.SimulatedSources`
+    sources : `~gammapy_asid.tasks.measurement.simulator.SimulatedSources`
         Detected sources.
     positions : `~benchmarks.sources.PositionResult`
         Their positions.

@@ -14,19 +14,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gammapy_asid.evaluation.uncertainty import mahalanobis2
-from gammapy_asid.networks.model import DetectionModel
-from gammapy_asid.networks.source_model import POSITION_LEVELS, SPREADS, SourceEnsemble, calibrated_quantiles
+from gammapy_asid.learning.interval_calibration import mahalanobis2
+from gammapy_asid.learning.recipe import read_recipe
 from gammapy_asid.simulation.diffuse import EmissionBank
-from gammapy_asid.training.recipe import read_recipe
-from gammapy_asid.training.release_sources import (
-    position_errors,
-    predict_fluxes,
-    significances,
-    simulated_sources,
-)
-from gammapy_asid.training.sources import SimulatedSources, simulate_sources
-from gammapy_asid.training.train import build_simulator
+from gammapy_asid.tasks.detection.model import DetectionModel
+from gammapy_asid.tasks.detection.simulator import build_simulator
+from gammapy_asid.tasks.measurement.calibration import POSITION_LEVELS, SPREADS, calibrated_quantiles
+from gammapy_asid.tasks.measurement.model import SourceEnsemble
+from gammapy_asid.tasks.measurement.predictions import position_errors, predict_fluxes, significances
+from gammapy_asid.tasks.measurement.simulator import SimulatedSources, simulate_sources
+from gammapy_asid.tasks.measurement.source_sets import simulated_sources
 
 from .report import rows_to_markdown
 from .source_figures import save_figure

@@ -25,7 +25,7 @@ from gammapy_asid import Candidates, DLFluxEstimator, DLSkySurvey, DLSourceDetec
 from gammapy_asid.evaluation.baseline import ts_map_candidates
 from gammapy_asid.evaluation.matching import match_brightest
 from gammapy_asid.inputs import to_band_cube
-from gammapy_asid.inputs.regular import regular_dataset
+from gammapy_asid.inputs.square_pixels import regular_dataset
 from gammapy_asid.simulation import draw_sky
 from gammapy_asid.simulation.all_sky import simulate_sky
 from gammapy_asid.simulation.diffuse import analytic_emission

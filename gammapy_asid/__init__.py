@@ -5,14 +5,16 @@ from importlib.metadata import version
 
 from gammapy.estimators import ESTIMATOR_REGISTRY
 
-from .candidates import Candidates
+from .catalog.candidates import Candidates
+from .catalog.extensions import SourceExtensions
+from .catalog.fluxes import SourceFluxes
 from .estimators.detector import DLSourceDetector
 from .estimators.extension import DLExtensionClassifier
 from .estimators.flux import DLFluxEstimator
-from .extensions import SourceExtensions
-from .fluxes import SourceFluxes
-from .likelihood import CandidateFitEstimator, IterativeSearch
-from .survey import DLSkySurvey, SkyFitEstimator
+from .likelihood.gammapy import CandidateFitEstimator
+from .likelihood.search import IterativeSearch
+from .survey.sky_fits import SkyFitEstimator
+from .survey.survey import DLSkySurvey
 
 __all__ = [
     "CandidateFitEstimator",

@@ -13,15 +13,16 @@ def toy_model(tmp_path_factory):
     import torch
 
     from gammapy_asid.inputs.bands import LAT_BANDS
-    from gammapy_asid.training.train import build_network
-    from gammapy_asid.weights import ModelCard, ensemble_path, save_model
-    from gammapy_asid.weights.registry import ENSEMBLES
+    from gammapy_asid.learning.io import save_model
+    from gammapy_asid.learning.registry import ENSEMBLES, ensemble_path
+    from gammapy_asid.tasks.detection.card import DetectionCard
+    from gammapy_asid.tasks.detection.network import build_network
 
     torch.manual_seed(0)
     network = build_network(LAT_BANDS, (4, 4, 4, 4))
     points = [{"threshold": t, "purity": 0.5, "completeness": 0.5} for t in (0.0, 1.0)]
     knots = [(-5.0, -5.0), (5.0, 5.0)]
-    card = ModelCard(
+    card = DetectionCard(
         name="toy",
         version="1",
         architecture=asdict(network.config),
@@ -49,16 +50,16 @@ def toy_ensemble(card, kind):
     from dataclasses import asdict
     from itertools import product
 
-    from gammapy_asid.networks.description import n_conditions
-    from gammapy_asid.networks.ensembles import Ensemble, EnsembleConfig
-    from gammapy_asid.networks.source_features import n_inputs
-    from gammapy_asid.networks.source_model import (
+    from gammapy_asid.inputs.conditioning import n_conditions
+    from gammapy_asid.learning.ensembles import Ensemble, EnsembleConfig
+    from gammapy_asid.tasks.measurement.calibration import (
         FLUX_LEVELS,
         POSITION_LEVELS,
         SPREADS,
         calibration_key,
     )
-    from gammapy_asid.weights import EnsembleCard
+    from gammapy_asid.tasks.measurement.card import EnsembleCard
+    from gammapy_asid.tasks.measurement.features import n_inputs
 
     bands = card.to_bands()
     size = n_inputs(bands, n_conditions(bands))
@@ -75,7 +76,7 @@ def toy_ensemble(card, kind):
     fields = {name: getattr(card, name) for name in ("name", "version", "pixel_size", "psf_r68", "exposure")}
     return ensemble, EnsembleCard(
         **fields,
-        kind=kind,
+        task=kind,
         architecture=asdict(config),
         bands=card.bands.model_dump(),
         detection_sha256=card.weights_sha256,
@@ -116,9 +117,9 @@ def extension_dataset():
 @pytest.fixture(scope="session")
 def extension_recipe():
     """Recipe of a tiny classifier of extension."""
-    from gammapy_asid.simulation.extension_stamps import Scene
-    from gammapy_asid.training.extension_recipe import ExtensionRecipe
-    from gammapy_asid.training.recipe import OptimiserRecipe
+    from gammapy_asid.learning.recipe import OptimiserRecipe
+    from gammapy_asid.simulation.scenes import Scene
+    from gammapy_asid.tasks.extension.recipe import ExtensionRecipe
 
     scene = Scene(
         hours=(0.5, 2.0),

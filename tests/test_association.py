@@ -10,15 +10,16 @@ from astropy.coordinates import SkyCoord
 from astropy.table import MaskedColumn, QTable, Table
 from gammapy.catalog import SourceCatalog3FHL, SourceCatalogGammaCat
 
-from gammapy_asid.association import (
+from gammapy_asid.catalog.association import (
     Counterparts,
     associate,
     association_probability,
     false_match_rate,
     match_counterparts,
 )
-from gammapy_asid.candidates import ASSOCIATION_COLUMNS, Candidates
-from gammapy_asid.ellipses import RADIUS_68, RADIUS_95
+from gammapy_asid.catalog.candidates import Candidates
+from gammapy_asid.catalog.columns import ASSOCIATION_COLUMNS
+from gammapy_asid.utils.sky_geometry import RADIUS_68, RADIUS_95
 
 
 def make_candidates(positions, sigma=0.05, ratio=1.0, angle=0.0):

@@ -11,14 +11,16 @@ from click.testing import CliRunner
 
 from gammapy_asid import Candidates
 from gammapy_asid.cli import main
-from gammapy_asid.files import new_file, regular_file
+from gammapy_asid.learning.io import load_card, save_model
+from gammapy_asid.learning.recipe import model_name, read_recipe
+from gammapy_asid.learning.registry import find_model, model_files
 from gammapy_asid.likelihood.fermipy import read_fermipy
-from gammapy_asid.networks.model import DetectionModel
-from gammapy_asid.plain_yaml import read_yaml
 from gammapy_asid.simulation.diffuse import EmissionBank
-from gammapy_asid.training.extension_recipe import ExtensionRecipe
-from gammapy_asid.training.recipe import Recipe, model_name, read_recipe
-from gammapy_asid.weights import find_model, load_card, model_files, save_model
+from gammapy_asid.tasks.detection.model import DetectionModel
+from gammapy_asid.tasks.detection.recipe import Recipe
+from gammapy_asid.tasks.extension.recipe import ExtensionRecipe
+from gammapy_asid.utils.files import new_file, regular_file
+from gammapy_asid.utils.plain_yaml import read_yaml
 
 NAMES = [
     "../a",

@@ -30,16 +30,16 @@ from gammapy_asid import (
     IterativeSearch,
     SkyFitEstimator,
 )
-from gammapy_asid.association import Counterparts, associate
-from gammapy_asid.candidates import CandidateFlag
-from gammapy_asid.catalog import SourceCatalogASID
+from gammapy_asid.catalog.association import Counterparts, associate
+from gammapy_asid.catalog.columns import CandidateFlag
+from gammapy_asid.catalog.source_catalog import SourceCatalogASID
 from gammapy_asid.cli import main
-from gammapy_asid.demo import simulated_field
 from gammapy_asid.evaluation import CandidateList, Truth, evaluate_lists, read_candidate_list, read_truth
 from gammapy_asid.inputs import to_band_cube
 from gammapy_asid.inputs.read_maps import dataset_from_files
+from gammapy_asid.learning.recipe import read_recipe
 from gammapy_asid.likelihood.fermipy import read_fermipy, write_fermipy
-from gammapy_asid.training.recipe import read_recipe
+from gammapy_asid.simulation.demo import simulated_field
 
 ERRORS = (ValueError, TypeError, FileNotFoundError)
 

@@ -8,10 +8,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 from test_source_fit import LEVELS, SIZE, flat_sky, make_batch
 from test_training import make_response
 
-from gammapy_asid.networks.blends import elongation, split_blends, split_peaks
-from gammapy_asid.networks.peaks import Peaks
-from gammapy_asid.networks.source_fit import fit_sources, source_images
-from gammapy_asid.simulation.kernels import psf_tables
+from gammapy_asid.inputs.psf import psf_tables
+from gammapy_asid.stats.blends import elongation, split_blends
+from gammapy_asid.stats.point_fit import fit_sources
+from gammapy_asid.stats.source_images import source_images
+from gammapy_asid.tasks.detection.doubles import split_peaks
+from gammapy_asid.tasks.detection.peaks import Peaks
 
 #: Counts of one of the two sources in each band.
 COUNTS = torch.tensor([300.0, 300, 200, 150, 60, 30])

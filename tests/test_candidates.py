@@ -10,8 +10,10 @@ from gammapy.maps import Map, MapAxis
 from gammapy.modeling.models import Models, PowerLawSpectralModel
 from regions import Regions
 
-from gammapy_asid.candidates import COLUMNS, CandidateFlag, Candidates, iau_names
-from gammapy_asid.catalog import SourceCatalogASID
+from gammapy_asid.catalog.candidates import Candidates
+from gammapy_asid.catalog.columns import COLUMNS, CandidateFlag
+from gammapy_asid.catalog.names import iau_names
+from gammapy_asid.catalog.source_catalog import SourceCatalogASID
 
 
 @pytest.fixture

@@ -13,16 +13,18 @@ from astropy.io import fits
 from astropy.table import QTable, Table
 from gammapy.catalog import CATALOG_REGISTRY
 
-from gammapy_asid.candidates import (
+from gammapy_asid.catalog.candidates import Candidates
+from gammapy_asid.catalog.catalog_table import catalog_table, write_catalog
+from gammapy_asid.catalog.columns import (
     ASSOCIATION_COLUMNS,
     BAND_COLUMNS,
     FIT_COLUMNS,
     FLUX_COLUMNS,
     CandidateFlag,
-    Candidates,
 )
-from gammapy_asid.catalog import START_SPECTRUM, SourceCatalogASID, catalog_table, write_catalog
-from gammapy_asid.ellipses import RADIUS_68
+from gammapy_asid.catalog.source_catalog import SourceCatalogASID
+from gammapy_asid.catalog.source_models import START_SPECTRUM
+from gammapy_asid.utils.sky_geometry import RADIUS_68
 
 UNIT = u.Unit("cm-2 s-1")
 BANDS = [(0.3, 0.5), (0.5, 1.0), (1.0, 2.0), None, (7.0, 20.0), (20.0, 100.0)]

@@ -9,9 +9,10 @@ from gammapy.datasets import MapDataset
 from gammapy.modeling.models import Models
 from regions import Regions
 
-from gammapy_asid.candidates import CandidateFlag, Candidates
+from gammapy_asid.catalog.candidates import Candidates
+from gammapy_asid.catalog.columns import CandidateFlag
 from gammapy_asid.cli import main
-from gammapy_asid.demo import demo_field
+from gammapy_asid.simulation.demo import demo_field
 
 
 def run(*args):

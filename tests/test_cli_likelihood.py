@@ -9,7 +9,7 @@ from numpy.testing import assert_array_equal
 from test_likelihood import FLUX, POSITIONS, empty_dataset, make_candidates, source, with_counts
 
 from gammapy_asid import Candidates, DLSourceDetector, IterativeSearch
-from gammapy_asid.catalog import SourceCatalogASID
+from gammapy_asid.catalog.source_catalog import SourceCatalogASID
 from gammapy_asid.cli import main
 
 

@@ -14,13 +14,13 @@ from gammapy.modeling.models import Models, PointSpatialModel, PowerLawSpectralM
 from numpy.testing import assert_allclose
 
 from gammapy_asid import DLSourceDetector
-from gammapy_asid.candidates import COLUMNS
-from gammapy_asid.ellipses import sky_ellipses
+from gammapy_asid.catalog.columns import COLUMNS
 from gammapy_asid.inputs import to_band_cube
-from gammapy_asid.networks import model as model_module
 from gammapy_asid.simulation.dataset import simulate_dataset
 from gammapy_asid.simulation.diffuse import analytic_emission
 from gammapy_asid.simulation.populations import draw_sky
+from gammapy_asid.tasks.detection import model as model_module
+from gammapy_asid.utils.sky_geometry import sky_ellipses
 
 CENTER = SkyCoord(80, 30, unit="deg", frame="galactic")
 

@@ -12,9 +12,9 @@ import torch
 from gammapy.maps import HpxGeom, Map, MapAxis, WcsGeom
 from numpy.testing import assert_allclose
 
-from gammapy_asid.simulation.diffuse import INTERVALS, EmissionBank, EmissionModel, analytic_emission
+from gammapy_asid.simulation.diffuse import EmissionBank, EmissionModel, analytic_emission
 from gammapy_asid.simulation.lat_bank import _deconvolve, coarse_v07, fine_v07, fit_gas, fit_templates
-from gammapy_asid.simulation.sky_grid import fill_healpix, integrate_intervals, sky_grid
+from gammapy_asid.simulation.sky_grid import INTERVALS, fill_healpix, integrate_intervals, sky_grid
 
 DATA = Path(os.environ.get("GAMMAPY_ASID_DATA", "missing"))
 requires_data = pytest.mark.skipif(not (DATA / "lat/iem").exists(), reason="needs GAMMAPY_ASID_DATA")

@@ -19,13 +19,13 @@ from gammapy.modeling.models import (
 )
 
 from gammapy_asid import DLFluxEstimator, DLSourceDetector
-from gammapy_asid.candidates import CandidateFlag
+from gammapy_asid.catalog.columns import CandidateFlag
 from gammapy_asid.cli import main
 from gammapy_asid.estimators.domain import band_cube
 from gammapy_asid.inputs.bands import LAT_BANDS
 from gammapy_asid.inputs.trusted_sky import prediction_problem, warn_of_wrong_sky
-from gammapy_asid.networks.domain import beyond_bands, field_domain
-from gammapy_asid.weights import load_card
+from gammapy_asid.learning.domain import beyond_bands, field_domain
+from gammapy_asid.learning.io import load_card
 
 POSITION = SkyCoord(83, 22, unit="deg")
 

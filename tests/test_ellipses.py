@@ -6,7 +6,7 @@ from astropy.coordinates import SkyCoord
 from gammapy.maps import WcsGeom
 from numpy.testing import assert_allclose
 
-from gammapy_asid.ellipses import RADIUS_68, RADIUS_95, ellipse_covariance, sky_ellipses
+from gammapy_asid.utils.sky_geometry import RADIUS_68, RADIUS_95, ellipse_covariance, sky_ellipses
 
 
 def test_containment_of_the_radii():

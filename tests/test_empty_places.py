@@ -11,11 +11,13 @@ from astropy.coordinates import SkyCoord
 from numpy.testing import assert_allclose
 
 from gammapy_asid import DLFluxEstimator
-from gammapy_asid.networks.ensembles import Moments
-from gammapy_asid.networks.source_model import flux_quantiles
+from gammapy_asid.learning.ensembles import Moments
+from gammapy_asid.learning.io import load_card
+from gammapy_asid.learning.registry import ensemble_path
 from gammapy_asid.simulation.dataset import simulate_dataset
 from gammapy_asid.simulation.diffuse import analytic_emission
-from gammapy_asid.weights import EnsembleCard, ensemble_path, load_card
+from gammapy_asid.tasks.measurement.calibration import flux_quantiles
+from gammapy_asid.tasks.measurement.card import EnsembleCard
 
 CENTER = SkyCoord(80, 30, unit="deg", frame="galactic")
 #: Photon fluxes 1-100 GeV and positions of the sources.

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from gammapy_asid.evaluation.uncertainty import (
+from gammapy_asid.learning.ensembles import Ensemble, EnsembleConfig, ensemble_moments
+from gammapy_asid.learning.interval_calibration import (
     apply_additive,
     apply_quantiles,
     coverage_curve,
@@ -17,11 +18,10 @@ from gammapy_asid.evaluation.uncertainty import (
     mahalanobis2,
     probability_integral_transform,
 )
-from gammapy_asid.networks.ensembles import Ensemble, EnsembleConfig, ensemble_moments
-from gammapy_asid.networks.source_features import SYMMETRIES, SourceFeatures, turn_vectors
-from gammapy_asid.training.ensembles import TURN, flux_weights, train_ensemble
-from gammapy_asid.training.recipe import SourceRecipe
-from gammapy_asid.training.sources import FAINTEST_GIVEN
+from gammapy_asid.tasks.detection.recipe import SourceRecipe
+from gammapy_asid.tasks.measurement.features import SYMMETRIES, SourceFeatures, turn_vectors
+from gammapy_asid.tasks.measurement.simulator import FAINTEST_GIVEN
+from gammapy_asid.tasks.measurement.training import TURN, flux_weights, train_ensemble
 
 
 def test_members_are_networks_of_their_own():

@@ -19,19 +19,22 @@ from gammapy.modeling.models import (
 from numpy.testing import assert_allclose
 
 from gammapy_asid import Candidates, DLExtensionClassifier
-from gammapy_asid.candidates import EXTENSION_COLUMNS, CandidateFlag
+from gammapy_asid.catalog.columns import EXTENSION_COLUMNS, CandidateFlag
 from gammapy_asid.cli import main
 from gammapy_asid.inputs import to_band_cube
+from gammapy_asid.inputs.psf import psf_radius
 from gammapy_asid.inputs.stamps import cut_stamps, local_psf_radii
-from gammapy_asid.networks.description import psf_radius
-from gammapy_asid.networks.extension import ExtensionOutput
-from gammapy_asid.networks.extension_model import ExtensionModel
-from gammapy_asid.training.extension import classes_of, extension_loss, train_extension
-from gammapy_asid.training.extension_dataset import dataset_stamp_simulator
-from gammapy_asid.training.extension_recipe import ExtensionRecipe, build_stamp_simulator
-from gammapy_asid.training.recipe import read_recipe
-from gammapy_asid.training.release_extension import release_extension
-from gammapy_asid.weights import ExtensionCard, list_models, load_card
+from gammapy_asid.learning.io import load_card
+from gammapy_asid.learning.recipe import read_recipe
+from gammapy_asid.learning.registry import list_models
+from gammapy_asid.tasks.detection.card import DetectionCard
+from gammapy_asid.tasks.extension.calibrate import release_extension
+from gammapy_asid.tasks.extension.card import ExtensionCard
+from gammapy_asid.tasks.extension.model import ExtensionModel
+from gammapy_asid.tasks.extension.network import ExtensionOutput
+from gammapy_asid.tasks.extension.recipe import ExtensionRecipe
+from gammapy_asid.tasks.extension.simulator import build_stamp_simulator, dataset_stamp_simulator
+from gammapy_asid.tasks.extension.training import classes_of, extension_loss, train_extension
 
 POINT, EXTENDED, EDGE, OUTSIDE = SkyCoord(
     [0.41, -0.43, 1.85, 9], [0.31, -0.29, 0, 0], unit="deg", frame="galactic"
@@ -294,7 +297,8 @@ def test_card(model):
     assert card.kind == "extension"
     assert set(card.metrics) == {"scene 0"}
     with pytest.raises(ValueError, match="no valid model card"):
-        load_card(model)
+        load_card(model, DetectionCard)
+    assert load_card(model) == card
     with pytest.raises(ValueError, match="one bias more"):
         ExtensionCard(**(card.model_dump() | {"bias": (0.0,)}))
     # A network that does not fit is told apart from a corrupt file.

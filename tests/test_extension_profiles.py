@@ -5,14 +5,8 @@ import torch
 from numpy.testing import assert_allclose
 from scipy.special import ndtr
 
-from gammapy_asid.networks.extension import (
-    CONTAINMENTS,
-    TRIALS,
-    compare_profiles,
-    describe_psf,
-    ring_masks,
-    ring_shares,
-)
+from gammapy_asid.inputs.stamps import CONTAINMENTS, describe_psf
+from gammapy_asid.tasks.extension.profiles import TRIALS, compare_profiles, ring_masks, ring_shares
 
 MASKS = ring_masks(72)
 PIXELS = MASKS.sum((1, 2))

@@ -15,9 +15,10 @@ from gammapy.modeling.models import (
 )
 from numpy.testing import assert_allclose
 
-from gammapy_asid.simulation.extension_stamps import Scene, StampSimulator, asimov_ts
+from gammapy_asid.simulation.scenes import Scene
 from gammapy_asid.simulation.shapes import SHAPES, deposit_points, shape_images, shell_size
-from gammapy_asid.training.extension_dataset import dataset_places, dataset_stamp_simulator
+from gammapy_asid.simulation.stamp_simulator import StampSimulator, asimov_ts
+from gammapy_asid.tasks.extension.simulator import dataset_places, dataset_stamp_simulator
 
 SIZE = 48
 

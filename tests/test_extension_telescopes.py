@@ -18,7 +18,7 @@ from gammapy.modeling.models import (
 )
 
 from gammapy_asid import DLExtensionClassifier
-from gammapy_asid.candidates import CandidateFlag
+from gammapy_asid.catalog.columns import CandidateFlag
 
 PLACE = {"lon_0": 83.6 * u.deg, "lat_0": 22 * u.deg, "frame": "icrs"}
 

@@ -8,13 +8,12 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from gammapy_asid.networks.features import (
+from gammapy_asid.inputs.batch import FieldBatch
+from gammapy_asid.stats.known_sky import known_sky, local_normalisation
+from gammapy_asid.stats.significance import (
     BAND_CHANNELS,
-    FieldBatch,
     compress,
     correlate,
-    known_sky,
-    local_normalisation,
     network_inputs,
     score_terms,
     signed_significance,

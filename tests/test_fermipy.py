@@ -26,7 +26,8 @@ from gammapy.maps import WcsGeom, WcsNDMap
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from gammapy_asid.candidates import FIT_COLUMNS, CandidateFlag, Candidates
+from gammapy_asid.catalog.candidates import Candidates
+from gammapy_asid.catalog.columns import FIT_COLUMNS, CandidateFlag
 from gammapy_asid.cli import main
 from gammapy_asid.inputs import to_band_cube
 from gammapy_asid.likelihood.fermipy import (

@@ -12,7 +12,8 @@ from astropy.io import fits
 from gammapy.datasets import Datasets
 
 from gammapy_asid import Candidates
-from gammapy_asid.catalog import SourceCatalogASID, write_catalog
+from gammapy_asid.catalog.catalog_table import write_catalog
+from gammapy_asid.catalog.source_catalog import SourceCatalogASID
 from gammapy_asid.inputs.dataset_files import read_dataset, read_datasets_yaml, write_dataset
 from gammapy_asid.inputs.read_maps import read_sky_map
 

@@ -16,10 +16,10 @@ from gammapy.modeling.models import (
 from numpy.testing import assert_allclose
 
 from gammapy_asid import DLFluxEstimator, DLSourceDetector
-from gammapy_asid.candidates import CandidateFlag
-from gammapy_asid.evaluation.source_limits import source_limits
+from gammapy_asid.catalog.columns import CandidateFlag
 from gammapy_asid.simulation.dataset import simulate_dataset
 from gammapy_asid.simulation.diffuse import analytic_emission
+from gammapy_asid.stats.bounds import source_limits
 
 CENTER = SkyCoord(80, 30, unit="deg", frame="galactic")
 #: Photon fluxes 1-100 GeV and positions of the sources.

@@ -10,7 +10,7 @@ from gammapy.irf import PSF3D, Background3D, EffectiveAreaTable2D
 from gammapy.maps import MapAxis, WcsGeom
 from numpy.testing import assert_allclose
 
-from gammapy_asid.networks.description import psf_radius
+from gammapy_asid.inputs.psf import psf_radius
 from gammapy_asid.simulation.imaging import CTAO_BANDS, IRF_FILES, ImagingInstrument
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from gammapy_asid.inputs.bands import LAT_BANDS, Bands, Response, cube_from_arrays
 from gammapy_asid.inputs.convert import to_band_cube
-from gammapy_asid.inputs.field import Field, PixelGrid
+from gammapy_asid.inputs.pixel_grid import Field, PixelGrid
 from gammapy_asid.inputs.response import RAD, smear_psf
 
 EDGES = (0.3, 0.5, 0.7, 1.0, 2.0, 4.0, 7.0, 20.0, 100.0, 1000.0)

@@ -5,15 +5,14 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from gammapy_asid.evaluation.extension import (
-    ExtensionTruth,
+from gammapy_asid.evaluation.classification import (
     accuracy_in_bins,
     balanced_accuracy,
     balanced_choice,
     class_calibration_error,
     confusion,
 )
-from gammapy_asid.evaluation.extension_plots import (
+from gammapy_asid.evaluation.classification_plots import (
     plot_accuracy,
     plot_activations,
     plot_class_activation,
@@ -21,8 +20,10 @@ from gammapy_asid.evaluation.extension_plots import (
     plot_embedding,
     plot_size_recovery,
 )
-from gammapy_asid.evaluation.inside import activation_maps, attributions, class_activation_maps, embed
-from gammapy_asid.networks.extension import ExtensionConfig, ExtensionNetwork, Stamps
+from gammapy_asid.evaluation.interpretation import activation_maps, attributions, class_activation_maps, embed
+from gammapy_asid.inputs.stamps import Stamps
+from gammapy_asid.tasks.extension.network import ExtensionConfig, ExtensionNetwork
+from gammapy_asid.tasks.extension.truth import ExtensionTruth
 
 SIZE = 48
 

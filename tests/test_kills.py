@@ -14,12 +14,15 @@ import pytest
 import torch
 from test_training import RECIPE, make_response
 
-from gammapy_asid.tasks import run_tasks
-from gammapy_asid.training.checkpoints import load_checkpoint
-from gammapy_asid.training.module import DetectionModule, simulated_candidates, visible_sources
-from gammapy_asid.training.sources import simulate_sources
-from gammapy_asid.training.stream import PatchStream
-from gammapy_asid.training.train import averaged_network, build_network, build_simulator, train
+from gammapy_asid.learning.checkpoints import load_checkpoint
+from gammapy_asid.tasks.detection.network import build_network
+from gammapy_asid.tasks.detection.simulated_candidates import simulated_candidates, visible_sources
+from gammapy_asid.tasks.detection.simulator import build_simulator
+from gammapy_asid.tasks.detection.stream import PatchStream
+from gammapy_asid.tasks.detection.train import averaged_network, train
+from gammapy_asid.tasks.detection.training import DetectionModule
+from gammapy_asid.tasks.measurement.simulator import simulate_sources
+from gammapy_asid.utils.parallel import run_tasks
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes of Unix"),
@@ -60,7 +63,7 @@ def test_processes_end_with_the_one_that_waits(tmp_path):
     code = (
         "import os, time, signal, threading\n"
         "from types import SimpleNamespace\n"
-        "from gammapy_asid.tasks import run_tasks\n"
+        "from gammapy_asid.utils.parallel import run_tasks\n"
         "def work(path):\n"
         "    open(path, 'w').write(str(os.getpid()))\n"
         "    time.sleep(60)\n"
@@ -186,7 +189,7 @@ def test_batches_with_one_visible_source_and_with_none(simulator, n_visible):
 
 
 def test_sources_of_an_empty_sky(simulator, monkeypatch):
-    from gammapy_asid.networks.model import DetectionModel
+    from gammapy_asid.tasks.detection.model import DetectionModel
 
     monkeypatch.setattr(simulator, "draw_sky", lambda rng, scale: _none(rng))
     parts = list(simulate_sources(DetectionModel.load("lat"), simulator, 4, 1, 2))

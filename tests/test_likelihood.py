@@ -22,7 +22,7 @@ from gammapy.modeling.models import (
 from numpy.testing import assert_allclose, assert_array_equal
 
 from gammapy_asid import CandidateFitEstimator, Candidates
-from gammapy_asid.candidates import CandidateFlag
+from gammapy_asid.catalog.columns import CandidateFlag
 from gammapy_asid.likelihood import disagreements
 from gammapy_asid.likelihood.fit import fit_region
 from gammapy_asid.likelihood.poisson_fit import cash, fisher_scoring

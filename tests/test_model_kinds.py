@@ -23,7 +23,7 @@ from gammapy.modeling.models import (
 
 from gammapy_asid import CandidateFitEstimator, Candidates, DLFluxEstimator, DLSkySurvey, DLSourceDetector
 from gammapy_asid.inputs import to_band_cube
-from gammapy_asid.inputs.known_sky import expected_counts
+from gammapy_asid.inputs.expected_counts import expected_counts
 from gammapy_asid.survey import TileCutter
 
 HERE, BESIDE = SkyCoord([83, 82], [22, 21], unit="deg")

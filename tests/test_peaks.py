@@ -7,8 +7,8 @@ import torch
 from numpy.testing import assert_allclose
 
 from gammapy_asid.inputs.bands import LAT_BANDS
-from gammapy_asid.networks.peaks import Peaks, find_centres, kmeans_centres, laplacian_kernel
-from gammapy_asid.training.targets import target_maps
+from gammapy_asid.tasks.detection.peaks import Peaks, find_centres, kmeans_centres, laplacian_kernel
+from gammapy_asid.tasks.detection.targets import target_maps
 
 PIXEL_SIZE = 0.1
 SHAPE = (64, 80)

@@ -8,13 +8,13 @@ from gammapy.irf import PSF3D, Background2D, EffectiveAreaTable2D
 from gammapy.maps import MapAxis, WcsGeom
 
 from gammapy_asid.inputs.bands import Bands
-from gammapy_asid.networks.features import network_inputs
-from gammapy_asid.training.plane import PlaneSimulator, _turned, _turned_places
-from gammapy_asid.training.plane_fields import plane_field
-from gammapy_asid.training.recipe import read_recipe
-from gammapy_asid.training.stream import PatchStream
-from gammapy_asid.training.targets import match_radius, target_maps
-from gammapy_asid.training.train import build_network
+from gammapy_asid.learning.recipe import read_recipe
+from gammapy_asid.simulation.plane_fields import plane_field
+from gammapy_asid.simulation.plane_patches import PlaneSimulator, _turned, _turned_places
+from gammapy_asid.stats.significance import network_inputs
+from gammapy_asid.tasks.detection.network import build_network
+from gammapy_asid.tasks.detection.stream import PatchStream
+from gammapy_asid.tasks.detection.targets import match_radius, target_maps
 
 BANDS = Bands((100.0, 1e3, 1e4, 1e5), (1, 0, 0), 0.04, extents=(0.1, 0.25))
 

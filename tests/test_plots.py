@@ -7,7 +7,7 @@ from astropy.coordinates import SkyCoord
 from gammapy.datasets import MapDataset
 from gammapy.maps import Map, MapAxis, WcsGeom
 
-from gammapy_asid.candidates import Candidates
+from gammapy_asid.catalog.candidates import Candidates
 from gammapy_asid.plots import plot_field, plot_score_map, plot_training_history
 
 CENTER = SkyCoord(10, 5, unit="deg", frame="galactic")

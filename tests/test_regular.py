@@ -10,8 +10,8 @@ from gammapy.irf import EDispKernelMap, PSFMap
 from gammapy.maps import HpxGeom, Map, MapAxis, WcsGeom
 from gammapy.modeling.models import PointSpatialModel, PowerLawSpectralModel, SkyModel
 
-from gammapy_asid.inputs.field import PixelGrid
-from gammapy_asid.inputs.regular import regular_dataset
+from gammapy_asid.inputs.pixel_grid import PixelGrid
+from gammapy_asid.inputs.square_pixels import regular_dataset
 from gammapy_asid.survey import TileCutter
 
 #: At the border of maps of the whole sky, and in a distorted part of a projection.

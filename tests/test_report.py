@@ -14,7 +14,7 @@ from gammapy.modeling.models import Models, PointSpatialModel, PowerLawSpectralM
 from matplotlib.figure import Figure
 from numpy.testing import assert_allclose, assert_array_equal
 
-from gammapy_asid.candidates import Candidates
+from gammapy_asid.catalog.candidates import Candidates
 from gammapy_asid.cli import main
 from gammapy_asid.evaluation import (
     CandidateList,

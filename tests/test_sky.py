@@ -15,11 +15,11 @@ from numpy.testing import assert_allclose
 
 from gammapy_asid.inputs.bands import LAT_BANDS, Response
 from gammapy_asid.inputs.convert import to_band_cube
+from gammapy_asid.inputs.psf import mean_psf, psf_kernels
 from gammapy_asid.inputs.rebin import block_sum
 from gammapy_asid.simulation.catalog import MockCatalog
-from gammapy_asid.simulation.diffuse import INTERVALS, EmissionModel
+from gammapy_asid.simulation.diffuse import EmissionModel
 from gammapy_asid.simulation.field import simulate_cube
-from gammapy_asid.simulation.kernels import mean_psf, psf_kernels
 from gammapy_asid.simulation.sky import (
     SPECTRAL_PARAMETERS,
     ResponseBank,
@@ -28,7 +28,7 @@ from gammapy_asid.simulation.sky import (
     render_sources,
     source_counts,
 )
-from gammapy_asid.simulation.sky_grid import N_LAT, N_LON
+from gammapy_asid.simulation.sky_grid import INTERVALS, N_LAT, N_LON
 
 EDGES = np.array(LAT_BANDS.edges)
 CENTER = (10.0, 40.0)

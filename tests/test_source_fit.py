@@ -7,18 +7,13 @@ import torch
 from numpy.testing import assert_allclose
 from test_training import make_response
 
-from gammapy_asid.evaluation.limits import position_covariance, source_image
-from gammapy_asid.networks.description import conditions, feature_kernels, trial_spectra
-from gammapy_asid.networks.features import FieldBatch
-from gammapy_asid.networks.source_fit import (
-    add_stamps,
-    fit_sources,
-    position_information,
-    sample_psf,
-    source_images,
-    source_stamps,
-)
-from gammapy_asid.simulation.kernels import mean_psf, psf_kernels, psf_tables
+from gammapy_asid.inputs.batch import FieldBatch
+from gammapy_asid.inputs.conditioning import conditions, feature_kernels, trial_spectra
+from gammapy_asid.inputs.psf import mean_psf, psf_kernels, psf_tables
+from gammapy_asid.stats.image_bounds import position_covariance, source_image
+from gammapy_asid.stats.point_fit import fit_sources
+from gammapy_asid.stats.source_images import position_information, source_images
+from gammapy_asid.stats.source_stamps import add_stamps, sample_psf, source_stamps
 
 SIZE = 48
 LEVELS = (3, 2, 1, 0, 0, 0)

@@ -13,10 +13,12 @@ from gammapy.catalog import CATALOG_REGISTRY
 from regions import EllipseSkyRegion, PointSkyRegion
 
 from gammapy_asid import Candidates, DLSourceDetector
-from gammapy_asid.candidates import COLUMNS, iau_names
-from gammapy_asid.catalog import SourceCatalogASID, write_catalog
-from gammapy_asid.columns import plain_unit
-from gammapy_asid.ellipses import RADIUS_68, RADIUS_95
+from gammapy_asid.catalog.catalog_table import write_catalog
+from gammapy_asid.catalog.columns import COLUMNS
+from gammapy_asid.catalog.names import iau_names
+from gammapy_asid.catalog.source_catalog import SourceCatalogASID
+from gammapy_asid.utils.sky_geometry import RADIUS_68, RADIUS_95
+from gammapy_asid.utils.table_columns import plain_unit
 
 CRAB = SkyCoord(83.6331, 22.0145, unit="deg")
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from test_training import make_response
 
-from gammapy_asid.networks.spectral_fit import FluxScale, fit_power_laws, flux_bound, flux_scale
 from gammapy_asid.simulation.sky import ResponseBank, source_counts
 from gammapy_asid.simulation.spectra import photon_flux
+from gammapy_asid.stats.spectral_fit import FluxScale, fit_power_laws, flux_bound, flux_scale
 
 RESPONSE = make_response(0.1)
 

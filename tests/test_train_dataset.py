@@ -15,20 +15,22 @@ from gammapy.modeling.models import PointSpatialModel, PowerLawSpectralModel, Sk
 from numpy.testing import assert_allclose
 
 from gammapy_asid import DLSourceDetector
-from gammapy_asid.candidates import COLUMNS
+from gammapy_asid.catalog.columns import COLUMNS
 from gammapy_asid.cli import main
 from gammapy_asid.inputs.bands import LAT_BANDS, Bands
 from gammapy_asid.inputs.bands_of_dataset import bands_for_dataset
+from gammapy_asid.inputs.conditioning import TRIAL_SPECTRA, trial_spectra
 from gammapy_asid.inputs.convert import to_band_cube
-from gammapy_asid.networks.description import TRIAL_SPECTRA, trial_spectra
-from gammapy_asid.networks.features import signed_significance
+from gammapy_asid.learning.recipe import read_recipe
+from gammapy_asid.simulation.dataset_patches import DatasetSimulator, detection_flux
 from gammapy_asid.simulation.sky import source_counts
-from gammapy_asid.training.dataset import DatasetSimulator, dataset_simulator, detection_flux
-from gammapy_asid.training.recipe import Recipe, read_recipe
-from gammapy_asid.training.release import calibrate
-from gammapy_asid.training.stream import PatchStream
-from gammapy_asid.training.train import build_network
-from gammapy_asid.weights import ModelCard
+from gammapy_asid.stats.significance import signed_significance
+from gammapy_asid.tasks.detection.calibrate import calibrate
+from gammapy_asid.tasks.detection.card import DetectionCard
+from gammapy_asid.tasks.detection.network import build_network
+from gammapy_asid.tasks.detection.recipe import Recipe
+from gammapy_asid.tasks.detection.simulator import dataset_simulator
+from gammapy_asid.tasks.detection.stream import PatchStream
 
 SOURCE = SkyCoord(0.52, -0.31, unit="deg", frame="galactic")
 
@@ -211,7 +213,7 @@ def test_dataset_without_background():
 
 
 def test_lat_data_are_simulated_on_the_sky_of_the_lat(monkeypatch):
-    monkeypatch.setattr("gammapy_asid.training.dataset.build_simulator", lambda *args: args)
+    monkeypatch.setattr("gammapy_asid.tasks.detection.simulator.build_simulator", lambda *args: args)
     recipe = Recipe(name="a")
     used, (response,), weights = dataset_simulator(lat_like(), recipe)
     assert used is recipe
@@ -248,7 +250,7 @@ def test_train_and_detect(dataset, tmp_path):
     args = ["train", tmp_path / "tiny.yaml", "--dataset", tmp_path / "field.fits.gz", "--epochs", 1]
     result = CliRunner().invoke(main, [str(a) for a in (*args, "--workers", 0, "-o", tmp_path)])
     assert result.exit_code == 0, result.output
-    card = ModelCard(**yaml.safe_load((tmp_path / "tiny.json").read_text()))
+    card = DetectionCard(**yaml.safe_load((tmp_path / "tiny.json").read_text()))
     assert card.to_bands() == bands_for_dataset(dataset)
     assert card.recipe["optimiser"]["epochs"] == 1
     candidates = DLSourceDetector(model=tmp_path / "tiny.safetensors", threshold=0.1).run(dataset)

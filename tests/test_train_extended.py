@@ -13,8 +13,8 @@ from numpy.testing import assert_allclose
 from gammapy_asid.inputs.bands import LAT_BANDS
 from gammapy_asid.inputs.bands_of_dataset import bands_for_dataset
 from gammapy_asid.inputs.convert import to_band_cube
-from gammapy_asid.training.dataset import EXTENDED_SHARE, WIDTHS, DatasetSimulator
-from gammapy_asid.training.module import visible_sources
+from gammapy_asid.simulation.dataset_patches import EXTENDED_SHARE, WIDTHS, DatasetSimulator
+from gammapy_asid.tasks.detection.simulated_candidates import visible_sources
 
 # 68 % radii of event classes of the LAT in deg at 0.39, 0.7, 1.4, 3.7, 12 and 50 GeV
 ENERGIES = (0.39, 0.7, 1.4, 3.7, 12, 50)

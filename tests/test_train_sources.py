@@ -9,13 +9,17 @@ import torch
 from numpy.testing import assert_allclose
 from test_training import RECIPE, make_response
 
-from gammapy_asid.networks.model import DetectionModel
-from gammapy_asid.networks.source_features import n_inputs
-from gammapy_asid.networks.source_model import SourceEnsemble
+from gammapy_asid.learning.io import load_card, load_state, save_model
+from gammapy_asid.learning.registry import ensemble_path, find_model, model_files
 from gammapy_asid.simulation.spectra import photon_flux
-from gammapy_asid.training.recipe import SourceRecipe
-from gammapy_asid.training.release_sources import release_sources, simulated_sources
-from gammapy_asid.training.sources import (
+from gammapy_asid.tasks.detection.model import DetectionModel
+from gammapy_asid.tasks.detection.recipe import SourceRecipe
+from gammapy_asid.tasks.detection.simulator import build_simulator
+from gammapy_asid.tasks.measurement.card import EnsembleCard
+from gammapy_asid.tasks.measurement.features import n_inputs
+from gammapy_asid.tasks.measurement.model import SourceEnsemble
+from gammapy_asid.tasks.measurement.release import release_sources
+from gammapy_asid.tasks.measurement.simulator import (
     EMPTY_DISTANCE,
     EMPTY_NEAR,
     FAINTEST_GIVEN,
@@ -23,16 +27,7 @@ from gammapy_asid.training.sources import (
     _given,
     simulate_sources,
 )
-from gammapy_asid.training.train import build_simulator
-from gammapy_asid.weights import (
-    EnsembleCard,
-    ensemble_path,
-    find_model,
-    load_card,
-    load_state,
-    model_files,
-    save_model,
-)
+from gammapy_asid.tasks.measurement.source_sets import simulated_sources
 
 SOURCES = SourceRecipe(patches=256, members=2, width=8, batch_size=16, steps=20)
 TINY = RECIPE.model_copy(update={"sources": SOURCES, "patch_size": 64})

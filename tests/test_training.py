@@ -9,11 +9,15 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from gammapy_asid.inputs.bands import LAT_BANDS, Response
-from gammapy_asid.training.module import DetectionModule, simulated_candidates
-from gammapy_asid.training.recipe import OptimiserRecipe, Recipe, read_recipe
-from gammapy_asid.training.stream import PatchStream
-from gammapy_asid.training.targets import detection_loss, target_maps
-from gammapy_asid.training.train import build_network, build_simulator, train
+from gammapy_asid.learning.recipe import OptimiserRecipe, read_recipe
+from gammapy_asid.tasks.detection.network import build_network
+from gammapy_asid.tasks.detection.recipe import Recipe
+from gammapy_asid.tasks.detection.simulated_candidates import simulated_candidates
+from gammapy_asid.tasks.detection.simulator import build_simulator
+from gammapy_asid.tasks.detection.stream import PatchStream
+from gammapy_asid.tasks.detection.targets import detection_loss, target_maps
+from gammapy_asid.tasks.detection.train import train
+from gammapy_asid.tasks.detection.training import DetectionModule
 
 RECIPE = Recipe(
     name="tiny",

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from gammapy_asid.inputs.bands import LAT_BANDS, Bands
-from gammapy_asid.networks.model import DetectionModel
-from gammapy_asid.training.train import build_network
-from gammapy_asid.training.transfer import _mean_embedding, start_from
+from gammapy_asid.tasks.detection.model import DetectionModel
+from gammapy_asid.tasks.detection.network import build_network
+from gammapy_asid.tasks.detection.transfer import _mean_embedding, start_from
 
 PLANE = Bands((30.0, 100.0, 1e3, 1e4, 1e5), (1, 0, 0, 0), 0.04, extents=(0.1,))
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from gammapy_asid.networks.unet import MultiResolutionUNet, UNetConfig
+from gammapy_asid.learning.unet import MultiResolutionUNet, UNetConfig
 
 CONFIG = UNetConfig(inputs=(3, 2, 1, 1), conditions=5, widths=(6, 8, 10, 12), embedding=7)
 

@@ -6,18 +6,11 @@ import pytest
 import torch
 
 from gammapy_asid.inputs.bands import Bands
-from gammapy_asid.weights import (
-    EnsembleCard,
-    ModelCard,
-    ensemble_path,
-    find_model,
-    list_models,
-    load_card,
-    load_state,
-    registry,
-    save_model,
-)
-from gammapy_asid.weights.registry import ENSEMBLES
+from gammapy_asid.learning import registry
+from gammapy_asid.learning.io import load_card, load_state, save_model
+from gammapy_asid.learning.registry import ENSEMBLES, ensemble_path, find_model, list_models
+from gammapy_asid.tasks.detection.card import DetectionCard
+from gammapy_asid.tasks.measurement.card import EnsembleCard
 
 POINTS = [
     {"threshold": 0.2, "purity": 0.6, "completeness": 0.8},
@@ -27,7 +20,7 @@ POINTS = [
 
 @pytest.fixture
 def card():
-    return ModelCard(
+    return DetectionCard(
         name="toy",
         version="1",
         architecture={"widths": [4, 8]},
@@ -146,7 +139,8 @@ def test_ensembles_belong_to_their_model():
         assert card.detection_sha256 == load_card("lat").weights_sha256
         assert path.stat().st_size < 5e6
         with pytest.raises(ValueError, match="no valid model card"):
-            load_card(path)
+            load_card(path, DetectionCard)
+        assert load_card(path) == card
     row = card.model_dump() | {"calibration": {"given": [(0.0, 1.0)]}}
     with pytest.raises(ValueError, match="needs rows of 7 values"):
         EnsembleCard(**row)

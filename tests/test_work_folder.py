@@ -22,10 +22,10 @@ from gammapy.modeling.models import (
 )
 from test_training import RECIPE, make_response
 
-from gammapy_asid.digests import digest
-from gammapy_asid.training.recipe import Recipe
-from gammapy_asid.training.train import build_simulator
-from gammapy_asid.work_folder import WorkFolder
+from gammapy_asid.tasks.detection.recipe import Recipe
+from gammapy_asid.tasks.detection.simulator import build_simulator
+from gammapy_asid.utils.digests import digest
+from gammapy_asid.utils.work_folder import WorkFolder
 
 
 def field(energies=(1, 10, 100), unit="cm2 s", binsz=1.0, sigma=0.5, name=None, **maps):
@@ -113,8 +113,8 @@ def test_digest_is_that_of_any_process():
     simulator.draw(2, 1)
     assert digest([RECIPE, simulator, {"a", "b", "c"}]) == own
     code = (
-        "from test_training import RECIPE, make_response; from gammapy_asid.digests import digest\n"
-        "from gammapy_asid.training.train import build_simulator\n"
+        "from test_training import RECIPE, make_response; from gammapy_asid.utils.digests import digest\n"
+        "from gammapy_asid.tasks.detection.train import build_simulator\n"
         "simulator = build_simulator(RECIPE, [make_response(0.1)], [1.0])\n"
         "print(digest([RECIPE, simulator, {'a', 'b', 'c'}]))"
     )

@@ -36,9 +36,10 @@ from astropy.table import Table
 from gammapy.maps import WcsGeom
 
 from gammapy_asid import DLSkySurvey
-from gammapy_asid.association import associate
-from gammapy_asid.candidates import CandidateFlag
-from gammapy_asid.catalog import SourceCatalogASID, write_catalog
+from gammapy_asid.catalog.association import associate
+from gammapy_asid.catalog.catalog_table import write_catalog
+from gammapy_asid.catalog.columns import CandidateFlag
+from gammapy_asid.catalog.source_catalog import SourceCatalogASID
 from gammapy_asid.plots import plot_field
 from gammapy_asid.simulation.all_sky import simulate_sky
 from gammapy_asid.simulation.diffuse import analytic_emission

@@ -161,7 +161,7 @@ def print_fits(candidates, ts=25.0, limit=20):
 
 
 def write_products(candidates, paths, overwrite, dataset, known=None):
-    from ..files import new_file
+    from ..utils.files import new_file
 
     candidates.write(paths["output"], overwrite=overwrite)
     if "regions" in paths:
@@ -184,8 +184,8 @@ def _plot(candidates, path, overwrite, dataset, known):
     import matplotlib
 
     matplotlib.use("agg")
-    from ..files import new_file
     from ..plots import plot_field
+    from ..utils.files import new_file
 
     ax = plot_field(candidates, dataset, catalog=known)
     with new_file(path, overwrite) as temporary:

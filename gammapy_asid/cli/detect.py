@@ -5,7 +5,7 @@ import click
 from rich.markup import escape
 from rich.table import Column, Table
 
-from ..fits_tables import FITS_SUFFIXES
+from ..utils.fits_tables import FITS_SUFFIXES
 from .common import (
     MODELS,
     PICTURES,
@@ -85,8 +85,8 @@ def flux(files, sources, models, model, e_min, e_max, output, overwrite):
     import astropy.units as u
 
     from ..estimators.flux import DLFluxEstimator
-    from ..files import new_file
-    from ..fits_tables import TABLE_SUFFIXES, write_table
+    from ..utils.files import new_file
+    from ..utils.fits_tables import TABLE_SUFFIXES, write_table
 
     paths = prepare({"output": output}, overwrite, (*files, sources, models), {"output": TABLE_SUFFIXES})
     listed, datasets = read_sources(sources), read_datasets(files, models)
@@ -115,8 +115,8 @@ def flux(files, sources, models, model, e_min, e_max, output, overwrite):
 @overwrite_option
 def demo(output, model, threshold, overwrite):
     """Find sources in the Galactic centre ($GAMMAPY_DATA) or, without data, in a simulated field."""
-    from ..demo import demo_field
     from ..estimators.detector import DLSourceDetector
+    from ..simulation.demo import demo_field
 
     paths = prepare({key: expanded(output) / name for key, name in PRODUCTS.items()}, overwrite)
     detector = DLSourceDetector(model=model, threshold=threshold)

@@ -82,8 +82,10 @@ def evaluate(
     TRUTH is a table with positions and a flux, the catalog.fits of 'gammapy-asid simulate', or Gammapy models
     (YAML). LISTS are candidates or any tables with positions and a score.
     """
-    from ..evaluation import evaluate_lists, read_candidate_list, read_truth, write_report
-    from ..evaluation.report import report_paths
+    from ..evaluation.judge import evaluate_lists
+    from ..evaluation.lists import read_candidate_list
+    from ..evaluation.report import report_paths, write_report
+    from ..evaluation.truth import read_truth
 
     named = [_split(text) for text in lists]
     output = expanded(output)

@@ -7,15 +7,7 @@ import click
 from rich.markup import escape
 from rich.table import Column, Table
 
-from .common import (
-    MODELS,
-    console,
-    overwrite_option,
-    prepare,
-    prepare_training,
-    print_paths,
-    write_models,
-)
+from .common import MODELS, console, overwrite_option, prepare, prepare_training, print_paths, write_models
 from .inputs import files_argument, input_file, models_option, read_datasets, read_sources
 
 __all__ = ["extension", "train_extension_model"]
@@ -41,8 +33,8 @@ __all__ = ["extension", "train_extension_model"]
 def extension(files, sources, models, model, output, output_models, overwrite):
     """Extended or point-like: sizes of known sources in FILES, datasets of one field."""
     from ..estimators.extension import DLExtensionClassifier
-    from ..files import new_file
-    from ..fits_tables import TABLE_SUFFIXES, write_table
+    from ..utils.files import new_file
+    from ..utils.fits_tables import TABLE_SUFFIXES, write_table
 
     suffixes = {"output": TABLE_SUFFIXES, "models": MODELS}
     paths = prepare(
@@ -74,12 +66,14 @@ def extension(files, sources, models, model, output, output_models, overwrite):
 
 def train_extension_model(recipe, dataset, output, epochs, workers, overwrite):
     """Train a classifier of extension; the arguments are those of the command train."""
-    from ..training.extension import extension_folder, train_extension
-    from ..training.extension_dataset import dataset_stamp_simulator
-    from ..training.extension_recipe import ExtensionRecipe, build_stamp_simulator
-    from ..training.recipe import model_name, read_recipe
-    from ..training.release_extension import release_extension
-    from ..weights import ExtensionCard, load_card, model_files
+    from ..learning.io import load_card
+    from ..learning.recipe import model_name, read_recipe
+    from ..learning.registry import model_files
+    from ..tasks.extension.calibrate import release_extension
+    from ..tasks.extension.card import ExtensionCard
+    from ..tasks.extension.recipe import ExtensionRecipe
+    from ..tasks.extension.simulator import build_stamp_simulator, dataset_stamp_simulator
+    from ..tasks.extension.training import extension_folder, train_extension
 
     settings = read_recipe(recipe or "extension", ExtensionRecipe)
     if recipe is None:

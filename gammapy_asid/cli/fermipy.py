@@ -3,7 +3,7 @@
 
 import click
 
-from ..fits_tables import FITS_SUFFIXES
+from ..utils.fits_tables import FITS_SUFFIXES
 from .common import expanded, overwrite_option, prepare, print_fits, print_paths
 from .inputs import input_file
 
@@ -31,8 +31,8 @@ def write(candidates, output, evfile, scfile, ltcube, config, roi_width, overwri
 
     Run analysis.py where fermipy and the Fermitools are.
     """
-    from ..candidates import Candidates
-    from ..likelihood.fermipy import write_fermipy
+    from ..catalog.candidates import Candidates
+    from ..likelihood.fermipy.handoff import write_fermipy
 
     paths = write_fermipy(
         Candidates.read(candidates), expanded(output), evfile, scfile, ltcube, roi_width, config, overwrite
@@ -51,8 +51,8 @@ def write(candidates, output, evfile, scfile, ltcube, config, roi_width, overwri
 @overwrite_option
 def read(results, candidates, output, overwrite):
     """Take over RESULTS of fermipy: a file of gta.write_roi (FITS, NPY) or a source library (XML)."""
-    from ..candidates import Candidates
-    from ..likelihood.fermipy import read_fermipy
+    from ..catalog.candidates import Candidates
+    from ..likelihood.fermipy.results import read_fermipy
 
     paths = prepare({"output": output}, overwrite, (results, candidates), {"output": FITS_SUFFIXES})
     fitted = read_fermipy(results, None if candidates is None else Candidates.read(candidates))

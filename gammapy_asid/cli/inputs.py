@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from rich.markup import escape
 
-from ..files import regular_file
+from ..utils.files import regular_file
 from .common import MODELS, console, expanded
 
 __all__ = ["files_argument", "input_file", "models_option", "read_datasets", "read_sources", "say_known_sky"]
@@ -81,7 +81,7 @@ def _depth(own, parts):
 
 
 def _models_beside(file):
-    from ..plain_yaml import read_yaml
+    from ..utils.plain_yaml import read_yaml
 
     if "components" in (read_yaml(file) or {}):
         yield file
@@ -111,7 +111,7 @@ def _set_models(datasets, file):
 def _from_yaml(file, read, what):
     import yaml
 
-    from ..plain_yaml import read_yaml
+    from ..utils.plain_yaml import read_yaml
 
     read_yaml(file)
     try:
@@ -135,7 +135,7 @@ def read_sources(file):
     """Models of a YAML file, or any list as candidates."""
     from gammapy.modeling.models import Models
 
-    from ..candidates import Candidates
+    from ..catalog.candidates import Candidates
 
     if Path(file).suffix in MODELS:
         return _from_yaml(file, Models.read, "models")

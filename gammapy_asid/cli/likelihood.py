@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from rich.markup import escape
 
-from ..fits_tables import FITS_SUFFIXES
+from ..utils.fits_tables import FITS_SUFFIXES
 from .common import (
     PICTURES,
     console,
@@ -59,9 +59,10 @@ def fit(files, models, source_file, model, threshold, ts, width, extension, jobs
     """Likelihood fits of candidates in FILES: datasets of one field, FITS or the YAML of several."""
     import astropy.units as u
 
-    from ..candidates import Candidates
+    from ..catalog.candidates import Candidates
     from ..estimators.detector import DLSourceDetector
-    from ..likelihood import CandidateFitEstimator, IterativeSearch
+    from ..likelihood.gammapy import CandidateFitEstimator
+    from ..likelihood.search import IterativeSearch
 
     suffixes = {"output": FITS_SUFFIXES, "plot": PICTURES}
     paths = prepare({"output": output, "plot": plot}, overwrite, (*files, models, source_file), suffixes)
@@ -148,12 +149,13 @@ def catalog(
     """
     import astropy.units as u
 
-    from ..association import associate
-    from ..catalog import write_catalog
+    from ..catalog.association import associate
+    from ..catalog.catalog_table import write_catalog
     from ..estimators.detector import DLSourceDetector
     from ..inputs.read_maps import dataset_from_files
-    from ..likelihood import CandidateFitEstimator
-    from ..survey import DLSkySurvey, SkyFitEstimator
+    from ..likelihood.gammapy import CandidateFitEstimator
+    from ..survey.sky_fits import SkyFitEstimator
+    from ..survey.survey import DLSkySurvey
 
     inputs = (*files, models, counts, exposure, psf, emission, isotropic)
     paths = prepare({"output": output}, overwrite, inputs, {"output": FITS_SUFFIXES})
@@ -193,8 +195,8 @@ def catalog(
 
 def _catalogs(counterparts):
     """Catalogues to associate with, by name; refused before any work is done."""
-    from ..association import Counterparts
-    from ..columns import read_any_table
+    from ..catalog.association import Counterparts
+    from ..utils.table_files import read_any_table
 
     pairs = []
     for entry in counterparts:
@@ -218,8 +220,8 @@ def _plot_ts(candidates, ts, path, overwrite):
     import matplotlib
 
     matplotlib.use("agg")
-    from ..files import new_file
     from ..plots import plot_ts_against_score
+    from ..utils.files import new_file
 
     ax = plot_ts_against_score(candidates, ts=ts)
     with new_file(path, overwrite) as temporary:

@@ -23,9 +23,9 @@ __all__ = ["models", "simulate", "train"]
 @overwrite_option
 def simulate(output, center, width, livetime, pixel_size, seed, overwrite):
     """Simulate a Fermi-LAT field: dataset.fits.gz (MapDataset) and catalog.fits (its sources)."""
-    from ..demo import simulated_field
-    from ..files import new_file
     from ..inputs.dataset_files import write_dataset
+    from ..simulation.demo import simulated_field
+    from ..utils.files import new_file
 
     folder = expanded(output)
     paths = prepare({"catalog": folder / "catalog.fits", "dataset": folder / "dataset.fits.gz"}, overwrite)
@@ -65,14 +65,14 @@ def train(recipe, dataset, task, output, epochs, workers, overwrite):
 
     For a dataset the default recipe is 'dataset', or 'extension' for that task.
     """
-    from ..networks.model import DetectionModel
-    from ..training.dataset import dataset_simulator
-    from ..training.recipe import model_name, read_recipe
-    from ..training.release import release
-    from ..training.release_sources import release_sources
-    from ..training.train import build_simulator, training_folder
-    from ..training.train import train as run_training
-    from ..weights.registry import ENSEMBLES, model_files
+    from ..learning.recipe import model_name, read_recipe
+    from ..learning.registry import ENSEMBLES, model_files
+    from ..tasks.detection.calibrate import release
+    from ..tasks.detection.model import DetectionModel
+    from ..tasks.detection.simulator import build_simulator, dataset_simulator
+    from ..tasks.detection.train import train as run_training
+    from ..tasks.detection.train import training_folder
+    from ..tasks.measurement.release import release_sources
 
     if recipe is None and dataset is None:
         raise ValueError("Nothing to train: give a recipe or --dataset FILE")
@@ -118,7 +118,9 @@ def train(recipe, dataset, task, output, epochs, workers, overwrite):
 @click.command()
 def models():
     """List the models that ship with the package."""
-    from ..weights import ExtensionCard, list_models, load_card
+    from ..learning.io import load_card
+    from ..learning.registry import list_models
+    from ..tasks.extension.card import ExtensionCard
 
     table = Table("Model", "Version", "Energy (GeV)", "Pixels (deg)", "Purity", "Completeness", "SHA-256")
     for name in list_models():

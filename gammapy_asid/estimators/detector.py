@@ -11,19 +11,20 @@ from gammapy.estimators import Estimator
 from gammapy.maps import Maps, WcsNDMap
 from scipy.spatial import KDTree
 
-from ..candidates import CandidateFlag, Candidates
-from ..ellipses import RADIUS_68, RADIUS_95, sky_ellipses
+from ..catalog.candidates import Candidates
+from ..catalog.columns import CandidateFlag
 from ..inputs.bands import BandCube
+from ..inputs.batch import field_batch
 from ..inputs.convert import to_band_cube
 from ..inputs.prepare import usable_datasets
-from ..networks.blends import join_peaks, split_peaks
-from ..networks.description import psf_radius
-from ..networks.fields import field_batch
-from ..networks.model import DetectionModel
-from ..networks.peaks import edge_distance
-from ..networks.source_model import FAINTEST_SCORE, SourceEnsemble, fit_batch
-from ..simulation.kernels import psf_tables
-from ..weights import ensemble_path
+from ..inputs.psf import psf_radius, psf_tables
+from ..learning.registry import ensemble_path
+from ..tasks.detection.doubles import join_peaks, split_peaks
+from ..tasks.detection.model import DetectionModel
+from ..tasks.detection.peaks import FAINTEST_SCORE, edge_distance
+from ..tasks.measurement.fitted_sources import fit_batch
+from ..tasks.measurement.model import SourceEnsemble
+from ..utils.sky_geometry import RADIUS_68, RADIUS_95, sky_ellipses
 from .domain import band_cube, check_domain
 
 __all__ = ["DLSourceDetector"]
@@ -223,7 +224,7 @@ class DLSourceDetector(Estimator):
 
     @staticmethod
     def _flags(peaks, cube):
-        """Bits of `~gammapy_asid.candidates.CandidateFlag` for each peak."""
+        """Bits of `~gammapy_asid.catalog.columns.CandidateFlag` for each peak."""
         flags = np.zeros(len(peaks), int)
         if len(peaks) == 0:
             return flags

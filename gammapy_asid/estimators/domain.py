@@ -8,8 +8,10 @@ from ..inputs.bands import BandCube
 from ..inputs.convert import EnergyRangeError, to_band_cube
 from ..inputs.rebin import block_mean
 from ..inputs.trusted_sky import prediction_problem
-from ..networks.domain import field_domain
-from ..weights import ExtensionCard, list_models, load_card
+from ..learning.domain import field_domain
+from ..learning.io import load_card
+from ..learning.registry import list_models
+from ..tasks.extension.card import ExtensionCard
 
 __all__ = ["band_cube", "check_domain", "check_instrument"]
 
@@ -28,7 +30,7 @@ def band_cube(datasets, card, **kwargs):
     ----------
     datasets : `~gammapy.datasets.MapDataset` or `~gammapy.datasets.Datasets`
         Data of one field, or the band cube of them.
-    card : `~gammapy_asid.weights.ModelCard` or `~gammapy_asid.weights.EnsembleCard`
+    card : `~gammapy_asid.learning.card.Card`
         Card of the model.
     **kwargs
         Of `~gammapy_asid.inputs.to_band_cube`.
@@ -72,7 +74,7 @@ def check_instrument(card, cube, datasets):
 
     Parameters
     ----------
-    card : `~gammapy_asid.weights.ModelCard` or `~gammapy_asid.weights.EnsembleCard`
+    card : `~gammapy_asid.learning.card.Card`
         Card of the model.
     cube : `~gammapy_asid.inputs.BandCube`
         Field.
@@ -81,7 +83,7 @@ def check_instrument(card, cube, datasets):
 
     Returns
     -------
-    domain : `~gammapy_asid.networks.domain.Domain`
+    domain : `~gammapy_asid.learning.domain.Domain`
         Comparison.
 
     Raises

@@ -7,16 +7,15 @@ import numpy as np
 import torch
 from gammapy.estimators import Estimator
 
-from ..candidates import CandidateFlag
-from ..extensions import SourceExtensions
+from ..catalog.columns import CandidateFlag
+from ..catalog.extensions import SourceExtensions
 from ..inputs.bands import BandCube
 from ..inputs.prepare import usable_datasets
-from ..inputs.stamps import cut_stamps, local_psf_radii, lost_width
-from ..networks.description import psf_radius
-from ..networks.extension import CONTAINMENTS, Stamps, describe_psf
-from ..networks.extension_model import ExtensionModel
+from ..inputs.psf import psf_radius
+from ..inputs.stamps import CONTAINMENTS, Stamps, cut_stamps, describe_psf, local_psf_radii, lost_width
+from ..tasks.extension.model import ExtensionModel
 from .domain import band_cube
-from .given import duplicates, given_sources, on_valid_data
+from .sources import duplicates, given_sources, on_valid_data
 
 __all__ = ["DLExtensionClassifier"]
 
@@ -113,12 +112,12 @@ class DLExtensionClassifier(Estimator):
 
         Returns
         -------
-        stamps : `~gammapy_asid.networks.extension.Stamps`
+        stamps : `~gammapy_asid.inputs.stamps.Stamps`
             Stamps of the sources on valid data.
         valid : `~numpy.ndarray`
             Which these are, bool of shape ``(n,)``.
         flags : `~numpy.ndarray`
-            Bits of `~gammapy_asid.candidates.CandidateFlag`, shape ``(n,)``.
+            Bits of `~gammapy_asid.catalog.columns.CandidateFlag`, shape ``(n,)``.
         """
         bands, size = self.card.to_bands(), self.card.architecture["size"]
         datasets = usable_datasets(datasets)

@@ -8,14 +8,16 @@ import numpy as np
 from astropy.table import QTable
 from gammapy.estimators import Estimator
 
-from ..arguments import checked_quantity
-from ..candidates import CandidateFlag
-from ..fluxes import SourceFluxes
+from ..catalog.columns import CandidateFlag
+from ..catalog.fluxes import SourceFluxes
 from ..inputs.prepare import usable_datasets
-from ..networks.description import psf_radius
-from ..networks.source_model import SPREADS, SourceEnsemble, fit_field
+from ..inputs.psf import psf_radius
+from ..tasks.measurement.calibration import SPREADS
+from ..tasks.measurement.fitted_sources import fit_field
+from ..tasks.measurement.model import SourceEnsemble
+from ..utils.arguments import checked_quantity
 from .domain import band_cube, check_domain
-from .given import duplicates, given_sources, on_valid_data
+from .sources import duplicates, given_sources, on_valid_data
 
 __all__ = ["DLFluxEstimator"]
 

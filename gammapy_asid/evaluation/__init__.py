@@ -1,8 +1,16 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Quality of detections: matching, purity and recall, calibration, limits, plots and the page."""
 
+from ..learning.interval_calibration import (
+    apply_quantiles,
+    coverage_curve,
+    fit_quantiles,
+    mahalanobis2,
+    probability_integral_transform,
+)
+from ..learning.score_calibration import apply_knots, expected_calibration_error, fit_knots, reliability
+from ..stats.image_bounds import asimov_ts, position_covariance, sample_offsets, source_image
 from .baseline import ts_map_candidates
-from .calibration import apply_knots, expected_calibration_error, fit_knots, reliability
 from .detection_plots import (
     plot_flux_distribution,
     plot_found_again,
@@ -14,7 +22,7 @@ from .detection_plots import (
     plot_threshold,
 )
 from .figures import draw_figures
-from .limits import asimov_ts, position_covariance, sample_offsets, source_image
+from .judge import evaluate_lists
 from .lists import CandidateList, read_candidate_list
 from .matching import Matches, angular_separation, deduplicate_overlaps, match_brightest, match_optimal
 from .measurement_plots import plot_binned, plot_coverage, plot_flux_recovery, plot_offset, plot_pull
@@ -22,7 +30,6 @@ from .metrics import PurityRecall, binned_fraction, binomial_interval, offset_su
 from .region import chance_share, on_valid_data
 from .report import write_report
 from .results import Evaluation, ListResult
-from .suite import evaluate_lists
 from .thresholds import (
     ThresholdCurve,
     found_again,
@@ -32,13 +39,6 @@ from .thresholds import (
     threshold_curve,
 )
 from .truth import Truth, read_truth
-from .uncertainty import (
-    apply_quantiles,
-    coverage_curve,
-    fit_quantiles,
-    mahalanobis2,
-    probability_integral_transform,
-)
 
 __all__ = [
     "CandidateList",

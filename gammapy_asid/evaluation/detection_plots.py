@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from .calibration import expected_calibration_error, reliability
+from ..learning.score_calibration import expected_calibration_error, reliability
 from .drawing import current_axes
 from .metrics import binned_fraction, binomial_interval
 from .thresholds import separation_curve
@@ -63,7 +63,7 @@ def plot_reliability(score, is_matched, n_bins=15, ax=None, **kwargs):
     Parameters
     ----------
     score, is_matched, n_bins
-        See `~gammapy_asid.evaluation.calibration.reliability`.
+        See `~gammapy_asid.learning.score_calibration.reliability`.
     ax : `~matplotlib.axes.Axes`, optional
         Axes.
     **kwargs : dict

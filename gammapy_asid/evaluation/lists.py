@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 import astropy.units as u
 import numpy as np
 
-from ..candidates import Candidates
-from ..columns import column_name, column_values, read_any_table
-from ..fits_tables import is_own_file
-from .rows import FLUX_UNIT, Rows, check_finite, fields_of, galactic_positions
+from ..catalog.candidates import Candidates
+from ..utils.fits_tables import is_own_file
+from ..utils.table_columns import column_name, column_values
+from ..utils.table_files import read_any_table
+from .sky_rows import FLUX_UNIT, Rows, check_finite, fields_of, galactic_positions
 
 __all__ = ["CandidateList", "read_candidate_list"]
 
@@ -83,7 +84,7 @@ class CandidateList(Rows):
 
     @classmethod
     def from_candidates(cls, candidates, label="candidates"):
-        """List of `~gammapy_asid.candidates.Candidates`."""
+        """List of `~gammapy_asid.catalog.candidates.Candidates`."""
         listed = cls.from_table(candidates.table, label)
         edges = (candidates.meta.get("flux") or {}).get("bands")
         if listed.flux is None or not edges or "flux_band" not in candidates.table.colnames:
@@ -102,7 +103,7 @@ class CandidateList(Rows):
         table : `~astropy.table.Table`
             Columns ``ra`` and ``dec`` (or ``RAJ2000``, ``DEJ2000``), or ``glon`` and ``glat``, in deg, and
             a score. Fluxes and error ellipses are read where the columns are named as in
-            `~gammapy_asid.candidates.COLUMNS`.
+            `~gammapy_asid.catalog.columns.COLUMNS`.
         label : str
             Name of the list.
         score : str or sequence of str

@@ -9,7 +9,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
-from ..sphere import chord, chord_angle, unit_vectors
+from ..utils.sky_geometry import chord, chord_angle, unit_vectors
 
 __all__ = [
     "Matches",

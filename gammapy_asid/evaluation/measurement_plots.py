@@ -3,8 +3,8 @@
 
 import numpy as np
 
+from ..learning.interval_calibration import coverage_curve
 from .drawing import current_axes
-from .uncertainty import coverage_curve
 
 __all__ = [
     "plot_binned",
@@ -91,7 +91,7 @@ def plot_coverage(pit, ax=None, **kwargs):
     Parameters
     ----------
     pit : array-like
-        Result of `~gammapy_asid.evaluation.uncertainty.probability_integral_transform`.
+        Result of `~gammapy_asid.learning.interval_calibration.probability_integral_transform`.
     ax : `~matplotlib.axes.Axes`, optional
         Axes.
     **kwargs : dict

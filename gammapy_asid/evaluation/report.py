@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from string import Template
 
-from ..files import new_file
+from ..utils.files import new_file
 from .drawing import COLOURS
 from .figures import FIGURES, draw_figures
 

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..ellipses import RADIUS_68, ellipse_covariance
-from .calibration import expected_calibration_error
+from ..learning.interval_calibration import mahalanobis2
+from ..learning.score_calibration import expected_calibration_error
+from ..utils.sky_geometry import RADIUS_68, ellipse_covariance
 from .detection_plots import FLUX_4FGL
 from .lists import CandidateList
 from .matching import Matches
 from .metrics import PurityRecall, binned_fraction, binomial_interval, offset_summary
 from .thresholds import ThresholdCurve
 from .truth import Truth
-from .uncertainty import mahalanobis2
 
 __all__ = ["Evaluation", "ListResult"]
 

@@ -9,10 +9,11 @@ import astropy.units as u
 import numpy as np
 from gammapy.modeling.models import Models
 
-from ..columns import column_name, column_values, read_any_table
-from ..plain_yaml import read_yaml
 from ..simulation.catalog import MockCatalog
-from .rows import FLUX_UNIT, Rows, check_finite, fields_of, galactic_positions
+from ..utils.plain_yaml import read_yaml
+from ..utils.table_columns import column_name, column_values
+from ..utils.table_files import read_any_table
+from .sky_rows import FLUX_UNIT, Rows, check_finite, fields_of, galactic_positions
 
 __all__ = ["Truth", "read_truth"]
 

@@ -3,12 +3,12 @@
 
 import numpy as np
 
-from ..networks.description import psf_radius
 from .bands import DEPTH, LAT_BANDS, Bands
 from .convert import to_band_cube
-from .field import PixelGrid
 from .masks import valid_bins
+from .pixel_grid import PixelGrid
 from .prepare import usable_datasets
+from .psf import psf_radius
 
 __all__ = ["bands_for_dataset"]
 

@@ -10,8 +10,8 @@ from gammapy.irf import EDispKernelMap, PSFMap
 from gammapy.maps import HpxGeom, RegionGeom, WcsGeom
 from gammapy.modeling.models import FoVBackgroundModel, TemplateSpatialModel
 
-from ..tasks import as_list
-from .known_sky import background_counts, template_counts
+from .datasets import as_list
+from .expected_counts import background_counts, template_counts
 from .longitudes import wrapped_geom
 from .masks import valid_bins
 

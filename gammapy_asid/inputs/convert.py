@@ -7,9 +7,10 @@ import numpy as np
 
 from .bands import LAT_BANDS, BandCube, Response, cube_from_arrays
 from .checks import check_counts, each_usable
-from .field import Field, PixelGrid
-from .known_sky import expected_counts, impossible_pixels, warn_of_impossible
+from .expected_counts import expected_counts
+from .impossible import impossible_pixels, warn_of_impossible
 from .masks import valid_bins
+from .pixel_grid import Field, PixelGrid
 from .prepare import prepare_dataset
 from .response import RAD, Quadrature, exposure_nodes, normalise_psf, place_error, psf_nodes, smear_psf
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from gammapy.datasets import Datasets, MapDataset
 
-from ..files import regular_file
-from ..fits_files import open_fits, write_fits
-from ..plain_yaml import read_yaml
+from ..utils.files import regular_file
+from ..utils.fits_files import open_fits, write_fits
+from ..utils.plain_yaml import read_yaml
 
 __all__ = ["read_dataset", "read_datasets_yaml", "write_dataset"]
 

@@ -10,8 +10,8 @@ from scipy.ndimage import distance_transform_edt
 
 from .bands import BandCube
 from .checks import check_dataset, each_usable
-from .field import same_image
 from .longitudes import wrapped_geom, wrapped_irf, wrapped_map, wrapped_models
+from .pixel_grid import same_image
 from .unobserved import unobserved
 
 __all__ = ["prepare_dataset", "usable_datasets"]

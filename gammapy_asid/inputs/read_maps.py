@@ -14,7 +14,7 @@ from gammapy.maps import Map, MapAxis, WcsGeom
 from gammapy.modeling.models import TemplateSpatialModel, create_fermi_isotropic_diffuse_model
 from scipy.special import exprel
 
-from ..fits_files import open_fits
+from ..utils.fits_files import open_fits
 from .longitudes import wrapped_map
 from .selection import read_selection
 

@@ -9,7 +9,7 @@ from gammapy.maps import HpxGeom, RegionGeom
 from scipy.ndimage import map_coordinates
 from scipy.special import j0
 
-from .field import same_image
+from .pixel_grid import same_image
 
 __all__ = [
     "INDEX",
@@ -94,9 +94,9 @@ def exposure_nodes(exposure, field, grid, regrid):
     ----------
     exposure : `~gammapy.maps.Map`
         Exposure with an ``energy_true`` axis.
-    field : `~gammapy_asid.inputs.field.Field`
+    field : `~gammapy_asid.inputs.pixel_grid.Field`
         Pixels to serve.
-    grid : `~gammapy_asid.inputs.field.PixelGrid`
+    grid : `~gammapy_asid.inputs.pixel_grid.PixelGrid`
         Pixels of the counts.
     regrid : `~gammapy_asid.inputs.rebin.Regrid`
         Their transfer to the field, used where the exposure has the same pixels.

@@ -1,13 +1,28 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Stamps of a band cube around positions."""
 
+from dataclasses import dataclass
+
 import numpy as np
+import torch
 from scipy.interpolate import interp1d
 from scipy.ndimage import map_coordinates
 
+from .psf import psf_radius
 from .response import Quadrature
 
-__all__ = ["cut_stamps", "local_psf_radii", "lost_width"]
+__all__ = [
+    "CONTAINMENTS",
+    "Stamps",
+    "cut_stamps",
+    "describe_psf",
+    "local_psf_radii",
+    "lost_width",
+    "psf_description",
+]
+
+#: Shares of the photons inside the radii that describe the point spread function of a band.
+CONTAINMENTS = (0.68, 0.95, 0.4, 0.85)
 
 #: Pixels that differ by no more than this from those wanted are taken as they are.
 SAME_PIXELS = 0.05
@@ -191,3 +206,64 @@ def _nearest(m, positions):
     data = np.asarray(m.data)
     data = data.reshape(*data.shape[: data.ndim - len(shape)], -1)[..., unique]
     return np.moveaxis(np.nan_to_num(data.astype(float)), -1, 0), inverse
+
+
+@dataclass
+class Stamps:
+    """Stamps around ``n`` candidates, the candidate in the middle of pixel ``(size // 2, size // 2)``.
+
+    Parameters
+    ----------
+    counts, background : `~torch.Tensor`
+        Counts, and those expected of the known sky, shape ``(n, n_bands, size, size)``; zero where
+        there are no data.
+    valid : `~torch.Tensor`
+        1 where there are data in any band, shape ``(n, size, size)``.
+    psf : `~torch.Tensor`
+        Result of `describe_psf`, shape ``(n, n_bands, 4)``; NaN in absent bands.
+    narrowest : `~torch.Tensor`, optional
+        Size in deg below which a source counts as a point, shape ``(n,)``; by default none does.
+    """
+
+    counts: torch.Tensor
+    background: torch.Tensor
+    valid: torch.Tensor
+    psf: torch.Tensor
+    narrowest: torch.Tensor = None
+
+    def __len__(self):
+        return len(self.counts)
+
+    def __getitem__(self, rows):
+        narrowest = None if self.narrowest is None else self.narrowest[rows]
+        return Stamps(*(v[rows] for v in self.tensors), narrowest)
+
+    @property
+    def tensors(self):
+        """The parts in the order of the network's arguments."""
+        return self.counts, self.background, self.valid, self.psf
+
+
+def describe_psf(radii, pixel_size):
+    """Point spread function as the network is told of it.
+
+    Parameters
+    ----------
+    radii : `~numpy.ndarray`
+        Radii in deg of the `CONTAINMENTS`, shape ``(..., 4)``; NaN in absent bands.
+    pixel_size : float
+        Pixel size in deg.
+
+    Returns
+    -------
+    description : `~numpy.ndarray`
+        Logarithms of the 68 % radius in pixels and of the other radii over it, shape as `radii`.
+    """
+    first = radii[..., :1]
+    return np.log(np.concatenate([first / pixel_size, radii[..., 1:] / first], axis=-1)).astype(np.float32)
+
+
+def psf_description(response):
+    """Result of `describe_psf` for a response, shape ``(n_bands, 4)``."""
+    radii = np.stack([psf_radius(response, share) for share in CONTAINMENTS], axis=-1)
+    return describe_psf(radii, response.pixel_size)

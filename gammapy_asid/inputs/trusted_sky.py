@@ -5,7 +5,7 @@ import logging
 
 import numpy as np
 
-from .known_sky import expected_counts
+from .expected_counts import expected_counts
 from .masks import valid_bins
 from .rebin import block_sum, pad_to_block
 

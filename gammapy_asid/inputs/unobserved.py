@@ -6,7 +6,7 @@ from gammapy.maps import HpxGeom
 from scipy.ndimage import binary_dilation, distance_transform_cdt
 from scipy.optimize import brentq
 
-from ..digests import digest
+from ..utils.digests import digest
 from .rebin import block_sum, pad_to_block
 
 __all__ = ["unobserved"]

@@ -2,7 +2,8 @@
 """Likelihood tests of candidates, with Gammapy and with fermipy."""
 
 from .compare import disagreements
-from .fermipy import read_fermipy, write_fermipy
+from .fermipy.handoff import write_fermipy
+from .fermipy.results import read_fermipy
 from .gammapy import CandidateFitEstimator
 from .search import IterativeSearch
 

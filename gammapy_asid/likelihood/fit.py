@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import astropy.units as u
 import numpy as np
 
-from ..ellipses import RADIUS_68
-from ..fluxes import integral_flux
+from ..catalog.fluxes import integral_flux
+from ..utils.sky_geometry import RADIUS_68
 from .region import INDEX, extended_model, log_parabola
 from .region_likelihood import RegionLikelihood
 
@@ -50,7 +50,7 @@ def fit_region(region, options):
     Returns
     -------
     row : dict
-        Values of `~gammapy_asid.candidates.FIT_COLUMNS` that the fit gives, angles in deg, energies in GeV.
+        Values of `~gammapy_asid.catalog.FIT_COLUMNS` that the fit gives, angles in deg, energies in GeV.
 
     Raises
     ------

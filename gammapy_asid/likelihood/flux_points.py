@@ -9,7 +9,7 @@ from gammapy.estimators import FluxPoints, FluxPointsEstimator
 from gammapy.maps import Map
 from gammapy.modeling.models import Models
 
-from ..inputs.known_sky import with_models
+from ..inputs.datasets import with_models
 from .region_likelihood import RegionLikelihood
 
 __all__ = ["as_fitted", "flux_points", "shared_edges"]

@@ -14,15 +14,16 @@ from gammapy.datasets import Datasets
 from gammapy.estimators import Estimator
 from gammapy.utils import parallel
 
-from ..arguments import check_jobs, check_kind, check_number
-from ..candidates import FIT_COLUMNS, CandidateFlag, Candidates
+from ..catalog.candidates import Candidates
+from ..catalog.columns import FIT_COLUMNS, CandidateFlag
 from ..inputs.checks import check_expectation, each_usable
-from ..inputs.field import PixelGrid
-from ..inputs.known_sky import without_impossible
+from ..inputs.impossible import without_impossible
+from ..inputs.pixel_grid import PixelGrid
 from ..inputs.prediction import Kernels
 from ..inputs.prepare import prepare_dataset
 from ..inputs.trusted_sky import warn_of_wrong_sky
-from ..tasks import run_tasks
+from ..utils.arguments import check_jobs, check_kind, check_number
+from ..utils.parallel import run_tasks
 from .fit import FitOptions, fit_region, fit_spectrum
 from .flux_points import flux_points, shared_edges
 from .neighbours import source_rows, with_spectrum
@@ -135,7 +136,7 @@ class CandidateFitEstimator(parallel.ParallelMixin, Estimator):
         Returns
         -------
         candidates : `~gammapy_asid.Candidates`
-            With the columns `~gammapy_asid.candidates.FIT_COLUMNS`. A fit that failed is flagged
+            With the columns `~gammapy_asid.catalog.columns.FIT_COLUMNS`. A fit that failed is flagged
             ``FIT_FAILED`` and has NaN; so is a candidate without data, which is also flagged ``OUTSIDE``.
 
         Raises

@@ -4,7 +4,7 @@
 import numpy as np
 from gammapy.modeling.models import PowerLawSpectralModel
 
-from ..fluxes import integral_flux
+from ..catalog.fluxes import integral_flux
 from .region import INDEX
 
 __all__ = ["source_rows", "with_spectrum"]

@@ -7,7 +7,7 @@ from astropy.coordinates import SkyCoord
 from gammapy.irf import EDispKernel
 from gammapy.modeling.models import PointSpatialModel
 
-from ..fluxes import integral_flux
+from ..catalog.fluxes import integral_flux
 
 __all__ = ["PointPrediction"]
 

@@ -19,18 +19,13 @@ from gammapy.modeling.models import (
     SkyModel,
 )
 
-from ..catalog import bounded_spectrum
-from ..fluxes import integral_flux
-from ..inputs.known_sky import (
-    background_counts,
-    counts_model,
-    sky_counts,
-    template_counts,
-    with_changed_maps,
-    with_models,
-)
+from ..catalog.fluxes import integral_flux
+from ..catalog.source_models import bounded_spectrum
+from ..inputs.changed_maps import with_changed_maps
+from ..inputs.datasets import counts_model, with_models
+from ..inputs.expected_counts import background_counts, sky_counts, template_counts
 from ..inputs.prediction import Kernels, ModelCounts
-from ..inputs.regular import regular_dataset
+from ..inputs.square_pixels import regular_dataset
 
 __all__ = [
     "Region",

@@ -7,12 +7,13 @@ from gammapy.datasets import Datasets
 from gammapy.estimators import Estimator
 from gammapy.modeling.models import Models
 
-from ..arguments import check_estimator, check_number
-from ..candidates import Candidates, iau_names
+from ..catalog.candidates import Candidates
+from ..catalog.names import iau_names
 from ..estimators.detector import DLSourceDetector
 from ..estimators.flux import DLFluxEstimator
-from ..inputs.known_sky import with_models
+from ..inputs.datasets import with_models
 from ..inputs.prepare import usable_datasets
+from ..utils.arguments import check_estimator, check_number
 from .gammapy import CandidateFitEstimator
 
 __all__ = ["IterativeSearch"]

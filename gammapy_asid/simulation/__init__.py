@@ -1,13 +1,13 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Simulated skies: populations, instruments, diffuse emission, and the counts they make."""
 
+from ..inputs.psf import psf_kernels
 from .catalog import MockCatalog
 from .dataset import analytic_lat_exposure, analytic_lat_psf, simulate_dataset
 from .diffuse import EmissionBank, EmissionModel, analytic_emission
 from .field import simulate_cube
 from .fit_populations import fit_populations
 from .instruments import ExposureMap, lat_response
-from .kernels import psf_kernels
 from .lat_bank import build_heldout_models, build_lat_bank
 from .populations import DEFAULT_POPULATIONS, Population, draw_sky
 from .sky import ResponseBank, emission_counts, render_sources, source_counts

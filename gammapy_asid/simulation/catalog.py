@@ -15,7 +15,7 @@ from gammapy.modeling.models import (
     SkyModel,
 )
 
-from ..files import new_file, regular_file
+from ..utils.files import new_file, regular_file
 
 __all__ = ["SOURCE_CLASSES", "MockCatalog"]
 

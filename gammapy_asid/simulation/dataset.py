@@ -8,8 +8,8 @@ from gammapy.datasets import MapDataset
 from gammapy.irf import EDispKernelMap, PSFKernel, PSFMap
 from gammapy.maps import Map, MapAxis, WcsGeom
 
-from ..arguments import check_number
-from .diffuse import INTERVALS
+from ..utils.arguments import check_number
+from .sky_grid import INTERVALS
 
 __all__ = ["analytic_lat_exposure", "analytic_lat_psf", "energy_axes", "interval_shares", "simulate_dataset"]
 

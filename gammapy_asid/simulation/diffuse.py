@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from scipy.ndimage import map_coordinates
 
-from ..files import new_file, regular_file
+from ..utils.files import new_file, regular_file
 from .sky_grid import (
     GRID_STEP,
     INTERVALS,

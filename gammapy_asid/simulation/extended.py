@@ -4,7 +4,7 @@
 import torch
 import torch.nn.functional as F
 
-from ..networks.features import fast_length
+from ..stats.significance import fast_length
 from .shapes import shape_images
 from .sky import SPECTRAL_PARAMETERS, source_counts
 

@@ -7,9 +7,9 @@ from astropy.coordinates import SkyCoord
 from scipy.signal import fftconvolve
 
 from ..inputs.bands import BandCube
-from ..inputs.field import PixelGrid
+from ..inputs.pixel_grid import PixelGrid
+from ..inputs.psf import mean_psf, psf_kernels
 from ..inputs.rebin import block_sum, padded_geom
-from .kernels import mean_psf, psf_kernels
 from .sky import SPECTRAL_PARAMETERS, ResponseBank, interval_weights, render_sources, source_counts
 
 __all__ = ["simulate_cube"]

@@ -26,7 +26,7 @@ def other_telescope(place, rng, width, background):
 
     Parameters
     ----------
-    place : `~gammapy_asid.simulation.extension_stamps.StampResponse`
+    place : `~gammapy_asid.simulation.scenes.StampResponse`
         Place with the exposure of the result.
     rng : `~numpy.random.Generator`
         Source of the draws.
@@ -37,7 +37,7 @@ def other_telescope(place, rng, width, background):
 
     Returns
     -------
-    place : `~gammapy_asid.simulation.extension_stamps.StampResponse`
+    place : `~gammapy_asid.simulation.scenes.StampResponse`
         The other place.
     """
     response = place.response

@@ -9,7 +9,7 @@ from astropy.coordinates import SkyCoord
 from astropy.io.ascii import InconsistentTableError
 from astropy.table import QTable
 
-from ..files import regular_file
+from ..utils.files import regular_file
 
 __all__ = ["PATTERNS", "draw_pointings", "read_pointings"]
 

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from ..inputs.psf import psf_kernels
 from ..inputs.response import INDEX
-from .diffuse import INTERVALS
-from .kernels import psf_kernels
+from .sky_grid import INTERVALS
 
 __all__ = [
     "SPECTRAL_PARAMETERS",

@@ -3,8 +3,8 @@
 
 import logging
 
-from ..candidates import Candidates
-from ..work_folder import WorkFolder
+from ..catalog.candidates import Candidates
+from ..utils.work_folder import WorkFolder
 
 __all__ = ["TileFolder"]
 

@@ -5,8 +5,9 @@ import numpy as np
 from astropy.table import vstack
 from scipy.spatial import KDTree
 
-from ..candidates import Candidates, iau_names
-from ..sphere import chord, chord_angle, unit_vectors
+from ..catalog.candidates import Candidates
+from ..catalog.names import iau_names
+from ..utils.sky_geometry import chord, chord_angle, unit_vectors
 
 __all__ = ["merge_tiles"]
 

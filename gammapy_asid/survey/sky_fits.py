@@ -8,12 +8,13 @@ from gammapy.estimators import Estimator
 from gammapy.utils import parallel
 from gammapy.utils.pbar import progress_bar
 
-from ..arguments import check_estimator, check_jobs, check_kind, check_number
-from ..candidates import CandidateFlag, Candidates
+from ..catalog.candidates import Candidates
+from ..catalog.columns import CandidateFlag
 from ..inputs.checks import check_expectation, each_usable
-from ..inputs.regular import regular_dataset
+from ..inputs.square_pixels import regular_dataset
 from ..likelihood.gammapy import CandidateFitEstimator, fit_columns
-from ..tasks import run_tasks
+from ..utils.arguments import check_estimator, check_jobs, check_kind, check_number
+from ..utils.parallel import run_tasks
 from .folder import TileFolder
 from .sky_tiles import SkyTiles, TileCutter
 

@@ -9,11 +9,12 @@ from astropy.coordinates import SkyCoord
 from gammapy.datasets import Datasets
 from gammapy.maps import HpxGeom, Map, WcsGeom
 
-from ..arguments import check_number
-from ..inputs.field import MAX_RADIUS
-from ..inputs.known_sky import renamed_models, with_changed_maps, with_models
+from ..inputs.changed_maps import with_changed_maps
+from ..inputs.datasets import renamed_models, with_models
 from ..inputs.masks import valid_bins
+from ..inputs.pixel_grid import MAX_RADIUS
 from ..inputs.prepare import prepare_dataset
+from ..utils.arguments import check_number
 
 __all__ = ["SkyTiles", "TileCutter"]
 

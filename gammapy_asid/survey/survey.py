@@ -7,13 +7,13 @@ from gammapy.estimators import Estimator
 from gammapy.utils import parallel
 from gammapy.utils.pbar import progress_bar
 
-from ..arguments import check_estimator, check_jobs
-from ..candidates import Candidates
+from ..catalog.candidates import Candidates
 from ..estimators.detector import DLSourceDetector
 from ..estimators.find import find_with_fluxes
 from ..estimators.flux import DLFluxEstimator
 from ..inputs.checks import each_usable
-from ..tasks import run_tasks
+from ..utils.arguments import check_estimator, check_jobs
+from ..utils.parallel import run_tasks
 from .folder import TileFolder
 from .merge import merge_tiles
 from .sky_tiles import SkyTiles, TileCutter, cut_tile

@@ -9,7 +9,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from gammapy.utils.scripts import make_path
 
-from ...plain_yaml import read_yaml
+from ...utils.plain_yaml import read_yaml
 from .results import source_key
 from .sources import source_dicts
 

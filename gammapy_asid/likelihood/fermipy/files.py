@@ -9,7 +9,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.table import Table
 
-from ...files import regular_file
+from ...utils.files import regular_file
 from .npy import load_results
 
 __all__ = ["WIDTH_IN_SIGMA", "Analysis", "Source", "read_analysis"]

@@ -5,8 +5,8 @@ import numpy as np
 import yaml
 from gammapy.utils.scripts import make_path
 
-from ...catalog import EXTENDED_TS
-from ...files import new_file
+from ...catalog.source_catalog import EXTENDED_TS
+from ...utils.files import new_file
 from .config import fermipy_config
 from .script import analysis_script
 from .sources import source_xml

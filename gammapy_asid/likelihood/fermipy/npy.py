@@ -13,7 +13,7 @@ import warnings
 
 import numpy as np
 
-from ...files import regular_file
+from ...utils.files import regular_file
 
 __all__ = ["load_results", "plain_pickle"]
 

@@ -10,9 +10,10 @@ from astropy.table import QTable
 from gammapy.modeling.models import LogParabolaSpectralModel, PowerLawSpectralModel
 from gammapy.utils.scripts import make_path
 
-from ...candidates import FIT_COLUMNS, CandidateFlag, Candidates
-from ...ellipses import RADIUS_68, RADIUS_95
-from ...fluxes import integral_flux
+from ...catalog.candidates import Candidates
+from ...catalog.columns import FIT_COLUMNS, CandidateFlag
+from ...catalog.fluxes import integral_flux
+from ...utils.sky_geometry import RADIUS_68, RADIUS_95
 from .files import WIDTH_IN_SIGMA, read_analysis
 
 __all__ = ["read_fermipy", "source_key"]
@@ -44,7 +45,7 @@ def read_fermipy(filename, candidates=None):
     Returns
     -------
     candidates : `~gammapy_asid.Candidates`
-        With the columns `~gammapy_asid.candidates.FIT_COLUMNS`. Without `candidates`: all sources of the
+        With the columns `~gammapy_asid.catalog.columns.FIT_COLUMNS`. Without `candidates`: all sources of the
         file but diffuse emission, at the positions of fermipy and with its error ellipses, under its
         names; the score is NaN, since no network saw them.
 

@@ -1,0 +1,362 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Candidates: the typed table that everything passes on."""
+
+import json
+from importlib.metadata import version
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.table import QTable
+from gammapy.maps import Maps
+from gammapy.modeling.models import Models
+from regions import EllipseSkyRegion, PointSkyRegion, Regions
+
+from ..utils.arguments import check_kind
+from ..utils.files import new_file
+from ..utils.fits_files import write_fits
+from ..utils.fits_tables import (
+    fits_path,
+    fits_text,
+    primary_hdu,
+    provenance_hdu,
+    table_hdu,
+)
+from .candidate_tables import checked_table, read_candidates, table_of_list
+from .columns import BAND_COLUMNS, COLUMNS, EXTENSION_COLUMNS, FLUX_COLUMNS
+from .extensions import SourceExtensions
+from .fluxes import SourceFluxes
+from .names import iau_names
+from .source_catalog import SourceCatalogASID
+from .source_models import EXTENDED, extended_model
+
+__all__ = ["Candidates"]
+
+# Header cards of the file that a reader of FITS sees at once; the whole is in the PROVENANCE table.
+HEADER_CARDS = {"model": "MODEL", "card_sha256": "CARDSHA", "threshold": "THRESH"}
+
+
+class Candidates:
+    """Source candidates of one field.
+
+    Parameters
+    ----------
+    table : `~astropy.table.QTable`
+        One row per candidate with the columns of `COLUMNS`; those of `BAND_COLUMNS`,
+        `EXTENSION_COLUMNS`, `FIT_COLUMNS` and `ASSOCIATION_COLUMNS` as far as there.
+    maps : `~gammapy.maps.Maps` or dict of `~gammapy.maps.Map`, optional
+        Maps that belong to the field, such as ``score``; names in lower case.
+    meta : dict, optional
+        Provenance, anything JSON can hold: ``model``, ``card_sha256``, ``threshold``,
+        ``expected_purity``, ``expected_completeness``, ``energy_range`` in GeV,
+        ``datasets``. ``version``, that of this package, is added.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing or has a wrong unit.
+    """
+
+    def __init__(self, table, maps=None, meta=None):
+        self.table = checked_table(table)
+        self.maps = Maps(**(maps or {}))
+        meta = {"version": version("gammapy-asid")} | (meta or {})
+        self.meta = json.loads(json.dumps(meta, default=lambda value: value.tolist()))
+
+    @classmethod
+    def from_positions(
+        cls, positions, score, axes_68, axes_95, pos_angle=0 * u.deg, flags=0, maps=None, meta=None
+    ):
+        """Make candidates of their positions and scores, without fluxes.
+
+        Parameters
+        ----------
+        positions : `~astropy.coordinates.SkyCoord`
+            Positions in any frame, shape ``(n,)``.
+        score : array-like
+            Probability of each to be real, shape ``(n,)``.
+        axes_68, axes_95 : `~astropy.units.Quantity`
+            Semi-axes of the error ellipses, the larger first, shape ``(n, 2)``. A circle of equal
+            area gives ``pos_err_68`` and ``pos_err_95``.
+        pos_angle : `~astropy.units.Quantity`
+            Angle of the larger axis from north to east, shape ``(n,)`` or one for all.
+        flags : array-like of int
+            Bits of `CandidateFlag`, shape ``(n,)`` or one for all.
+        maps, meta
+            See `Candidates`.
+        """
+        check_kind("positions", positions, SkyCoord)
+        for name, axes in (("axes_68", axes_68), ("axes_95", axes_95)):
+            if not u.Quantity(axes).unit.is_equivalent("deg") or np.shape(axes) != (*positions.shape, 2):
+                raise ValueError(f"{name} must be two angles for each position, as a Quantity")
+        if np.shape(score) != positions.shape:
+            raise ValueError(f"There are {np.size(score)} values of score for {positions.size} positions")
+        icrs, galactic = positions.icrs, positions.galactic
+        table = {
+            "name": np.array(iau_names(positions), dtype=str),
+            "ra": icrs.ra,
+            "dec": icrs.dec,
+            "glon": galactic.l,
+            "glat": galactic.b,
+            "pos_err_68": np.sqrt(axes_68[:, 0] * axes_68[:, 1]),
+            "pos_err_95": np.sqrt(axes_95[:, 0] * axes_95[:, 1]),
+            "semi_major_68": axes_68[:, 0],
+            "semi_minor_68": axes_68[:, 1],
+            "semi_major_95": axes_95[:, 0],
+            "semi_minor_95": axes_95[:, 1],
+            "pos_angle": np.broadcast_to(pos_angle, positions.shape, subok=True),
+            "score": score,
+            **{
+                column.name: u.Quantity(np.full(positions.shape, np.nan), column.unit)
+                for column in COLUMNS
+                if column.name in FLUX_COLUMNS
+            },
+            "flags": np.broadcast_to(flags, positions.shape),
+        }
+        return cls(QTable(table), maps, meta)
+
+    @classmethod
+    def from_table(cls, table, columns=None, energy_range=None, meta=None):
+        """Make candidates of any list of sources.
+
+        Parameters
+        ----------
+        table : `~astropy.table.Table`
+            List with positions: ``ra`` and ``dec``, ``RAJ2000`` and ``DEJ2000``, ``glon`` and ``glat`` and
+            the like, in any case. A column without a unit is in that of `COLUMNS`. Names, errors of positions
+            (also ``Conf_95_SemiMajor``, ``r95``, ``e_RAJ2000``, ...), score and fluxes are taken where they
+            are; what is not there is NaN. Flags, and the columns of fits, extensions and associations, are
+            taken of tables of this package only.
+        columns : dict of str, optional
+            Columns of the list by the names of `COLUMNS`, such as ``{"ra": "lon", "dec": "lat"}``; None for
+            one that is to be left out.
+        energy_range : `~astropy.units.Quantity`, optional
+            Energies of the flux where no columns ``e_min`` and ``e_max`` tell them. Fluxes without a range
+            are left out, with a warning.
+        meta : dict, optional
+            Provenance.
+
+        Raises
+        ------
+        TypeError
+            If it is no table.
+        ValueError
+            If there are no positions, values of them are missing, names repeat, or a column holds something
+            else.
+        """
+        return cls(table_of_list(table, columns, energy_range, meta), meta=meta)
+
+    def __len__(self):
+        return len(self.table)
+
+    def __getitem__(self, key):
+        """Candidates of a slice, a mask or indices, with all maps; one row for an int."""
+        if isinstance(key, int | np.integer):
+            return self.table[key]
+        return Candidates(self.table[key], self.maps, self.meta)
+
+    def __str__(self):
+        lines = [f"{type(self).__name__}: {len(self)} sources"]
+        lines += [f"  {key:<22}: {value}" for key, value in self.meta.items()]
+        lines += [f"  {'maps':<22}: {', '.join(self.maps) or 'none'}", ""]
+        table = self.table.copy()
+        for name in table.colnames:
+            table[name].info.format = {"f": ".4f"}.get(table[name].dtype.kind)
+        return "\n".join(lines + table.pformat(max_width=-1))
+
+    @property
+    def positions(self):
+        """Positions (`~astropy.coordinates.SkyCoord`, ICRS)."""
+        return SkyCoord(self.table["ra"], self.table["dec"], frame="icrs")
+
+    def with_fluxes(self, fluxes):
+        """Candidates with the fluxes of `~gammapy_asid.DLFluxEstimator`.
+
+        Parameters
+        ----------
+        fluxes : `~gammapy_asid.SourceFluxes`
+            Fluxes of these candidates, in their order.
+
+        Returns
+        -------
+        candidates : `Candidates`
+            A copy with the columns of the flux, those of `BAND_COLUMNS`, and the flags of both.
+
+        Raises
+        ------
+        ValueError
+            If the fluxes are those of other sources.
+        """
+        check_kind("fluxes", fluxes, SourceFluxes)
+        if list(fluxes.table["name"]) != list(self.table["name"]):
+            raise ValueError("The fluxes are not those of these candidates: estimate them again")
+        columns = QTable(fluxes.table[FLUX_COLUMNS])
+        for column in BAND_COLUMNS:
+            columns[column.name] = fluxes.in_all_bands(column.name.replace("flux_band", "flux"))
+        return self.with_columns(columns, fluxes.table["flags"], {"flux": fluxes.meta})
+
+    def with_extensions(self, extensions):
+        """Candidates with the extensions of `~gammapy_asid.DLExtensionClassifier`.
+
+        Parameters
+        ----------
+        extensions : `~gammapy_asid.SourceExtensions`
+            Extensions of these candidates, in their order.
+
+        Returns
+        -------
+        candidates : `Candidates`
+            A copy with the columns of `EXTENSION_COLUMNS`, and the flags of both.
+
+        Raises
+        ------
+        ValueError
+            If the extensions are those of other sources.
+        """
+        check_kind("extensions", extensions, SourceExtensions)
+        if list(extensions.table["name"]) != list(self.table["name"]):
+            raise ValueError("The extensions are not those of these candidates: classify them again")
+        columns = QTable(extensions.table[[column.name for column in EXTENSION_COLUMNS]])
+        return self.with_columns(columns, extensions.table["flags"], {"extension": extensions.meta})
+
+    def with_columns(self, columns, flags=0, meta=None):
+        """Candidates with columns replaced or added, as a fit and an association do.
+
+        Parameters
+        ----------
+        columns : `~astropy.table.QTable`
+            Columns of this module, one row per candidate in their order.
+        flags : array-like of int
+            Bits of `CandidateFlag` to set, shape ``(n,)`` or one for all.
+        meta : dict, optional
+            Provenance to add.
+
+        Returns
+        -------
+        candidates : `Candidates`
+            A copy.
+        """
+        table = self.table.copy()
+        for name in columns.colnames:
+            table[name] = columns[name]
+        table["flags"] = table["flags"] | flags
+        return Candidates(table, self.maps, self.meta | (meta or {}))
+
+    def to_catalog(self):
+        """Candidates as `~gammapy_asid.catalog.source_catalog.SourceCatalogASID`."""
+        return SourceCatalogASID.from_candidates(self)
+
+    def to_models(self, spectral_model=None):
+        """Sources with the errors of positions and widths as parameter errors.
+
+        A point, or a Gaussian where a likelihood fit found the source extended. Without a fit a Gaussian
+        where the classifier of extension gives it a probability above 0.5 to be extended. Parameters have
+        bounds for a fit: positions twice the 95 % ellipse.
+
+        Parameters
+        ----------
+        spectral_model : `~gammapy.modeling.models.SpectralModel`, optional
+            Spectrum for a fit to start from. By default a power law of index 2 with the estimated
+            flux; where there is none, 1e-9 cm-2 s-1 GeV-1 at 1 GeV, a common faint LAT source.
+
+        Returns
+        -------
+        models : `~gammapy.modeling.models.Models`
+            One `~gammapy.modeling.models.SkyModel` per candidate.
+        """
+        models = [source.sky_model(spectral_model) for source in self.to_catalog()]
+        if "extended_prob" in self.table.colnames:
+            fitted = np.isfinite(self.table["ts_ext"]) if "ts_ext" in self.table.colnames else False
+            for i in np.flatnonzero((self.table["extended_prob"] > EXTENDED) & ~np.asarray(fitted)):
+                point, row = models[i].spatial_model, self.table[i]
+                error = (row["ext_sigma_errn"] + row["ext_sigma_errp"]) / 2
+                models[i].spatial_model = extended_model(self.positions[i], row["ext_sigma"], error)
+                for name in ("lon_0", "lat_0"):
+                    own, other = getattr(models[i].spatial_model, name), getattr(point, name)
+                    own.error, own.min, own.max = other.error, other.min, other.max
+        return Models(models)
+
+    def to_regions(self, containment=0.95):
+        """Error ellipses, points where the error is not known.
+
+        Parameters
+        ----------
+        containment : {0.68, 0.95}
+            Probability that the ellipse holds the source.
+
+        Returns
+        -------
+        regions : `~regions.Regions`
+            Regions labelled with the names.
+
+        Raises
+        ------
+        ValueError
+            If the containment is another one.
+        """
+        level = {0.68: "68", 0.95: "95"}.get(containment)
+        if level is None:
+            raise ValueError(f"No error ellipse for a containment of {containment}: give 0.68 or 0.95")
+        return Regions(
+            [
+                _region(position, row, f"semi_major_{level}", f"semi_minor_{level}")
+                for position, row in zip(self.positions, self.table, strict=True)
+            ]
+        )
+
+    def write(self, filename, overwrite=False):
+        """Write table, maps and provenance to a FITS file.
+
+        Parameters
+        ----------
+        filename : str or path
+            File.
+        overwrite : bool
+            Replace an existing file.
+
+        Raises
+        ------
+        FileExistsError
+            If the file exists and `overwrite` is False.
+        ValueError
+            If the name is not that of a FITS file.
+        """
+        path = fits_path(filename)
+        primary = primary_hdu(self.meta)
+        for key in HEADER_CARDS.keys() & self.meta.keys():
+            value = self.meta[key]
+            primary.header[HEADER_CARDS[key]] = fits_text(value) if isinstance(value, str) else value
+        hdus = [primary, table_hdu(self.table, "CANDIDATES"), provenance_hdu(self.meta)]
+        for name, m in self.maps.items():
+            hdus += m.to_hdulist(hdu=name, hdu_bands=f"{name}_bands")[1:]
+        with new_file(path, overwrite) as temporary:
+            write_fits(hdus, temporary)
+
+    @classmethod
+    def read(cls, filename, columns=None, energy_range=None):
+        """Read a file that `write` or `~gammapy_asid.catalog.write_catalog` made, or any list of sources.
+
+        Parameters
+        ----------
+        filename : str or path
+            File, of other lists FITS, ECSV, CSV or VOTable.
+        columns, energy_range
+            For other lists, see `from_table`.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If it is no list of sources.
+        """
+        return cls(*read_candidates(filename, columns, energy_range))
+
+
+def _region(position, row, major, minor):
+    """Error ellipse of a row, a point if it has none."""
+    meta = {"text": str(row["name"])}
+    if not (row[major] > 0 and row[minor] > 0 and np.isfinite(row["pos_angle"])):
+        return PointSkyRegion(position, meta=meta)
+    # The width of a region points west to east, its angle runs anticlockwise on the sky.
+    return EllipseSkyRegion(position, 2 * row[minor], 2 * row[major], row["pos_angle"], meta=meta)

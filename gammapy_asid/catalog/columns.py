@@ -1,0 +1,171 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Columns of the table of candidates, and bits of their flags."""
+
+from dataclasses import dataclass
+from enum import IntFlag
+
+import astropy.units as u
+import numpy as np
+
+from ..utils.table_columns import column_text, plain_unit
+
+__all__ = [
+    "ASSOCIATION_COLUMNS",
+    "BAND_COLUMNS",
+    "COLUMNS",
+    "CandidateFlag",
+    "Column",
+    "EXTENSION_COLUMNS",
+    "FIT_COLUMNS",
+    "FLUX_COLUMNS",
+]
+
+
+class CandidateFlag(IntFlag):
+    """Bits of the column ``flags``."""
+
+    #: Nearer to the edge of the valid data than the match radius of the model.
+    NEAR_EDGE = 1
+    #: A candidate of higher score lies within twice the 68 % PSF radius of the best band.
+    NEAR_BRIGHTER = 2
+    #: No flux: the position is outside the valid data.
+    OUTSIDE = 4
+    #: Another position of the list is nearer than half a pixel: they share their flux.
+    DUPLICATE = 8
+    #: The likelihood fit did not converge.
+    FIT_FAILED = 16
+    #: The known diffuse emission outshines the source within its 68 % PSF radius.
+    STRONG_DIFFUSE = 32
+    #: Not found again where the known sky is brighter or fainter by a tenth.
+    EMISSION_SENSITIVE = 64
+    #: Instrument or sky lie outside the range that the model which made the row was trained for.
+    UNTRAINED = 128
+    #: The energy bins are too few or too wide for the bands of the model: the flux may be far too low.
+    COARSE_BINS = 256
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the table.
+
+    Parameters
+    ----------
+    name : str
+        Name.
+    dtype : str
+        Numpy type; text is wider where it must be.
+    description : str
+        Meaning.
+    unit : str, optional
+        Unit.
+    """
+
+    name: str
+    dtype: str
+    description: str
+    unit: str = None
+
+    def convert(self, values):
+        """Values in the type and unit of the column.
+
+        Raises
+        ------
+        ValueError
+            If they have another unit.
+        """
+        if self.dtype.startswith("U"):
+            values = column_text(values)
+            return values.astype(max(values.dtype, np.dtype(self.dtype)))
+        if self.unit is None:
+            return np.asarray(values).astype(self.dtype)
+        own = getattr(values, "unit", None)
+        try:
+            if own is not None:
+                values = u.Quantity(values.value, plain_unit(own))
+            return u.Quantity(values, self.unit, dtype=self.dtype)
+        except u.UnitConversionError:
+            raise ValueError(f"Column {self.name!r} must be in {self.unit}, got {own}") from None
+
+
+#: Columns of every table, in order.
+COLUMNS = (
+    Column("name", "U24", "IAU style designation"),
+    Column("ra", "f8", "Right ascension, ICRS", "deg"),
+    Column("dec", "f8", "Declination, ICRS", "deg"),
+    Column("glon", "f8", "Galactic longitude", "deg"),
+    Column("glat", "f8", "Galactic latitude", "deg"),
+    Column("pos_err_68", "f8", "Radius that holds the source with a probability of 68 %", "deg"),
+    Column("pos_err_95", "f8", "Radius that holds the source with a probability of 95 %", "deg"),
+    Column("semi_major_68", "f8", "Larger semi-axis of the 68 % error ellipse", "deg"),
+    Column("semi_minor_68", "f8", "Smaller semi-axis of the 68 % error ellipse", "deg"),
+    Column("semi_major_95", "f8", "Larger semi-axis of the 95 % error ellipse", "deg"),
+    Column("semi_minor_95", "f8", "Smaller semi-axis of the 95 % error ellipse", "deg"),
+    Column("pos_angle", "f8", "Angle of the larger axis, from north to east (ICRS)", "deg"),
+    Column("score", "f8", "Calibrated probability to be a real source"),
+    Column("e_min", "f8", "Lower end of the energy range of the flux", "GeV"),
+    Column("e_max", "f8", "Upper end of the energy range of the flux", "GeV"),
+    Column("flux", "f8", "Photon flux", "cm-2 s-1"),
+    Column("flux_err", "f8", "Mean of flux_errn and flux_errp", "cm-2 s-1"),
+    Column("flux_errn", "f8", "Flux down to the lower end of its 68 % interval", "cm-2 s-1"),
+    Column("flux_errp", "f8", "Flux up to the upper end of its 68 % interval", "cm-2 s-1"),
+    Column("flux_ul", "f8", "Upper limit of the flux, 95 % one-sided", "cm-2 s-1"),
+    Column("flags", "i4", "Bit mask of CandidateFlag"),
+)
+
+#: Columns that `Candidates.with_fluxes` fills.
+FLUX_COLUMNS = ("e_min", "e_max", "flux", "flux_err", "flux_errn", "flux_errp", "flux_ul")
+
+#: Columns of the fluxes in the bands of the model, shape ``(n_bands,)`` in each row; NaN in bands
+#: that the data do not cover. The edges of the bands in GeV are in ``meta["flux"]["bands"]``.
+BAND_COLUMNS = (
+    Column("flux_band", "f8", "Photon flux in each band", "cm-2 s-1"),
+    Column("flux_band_errn", "f8", "Flux down to the lower end of its 68 % interval", "cm-2 s-1"),
+    Column("flux_band_errp", "f8", "Flux up to the upper end of its 68 % interval", "cm-2 s-1"),
+    Column("flux_band_ul", "f8", "Upper limit of the flux, 95 % one-sided", "cm-2 s-1"),
+)
+
+#: Columns that `Candidates.with_extensions` fills. The sizes in deg between the classes are in
+#: ``meta["extension"]["edges"]``.
+EXTENSION_COLUMNS = (
+    Column("extension_class", "U4", "Most probable class of size: C0, C1, ...; empty without data"),
+    Column("extension_prob", "f8", "Probability of each class"),
+    Column("extended_prob", "f8", "Probability not to be a point"),
+    Column("ext_sigma", "f8", "Gaussian width if it is extended", "deg"),
+    Column("ext_sigma_errn", "f8", "Width down to the lower end of its 68 % interval", "deg"),
+    Column("ext_sigma_errp", "f8", "Width up to the upper end of its 68 % interval", "deg"),
+)
+
+#: Columns that a likelihood fit adds, see `gammapy_asid.likelihood`; NaN where it has no value.
+FIT_COLUMNS = (
+    Column("ts", "f8", "Test statistic of the likelihood fit against no source"),
+    Column("sqrt_ts", "f8", "Square root of ts"),
+    Column("ts_ext", "f8", "Test statistic of extension"),
+    Column("fit_ra", "f8", "Fitted right ascension, ICRS", "deg"),
+    Column("fit_dec", "f8", "Fitted declination, ICRS", "deg"),
+    Column("fit_semi_major_68", "f8", "Larger semi-axis of the 68 % error ellipse of the fit", "deg"),
+    Column("fit_semi_minor_68", "f8", "Smaller semi-axis of the 68 % error ellipse of the fit", "deg"),
+    Column("fit_pos_angle", "f8", "Angle of its larger axis, from north to east (ICRS)", "deg"),
+    Column("fit_sigma", "f8", "Fitted Gaussian width of an extended source", "deg"),
+    Column("fit_sigma_err", "f8", "Error of fit_sigma", "deg"),
+    Column("fit_e_min", "f8", "Lower end of the energy range of fit_flux", "GeV"),
+    Column("fit_e_max", "f8", "Upper end of the energy range of fit_flux", "GeV"),
+    Column("fit_flux", "f8", "Fitted photon flux", "cm-2 s-1"),
+    Column("fit_flux_err", "f8", "Error of fit_flux", "cm-2 s-1"),
+    Column("fit_spectrum", "U12", "Fitted spectrum: pl or lp, a power law or a log-parabola"),
+    Column("fit_e_ref", "f8", "Reference energy of the spectrum", "GeV"),
+    Column("fit_index", "f8", "Photon index, of a log-parabola at fit_e_ref"),
+    Column("fit_index_err", "f8", "Error of fit_index"),
+    Column("fit_beta", "f8", "Curvature of a log-parabola"),
+    Column("fit_beta_err", "f8", "Error of fit_beta"),
+)
+
+#: Columns that `gammapy_asid.catalog.association.associate` adds.
+ASSOCIATION_COLUMNS = (
+    Column("assoc_catalog", "U24", "Catalogue of the most probable counterpart; empty without one"),
+    Column("assoc_name", "U32", "Name of that counterpart, or names of those at one place"),
+    Column("assoc_sep", "f8", "Distance to it", "deg"),
+    Column("assoc_prob", "f8", "Posterior probability of the association"),
+)
+
+# Columns that a table has as a group or not at all.
+GROUPS = (BAND_COLUMNS, EXTENSION_COLUMNS, FIT_COLUMNS, ASSOCIATION_COLUMNS)

@@ -1,0 +1,160 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Training recipes: everything that determines the weights, as YAML."""
+
+import hashlib
+import inspect
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from ..utils.plain_yaml import read_yaml
+from .task import TASKS, get_task
+
+__all__ = ["OptimiserRecipe", "StrictRecipe", "model_name", "read_recipe"]
+
+
+def _checked_name(name):
+    """Name of a model, which names its files: one part of a path, of common characters."""
+    if not re.fullmatch(r"\w([\w.+ -]*[\w+-])?", name) or len(name.encode()) > LONGEST_NAME:
+        raise ValueError(
+            f"a name has letters, digits, and inside . _ + - and blanks, at most {LONGEST_NAME} bytes, "
+            f"got {name[:200]!r}"
+        )
+    return name
+
+
+def model_name(path):
+    """Name of a model for the instrument of a dataset.
+
+    Parameters
+    ----------
+    path : str or path
+        File of the dataset.
+    """
+    stem = re.sub(r"[^\w+-]+", "-", Path(path).name.lstrip(".").split(".")[0]).strip("-")
+    return stem.encode()[: LONGEST_NAME - 20].decode(errors="ignore") or "dataset"
+
+
+def _rising(interval):
+    if not 0 < interval[0] <= interval[1]:
+        raise ValueError(f"an interval goes from a number above 0 to one that is not smaller, got {interval}")
+    return interval
+
+
+#: Longest name of a model in bytes, as its files have suffixes.
+LONGEST_NAME = 100
+
+Name = Annotated[str, AfterValidator(_checked_name)]
+
+#: Seeds, to which those of calibrations are added.
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+#: Counts of what must fit into a memory, and of what takes time only.
+Count = Annotated[int, Field(ge=1, le=10**5)]
+
+LargeCount = Annotated[int, Field(ge=1, le=10**8)]
+
+Positive = Annotated[float, Field(gt=0)]
+
+Interval = Annotated[tuple[float, float], AfterValidator(_rising)]
+
+#: Channels of a network on its levels.
+Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(min_length=1, max_length=8)]
+
+
+class StrictRecipe(BaseModel):
+    """Settings that admit no unknown entries, and no number that is none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @property
+    def sha256(self):
+        """Hash of the recipe, which the model card states."""
+        settings = self.model_dump(mode="json", exclude={"task"})
+        # The class tells the task; recipes without these settings are older, and keep their hash.
+        later = {"plane": None, "start": None, "reuse": 1, "others": None}
+        settings = {k: v for k, v in settings.items() if k not in later or v != later[k]}
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+class OptimiserRecipe(StrictRecipe):
+    """Length and step size of the training.
+
+    Parameters
+    ----------
+    batch_size : int
+        Patches in a batch.
+    batches_per_epoch : int
+        Batches between two validations.
+    epochs : int
+        Number of epochs.
+    learning_rate : float
+        Largest learning rate; rises over the first 5 % of a cycle and falls as a cosine.
+    restarts : tuple of int
+        Epochs at which a new cycle of the learning rate begins (Loshchilov & Hutter 2017, ICLR).
+    weight_decay : float
+        Decoupled weight decay of AdamW.
+    ema_decay : float
+        Decay of the running mean of the weights.
+    precision : str
+        Number format in the network's convolutions.
+    """
+
+    batch_size: int = Field(32, ge=1, le=4096)
+    batches_per_epoch: Count = 250
+    epochs: Count = 40
+    learning_rate: float = Field(2e-3, gt=0, le=10)
+    restarts: Annotated[tuple[Count, ...], Field(max_length=1000)] = ()
+    weight_decay: float = Field(1e-3, ge=0, le=10)
+    ema_decay: float = Field(0.999, ge=0, lt=1)
+    precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"
+
+
+def read_recipe(path, kind=None):
+    """Read a recipe: a YAML file, or the name of one that comes with the package.
+
+    Parameters
+    ----------
+    path : str or path
+        File or name.
+    kind : type, optional
+        Class of the recipe; by default that of the task that the file names, detection if it names none.
+
+    Returns
+    -------
+    recipe : `StrictRecipe`
+        Validated recipe, of the kind asked for.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file or shipped recipe.
+    ValueError
+        If the file is not a valid recipe.
+    """
+    shipped = _shipped(kind)
+    # A folder of that name is what a training may have left
+    if str(path) in shipped and not Path(path).is_file():
+        path = shipped[str(path)]
+    try:
+        content = read_yaml(path, "recipe")
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"No recipe {str(path)!r}: give a YAML file or one of {', '.join(sorted(shipped))}"
+        ) from None
+    try:
+        if kind is None:
+            kind = get_task((content or {}).get("task", "detection")).Recipe
+        return kind(**(content or {}))
+    except (ValidationError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is not a valid recipe: {error}") from error
+
+
+def _shipped(kind):
+    """Recipes that ship, of one class or of all tasks, by their names."""
+    kinds = [task.Recipe for task in TASKS.values()] if kind is None else [kind]
+    folders = {Path(inspect.getfile(own)).parent / "recipes" for own in kinds}
+    return {path.stem: path for folder in folders for path in folder.glob("*.yaml")}

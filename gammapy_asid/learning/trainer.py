@@ -1,0 +1,167 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""What all trainings of networks share: the trainer, its checkpoints, the averaged weights."""
+
+import logging
+import math
+import warnings
+from bisect import bisect_right
+from contextlib import contextmanager
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
+from torch.utils.data import DataLoader
+
+from .checkpoints import WorkCheckpoints, fit_or_stop, load_checkpoint
+from .history import History
+
+__all__ = ["EpochData", "VALIDATION_SEED", "cosine_cycles", "fit_module", "load_averaged", "quiet"]
+
+# The fixed sky of the validation never meets a seed of the training.
+VALIDATION_SEED = 2**31
+
+#: Checkpoint after the last epoch that was finished.
+LAST = "last.ckpt"
+
+
+class EpochData(lightning.LightningDataModule):
+    """Batches of the current epoch, so that a resumed training sees what it would have seen.
+
+    Parameters
+    ----------
+    batches : callable
+        Makes the dataset of batches from the number of the first one.
+    batches_per_epoch : int
+        Batches of an epoch.
+    num_workers : int
+        Processes that simulate beside the training.
+    """
+
+    def __init__(self, batches, batches_per_epoch, num_workers):
+        super().__init__()
+        self.batches, self.batches_per_epoch, self.num_workers = batches, batches_per_epoch, num_workers
+
+    def train_dataloader(self):
+        return DataLoader(
+            self.batches(self.trainer.current_epoch * self.batches_per_epoch),
+            batch_size=None,
+            num_workers=self.num_workers,
+            prefetch_factor=4 if self.num_workers else None,
+        )
+
+    def val_dataloader(self):
+        # The module holds what it is validated on; one empty batch triggers it.
+        return DataLoader(torch.zeros(1, 1))
+
+
+@contextmanager
+def quiet():
+    """Keep Lightning's notes and its use of deprecated parts of torch from the user."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=FutureWarning, module="lightning")
+            # A training that goes on finds its own files.
+            warnings.filterwarnings("ignore", "Checkpoint directory .* is not empty")
+            # The checkpoints of the ensembles hold the state after a step, as they should.
+            warnings.filterwarnings("ignore", "Using ModelCheckpoint with manual optimization")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+@quiet()
+def fit_module(module, data, optimiser, work, progress=True):
+    """Train a module, or go on with an interrupted training.
+
+    Parameters
+    ----------
+    module : `~lightning.LightningModule`
+        Module.
+    data : `EpochData`
+        Batches.
+    optimiser : `~gammapy_asid.learning.recipe.OptimiserRecipe`
+        Length and averaging of the training.
+    work : `~gammapy_asid.utils.work_folder.WorkFolder`
+        Folder of the checkpoints and of the history (``metrics.csv``).
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    checkpoint : `~pathlib.Path`
+        Last checkpoint, for `load_averaged`.
+    """
+    trainer = lightning.Trainer(
+        max_epochs=optimiser.epochs,
+        precision=optimiser.precision,
+        accelerator="auto",
+        devices=1,
+        logger=False,
+        callbacks=[
+            History(work.folder / "metrics.csv"),
+            ModelCheckpoint(work.folder, filename="last", save_top_k=1, enable_version_counter=False),
+            EMAWeightAveraging(decay=optimiser.ema_decay),
+            *([TQDMProgressBar(refresh_rate=10)] if progress else []),
+        ],
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        reload_dataloaders_every_n_epochs=1,
+        gradient_clip_val=1.0,
+        plugins=[WorkCheckpoints(work)],
+    )
+    with work.alone():
+        last = work.find_or_refuse(LAST)
+        with fit_or_stop(trainer):
+            trainer.fit(module, data, ckpt_path=None if last is None else str(last), weights_only=True)
+    return work.folder / LAST
+
+
+def load_averaged(network, checkpoint):
+    """Give a network the running mean of the weights from a checkpoint.
+
+    Parameters
+    ----------
+    network : `~torch.nn.Module`
+        Network of the shape that was trained.
+    checkpoint : path
+        Checkpoint.
+
+    Returns
+    -------
+    network : `~torch.nn.Module`
+        The network, in evaluation mode.
+    """
+    state = load_checkpoint(checkpoint)["state_dict"]
+    prefix = "network."
+    network.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+    return network.eval().to(memory_format=torch.channels_last)
+
+
+def cosine_cycles(parameters, recipe):
+    """AdamW with cycles of a linear rise and a cosine fall of the learning rate, for Lightning.
+
+    Parameters
+    ----------
+    parameters : iterable of `~torch.nn.Parameter`
+        What is trained.
+    recipe : `~gammapy_asid.learning.recipe.OptimiserRecipe`
+        Length and step size.
+    """
+    optimiser = torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    bounds = [epoch * recipe.batches_per_epoch for epoch in (0, *recipe.restarts, recipe.epochs)]
+
+    # Plain numbers: checkpoints hold nothing else
+    def factor(step):
+        cycle = min(bisect_right(bounds, step), len(bounds) - 1)
+        step, length = step - bounds[cycle - 1], bounds[cycle] - bounds[cycle - 1]
+        rise = max(1, length // 20)
+        if step < rise:
+            return (step + 1) / rise
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, length - rise)))) + 1e-3
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+    return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

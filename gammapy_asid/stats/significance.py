@@ -1,0 +1,228 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""The likelihood's own view of a field: significance of a source at every pixel."""
+
+import torch
+import torch.nn.functional as F
+
+from .known_sky import MIN_BACKGROUND, known_sky, upsample
+
+__all__ = ["extended_maps", "network_inputs", "score_terms", "signed_significance", "significance_maps"]
+
+
+def fast_length(n):
+    """Smallest even length from ``n`` on with no prime factor above 5."""
+    while True:
+        m = n
+        for p in (2, 3, 5):
+            while m % p == 0:
+                m //= p
+        if m == 1 and n % 2 == 0:
+            return n
+        n += 1
+
+
+def correlate(images, kernels):
+    """Correlate images with kernels of odd size by FFT, zero outside.
+
+    Parameters
+    ----------
+    images : `~torch.Tensor`
+        Shape ``(..., ny, nx)``.
+    kernels : `~torch.Tensor`
+        Shape ``(..., k, k)``, broadcast against the images.
+
+    Returns
+    -------
+    result : `~torch.Tensor`
+        Shape of the images.
+    """
+    ny, nx = images.shape[-2:]
+    width = kernels.shape[-1]
+    half = width // 2
+    # What wraps around falls on the first rows, which are cut off.
+    size = [fast_length(max(n + half, width)) for n in (ny, nx)]
+    product = torch.fft.rfft2(images, s=size) * torch.fft.rfft2(kernels.flip((-2, -1)), s=size)
+    return torch.fft.irfft2(product, s=size)[..., half : half + ny, half : half + nx]
+
+
+def score_terms(counts, background, mask, exposure, kernels):
+    """Terms of the score test for a source at each pixel on a known sky.
+
+    For a source of amplitude ``a`` with expected counts ``a e P`` (exposure
+    ``e``, point spread function ``P``) on a background ``b``, the derivative of
+    the log-likelihood at ``a = 0`` is ``sum(e P (n / b - 1))`` with variance
+    ``sum((e P)**2 / b)`` (Rao 1948, Proc. Camb. Phil. Soc. 44, 50).
+
+    Parameters
+    ----------
+    counts, background, mask, exposure : `~torch.Tensor`
+        Shape ``(..., ny, nx)``.
+    kernels : `~torch.Tensor`
+        Shape ``(..., k, k)``.
+
+    Returns
+    -------
+    observed, expected, information : `~torch.Tensor`
+        ``sum(e P n / b)``, ``sum(e P)`` and ``sum((e P)**2 / b)``, shape ``(..., ny, nx)``.
+    """
+    weight = exposure * mask
+    observed = correlate(weight * counts / background, kernels)
+    expected = correlate(weight, kernels)
+    information = correlate(weight**2 / background, kernels**2)
+    return observed, expected, information
+
+
+def signed_significance(observed, expected, information):
+    """Significance from score terms, with the skewness of small counts.
+
+    The weighted sum of Poisson counts is replaced by one scaled Poisson
+    variable of equal mean and variance (Bohm & Zech 2014, NIM A 748, 1); the
+    significance is the signed root of its likelihood ratio (Cash 1979).
+
+    Parameters
+    ----------
+    observed, expected, information : `~torch.Tensor`
+        Results of `score_terms`, or sums of them over bands.
+
+    Returns
+    -------
+    significance : `~torch.Tensor`
+        In standard deviations, shape of the input.
+    """
+    scale = expected / information.clamp(min=1e-12)
+    n = (observed * scale).clamp(min=1e-9)
+    mu = (expected * scale).clamp(min=1e-9)
+    ratio = 2 * (n * torch.log(n / mu) - n + mu)
+    return torch.sign(n - mu) * torch.sqrt(ratio.clamp(min=0))
+
+
+def compress(significance):
+    """Variance-stabilised significance: linear near zero, logarithmic far out."""
+    return 2 * torch.asinh(significance / 4)
+
+
+def significance_maps(batch, background):
+    """Significance of a source at each pixel, per band and for trial spectra.
+
+    Parameters
+    ----------
+    batch : `FieldBatch`
+        Fields.
+    background : list of `~torch.Tensor`
+        Known sky per band.
+
+    Returns
+    -------
+    bands : list of `~torch.Tensor`
+        Per band on its own pixels.
+    combined : `~torch.Tensor`
+        On the finest pixels, shape ``(n, n_spectra, ny, nx)``.
+    """
+    shape = [s << batch.levels[-1] for s in batch.counts[-1].shape[-2:]]
+    bands, combined = [], None
+    for band in range(len(batch.levels)):
+        terms = score_terms(
+            batch.counts[band],
+            background[band],
+            batch.mask[band],
+            batch.exposure[band],
+            batch.kernels[:, band],
+        )
+        bands.append(signed_significance(*terms))
+        weight = batch.spectra[:, :, band, None, None]
+        fine = [upsample(term, shape)[:, None] for term in terms]
+        parts = [fine[0] * weight, fine[1] * weight, fine[2] * weight**2]
+        combined = parts if combined is None else [a + b for a, b in zip(combined, parts, strict=True)]
+    return bands, signed_significance(*combined)
+
+
+def extended_maps(batch, background):
+    """Significance of extended sources for the trial spectra.
+
+    Sums over the pixels of the level stand for those over a band's own: filters are smooth on them.
+
+    Parameters
+    ----------
+    batch : `FieldBatch`
+        Fields.
+    background : list of `~torch.Tensor`
+        Known sky per band.
+
+    Returns
+    -------
+    maps : list of `~torch.Tensor`
+        For each extent, on the pixels of its level, shape ``(n, n_spectra, ny, nx)``.
+    """
+    shape = [s << batch.levels[-1] for s in batch.counts[-1].shape[-2:]]
+    maps = []
+    for extent_level, kernels in zip(batch.extent_levels, batch.extended, strict=True):
+        combined = 0
+        for band, level in enumerate(batch.levels):
+            pooled = max(extent_level - level, 0)
+            weight = batch.exposure[band] * batch.mask[band]
+            images = torch.stack(
+                [
+                    weight * batch.counts[band] / background[band],
+                    weight,
+                    weight**2 / background[band] / 4**pooled,
+                ],
+                dim=1,
+            )
+            images = F.avg_pool2d(images, 2**pooled)
+            kernel = kernels[:, band]
+            terms = correlate(images, torch.stack([kernel, kernel, kernel**2], dim=1))
+            size = [s >> extent_level for s in shape]
+            terms = F.interpolate(terms, size=size, mode="bilinear") if terms.shape[-2:] != size else terms
+            spectrum = batch.spectra[:, :, band]
+            power = torch.stack([spectrum, spectrum, spectrum**2], dim=1)
+            combined = combined + terms[:, :, None] * power[..., None, None]
+        maps.append(signed_significance(*combined.unbind(1)))
+    return maps
+
+
+# Input channels of a band: two significances, counts and known sky.
+BAND_CHANNELS = 4
+
+
+def network_inputs(batch):
+    """Input channels of the network, by resolution level.
+
+    Parameters
+    ----------
+    batch : `FieldBatch`
+        Fields.
+
+    Returns
+    -------
+    inputs : dict of int to `~torch.Tensor`
+        Shape ``(n, channels, ny / 2**level, nx / 2**level)``: per band of the level the
+        significance on the known sky normalised to the data and on the known sky as
+        given, the logarithm of counts and of the normalised known sky; on level 0 also
+        the significances combined for the trial spectra, in both ways, and the mask. On the levels
+        of the extents those of extended sources, in both ways.
+    """
+    background = known_sky(batch)
+    bands, combined = significance_maps(batch, background)
+    extended = given_extended = extended_maps(batch, background)
+    given_bands, given_combined = bands, combined
+    if batch.has_background.any():
+        known = batch.has_background[:, None, None]
+        given = [torch.where(known, b, n) for b, n in zip(batch.background, background, strict=True)]
+        given = [b.clamp(min=MIN_BACKGROUND) for b in given]
+        given_bands, given_combined = significance_maps(batch, given)
+        given_extended = extended_maps(batch, given)
+    inputs = {}
+    for band, level in enumerate(batch.levels):
+        present = (batch.spectra[:, 0, band] > 0).float()[:, None, None] * batch.mask[band]
+        channels = [
+            compress(bands[band]),
+            compress(given_bands[band]),
+            torch.log1p(batch.counts[band]),
+            torch.log(background[band] + 0.01),
+        ]
+        inputs.setdefault(level, []).extend(c * present for c in channels)
+    maps = [*compress(combined).unbind(1), *compress(given_combined).unbind(1)]
+    inputs[0].extend([*maps, batch.field_mask])
+    for level, *both in zip(batch.extent_levels, extended, given_extended, strict=True):
+        inputs.setdefault(level, []).extend(m for image in both for m in compress(image).unbind(1))
+    return {level: torch.stack(channels, 1) for level, channels in inputs.items()}

@@ -1,0 +1,15 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Learned tasks, a folder each: what lies here enters the registry by itself."""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+from ..learning.io import load_card
+from ..learning.recipe import read_recipe
+from ..learning.registry import find_model, list_models
+from ..learning.task import TASKS, get_task
+
+__all__ = ["TASKS", "find_model", "get_task", "list_models", "load_card", "read_recipe"]
+
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")

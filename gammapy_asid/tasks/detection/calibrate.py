@@ -1,0 +1,193 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""From a finished training to a model that ships: calibration, metrics, card."""
+
+from dataclasses import asdict
+from importlib.metadata import version
+
+import numpy as np
+
+from ...evaluation.metrics import offset_summary, purity_recall
+from ...inputs.psf import psf_radius
+from ...learning.domain import beyond_bands, ranges, sky_levels
+from ...learning.io import save_model
+from ...learning.score_calibration import (
+    apply_knots,
+    combined_score,
+    expected_calibration_error,
+    fit_combination,
+    fit_knots,
+)
+from .card import INPUTS, DetectionCard, OperatingPoint
+from .simulated_candidates import simulated_candidates
+
+__all__ = ["calibrate", "release", "sky_ranges"]
+
+# Seeds of the calibration and of its test, which no training or validation uses.
+CALIBRATION_SEED, TEST_SEED = 2**32, 2**33
+
+# Seed of the patches whose sky the card describes.
+SKY_SEED = 2**34
+
+# Squared 68 % radius of a two-dimensional Gaussian in units of its variance.
+CHI2_68 = -2 * np.log(1 - 0.68)
+
+# Knots of a calibration, and the candidates that each needs.
+N_KNOTS, PER_KNOT = 30, 10
+
+THRESHOLDS = np.round(np.arange(0.05, 0.96, 0.05), 2)
+
+
+def calibrate(network, simulator, n_patches, batch_size=32):
+    """Calibrate score and position error on simulations, and test them on others.
+
+    Parameters
+    ----------
+    network : `~gammapy_asid.learning.unet.MultiResolutionUNet`
+        Network in evaluation mode.
+    simulator : `~gammapy_asid.simulation.patch_simulator.Simulator`
+        Simulator of the training.
+    n_patches : int
+        Patches for the calibration, and as many for the test.
+    batch_size : int
+        Patches simulated at once.
+
+    Returns
+    -------
+    fields : dict
+        Fields of the `~gammapy_asid.tasks.detection.card.DetectionCard`: ``score_weights``,
+        ``calibration``, ``operating_points``, ``position_scale`` and ``metrics``.
+
+    Raises
+    ------
+    ValueError
+        If there are too few candidates.
+    """
+    n_batches = -(-n_patches // batch_size)
+
+    def candidates(seed):
+        draws = (simulator.draw(batch_size, (seed, i)) for i in range(n_batches))
+        return simulated_candidates(network, draws)
+
+    fit, _ = candidates(CALIBRATION_SEED)
+    test, n_true = candidates(TEST_SEED)
+    number = min(np.sum(c["has_background"] == known) for c in (fit, test) for known in (0, 1))
+    good = (fit["score"] > 0.5) & np.isfinite(fit["offset"])
+    if number < 2 * PER_KNOT or not good.any():
+        raise ValueError(
+            f"The network finds {number} candidates in {n_batches * batch_size} simulated patches, too few "
+            "to calibrate it: train for more epochs, or on more calibration_patches"
+        )
+    pull = (fit["offset"][good] / fit["sigma"][good]) ** 2
+    fields = {
+        "score_weights": {},
+        "calibration": {},
+        "operating_points": {},
+        "position_scale": float(np.sqrt(np.quantile(pull, 0.68) / CHI2_68)),
+        "metrics": {},
+    }
+    for known, name in zip((1, 0), INPUTS, strict=True):
+        chosen = fit["has_background"] == known
+        n_knots = min(N_KNOTS, chosen.sum() // PER_KNOT)
+        real = np.isfinite(fit["offset"][chosen])
+        weights = fit_combination(fit["score"][chosen], fit["height"][chosen], real)
+        combined = combined_score(fit["score"][chosen], fit["height"][chosen], weights)
+        knots = fit_knots(combined, real, n_knots)
+        chosen = test["has_background"] == known
+        score = apply_knots(combined_score(test["score"][chosen], test["height"][chosen], weights), knots)
+        found, offset = np.isfinite(test["offset"][chosen]), test["offset"][chosen]
+        curve = purity_recall(score, found, n_true[known])
+        fields["score_weights"][name] = weights
+        fields["calibration"][name] = tuple(map(tuple, knots.tolist()))
+        fields["operating_points"][name] = tuple(
+            OperatingPoint(
+                threshold=float(threshold),
+                purity=float(found[score >= threshold].mean()) if (score >= threshold).any() else 1.0,
+                completeness=float(found[score >= threshold].sum() / n_true[known]),
+            )
+            for threshold in THRESHOLDS
+        )
+        fields["metrics"][name] = {
+            "average_precision": round(float(curve.average_precision), 4),
+            "recall_at_purity_0.95": round(float(max(curve.recall[curve.purity >= 0.95], default=0)), 4),
+            "recall_at_purity_0.90": round(float(max(curve.recall[curve.purity >= 0.90], default=0)), 4),
+            "expected_calibration_error": round(expected_calibration_error(score, found), 4),
+            "n_true": int(n_true[known]),
+            **{key: round(value, 4) for key, value in offset_summary(offset[score > 0.5]).items()},
+        }
+    return fields
+
+
+def release(network, recipe, simulator, responses, path, n_patches=4096, overwrite=False):
+    """Calibrate a trained network and write it with its card.
+
+    Parameters
+    ----------
+    network : `~gammapy_asid.learning.unet.MultiResolutionUNet`
+        Trained network.
+    recipe : `~gammapy_asid.tasks.detection.recipe.Recipe`
+        Recipe of the training.
+    simulator : `~gammapy_asid.simulation.patch_simulator.Simulator`
+        Simulator of the training.
+    responses : list of `~gammapy_asid.inputs.Response`
+        Instruments of the training.
+    path : path
+        Weight file, ``NAME.safetensors``.
+    n_patches : int
+        Patches for the calibration, and as many for the test.
+    overwrite : bool
+        Replace existing files.
+
+    Returns
+    -------
+    card : `~gammapy_asid.tasks.detection.card.DetectionCard`
+        Card as written.
+    """
+    network = network.eval()
+    bands = responses[0].bands
+    radius = np.array([psf_radius(response) for response in responses])
+    exposure = np.array([np.where(r.present, r.exposure.mean(axis=1), np.nan) for r in responses])
+    pixel_size = [response.pixel_size for response in responses]
+    card = DetectionCard(
+        name=recipe.name,
+        version=version("gammapy-asid"),
+        architecture=asdict(network.config),
+        bands=asdict(bands),
+        pixel_size=(min(pixel_size), max(pixel_size)),
+        psf_r68=ranges(radius),
+        exposure=ranges(exposure),
+        **sky_ranges(simulator),
+        beyond_bands=max(beyond_bands(response) for response in responses),
+        recipe=recipe.model_dump(mode="json"),
+        recipe_sha256=recipe.sha256,
+        package_version=version("gammapy-asid"),
+        **calibrate(network, simulator, n_patches),
+    )
+    return save_model(path, network.state_dict(), card, overwrite=overwrite)
+
+
+def sky_ranges(simulator, n_patches=2048, batch_size=32):
+    """Ranges of the known sky that a simulator draws.
+
+    Parameters
+    ----------
+    simulator : `~gammapy_asid.simulation.patch_simulator.Simulator`
+        Simulator.
+    n_patches : int
+        Number of patches.
+    batch_size : int
+        Patches simulated at once.
+
+    Returns
+    -------
+    fields : dict
+        Fields ``background`` and ``intensity`` of the `~gammapy_asid.tasks.detection.card.DetectionCard`.
+    """
+    parts = []
+    for i in range(-(-n_patches // batch_size)):
+        patches = simulator.draw(batch_size, (SKY_SEED, i))
+        levels = sky_levels(
+            patches.batch, simulator.bank.responses, patches.instrument.numpy(), part=simulator.size
+        )
+        parts.append([values[..., 0, 0] for values in levels])
+    background, intensity = (np.concatenate(values) for values in zip(*parts, strict=True))
+    return {"background": ranges(background), "intensity": ranges(intensity)}

@@ -1,0 +1,118 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""A trained detection model: card, network, and its run on a band cube."""
+
+import torch
+
+from ...inputs.batch import field_batch
+from ...inputs.tiles import Tiling
+from ...learning.io import load_card
+from ...learning.trained import load_network
+from ...learning.unet import MultiResolutionUNet, UNetConfig
+from ...stats.significance import network_inputs
+from ...utils.devices import as_device
+from .card import DetectionCard
+from .peaks import find_centres
+
+__all__ = ["DetectionModel"]
+
+# Fields up to TILE finest pixels are evaluated at once; beyond, tiles overlap by more
+# than the network's reach of 44 pixels.
+TILE, OVERLAP = 384, 64
+
+
+class DetectionModel:
+    """Network with its card, ready to run.
+
+    Parameters
+    ----------
+    card : `~gammapy_asid.tasks.detection.card.DetectionCard`
+        Model card.
+    network : `~gammapy_asid.learning.unet.MultiResolutionUNet`
+        Network.
+    device : str or `~torch.device`, optional
+        Where it runs; by default the accelerator if there is one.
+    """
+
+    def __init__(self, card, network, device=None):
+        self.card = card
+        self.bands = card.to_bands()
+        self.device = as_device(device)
+        self.network = network.eval().to(self.device, memory_format=torch.channels_last)
+
+    @classmethod
+    def load(cls, model, device=None):
+        """Load a shipped model by name, or weights with their card from a path.
+
+        Parameters
+        ----------
+        model : str or path
+            Name or path of a ``.safetensors`` file.
+        device : str or `~torch.device`, optional
+            Where it runs.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such model.
+        ValueError
+            If the weights are corrupt or not those of the card.
+        """
+        card = load_card(model, DetectionCard)
+        network = load_network(model, card, MultiResolutionUNet, UNetConfig)
+        return cls(card, network, device)
+
+    def __repr__(self):
+        return f"<DetectionModel {self.card.name!r} version {self.card.version}>"
+
+    @torch.inference_mode()
+    def output(self, cube):
+        """Output maps of the network on a field.
+
+        Parameters
+        ----------
+        cube : `~gammapy_asid.inputs.BandCube`
+            Field.
+
+        Returns
+        -------
+        output : `~torch.Tensor`
+            Logits of centre and match maps, offsets in x and y and logarithm of their
+            error in finest pixels, shape ``(5, ny, nx)``.
+        """
+        batch = field_batch([cube]).to(self.device)
+        inputs = network_inputs(batch)
+        tiling = Tiling(cube.mask.shape[1:], tile=TILE, overlap=OVERLAP, block=cube.bands.block)
+
+        def evaluate(tile):
+            part = {
+                level: tile.cut(value, level).to(memory_format=torch.channels_last)
+                for level, value in inputs.items()
+            }
+            return self.network(part, batch.conditions)[0].cpu().numpy()
+
+        return torch.from_numpy(tiling.stitch(evaluate(tile) for tile in tiling))
+
+    def peaks(self, output, cube, method="log"):
+        """Source centres with calibrated score and position error.
+
+        Parameters
+        ----------
+        output : `~torch.Tensor`
+            Result of `output`.
+        cube : `~gammapy_asid.inputs.BandCube`
+            Field.
+        method : {"log", "kmeans"}
+            See `~gammapy_asid.tasks.detection.peaks.find_centres`.
+
+        Returns
+        -------
+        peaks : `~gammapy_asid.tasks.detection.peaks.Peaks`
+            Sorted by decreasing score.
+        """
+        finest = [level == 0 for level in cube.bands.levels]
+        mask = torch.from_numpy(cube.mask[finest].any(axis=0)).float()
+        peaks = find_centres(
+            output[None], cube.response.pixel_size, mask[None], bands=cube.bands, method=method
+        )
+        peaks.score = self.card.score(peaks.score, peaks.height, cube.has_background)
+        return peaks

@@ -1,0 +1,160 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Recipe of a detection model and its ensembles."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ...learning.recipe import (
+    Count,
+    Interval,
+    LargeCount,
+    Name,
+    OptimiserRecipe,
+    Positive,
+    Seed,
+    StrictRecipe,
+    Widths,
+)
+
+__all__ = ["InstrumentRecipe", "PlaneRecipe", "Recipe", "SourceRecipe"]
+
+
+class InstrumentRecipe(StrictRecipe):
+    """A family of LAT responses; intervals are drawn from, logarithmically.
+
+    Parameters
+    ----------
+    irf, event_type : str
+        See `~gammapy_asid.simulation.lat_response`.
+    e_min, e_max : float
+        Energy range of the data in GeV.
+    livetime : tuple of float
+        Interval of the mission time in years.
+    pixel_size : tuple of float
+        Interval of the finest pixel size in deg.
+    exposure : tuple of float, optional
+        Mean exposure of each band in cm2 s, in place of the computed one.
+    native_pixel : float, optional
+        Size in deg of the pixels that the data were sampled with before, if larger.
+    copies : int
+        Number of responses drawn.
+    weight : float
+        Relative probability of the family.
+    """
+
+    irf: str
+    event_type: str = "FRONT+BACK"
+    e_min: Positive = 0.3
+    e_max: Positive = 1000.0
+    livetime: Interval = (1.0, 16.0)
+    pixel_size: Interval = (0.08, 0.2)
+    exposure: tuple[float, ...] | None = None
+    native_pixel: Positive | None = None
+    copies: int = Field(4, ge=1, le=1000)
+    weight: Positive = 1.0
+
+
+class PlaneRecipe(StrictRecipe):
+    """Fields of imaging telescopes near the Galactic plane.
+
+    Parameters
+    ----------
+    fields : int
+        Number of fields of random instruments and pointings.
+    pixel_size : tuple of float
+        Interval of the finest pixel size in deg.
+    """
+
+    fields: int = Field(36, ge=1, le=10000)
+    pixel_size: Interval = (0.03, 0.055)
+
+
+class SourceRecipe(StrictRecipe):
+    """Ensembles for position and flux, trained on the candidates of the detection model.
+
+    Parameters
+    ----------
+    patches : int
+        Simulated patches that they learn from; half as many calibrate them, a quarter test them.
+    members : int
+        Networks in each ensemble.
+    width : int
+        Hidden units of each layer.
+    batch_size : int
+        Sources in a batch of one member.
+    steps : int
+        Steps of the means, and half as many of the spreads.
+    learning_rate : float
+        Largest learning rate; falls as a cosine.
+    weight_decay : float
+        Decoupled weight decay of AdamW.
+    """
+
+    patches: int = Field(24000, ge=8, le=10**8)
+    members: int = Field(15, ge=2, le=1000)
+    width: int = Field(128, ge=1, le=4096)
+    batch_size: int = Field(256, ge=1, le=65536)
+    steps: LargeCount = 8000
+    learning_rate: float = Field(2e-3, gt=0, le=10)
+    weight_decay: float = Field(1e-2, ge=0, le=10)
+
+
+class Recipe(StrictRecipe):
+    """Everything that determines the weights of a detection model.
+
+    Parameters
+    ----------
+    name : str
+        Name of the model.
+    seed : int
+        Seed of the simulation and of the initial weights.
+    instruments : tuple of `InstrumentRecipe`
+        LAT responses; empty if the instrument is that of a dataset.
+    plane : `PlaneRecipe`, optional
+        Fields of imaging telescopes, in place of the instruments.
+    emission : str, optional
+        File of an `~gammapy_asid.simulation.EmissionBank`; environment variables are
+        expanded. By default the analytic emission.
+    background_share : float
+        Share of the patches that come with a predicted background.
+    patch_size : int
+        Patch size in finest pixels.
+    widths : tuple of int
+        Feature channels of the network on every level.
+    validation_patches : int
+        Number of patches of the fixed simulated sky.
+    calibration_patches : int
+        Number of patches for the calibration of the score, and as many for its test.
+    start : str, optional
+        Model of the same widths whose weights the training begins with.
+    reuse : int
+        How often simulated patches are used, each time turned or mirrored otherwise.
+    optimiser : `OptimiserRecipe`
+        Length and step size.
+    sources : `SourceRecipe`
+        Ensembles for position and flux.
+    """
+
+    task: Literal["detection"] = "detection"
+    name: Name
+    seed: Seed = 0
+    instruments: Annotated[tuple[InstrumentRecipe, ...], Field(max_length=1000)] = ()
+    plane: PlaneRecipe | None = None
+    emission: str | None = None
+    background_share: float = Field(0.65, ge=0, le=1)
+    patch_size: int = Field(64, ge=32, le=1024, multiple_of=8)
+    widths: Widths = (24, 48, 96, 128)
+    validation_patches: Count = 128
+    calibration_patches: LargeCount = 4096
+    start: str | None = None
+    reuse: int = Field(1, ge=1, le=8)
+    optimiser: OptimiserRecipe = OptimiserRecipe()
+    sources: SourceRecipe = SourceRecipe()
+
+    @property
+    def emission_path(self):
+        """Path of the emission bank with environment variables expanded, or None."""
+        return None if self.emission is None else Path(os.path.expandvars(self.emission))

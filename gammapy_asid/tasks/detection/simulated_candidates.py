@@ -1,0 +1,134 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Candidates of a network in simulated patches, and the sources that they claim."""
+
+import numpy as np
+import torch
+
+from ...evaluation.matching import match_brightest
+from ...stats.significance import network_inputs
+from .peaks import Peaks, find_centres
+from .targets import match_radius
+
+__all__ = ["DETECTABLE", "claimed_sources", "network_output", "simulated_candidates", "visible_sources"]
+
+# Expected significance from which a true source is one that the data could show.
+DETECTABLE = 2.0
+
+
+@torch.inference_mode()
+def network_output(network, batch):
+    """Network output for fields, shape ``(n, outputs, ny, nx)``, float32 on the CPU.
+
+    Parameters
+    ----------
+    network : `~gammapy_asid.learning.unet.MultiResolutionUNet`
+        Network in evaluation mode.
+    batch : `~gammapy_asid.inputs.batch.FieldBatch`
+        Fields.
+    """
+    device = next(network.parameters()).device
+    batch = batch.to(device)
+    inputs = {k: v.to(memory_format=torch.channels_last) for k, v in network_inputs(batch).items()}
+    return network(inputs, batch.conditions).float().cpu()
+
+
+def simulated_candidates(network, patches):
+    """Run the network on simulated patches and match its candidates with the truth.
+
+    True sources are those with an expected significance of at least `DETECTABLE`: a fainter one
+    near a candidate has not made it.
+
+    Parameters
+    ----------
+    network : `~gammapy_asid.learning.unet.MultiResolutionUNet`
+        Network in evaluation mode.
+    patches : list of `~gammapy_asid.simulation.patch_simulator.SimulatedPatches`
+        Patches with their truth.
+
+    Returns
+    -------
+    candidates : dict of `~numpy.ndarray`
+        ``score``, ``height``, ``sigma`` and ``has_background`` of every candidate, its
+        ``offset`` in deg from the source that it claims within the match radius, NaN for none, and the
+        ``flux`` of that source.
+    n_true : `~numpy.ndarray`
+        Number of true sources in fields without and with a background, shape ``(2,)``.
+    """
+    columns = {name: [] for name in ("score", "height", "sigma", "has_background", "offset", "flux")}
+    n_true = np.zeros(2, int)
+    for simulated in patches:
+        batch = simulated.batch
+        output = network_output(network, batch)
+        mask, scale, known = batch.field_mask, batch.pixel_size.numpy(), batch.has_background.numpy()
+        parts = []
+        for i in range(len(batch)):
+            found = find_centres(output[i : i + 1], float(scale[i]), mask[i : i + 1], bands=simulated.bands)
+            found.field[:] = i
+            parts.append(found)
+        peaks = Peaks(*(np.concatenate(v) for v in zip(*(vars(p).values() for p in parts), strict=True)))
+        true, separation = claimed_sources(simulated, peaks)
+        columns["score"].append(peaks.score)
+        columns["height"].append(peaks.height)
+        columns["sigma"].append(peaks.sigma * scale[peaks.field])
+        columns["has_background"].append(known[peaks.field].astype(int))
+        columns["offset"].append(separation)
+        flux = np.full(len(true), np.nan)
+        flux[true >= 0] = simulated.flux.numpy()[true[true >= 0]]
+        columns["flux"].append(flux)
+        visible = visible_sources(simulated, DETECTABLE)
+        # A tensor of one element would be taken for a number
+        n_true += np.bincount(known[simulated.patch[visible].numpy()].astype(int), minlength=2)
+    return {name: np.concatenate(parts) for name, parts in columns.items()}, n_true
+
+
+def visible_sources(patches, significance):
+    """True sources on valid pixels of an expected significance, bool of shape ``(n_sources,)``.
+
+    Parameters
+    ----------
+    patches : `~gammapy_asid.simulation.patch_simulator.SimulatedPatches`
+        Patches with their truth.
+    significance : float
+        Smallest expected significance.
+    """
+    mask = patches.batch.field_mask
+    column, row = torch.round(patches.x).long(), torch.round(patches.y).long()
+    ny, nx = mask.shape[1:]
+    inside = (column >= 0) & (column < nx) & (row >= 0) & (row < ny)
+    valid = mask[patches.patch, row.clamp(0, ny - 1), column.clamp(0, nx - 1)] > 0
+    return inside & valid & (patches.significance >= significance)
+
+
+def claimed_sources(patches, peaks):
+    """Match peaks with the true sources that the data could show.
+
+    Parameters
+    ----------
+    patches : `~gammapy_asid.simulation.patch_simulator.SimulatedPatches`
+        Patches with their truth.
+    peaks : `~gammapy_asid.tasks.detection.peaks.Peaks`
+        Peaks, their fields those of the patches.
+
+    Returns
+    -------
+    true : `~numpy.ndarray`
+        Index of the true source that each peak claims, -1 for none, shape ``(n_peaks,)``.
+    separation : `~numpy.ndarray`
+        Distance to it in deg, NaN for none.
+    """
+    true = torch.nonzero(visible_sources(patches, DETECTABLE))[:, 0].numpy()
+    scale, patch = patches.batch.pixel_size.numpy(), patches.patch.numpy()[true]
+    matches = match_brightest(
+        peaks.x * scale[peaks.field],
+        peaks.y * scale[peaks.field] - 5,
+        peaks.score,
+        patches.x.numpy()[true] * scale[patch],
+        patches.y.numpy()[true] * scale[patch] - 5,
+        patches.flux.numpy()[true],
+        radius=match_radius(patches.bands, patches.width).numpy()[true],
+        pred_group=peaks.field,
+        true_group=patch,
+    )
+    claimed = np.full(len(peaks), -1)
+    claimed[matches.is_matched] = true[matches.true_index[matches.is_matched]]
+    return claimed, matches.separation

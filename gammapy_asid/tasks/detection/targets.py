@@ -1,0 +1,131 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""What the network learns: maps of source centres, of matches and of offsets."""
+
+import torch
+
+from ...inputs.bands import LAT_BANDS
+
+__all__ = ["detection_loss", "match_radius", "target_maps"]
+
+# Offsets are learned within this many widths of the centre marks.
+OFFSET_RANGE = 1.5
+
+# Widths of the centre marks of extended sources over their own, and of the match radius. Sources wider
+# than the last number, in multiples of the match radius of points, get no larger marks.
+EXTENDED_CENTRE, EXTENDED_MATCH, WIDEST = 0.2, 0.7, 5.0
+
+
+def match_radius(bands, width):
+    """Distance within which a candidate counts as a source.
+
+    Parameters
+    ----------
+    bands : `~gammapy_asid.inputs.Bands`
+        Bands of the model.
+    width : `~torch.Tensor`
+        Width per axis of each source in deg, 0 for points.
+
+    Returns
+    -------
+    radius : `~torch.Tensor`
+        In deg: that of the bands for points, with 0.7 of the width added in quadrature for extended ones.
+    """
+    radius = torch.full_like(width, bands.match_radius)
+    return torch.hypot(radius, EXTENDED_MATCH * width.clamp(max=WIDEST * bands.match_radius))
+
+
+def target_maps(patch, x, y, pixel_size, n_patches, shape, half=5, bands=LAT_BANDS, width=None):
+    """Draw sources into target maps.
+
+    Parameters
+    ----------
+    patch : `~torch.Tensor`
+        Index of each source's patch, shape ``(n,)``.
+    x, y : `~torch.Tensor`
+        Positions in finest pixels, shape ``(n,)``. Those outside the patch are left out.
+    pixel_size : `~torch.Tensor`
+        Finest pixel size of each patch in deg, shape ``(n_patches,)``.
+    n_patches : int
+        Number of patches.
+    shape : tuple
+        ``(ny, nx)`` of a patch.
+    half : int
+        Half width in pixels of what a source marks.
+    bands : `~gammapy_asid.inputs.Bands`
+        Bands of the model.
+    width : `~torch.Tensor`, optional
+        Width per axis of each source in deg, shape ``(n,)``; by default points. Centres and match radii of
+        extended sources are wider.
+
+    Returns
+    -------
+    targets : `~torch.Tensor`
+        Shape ``(n_patches, 5, ny, nx)``: Gaussians at the source centres, one within the
+        match radius of any source, offset to the source in x and y (pixels), and
+        one where the offsets count.
+    """
+    ny, nx = shape
+    inside = (x >= -0.5) & (x < nx - 0.5) & (y >= -0.5) & (y < ny - 0.5)
+    width = torch.zeros_like(x) if width is None else width
+    patch, x, y, width = patch[inside], x[inside], y[inside], width[inside]
+    largest = WIDEST * bands.match_radius
+    centre_sigma = torch.hypot(
+        torch.full_like(x, bands.centre_sigma), EXTENDED_CENTRE * width.clamp(max=largest)
+    )
+    radius = match_radius(bands, width)
+    half = max(half, int(torch.ceil(radius / pixel_size[patch]).max())) if len(x) else half
+    grid = torch.arange(-half, half + 1, device=x.device)
+    column = torch.round(x).long()[:, None, None] + grid
+    row = torch.round(y).long()[:, None, None] + grid[:, None]
+    dx, dy = torch.broadcast_tensors(x[:, None, None] - column, y[:, None, None] - row)
+    scale = pixel_size[patch][:, None, None]
+    r2 = (dx**2 + dy**2) * scale**2
+    gauss = torch.exp(-0.5 * r2 / centre_sigma[:, None, None] ** 2)
+    valid = (column >= 0) & (column < nx) & (row >= 0) & (row < ny)
+    flat = ((patch[:, None, None] * ny + row) * nx + column)[valid]
+    near = (r2 < radius[:, None, None] ** 2)[valid]
+    gauss, r2, dx, dy = gauss[valid], r2[valid], dx[valid], dy[valid]
+
+    centre = torch.zeros(n_patches * ny * nx, device=x.device).scatter_reduce_(0, flat, gauss, "amax")
+    match = torch.zeros_like(centre)
+    match[flat[near]] = 1
+    # A pixel's offset points to the source that marks it most.
+    own = (gauss == centre[flat]) & (r2 < (OFFSET_RANGE * bands.centre_sigma) ** 2)
+    offset = torch.zeros(3, len(centre), device=x.device)
+    offset[:, flat[own]] = torch.stack([dx[own], dy[own], torch.ones_like(dx[own])])
+    maps = torch.cat([centre[None], match[None], offset]).view(5, n_patches, ny, nx)
+    return maps.transpose(0, 1).contiguous()
+
+
+def detection_loss(output, targets, mask):
+    """Loss of centre and match maps, and of the offsets.
+
+    Cross entropies, whose minimum is the true probability, and the likelihood of the
+    offsets under a Gaussian of predicted width (Nix & Weigend 1994, ICNN, 55).
+
+    Parameters
+    ----------
+    output : `~torch.Tensor`
+        Network output, shape ``(n, 5, ny, nx)``.
+    targets : `~torch.Tensor`
+        Result of `target_maps`.
+    mask : `~torch.Tensor`
+        Share of valid data in each finest pixel, shape ``(n, ny, nx)``.
+
+    Returns
+    -------
+    parts : dict of `~torch.Tensor`
+        ``centre``, ``match`` and ``offset`` losses and their sum ``loss``.
+    """
+    valid = (mask > 0).float()
+    total = valid.sum().clamp(min=1)
+    cross_entropy = torch.nn.functional.binary_cross_entropy_with_logits
+    centre = (cross_entropy(output[:, 0], targets[:, 0], reduction="none") * valid).sum() / total
+    match = (cross_entropy(output[:, 1], targets[:, 1], reduction="none") * valid).sum() / total
+    weight = targets[:, 4] * valid
+    log_sigma = output[:, 4].clamp(-4, 2)
+    distance2 = (output[:, 2] - targets[:, 2]) ** 2 + (output[:, 3] - targets[:, 3]) ** 2
+    nll = 0.5 * distance2 * torch.exp(-2 * log_sigma) + 2 * log_sigma
+    offset = (nll * weight).sum() / weight.sum().clamp(min=1)
+    loss = 50 * centre + 10 * match + 0.1 * offset
+    return {"loss": loss, "centre": centre, "match": match, "offset": offset}

@@ -1,0 +1,184 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Calibrate a classifier of extension on simulations that trained nothing, and write it with its card."""
+
+from dataclasses import asdict
+from importlib.metadata import version
+from itertools import chain
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from ...evaluation.classification import class_calibration_error
+from ...inputs.psf import psf_radius
+from ...learning.domain import ranges
+from ...learning.interval_calibration import fit_quantiles
+from ...learning.io import save_model
+from ...learning.score_calibration import fit_knots
+from .card import ExtensionCard
+from .model import LEVELS, ExtensionModel
+from .network import ExtensionOutput
+from .truth import ExtensionTruth
+
+__all__ = ["CALIBRATION_SEED", "TEST_SEED", "draw_stamps", "release_extension", "simulated_predictions"]
+
+#: Seeds that neither training nor validation use.
+CALIBRATION_SEED, TEST_SEED = 2**33, 2**34
+
+BATCH = 256
+
+
+def draw_stamps(simulator, n, seed, scene=None):
+    """Simulated stamps in batches, which need not fit into the memory together.
+
+    Parameters
+    ----------
+    simulator : `~gammapy_asid.simulation.stamp_simulator.StampSimulator`
+        Simulator.
+    n : int
+        Number of stamps.
+    seed : int
+        Seed.
+    scene : `~gammapy_asid.simulation.scenes.Scene`, optional
+        What is simulated; by default a mixture.
+
+    Yields
+    ------
+    simulated : `~gammapy_asid.simulation.scenes.SimulatedStamps`
+        Up to `BATCH` stamps.
+    """
+    for i, first in enumerate(range(0, n, BATCH)):
+        yield simulator.draw(min(BATCH, n - first), (seed, i), scene)
+
+
+def simulated_predictions(model, batches):
+    """Truth and raw predictions of simulated stamps.
+
+    Parameters
+    ----------
+    model : `~gammapy_asid.tasks.extension.model.ExtensionModel`
+        Model.
+    batches : iterable of `~gammapy_asid.simulation.scenes.SimulatedStamps`
+        Stamps.
+
+    Returns
+    -------
+    truth : `~gammapy_asid.tasks.extension.truth.ExtensionTruth`
+        True sources.
+    output : `~gammapy_asid.tasks.extension.network.ExtensionOutput`
+        Predictions.
+    """
+    truths, outputs = [], []
+    for simulated in batches:
+        truths.append([v.numpy() for v in (simulated.size, simulated.ts, simulated.amplitude)])
+        outputs.append(model.output(simulated.stamps))
+    truth = ExtensionTruth(*(np.concatenate(values) for values in zip(*truths, strict=True)))
+    return truth, ExtensionOutput.cat(outputs)
+
+
+def release_extension(network, recipe, simulator, path, overwrite=False):
+    """Calibrate a trained network and write it with its card.
+
+    Parameters
+    ----------
+    network : `~gammapy_asid.tasks.extension.network.ExtensionNetwork`
+        Trained network.
+    recipe : `~gammapy_asid.tasks.extension.recipe.ExtensionRecipe`
+        Recipe of the training.
+    simulator : `~gammapy_asid.simulation.stamp_simulator.StampSimulator`
+        Simulator of the training.
+    path : path
+        Weight file, ``NAME.safetensors``.
+    overwrite : bool
+        Replace existing files.
+
+    Returns
+    -------
+    card : `~gammapy_asid.tasks.extension.card.ExtensionCard`
+        Card as written.
+    """
+    responses = [place.response for place in simulator.places]
+    level = np.array([place.background.mean((1, 2)) for place in simulator.places])
+    level = np.where(level > 0, level, np.nan)
+    hours = np.array([scene.hours for scene in recipe.scenes])
+    card = ExtensionCard(
+        name=recipe.name,
+        version=version("gammapy-asid"),
+        architecture=asdict(network.config),
+        bands=asdict(simulator.bands),
+        edges=recipe.edges,
+        size_range=(min(s.size[0] for s in recipe.scenes), max(s.size[1] for s in recipe.scenes)),
+        psf_r68=ranges(np.array([psf_radius(response) for response in responses])),
+        background=ranges(np.concatenate([level * hours.min(), level * hours.max()])),
+        temperature=1.0,
+        bias=(0.0,) * (len(recipe.edges) + 1),
+        extended_knots=((-1.0, -1.0), (1.0, 1.0)),
+        levels=LEVELS,
+        size_quantiles=((0.0, *np.zeros(len(LEVELS))),),
+        recipe=recipe.model_dump(mode="json"),
+        recipe_sha256=recipe.sha256,
+        metrics={},
+        package_version=version("gammapy-asid"),
+    )
+    model = ExtensionModel(card, network)
+    n = recipe.calibration_stamps
+    scenes = list(enumerate(recipe.scenes))
+    batches = (draw_stamps(simulator, n, CALIBRATION_SEED + i, scene) for i, scene in scenes)
+    fitted = _calibration(card.edges, *simulated_predictions(model, chain.from_iterable(batches)))
+    card = card.model_copy(update=fitted)
+    model = ExtensionModel(card, network)
+    metrics = {
+        f"scene {i}": _metrics(
+            model, *simulated_predictions(model, draw_stamps(simulator, n, TEST_SEED + i, scene))
+        )
+        for i, scene in scenes
+    }
+    card = card.model_copy(update={"metrics": metrics})
+    return save_model(path, network.state_dict(), card, overwrite=overwrite)
+
+
+def _calibration(edges, truth, output):
+    """Fields of the card that make probabilities and intervals true."""
+    target = torch.from_numpy(truth.classes(edges))
+    # Temperature and one bias a class (Guo et al. 2017, ICML, eq. 9), by maximum likelihood.
+    log_t = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    bias = torch.zeros(len(edges) + 1, dtype=torch.float64, requires_grad=True)
+    optimiser = torch.optim.LBFGS([log_t, bias], max_iter=100, line_search_fn="strong_wolfe")
+    logits = output.classes.double()
+
+    def closure():
+        optimiser.zero_grad()
+        loss = F.cross_entropy(logits * torch.exp(-log_t) + bias, target)
+        loss.backward()
+        return loss
+
+    with torch.enable_grad():
+        optimiser.step(closure)
+    extended = truth.size > 0
+    n_knots = min(30, len(extended) // 20)
+    knots = fit_knots(torch.sigmoid(output.extended.double()).numpy(), extended, n_knots)
+    error = torch.exp(output.log_error).double().numpy()[extended]
+    deviation = np.log(truth.size[extended]) - output.log_size.double().numpy()[extended]
+    rows = fit_quantiles(deviation / error, error, LEVELS)
+    return {
+        "temperature": float(log_t.detach().exp()),
+        "bias": tuple((bias - bias.mean()).detach().tolist()),
+        "extended_knots": tuple(map(tuple, knots.tolist())),
+        "size_quantiles": tuple(map(tuple, rows.tolist())),
+    }
+
+
+def _metrics(model, truth, output):
+    """Figures for the card."""
+    predicted, target = model.calibrated(output), truth.classes(model.card.edges)
+    extended, bright = truth.size > 0, truth.ts > 25
+    right = predicted.probability.argmax(axis=1) == target
+    low, high = predicted.size[extended][:, [1, 3]].T
+    size = truth.size[extended]
+    values = {
+        "accuracy": right.mean(),
+        "accuracy_ts25": right[bright].mean() if bright.any() else np.nan,
+        "expected_calibration_error": class_calibration_error(predicted.probability, target),
+        "size_coverage_68": ((size >= low) & (size <= high)).mean(),
+    }
+    return {name: round(float(value), 4) for name, value in values.items()} | {"n": len(target)}

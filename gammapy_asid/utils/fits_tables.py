@@ -1,0 +1,133 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Tables of FITS files, and the provenance that goes with them.
+
+FITS holds ASCII only. Other characters of texts are written as Python writes them in a string
+(``LS I +61\\xb0303``) and are read back as they were.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from astropy.table import QTable
+from gammapy.utils.scripts import make_path
+
+from .fits_files import is_fits, open_fits, write_fits
+
+__all__ = [
+    "FITS_SUFFIXES",
+    "TABLE_SUFFIXES",
+    "fits_path",
+    "fits_text",
+    "is_own_file",
+    "primary_hdu",
+    "provenance_hdu",
+    "read_provenance",
+    "read_table",
+    "table_hdu",
+    "write_table",
+]
+
+#: Ends of the names of FITS files, and of files that `write_table` makes.
+FITS_SUFFIXES = (".fits", ".fit", ".fits.gz", ".fit.gz")
+
+TABLE_SUFFIXES = (*FITS_SUFFIXES, ".ecsv")
+
+
+def fits_text(text):
+    """Text in the characters that FITS holds."""
+    return str(text).encode("unicode_escape").decode("ascii")
+
+
+def _plain_text(text):
+    return text.encode("ascii").decode("unicode_escape")
+
+
+def _each(column, change):
+    return np.array([change(text) for text in column.ravel()], dtype=str).reshape(column.shape)
+
+
+def fits_path(filename):
+    """Path of a FITS file to write; a `ValueError` if its name says that it is another kind of file."""
+    path = make_path(filename)
+    if not path.name.lower().endswith(FITS_SUFFIXES):
+        raise ValueError(f"{path} is written as FITS: its name must end in {', '.join(FITS_SUFFIXES)}")
+    return path
+
+
+def is_own_file(path):
+    """Whether a file holds candidates or a catalogue that this package wrote."""
+    if not is_fits(path):
+        return False
+    with open_fits(path) as hdulist:
+        names = {hdu.name for hdu in hdulist}
+    return "PROVENANCE" in names and bool({"CANDIDATES", "CATALOG"} & names)
+
+
+def primary_hdu(meta):
+    """First HDU, which names this program in its version.
+
+    Parameters
+    ----------
+    meta : dict
+        Provenance with the key ``version``.
+    """
+    primary = fits.PrimaryHDU()
+    primary.header["CREATOR"] = f"gammapy-asid {meta['version']}"
+    return primary
+
+
+def table_hdu(table, name):
+    """HDU of a table with a name."""
+    table = table.copy(copy_data=False)
+    for column in table.colnames:
+        if table[column].dtype.kind == "U":
+            description = table[column].info.description
+            table[column] = _each(np.asarray(table[column]), fits_text)
+            table[column].info.description = description
+    hdu = fits.table_to_hdu(table)
+    hdu.name = name
+    return hdu
+
+
+def provenance_hdu(meta):
+    """HDU ``PROVENANCE`` of a dictionary of anything JSON can hold."""
+    # JSON has its own form of characters that are not ASCII
+    values = [json.dumps(value) for value in meta.values()]
+    hdu = fits.table_to_hdu(QTable({"key": [fits_text(key) for key in meta], "value": values}))
+    hdu.name = "PROVENANCE"
+    return hdu
+
+
+def read_table(hdulist, name):
+    """Table of an HDU; what is not known is NaN in it, not masked."""
+    table = QTable.read(hdulist[name], mask_invalid=False)
+    for column in table.colnames:
+        if table[column].dtype.kind in "SU":
+            description = table[column].info.description
+            table[column] = _each(np.asarray(table[column], str), _plain_text)
+            table[column].info.description = description
+    return table
+
+
+def read_provenance(hdulist):
+    """Dictionary that `provenance_hdu` made."""
+    rows = QTable.read(hdulist["PROVENANCE"])
+    return {_plain_text(str(row["key"])): json.loads(row["value"]) for row in rows}
+
+
+def write_table(table, path):
+    """Write a table to a file, FITS or ECSV by its name.
+
+    Parameters
+    ----------
+    table : `~astropy.table.QTable`
+        Table.
+    path : str or path
+        File, which must not exist.
+    """
+    if Path(path).suffix == ".ecsv":
+        table.write(path)
+    else:
+        write_fits([fits.PrimaryHDU(), table_hdu(table, "")], path)

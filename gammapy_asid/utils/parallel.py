@@ -1,0 +1,98 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Datasets as a list, and work on them in several processes."""
+
+import multiprocessing
+import os
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+
+from gammapy.utils import parallel
+from gammapy.utils.pbar import progress_bar
+
+__all__ = ["run_tasks"]
+
+
+def run_tasks(function, inputs, estimator, name=""):
+    """Call a function for each of the inputs, in the processes of an estimator.
+
+    Parameters
+    ----------
+    function : callable
+        Function of a module.
+    inputs : list of tuple
+        Arguments of each call.
+    estimator : `~gammapy.utils.parallel.ParallelMixin`
+        Gives the number of processes and how they are made; each has one thread.
+    name : str
+        What the progress bar is called.
+
+    Returns
+    -------
+    results : list
+        In the order of the inputs.
+
+    Raises
+    ------
+    ChildProcessError
+        If a process was killed.
+    """
+    backend = parallel.ParallelBackendEnum(estimator.parallel_backend)
+    if estimator.n_jobs > 1 and backend is parallel.ParallelBackendEnum.multiprocessing:
+        return _in_processes(function, inputs, estimator.n_jobs, name)
+    try:
+        return parallel.run_multiprocessing(
+            function,
+            inputs,
+            backend=backend.value,
+            pool_kwargs={"processes": estimator.n_jobs, "initializer": _one_thread},
+            task_name=name,
+        )
+    except Exception as error:
+        if type(error).__name__ in RAY_KILLED:
+            raise _killed(estimator.n_jobs) from error
+        raise
+
+
+#: Errors of Ray where a process was killed.
+RAY_KILLED = ("ActorDiedError", "OutOfMemoryError", "RayActorError", "WorkerCrashedError")
+
+
+def _in_processes(function, inputs, n_jobs, name):
+    """Results of processes, of which none is waited for when it was killed.
+
+    A pool of `multiprocessing`, which Gammapy takes, waits for the results of a killed process for ever.
+    """
+    with ProcessPoolExecutor(min(n_jobs, max(len(inputs), 1)), initializer=_begin_process) as pool:
+        futures = [pool.submit(function, *arguments) for arguments in inputs]
+        try:
+            return [future.result() for future in progress_bar(futures, desc=name)]
+        except BrokenProcessPool as error:
+            raise _killed(n_jobs) from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _killed(n_jobs):
+    return ChildProcessError(
+        f"One of {n_jobs} processes was killed, probably because the memory was full: take fewer (n_jobs, "
+        "--jobs). What was finished is kept where a folder was given, and the same call goes on there"
+    )
+
+
+def _begin_process():
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _one_thread()
+
+
+def _end_with_parent():
+    """End this process when the one that waits for its results was killed."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
+def _one_thread():
+    """Processes share the cores: more threads would only wait for each other."""
+    import torch
+
+    torch.set_num_threads(1)

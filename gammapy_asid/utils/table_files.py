@@ -1,0 +1,61 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Tables of any format, read as what they say they are."""
+
+import warnings
+
+import astropy.units as u
+from astropy.table import Table
+from astropy.utils.exceptions import AstropyUserWarning
+
+from .files import regular_file
+
+__all__ = ["read_any_table"]
+
+# Argument of the reader of VOTables for its parser in Python.
+PURE_PYTHON = {"_debug_python_based_parser": True}
+
+
+def read_any_table(path):
+    """First table of a file: FITS, ECSV, CSV, VOTable or another text.
+
+    Parameters
+    ----------
+    path : str or path
+        File.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it can't be read.
+    """
+    path = regular_file(path)
+    with warnings.catch_warnings():
+        # The first table of several is the one meant, and units that Astropy doubts are looked at later
+        warnings.filterwarnings("ignore", "hdu= was not specified", AstropyUserWarning)
+        warnings.simplefilter("ignore", u.UnitsWarning)
+        first = None
+        for settings in _formats(path):
+            # Readers of Astropy raise errors of many kinds
+            try:
+                return Table.read(path, **settings)
+            except Exception as error:
+                first = error
+    raise ValueError(f"{path} is no table that can be read: give FITS, ECSV, CSV or VOTable") from first
+
+
+def _formats(path):
+    """How a file may be read.
+
+    Where no format is given, Astropy tries its parser of XML in C on any file, which has crashed the process.
+    """
+    with open(path, "rb") as file:
+        start = file.read(1024).lstrip()
+    if start.startswith((b"SIMPLE  =", b"\x1f\x8b")):
+        return [{"format": "fits"}]
+    if start.startswith(b"<"):
+        return [{"format": "votable"} | PURE_PYTHON]
+    by_suffix = {".ecsv": ["ascii.ecsv"], ".csv": ["ascii.csv", "ascii"]}
+    texts = by_suffix | dict.fromkeys((".txt", ".dat", ".tsv"), ["ascii"])
+    return [{"format": name} for name in texts.get(path.suffix.lower(), ["fits"])]

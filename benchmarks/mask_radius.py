@@ -72,7 +72,7 @@ class MaskBands(Bands):
 
 def mask_bands(simulator, radius):
     """Bands of a simulator with another mask."""
-    bands = simulator.bank.bands
+    bands = simulator.bands
     return MaskBands(bands.edges, bands.levels, bands.pixel_size, mask_radius=radius)
 
 

@@ -159,7 +159,7 @@ def test_checkpoints_run_no_code_and_are_not_mixed(simulator, tmp_path):
         with pytest.raises(ValueError, match="last.ckpt is not as this training wrote it"):
             train(short, folder, simulator, num_workers=0, progress=False)
     with pytest.raises(ValueError, match="without running code"):
-        averaged_network(tmp_path / "evil.ckpt", simulator.bank.bands, RECIPE.widths)
+        averaged_network(tmp_path / "evil.ckpt", simulator.bands, RECIPE.widths)
     assert not (tmp_path / "made").exists()
     train(short, folder, simulator, num_workers=0, progress=False, resume=False)
     assert torch.equal(
@@ -172,7 +172,7 @@ def test_checkpoints_run_no_code_and_are_not_mixed(simulator, tmp_path):
 @pytest.mark.parametrize("n_visible", [0, 1, None])
 def test_batches_with_one_visible_source_and_with_none(simulator, n_visible):
     """None: without any source at all."""
-    network = build_network(simulator.bank.bands, (4, 4, 4, 4)).eval()
+    network = build_network(simulator.bands, (4, 4, 4, 4)).eval()
     torch.nn.init.constant_(network.head.bias[:2], 0.0)
     patches = simulator.draw(2, 1)
     visible = torch.nonzero(visible_sources(patches, 2.0))[:, 0]

@@ -226,14 +226,14 @@ def test_stream_is_made_of_marked_sources(simulator):
     batch = PatchStream(simulator, 4, 2)[0]
     assert batch["inputs"][0].shape == (4, 4 * 6 + 2 * 4 + 1, 32, 32)
     # What a source marks has a radius of 3 nominal pixels.
-    disc = np.pi * (simulator.bank.bands.match_radius / simulator.bank.pixel_size[0].item()) ** 2
+    disc = np.pi * (simulator.bands.match_radius / simulator.bank.pixel_size[0].item()) ** 2
     marked = batch["targets"][:, 1].sum((1, 2))
     assert float(marked.min()) < 6 * disc
     assert batch["targets"][:, 0].max() > 0.8
 
 
 def test_untrained_network_cannot_be_calibrated(simulator):
-    network = build_network(simulator.bank.bands, (4, 4, 4, 4)).eval()
+    network = build_network(simulator.bands, (4, 4, 4, 4)).eval()
     with pytest.raises(ValueError, match="finds 0 candidates in 32 simulated patches, too few"):
         calibrate(network, simulator, 32)
 

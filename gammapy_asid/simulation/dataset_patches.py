@@ -154,7 +154,7 @@ class DatasetSimulator(Simulator):
         nowhere = torch.full((int((~known).sum()),), torch.nan)
         width = width[~known] * float(self.bank.pixel_size[0])
         return SimulatedPatches(
-            self.bank.bands,
+            self.bands,
             batch,
             *truth,
             spectra,

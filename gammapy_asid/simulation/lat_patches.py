@@ -114,7 +114,7 @@ class PatchSimulator(Simulator):
 
         mask = self._masks(rng, n)
         masks = []
-        for band, level in enumerate(self.bank.bands.levels):
+        for band, level in enumerate(self.bands.levels):
             pooled = F.avg_pool2d(mask[:, None], 2**level)[:, 0] if level else mask
             masks.append(pooled * self.bank.present[instrument, band, None, None])
         # Partly masked coarse pixels lose the masked share of their photons.
@@ -133,7 +133,7 @@ class PatchSimulator(Simulator):
         truth = (v[~known] for v in (patch, x, y, flux, significance))
         spectra = {name: value[~known] for name, value in spectra.items()}
         return SimulatedPatches(
-            self.bank.bands,
+            self.bands,
             batch,
             *truth,
             spectra,

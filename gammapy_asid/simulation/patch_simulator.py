@@ -93,6 +93,11 @@ class Simulator:
             np.array([[conditions(r, known) for known in (False, True)] for r in responses])
         )
 
+    @property
+    def bands(self):
+        """Bands of the patches (`~gammapy_asid.inputs.Bands`)."""
+        return self.bank.bands
+
     def images(self, instrument, patch, x, y, counts):
         """Expected counts of point sources per band, see `~gammapy_asid.simulation.sky.render_sources`."""
         shape = (self.size, self.size)
@@ -122,7 +127,7 @@ class Simulator:
         factor = (1 + error[0] + 0.02 * torch.randn(len(total), generator=generator)).clamp(min=0)
         # Position error of a fit: the width of the point spread function over the root of the counts.
         pixel_size = self.bank.pixel_size[instrument].float()
-        shift = (0.4 * self.bank.bands.scale / pixel_size[patch] * error[1:]).clamp(-1, 1)
+        shift = (0.4 * self.bands.scale / pixel_size[patch] * error[1:]).clamp(-1, 1)
         wrong = counts * factor[:, None, None]
         return self.images(instrument, patch, x + shift[0], y + shift[1], wrong)
 
@@ -174,7 +179,7 @@ class Simulator:
             squared counts, at the nearest pixel; shape ``(n,)``.
         """
         squared = torch.zeros(len(patch))
-        for band, level in enumerate(self.bank.bands.levels):
+        for band, level in enumerate(self.bands.levels):
             b, m = emission[band].clamp(min=MIN_BACKGROUND), mask[band]
             kernels = self.filters[instrument, band]
             _, _, information = score_terms(b, b, m, torch.ones_like(m), kernels)
@@ -207,7 +212,7 @@ class Simulator:
         """
         known = has_background[:, None, None]
         return FieldBatch(
-            levels=self.bank.bands.levels,
+            levels=self.bands.levels,
             counts=[torch.poisson(image, generator=generator) for image in expected],
             # Without a prediction every valid pixel counts alike.
             background=[torch.where(known, p, m) for p, m in zip(prediction, mask, strict=True)],
@@ -218,7 +223,7 @@ class Simulator:
             conditions=self.conditions[instrument, has_background.long()],
             has_background=has_background,
             pixel_size=self.bank.pixel_size[instrument].float(),
-            scale=self.bank.bands.scale,
-            extent_levels=self.bank.bands.extent_levels,
+            scale=self.bands.scale,
+            extent_levels=self.bands.extent_levels,
             extended=[kernels[instrument] for kernels in self.extended],
         )

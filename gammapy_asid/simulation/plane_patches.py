@@ -86,10 +86,10 @@ class PlaneSimulator(Simulator):
     @property
     def block(self):
         """Finest pixels along a side of the coarsest one."""
-        return self.bank.bands.block
+        return self.bands.block
 
     def _shape(self, field):
-        level = self.bank.bands.levels[0]
+        level = self.bands.levels[0]
         return [n << level for n in field.mask[0].shape]
 
     @torch.no_grad()
@@ -164,7 +164,7 @@ class PlaneSimulator(Simulator):
         x, y = _turned_places(x, y, torch.from_numpy(turns)[patch], self.size)
         batch = self.observe(told, expected, prediction, mask, exposure, has_background, generator)
         return SimulatedPatches(
-            self.bank.bands,
+            self.bands,
             batch,
             *(v[~known] for v in (patch, x, y, flux, significance)),
             {name: value[~known] for name, value in spectra.items()},
@@ -178,7 +178,7 @@ class PlaneSimulator(Simulator):
     def _cut(self, name, chosen, corners):
         """Patches of images per band."""
         result = []
-        for band, level in enumerate(self.bank.bands.levels):
+        for band, level in enumerate(self.bands.levels):
             size, patches = self.size >> level, []
             for field, (y, x) in zip(chosen, corners >> level, strict=True):
                 patches.append(getattr(self.fields[field], name)[band][y : y + size, x : x + size])
@@ -233,7 +233,7 @@ class PlaneSimulator(Simulator):
         """Images on the finest pixels times counts of each band, on the bands' pixels."""
         return [
             F.avg_pool2d(image[:, None], 2**level)[:, 0] * 4**level * counts[:, band, None, None]
-            for band, level in enumerate(self.bank.bands.levels)
+            for band, level in enumerate(self.bands.levels)
         ]
 
     def _sources(self, rng, instrument, latitude):
@@ -264,7 +264,7 @@ class PlaneSimulator(Simulator):
     def _exposure_at(self, exposure, patch, x, y):
         """Exposure of each band over its mean at the sources, shape ``(n_sources, n_bands)``."""
         columns = []
-        for image, level in zip(exposure, self.bank.bands.levels, strict=True):
+        for image, level in zip(exposure, self.bands.levels, strict=True):
             row, column = (
                 torch.round((v + 0.5) / 2**level - 0.5).long().clamp(0, image.shape[1] - 1) for v in (y, x)
             )

@@ -67,7 +67,7 @@ def train(recipe, output, simulator=None, resume=True, num_workers=1, progress=T
     size = recipe.optimiser.batch_size
     n_batches = -(-recipe.validation_patches // size)
     validation = [simulator.draw(size, (VALIDATION_SEED, i)) for i in range(n_batches)]
-    bands = simulator.bank.bands
+    bands = simulator.bands
     network = build_network(bands, recipe.widths)
     if recipe.start is not None:
         start_from(network, bands, recipe.start)

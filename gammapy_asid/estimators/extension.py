@@ -15,7 +15,7 @@ from ..inputs.psf import psf_radius
 from ..inputs.stamps import CONTAINMENTS, Stamps, cut_stamps, describe_psf, local_psf_radii, lost_width
 from ..tasks.extension.model import ExtensionModel
 from .domain import band_cube
-from .sources import duplicates, given_sources, on_valid_data
+from .sources import duplicates, given_sources, on_valid_pixels
 
 __all__ = ["DLExtensionClassifier"]
 
@@ -129,7 +129,7 @@ class DLExtensionClassifier(Estimator):
                 f"(known sky: {cube.meta['known_sky']})"
             )
         x, y = (np.atleast_1d(v) for v in cube.geom.wcs.world_to_pixel(positions))
-        valid = on_valid_data(cube, x, y)
+        valid = on_valid_pixels(cube, x, y)
         flags = np.where(valid, 0, CandidateFlag.OUTSIDE)
         if not valid.any():
             return None, valid, flags

@@ -17,7 +17,7 @@ from ..tasks.measurement.fitted_sources import fit_field
 from ..tasks.measurement.model import SourceEnsemble
 from ..utils.arguments import checked_quantity
 from .domain import band_cube, check_domain
-from .sources import duplicates, given_sources, on_valid_data
+from .sources import duplicates, given_sources, on_valid_pixels
 
 __all__ = ["DLFluxEstimator"]
 
@@ -107,7 +107,7 @@ class DLFluxEstimator(Estimator):
         domain = check_domain(self.card, cube, datasets, "the sources there are flagged")
         e_min, e_max = self._range(cube.response)
         x, y = (np.atleast_1d(v) for v in cube.geom.wcs.world_to_pixel(positions))
-        valid = on_valid_data(cube, x, y)
+        valid = on_valid_pixels(cube, x, y)
         flags = np.where(valid, 0, CandidateFlag.OUTSIDE)
         flags[valid] |= duplicates(x[valid], y[valid], cube)
         flags[valid] |= _outside_training(domain, x[valid], y[valid])

@@ -11,7 +11,7 @@ from ..catalog.candidates import Candidates
 from ..catalog.columns import CandidateFlag
 from ..catalog.names import iau_names
 
-__all__ = ["duplicates", "given_sources", "on_valid_data"]
+__all__ = ["duplicates", "given_sources", "on_valid_pixels"]
 
 # Positions nearer than this in nominal finest pixels are one.
 SAME = 0.5
@@ -44,7 +44,7 @@ def given_sources(sources):
     raise TypeError(f"Sources are SkyCoord, Candidates or Models, got {type(sources).__name__}")
 
 
-def on_valid_data(cube, x, y):
+def on_valid_pixels(cube, x, y):
     """Whether positions lie on valid pixels of any band."""
     valid = cube.mask.any(axis=0)
     ny, nx = valid.shape

@@ -7,6 +7,7 @@ from ..learning.score_calibration import expected_calibration_error, reliability
 from .drawing import current_axes
 from .metrics import binned_fraction, binomial_interval
 from .thresholds import separation_curve
+from .truth import FLUX_4FGL
 
 __all__ = [
     "plot_flux_distribution",
@@ -18,9 +19,6 @@ __all__ = [
     "plot_separation",
     "plot_threshold",
 ]
-
-#: 1-100 GeV flux in cm-2 s-1 above which 90 % of the 4FGL-DR4 sources at |b| > 20 deg lie.
-FLUX_4FGL = 8e-11
 
 
 def plot_fraction(flux, success, edges, ax=None, flux_limit=FLUX_4FGL, shift=0.0, **kwargs):

@@ -4,14 +4,13 @@
 import numpy as np
 
 from ..utils.arguments import check_kind, check_number
-from .detection_plots import FLUX_4FGL
 from .lists import CandidateList
 from .matching import Matches, match_brightest, match_optimal
 from .metrics import purity_recall
 from .region import chance_share, describe_sample, on_valid_data
-from .results import RANGE_4FGL, Evaluation, ListResult
+from .results import Evaluation, ListResult
 from .thresholds import optimal_matched, threshold_curve
-from .truth import Truth
+from .truth import FLUX_4FGL, RANGE_4FGL, Truth
 
 __all__ = ["evaluate_lists"]
 

@@ -10,7 +10,7 @@ from ..catalog.candidates import Candidates
 from ..utils.fits_tables import is_own_file
 from ..utils.table_columns import column_name, column_values
 from ..utils.table_files import read_any_table
-from .sky_rows import FLUX_UNIT, Rows, check_finite, fields_of, galactic_positions
+from .sky_rows import FLUX_UNIT, SkyRows, check_finite, fields_of, galactic_positions
 
 __all__ = ["CandidateList", "read_candidate_list"]
 
@@ -19,7 +19,7 @@ ELLIPSE_COLUMNS = ("semi_major_68", "semi_minor_68", "semi_major_95", "semi_mino
 
 
 @dataclass(frozen=True)
-class CandidateList(Rows):
+class CandidateList(SkyRows):
     """Candidates of any method, with what is known of each.
 
     Parameters

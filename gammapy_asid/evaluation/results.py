@@ -8,12 +8,11 @@ import numpy as np
 from ..learning.interval_calibration import mahalanobis2
 from ..learning.score_calibration import expected_calibration_error
 from ..utils.sky_geometry import RADIUS_68, ellipse_covariance
-from .detection_plots import FLUX_4FGL
 from .lists import CandidateList
 from .matching import Matches
 from .metrics import PurityRecall, binned_fraction, binomial_interval, offset_summary
 from .thresholds import ThresholdCurve
-from .truth import Truth
+from .truth import FLUX_4FGL, RANGE_4FGL, Truth
 
 __all__ = ["Evaluation", "ListResult"]
 
@@ -23,8 +22,6 @@ LATITUDE_EDGES = (0, 2, 5, 10, 20, 40, 60, 90)
 LATITUDE_RANGES = ((0, 5), (5, 20), (20, 90))
 #: Bins in flux: width in decades, and that of samples below `SMALL_SAMPLE` sources.
 FLUX_STEP, FLUX_STEP_SMALL, SMALL_SAMPLE = 0.25, 0.5, 150
-#: Energy range in GeV in which thresholds of catalogues are known.
-RANGE_4FGL = (1.0, 100.0)
 
 
 @dataclass(frozen=True)

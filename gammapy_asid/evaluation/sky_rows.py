@@ -9,12 +9,12 @@ from astropy.coordinates import SkyCoord
 
 from ..utils.table_columns import column_name, table_positions
 
-__all__ = ["FLUX_UNIT", "Rows", "check_finite", "fields_of", "galactic_positions"]
+__all__ = ["FLUX_UNIT", "SkyRows", "check_finite", "fields_of", "galactic_positions"]
 
 FLUX_UNIT = u.Unit("cm-2 s-1")
 
 
-class Rows:
+class SkyRows:
     """Columns that are selected together."""
 
     def __len__(self):

@@ -13,16 +13,19 @@ from ..simulation.catalog import MockCatalog
 from ..utils.plain_yaml import read_yaml
 from ..utils.table_columns import column_name, column_values
 from ..utils.table_files import read_any_table
-from .sky_rows import FLUX_UNIT, Rows, check_finite, fields_of, galactic_positions
+from .sky_rows import FLUX_UNIT, SkyRows, check_finite, fields_of, galactic_positions
 
 __all__ = ["Truth", "read_truth"]
 
 #: Names of a column of 1-100 GeV fluxes, in any case.
 FLUX_COLUMNS = ("flux", "s1", "flux1000", "flux_1000")
+#: Energy range in GeV in which thresholds of catalogues are known, and the flux in cm-2 s-1 above which 90 %
+#: of the 4FGL-DR4 sources at |b| > 20 deg lie.
+RANGE_4FGL, FLUX_4FGL = (1.0, 100.0), 8e-11
 
 
 @dataclass(frozen=True)
-class Truth(Rows):
+class Truth(SkyRows):
     """True sources.
 
     Parameters

@@ -8,8 +8,10 @@ from gammapy.maps import WcsGeom
 
 from .rebin import block_mean, block_sum, pad_to_block, padded_geom
 
-__all__ = ["DEPTH", "Bands", "LAT_BANDS", "BandCube", "Response", "cube_from_arrays"]
+__all__ = ["DEPTH", "Bands", "LAT_BANDS", "LAT_PIXEL_SIZE", "BandCube", "Response", "cube_from_arrays"]
 
+#: Nominal size in deg of the finest pixels for the LAT, in which all angles of a model are measured.
+LAT_PIXEL_SIZE = 0.1
 #: Resolution levels of a network.
 DEPTH = 4
 #: Pixels of data may be larger than the nominal ones of a model by this factor.
@@ -36,7 +38,7 @@ class Bands:
 
     edges: tuple
     levels: tuple
-    pixel_size: float = 0.1
+    pixel_size: float = LAT_PIXEL_SIZE
     extents: tuple = ()
 
     def __post_init__(self):
@@ -80,7 +82,7 @@ class Bands:
     @property
     def scale(self):
         """Nominal pixel size over that of the LAT."""
-        return self.pixel_size / 0.1
+        return self.pixel_size / LAT_PIXEL_SIZE
 
     @property
     def extent_levels(self):

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from .bands import LAT_PIXEL_SIZE
 from .conditioning import conditions, extended_kernels, feature_kernels, trial_spectra
 
 __all__ = ["FieldBatch", "field_batch"]
@@ -120,6 +121,11 @@ class FieldBatch:
 
     def __len__(self):
         return len(self.has_background)
+
+    @property
+    def nominal(self):
+        """Nominal size of the finest pixels in finest pixels, shape ``(n,)``."""
+        return LAT_PIXEL_SIZE * self.scale / self.pixel_size
 
     @property
     def field_mask(self):

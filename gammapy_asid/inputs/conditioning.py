@@ -6,7 +6,7 @@ import torch
 from scipy.special import ndtr
 
 from .bands import LAT_BANDS
-from .psf import mean_psf, psf_kernels, psf_radius
+from .psf import mean_psf, psf_kernels, psf_radius, psf_width
 
 __all__ = [
     "TRIAL_SPECTRA",
@@ -120,8 +120,7 @@ def extended_kernels(response):
         band's if that is coarser. Zero in absent bands.
     """
     bands = response.bands
-    # The 68 % radius of a two-dimensional Gaussian is 1.51 of its widths.
-    psf = psf_radius(response) / 1.51
+    psf = psf_width(psf_radius(response))
     edges = np.arange(-FEATURE_HALF, FEATURE_HALF + 2) - 0.5
     filters = []
     for extent, level in zip(bands.extents, bands.extent_levels, strict=True):

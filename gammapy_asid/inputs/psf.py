@@ -6,10 +6,14 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-__all__ = ["PHASES", "mean_psf", "psf_kernels", "psf_radius", "psf_tables"]
+__all__ = ["PHASES", "mean_psf", "psf_kernels", "psf_radius", "psf_tables", "psf_width"]
 
 #: Places of a source within a pixel along each axis, and steps of the tables in a pixel.
 PHASES = 5
+
+# 68 % radius of a two-dimensional Gaussian in its widths, `RADIUS_68`, as the shipped networks know it: the
+# digits left out would change what they see.
+_RADIUS_68 = 1.51
 
 
 def mean_psf(response, index=2.3):
@@ -105,9 +109,38 @@ def psf_tables(response, half=10):
 
 
 def psf_radius(response, containment=0.68):
-    """Containment radius of each band in deg, NaN in absent bands."""
+    """Containment radius of each band.
+
+    Parameters
+    ----------
+    response : `~gammapy_asid.inputs.Response`
+        Instrument response.
+    containment : float
+        Share of the photons.
+
+    Returns
+    -------
+    radius : `~numpy.ndarray`
+        In deg, shape ``(n_bands,)``; NaN in absent bands.
+    """
     rad = response.rad
     density = mean_psf(response).psf[:, 0] * np.sin(np.deg2rad(rad))
     steps = (density[:, 1:] + density[:, :-1]) / 2 * np.diff(rad)
     cumulative = np.concatenate([np.zeros((len(steps), 1)), np.cumsum(steps, axis=1)], axis=1)
     return np.array([np.interp(containment * c[-1], c, rad) if c[-1] > 0 else np.nan for c in cumulative])
+
+
+def psf_width(radius):
+    """Width of the Gaussian that holds 68 % of its photons inside a radius.
+
+    Parameters
+    ----------
+    radius : float or `~numpy.ndarray`
+        Radius, see `psf_radius`.
+
+    Returns
+    -------
+    width : float or `~numpy.ndarray`
+        Standard deviation along an axis, in the unit of the radius.
+    """
+    return radius / _RADIUS_68

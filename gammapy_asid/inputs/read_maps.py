@@ -15,6 +15,7 @@ from gammapy.modeling.models import TemplateSpatialModel, create_fermi_isotropic
 from scipy.special import exprel
 
 from ..utils.fits_files import open_fits
+from .bands import LAT_PIXEL_SIZE
 from .longitudes import wrapped_map
 from .selection import read_selection
 
@@ -80,7 +81,14 @@ def read_sky_map(filename, frame=None):
 
 
 def dataset_from_files(
-    counts, exposure, psf, emission=None, isotropic=None, frame=None, energy_range=None, pixel_size=0.1
+    counts,
+    exposure,
+    psf,
+    emission=None,
+    isotropic=None,
+    frame=None,
+    energy_range=None,
+    pixel_size=LAT_PIXEL_SIZE,
 ):
     """Make a dataset of files.
 

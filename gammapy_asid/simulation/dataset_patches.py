@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from ..inputs.batch import field_batch
-from ..inputs.psf import psf_radius
+from ..inputs.psf import psf_radius, psf_width
 from ..stats.known_sky import MIN_BACKGROUND, known_sky
 from ..stats.significance import score_terms, signed_significance
 from .extended import ExtendedSources
@@ -61,8 +61,7 @@ class DatasetSimulator(Simulator):
         field = field_batch([cube])
         background = field.background if cube.has_background else known_sky(field)
         self._set_detection_terms(field, background)
-        # The 68 % radius of a two-dimensional Gaussian is 1.51 of its widths.
-        self.psf_width = np.nanmin(psf_radius(cube.response)) / 1.51 / cube.response.pixel_size
+        self.psf_width = psf_width(np.nanmin(psf_radius(cube.response))) / cube.response.pixel_size
         # Patches reach over the edge of the field, which data have too.
         margin = size // 2 // self.block * self.block
 

@@ -5,13 +5,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ..inputs.psf import psf_kernels
+from ..inputs.psf import psf_kernels, psf_radius
 from ..inputs.stamps import Stamps, psf_description
+from ..stats.image_bounds import asimov_terms
+from ..stats.significance import fast_length
 from .scenes import SimulatedStamps
 from .shapes import SHAPES, shape_images
 from .variations import random_field
 
-__all__ = ["StampSimulator", "asimov_ts"]
+__all__ = ["StampSimulator"]
 
 #: Indices of the two spectra whose point spread functions are mixed for any other.
 HARD, SOFT = 1.5, 3.2
@@ -21,13 +23,6 @@ NEAREST = 12.0
 
 #: Share of the photons in the widest band that the margin around a stamp must keep.
 CONTAINMENT = 0.99
-
-
-def asimov_ts(source, background):
-    """Expected test statistic of a known shape in each stamp (Cowan et al. 2011, EPJC 71, 1554)."""
-    total = source + background
-    ratio = torch.where(background > 0, source / background.clamp(min=1e-12), 0.0)
-    return 2 * (total * torch.log1p(ratio) - source).sum((1, 2, 3))
 
 
 class StampSimulator:
@@ -50,9 +45,9 @@ class StampSimulator:
         first = places[0].response
         self.bands, self.pixel_size = first.bands, first.pixel_size
         self.size = places[0].exposure.shape[-1]
-        radius = max(np.nanmax(_containment(p.response)) for p in places)
+        radius = max(np.nanmax(psf_radius(p.response, CONTAINMENT)) for p in places)
         self.margin = min(int(np.ceil(radius / self.pixel_size)), self.size // 2)
-        self.grid = _fast_size(self.size + 2 * self.margin)
+        self.grid = fast_length(self.size + 2 * self.margin)
         self.margin = (self.grid - self.size) // 2
         self.sub_exposure = torch.tensor(np.stack([p.response.exposure for p in places]), dtype=torch.float64)
         edges = np.nan_to_num(np.stack([p.response.sub_edges for p in places]), nan=1.0) / 1e3
@@ -166,7 +161,7 @@ class StampSimulator:
             source["kind"],
             source["amplitude"],
             source["index"],
-            asimov_ts(own * seen, (background + extra) * seen),
+            asimov_terms(own * seen, (background + extra) * seen).sum((1, 2, 3)),
             x,
             y,
             place,
@@ -322,21 +317,3 @@ class StampSimulator:
             kept = np.where(rng.random((n, 1)) < 0.7, band >= first, band < n_bands - 1)
             present = present * torch.tensor(kept | ~missing[:, None], dtype=torch.float32)
         return present
-
-
-def _containment(response):
-    from ..inputs.psf import psf_radius
-
-    return psf_radius(response, CONTAINMENT)
-
-
-def _fast_size(n):
-    """Smallest product of small primes that is even and not below ``n``."""
-    while True:
-        m = n
-        for prime in (2, 3, 5):
-            while m % prime == 0:
-                m //= prime
-        if m == 1 and n % 2 == 0:
-            return n
-        n += 1

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from .known_sky import MIN_BACKGROUND, known_sky
-from .point_fit import SourceFit, fit_sources
+from .point_fit import PointFit, fit_sources
 from .source_images import source_images
 from .source_stamps import STAMP_HALF, nearest_pixel, on_level, sample_psf, source_stamps
 
@@ -51,14 +51,14 @@ class Split:
         Index of the source that it was, shape ``(n,)``; halves of a blend share it.
     x, y : `~torch.Tensor`
         Position in finest pixels; that of sources that stay one is as given.
-    fit : `~gammapy_asid.stats.point_fit.SourceFit`
+    fit : `~gammapy_asid.stats.point_fit.PointFit`
         Fit of the sources.
     """
 
     parent: torch.Tensor
     x: torch.Tensor
     y: torch.Tensor
-    fit: SourceFit
+    fit: PointFit
 
 
 def _slopes(tables, dx, dy, half):
@@ -86,7 +86,7 @@ def elongation(batch, tables, field, fit, expected):
         Result of `~gammapy_asid.inputs.psf.psf_tables`.
     field : `~torch.Tensor`
         Field of each source, shape ``(n,)``.
-    fit : `~gammapy_asid.stats.point_fit.SourceFit`
+    fit : `~gammapy_asid.stats.point_fit.PointFit`
         Sources as points.
     expected : list of `~torch.Tensor`
         Expected counts of everything per band, shape as the counts.
@@ -239,7 +239,7 @@ def _near(field, single, tried):
 
 def _split(x, y, kept, near, single, pair):
     """Sources after the split: a fit of the pairs and their neighbours joined with that of the others."""
-    fit = SourceFit.cat([pair, single.select(~near)])
+    fit = PointFit.cat([pair, single.select(~near)])
     number = torch.where(kept, 2, 1)
     parent = torch.repeat_interleave(torch.arange(len(x)), number)
     order = torch.cat([torch.nonzero(part[parent])[:, 0] for part in (near, ~near)]).argsort()
@@ -261,7 +261,7 @@ def _half_distance(batch, moments, covariance, field, closest):
     is_double = (values[:, 1] > MIN_ELONGATION * error + closest**2 / 4) & (
         values[:, 0] < ROUND * values[:, 1]
     )
-    nominal = 0.1 * batch.scale / batch.pixel_size[field]
+    nominal = batch.nominal[field]
     length = torch.sqrt(values[:, 1].clamp(min=0))
     length = torch.minimum(torch.maximum(length, HALF_RANGE[0] * nominal), HALF_RANGE[1] * nominal)
     return torch.where(is_double[:, None], length[:, None] * vectors[:, :, 1], torch.nan)

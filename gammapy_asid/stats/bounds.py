@@ -10,6 +10,7 @@ from ..inputs.bands_of_dataset import bands_for_dataset
 from ..inputs.batch import field_batch
 from ..inputs.convert import to_band_cube
 from ..inputs.psf import psf_tables
+from ..utils.sky_geometry import RADIUS_68
 from .known_sky import known_sky
 from .source_images import position_information, source_images
 
@@ -71,7 +72,7 @@ def source_limits(datasets, models):
         {
             "name": [m.name for m in models],
             "counts": counts.sum(-1).numpy(),
-            "pos_err_68": np.sqrt(-2 * np.log(1 - 0.68)) * np.sqrt(axes.prod(axis=1)) * u.deg,
+            "pos_err_68": RADIUS_68 * np.sqrt(axes.prod(axis=1)) * u.deg,
             "semi_major": axes[:, 0] * u.deg,
             "semi_minor": axes[:, 1] * u.deg,
             "flux_err": np.sqrt(covariance[:, 2, 2]),

@@ -2,8 +2,9 @@
 """What the photons allow: limits on detection and position with all else known."""
 
 import numpy as np
+import torch
 
-__all__ = ["asimov_ts", "position_covariance", "sample_offsets", "source_image"]
+__all__ = ["asimov_terms", "asimov_ts", "position_covariance", "sample_offsets", "source_image"]
 
 #: Pixels nearer than this to a source, in pixels, are integrated on a finer grid.
 NEAR = 10
@@ -66,13 +67,29 @@ def asimov_ts(source, background):
     ValueError
         If there is no background where the source has counts.
     """
-    seen = source > 0
-    s, b = np.asarray(source, dtype=float)[seen], np.asarray(background, dtype=float)[seen]
-    if np.any(b <= 0):
+    source, background = (torch.tensor(np.asarray(v, dtype=float)) for v in (source, background))
+    if ((source > 0) & (background <= 0)).any():
         raise ValueError(
             "The background is not positive where the source has counts: the limit is not defined"
         )
-    return float(2 * np.sum((s + b) * np.log1p(s / b) - s))
+    return float(asimov_terms(source, background).sum())
+
+
+def asimov_terms(source, background):
+    """Terms of the expected test statistic, see `asimov_ts`, pixel by pixel.
+
+    Parameters
+    ----------
+    source, background : `~torch.Tensor`
+        Expected counts, of one shape.
+
+    Returns
+    -------
+    terms : `~torch.Tensor`
+        Shape of the counts.
+    """
+    ratio = torch.where(background > 0, source / background.clamp(min=1e-12), 0.0)
+    return 2 * ((source + background) * torch.log1p(ratio) - source)
 
 
 def position_covariance(source, gradient, background):

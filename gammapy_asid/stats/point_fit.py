@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 import torch
 import torch.nn.functional as F
 
-from ..utils.rows import Rows
+from ..utils.tensor_rows import TensorRows
 from .known_sky import MIN_BACKGROUND, known_sky
 from .source_stamps import STAMP_HALF, nearest_pixel, on_level, sample_psf, stamp_index
 
-__all__ = ["SourceFit", "fit_sources"]
+__all__ = ["PointFit", "fit_sources"]
 
 # Prior widths: of the position in nominal finest pixels, and of the level of the
 # background relative to that of the known sky, where it is a prediction and where not.
@@ -29,7 +29,7 @@ AMPLITUDE_STEPS, N_STEPS, SKY_STEPS = 5, 16, (4, 10)
 
 
 @dataclass
-class SourceFit(Rows):
+class PointFit(TensorRows):
     """Fitted sources, tensors with one row per source.
 
     Parameters
@@ -186,10 +186,10 @@ def fit_sources(batch, tables, field, x, y, free_position=True, sky=None):
 
     Returns
     -------
-    fit : `SourceFit`
+    fit : `PointFit`
         Fitted sources.
     """
-    nominal = (0.1 * batch.scale / batch.pixel_size[field])[:, None]
+    nominal = batch.nominal[field, None]
     bands = [_Band(batch, band, tables[band], field, x, y) for band in range(len(batch.levels))]
     for band, image in zip(bands, known_sky(batch) if sky is None else sky, strict=True):
         band.set_sky(image)
@@ -224,7 +224,7 @@ def fit_sources(batch, tables, field, x, y, free_position=True, sky=None):
         band.meet()
         band.fit_amplitude()
     centre = [(slice(None), band.half, band.half) for band in bands]
-    return SourceFit(
+    return PointFit(
         x=place[:, 0],
         y=place[:, 1],
         counts=torch.stack([band.amplitude for band in bands], -1),

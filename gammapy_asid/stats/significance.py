@@ -3,6 +3,7 @@
 
 import torch
 import torch.nn.functional as F
+from scipy.fft import next_fast_len
 
 from .known_sky import MIN_BACKGROUND, known_sky, upsample
 
@@ -10,15 +11,19 @@ __all__ = ["extended_maps", "network_inputs", "score_terms", "signed_significanc
 
 
 def fast_length(n):
-    """Smallest even length from ``n`` on with no prime factor above 5."""
-    while True:
-        m = n
-        for p in (2, 3, 5):
-            while m % p == 0:
-                m //= p
-        if m == 1 and n % 2 == 0:
-            return n
-        n += 1
+    """Length of a fast Fourier transform.
+
+    Parameters
+    ----------
+    n : int
+        Smallest length.
+
+    Returns
+    -------
+    length : int
+        Smallest even number from `n` on with no prime factor above 5.
+    """
+    return 2 * next_fast_len(-(-n // 2), real=True)
 
 
 def correlate(images, kernels):

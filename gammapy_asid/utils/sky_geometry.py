@@ -5,6 +5,8 @@ import astropy.units as u
 import numpy as np
 
 __all__ = [
+    "CHI2_68",
+    "CHI2_95",
     "RADIUS_68",
     "RADIUS_95",
     "chord",
@@ -32,8 +34,11 @@ def chord_angle(distance):
     return np.degrees(2 * np.arcsin(np.clip(np.asarray(distance) / 2, 0, 1)))
 
 
+#: Squares of the distance inside which 68 % and 95 % of a two-dimensional Gaussian of unit width lie.
+CHI2_68, CHI2_95 = (-2 * np.log(1 - np.array([0.68, 0.95]))).tolist()
+
 #: Containment radii of a two-dimensional Gaussian in its widths.
-RADIUS_68, RADIUS_95 = (float(radius) for radius in np.sqrt(-2 * np.log(1 - np.array([0.68, 0.95]))))
+RADIUS_68, RADIUS_95 = np.sqrt([CHI2_68, CHI2_95]).tolist()
 
 # Steps in pixels for the directions of the axes on the sky.
 STEP = 0.1

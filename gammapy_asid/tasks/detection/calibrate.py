@@ -17,6 +17,7 @@ from ...learning.score_calibration import (
     fit_combination,
     fit_knots,
 )
+from ...utils.sky_geometry import CHI2_68
 from .card import INPUTS, DetectionCard, OperatingPoint
 from .simulated_candidates import simulated_candidates
 
@@ -27,9 +28,6 @@ CALIBRATION_SEED, TEST_SEED = 2**32, 2**33
 
 # Seed of the patches whose sky the card describes.
 SKY_SEED = 2**34
-
-# Squared 68 % radius of a two-dimensional Gaussian in units of its variance.
-CHI2_68 = -2 * np.log(1 - 0.68)
 
 # Knots of a calibration, and the candidates that each needs.
 N_KNOTS, PER_KNOT = 30, 10

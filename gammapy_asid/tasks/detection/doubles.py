@@ -56,7 +56,7 @@ def split_peaks(peaks, batch, tables, native=0.0):
     -------
     peaks : `~gammapy_asid.tasks.detection.peaks.Peaks`
         Halves of a blend stand together and share its score.
-    fit : `~gammapy_asid.stats.point_fit.SourceFit` or None
+    fit : `~gammapy_asid.stats.point_fit.PointFit` or None
         Their fit if none is too faint.
     """
     near = np.flatnonzero(peaks.score >= FAINTEST_SCORE)

@@ -9,7 +9,7 @@ import torch
 from ...inputs.bands import LAT_BANDS
 from ...inputs.bands_of_dataset import bands_for_dataset
 from ...inputs.convert import to_band_cube
-from ...inputs.psf import psf_radius
+from ...inputs.psf import psf_radius, psf_width
 from ...inputs.response import smear_psf
 from ...simulation.dataset_patches import DatasetSimulator
 from ...simulation.diffuse import EmissionBank, analytic_emission
@@ -93,9 +93,8 @@ def emission_blur(responses, weights):
     mean = (np.nan_to_num(radius) * weights).sum(axis=0) / np.where(total > 0, total, 1)
     middle = np.sqrt(np.array(INTERVALS[1:]) * np.array(INTERVALS[:-1]))
     band = np.searchsorted(responses[0].bands.edges, middle, side="right") - 1
-    # The 68 % radius of a two-dimensional Gaussian is 1.51 of its widths. Bands that no
-    # instrument has are not blurred.
-    return np.maximum(mean[np.clip(band, 0, len(mean) - 1)] / 1.51, 0.01)
+    # Bands that no instrument has are not blurred.
+    return np.maximum(psf_width(mean[np.clip(band, 0, len(mean) - 1)]), 0.01)
 
 
 def build_simulator(recipe, responses=None, weights=None, bank=None):

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ...inputs.stamps import CONTAINMENTS
-from ...utils.rows import Rows
+from ...utils.tensor_rows import TensorRows
 from .profiles import TRIALS, compare_profiles, ring_masks, signed_log_significance
 
 __all__ = ["ExtensionConfig", "ExtensionNetwork", "ExtensionOutput", "build_stamp_network"]
@@ -49,7 +49,7 @@ class ExtensionConfig:
 
 
 @dataclass
-class ExtensionOutput(Rows):
+class ExtensionOutput(TensorRows):
     """Raw predictions for ``n`` candidates.
 
     Parameters

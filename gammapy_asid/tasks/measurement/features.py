@@ -9,7 +9,7 @@ from scipy.spatial import KDTree
 
 from ...stats.significance import compress
 from ...stats.spectral_fit import fit_power_laws
-from ...utils.rows import Rows
+from ...utils.tensor_rows import TensorRows
 
 __all__ = [
     "SYMMETRIES",
@@ -33,7 +33,7 @@ SYMMETRIES = tuple((swap, sx, sy) for swap in (False, True) for sx in (1, -1) fo
 
 
 @dataclass
-class SourceFeatures(Rows):
+class SourceFeatures(TensorRows):
     """Features of sources, tensors with one row per source.
 
     Parameters
@@ -115,7 +115,7 @@ def source_features(batch, response, field, x, y, score, sigma, fit):
     score, sigma : `~torch.Tensor`
         Score of the detection, NaN where the source was given, and the detector's position
         error in finest pixels; shape ``(n,)``.
-    fit : `~gammapy_asid.stats.point_fit.SourceFit`
+    fit : `~gammapy_asid.stats.point_fit.PointFit`
         Their fit.
 
     Returns
@@ -126,7 +126,7 @@ def source_features(batch, response, field, x, y, score, sigma, fit):
         Power laws.
     """
     power_laws = fit_power_laws(response, fit.counts, fit.counts_error)
-    nominal = 0.1 * batch.scale / batch.pixel_size[field]
+    nominal = batch.nominal[field]
     trace = (fit.information[:, 0, 0] + fit.information[:, 1, 1]) / 2
     scale = 1 / torch.sqrt(trace + 0.25 / nominal**2)
     mixed = fit.information[:, 0, 1]

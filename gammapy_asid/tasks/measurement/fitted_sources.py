@@ -27,7 +27,7 @@ class FittedSources:
     ----------
     response : `~gammapy_asid.inputs.Response`
         Instrument response of the field.
-    fit : `~gammapy_asid.stats.point_fit.SourceFit`
+    fit : `~gammapy_asid.stats.point_fit.PointFit`
         Fit.
     features : `~gammapy_asid.tasks.measurement.features.SourceFeatures`
         Features.
@@ -68,7 +68,7 @@ def fit_batch(batch, response, field, x, y, score, sigma, free_position=True, ta
         Fit the positions.
     tables : `~torch.Tensor`, optional
         Result of `~gammapy_asid.inputs.psf.psf_tables`, if at hand.
-    fit : `~gammapy_asid.stats.point_fit.SourceFit`, optional
+    fit : `~gammapy_asid.stats.point_fit.PointFit`, optional
         Fit of the sources, if at hand.
 
     Returns

@@ -10,7 +10,7 @@ from ...inputs.psf import psf_tables
 from ...simulation.spectra import photon_flux
 from ...stats.source_images import position_information
 from ...stats.spectral_fit import flux_bound, flux_scale
-from ...utils.rows import Rows
+from ...utils.tensor_rows import TensorRows
 from ..detection.peaks import FAINTEST_SCORE, find_centres
 from ..detection.simulated_candidates import claimed_sources, network_output, visible_sources
 from .features import SourceFeatures
@@ -39,7 +39,7 @@ ISOLATION, NEIGHBOUR_FLUX = 10.0, 0.2
 
 
 @dataclass
-class SimulatedSources(Rows):
+class SimulatedSources(TensorRows):
     """Features of simulated sources with their truth, tensors with one row per source.
 
     Some of the given positions are empty places: sources of flux 0.

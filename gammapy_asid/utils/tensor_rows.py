@@ -3,10 +3,10 @@
 
 import torch
 
-__all__ = ["Rows"]
+__all__ = ["TensorRows"]
 
 
-class Rows:
+class TensorRows:
     """Base of dataclasses of tensors, lists of tensors or such dataclasses, one row per source in each."""
 
     def select(self, rows):
@@ -23,11 +23,11 @@ class Rows:
 def _select(value, rows):
     if isinstance(value, list):
         return [item[rows] for item in value]
-    return value.select(rows) if isinstance(value, Rows) else value[rows]
+    return value.select(rows) if isinstance(value, TensorRows) else value[rows]
 
 
 def _cat(values):
     first = values[0]
     if isinstance(first, list):
         return [torch.cat(items) for items in zip(*values, strict=True)]
-    return type(first).cat(values) if isinstance(first, Rows) else torch.cat(values)
+    return type(first).cat(values) if isinstance(first, TensorRows) else torch.cat(values)

@@ -109,7 +109,7 @@ def find_sources(detector, datasets):
     from ..estimators.find import find_with_fluxes
     from ..estimators.flux import DLFluxEstimator
 
-    return find_with_fluxes(detector, DLFluxEstimator(model=detector.model), datasets)
+    return find_with_fluxes(detector, DLFluxEstimator(model=detector.model, device=detector.device), datasets)
 
 
 def print_candidates(candidates, limit=20):

@@ -24,6 +24,7 @@ from ..tasks.detection.model import DetectionModel
 from ..tasks.detection.peaks import FAINTEST_SCORE, edge_distance
 from ..tasks.measurement.fitted_sources import fit_batch
 from ..tasks.measurement.model import SourceEnsemble
+from ..utils.devices import moved
 from ..utils.sky_geometry import RADIUS_68, RADIUS_95, sky_ellipses
 from .domain import band_cube, check_domain
 
@@ -104,7 +105,7 @@ class DLSourceDetector(Estimator):
         if refine is None:
             refine = ensemble_path(model, "position").is_file() and not self.bands.extents
         self.refine = refine
-        self._ensemble = SourceEnsemble.load(model, "position") if self.refine else None
+        self._ensemble = SourceEnsemble.load(model, "position", device) if self.refine else None
 
     @property
     def card(self):
@@ -165,7 +166,7 @@ class DLSourceDetector(Estimator):
         native = cube.response.native / cube.response.pixel_size
         peaks = join_peaks(peaks.select(peaks.score >= min(self.threshold, FAINTEST_SCORE)), native)
         if self.refine and len(peaks):
-            batch, tables = field_batch([cube]), psf_tables(cube.response)
+            batch, tables = moved([field_batch([cube]), psf_tables(cube.response)], handle.device)
             # What is longer than a point may be extended
             peaks, fit = (peaks, None) if self.bands.extents else split_peaks(peaks, batch, tables, native)
             ellipses = self._refined(peaks, cube, batch, tables, fit)

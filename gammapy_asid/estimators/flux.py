@@ -44,11 +44,13 @@ class DLFluxEstimator(Estimator):
     uncertainty : {"mean-variance", "ensemble"}
         Two-step mean-variance estimation, or the scatter among the networks, either recalibrated
         on simulations.
+    device : str, optional
+        Torch device; by default the accelerator if there is one.
     """
 
     tag = "DLFluxEstimator"
 
-    def __init__(self, model="lat", e_min=None, e_max=None, uncertainty="mean-variance"):
+    def __init__(self, model="lat", e_min=None, e_max=None, uncertainty="mean-variance", device=None):
         if uncertainty not in SPREADS:
             raise ValueError(f"The uncertainty is one of {', '.join(SPREADS)}, got {uncertainty!r}")
         self.model = model
@@ -59,7 +61,8 @@ class DLFluxEstimator(Estimator):
         if e_min is not None and e_max is not None and not self.e_min < self.e_max:
             raise ValueError(f"e_min must be below e_max, got {e_min} and {e_max}")
         self.uncertainty = uncertainty
-        self._ensemble = SourceEnsemble.load(model, "flux")
+        self.device = device
+        self._ensemble = SourceEnsemble.load(model, "flux", device)
         self._bands = self._ensemble.card.to_bands()
 
     @property
@@ -75,6 +78,7 @@ class DLFluxEstimator(Estimator):
             "e_min": self.e_min,
             "e_max": self.e_max,
             "uncertainty": self.uncertainty,
+            "device": str(self._ensemble.device),
         }
 
     def run(self, datasets, sources):
@@ -121,8 +125,10 @@ class DLFluxEstimator(Estimator):
         index = np.full(len(x), np.nan)
         if valid.any():
             score = None if scores is None else scores[valid]
-            fitted = fit_field(cube, x[valid], y[valid], score, free_position=False)
-            index[valid] = fitted.power_laws.index.numpy()
+            fitted = fit_field(
+                cube, x[valid], y[valid], score, free_position=False, device=self._ensemble.device
+            )
+            index[valid] = fitted.power_laws.index.cpu().numpy()
             for i, fluxes in enumerate(self._ensemble.fluxes(fitted, ranges, self.uncertainty)):
                 for name, column in _columns(fluxes).items():
                     values[name][valid, i] = column

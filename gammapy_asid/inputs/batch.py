@@ -7,6 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from ..utils.devices import Movable
 from .bands import LAT_PIXEL_SIZE
 from .conditioning import conditions, extended_kernels, feature_kernels, trial_spectra
 
@@ -64,7 +65,7 @@ def field_batch(cubes):
 
 
 @dataclass
-class FieldBatch:
+class FieldBatch(Movable):
     """Fields of equal shape as tensors: what the network sees.
 
     Parameters
@@ -109,18 +110,13 @@ class FieldBatch:
     extent_levels: tuple = ()
     extended: list = field(default_factory=list)
 
-    def to(self, device):
-        """A copy on another device."""
-
-        def move(value):
-            if isinstance(value, torch.Tensor):
-                return value.to(device)
-            return [v.to(device) for v in value] if isinstance(value, list) else value
-
-        return FieldBatch(**{k: move(v) for k, v in vars(self).items()})
-
     def __len__(self):
         return len(self.has_background)
+
+    @property
+    def device(self):
+        """Where the tensors are."""
+        return self.has_background.device
 
     @property
     def nominal(self):

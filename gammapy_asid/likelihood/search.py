@@ -51,7 +51,9 @@ class IterativeSearch(Estimator):
         for name, part in (("detector", detector), ("flux_estimator", flux_estimator), ("fits", fits)):
             check_estimator(name, part)
         self.detector = detector or DLSourceDetector()
-        self.flux_estimator = flux_estimator or DLFluxEstimator(self.detector.model)
+        self.flux_estimator = flux_estimator or DLFluxEstimator(
+            self.detector.model, device=self.detector.device
+        )
         self.fits = fits or CandidateFitEstimator()
         self.ts_threshold = ts_threshold
         self.max_rounds = max_rounds

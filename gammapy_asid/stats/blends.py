@@ -98,7 +98,7 @@ def elongation(batch, tables, field, fit, expected):
     covariance : `~torch.Tensor`
         Shape ``(n, 3, 3)``.
     """
-    gradient, information = 0.0, 1e-6 * torch.eye(5)
+    gradient, information = 0.0, 1e-6 * torch.eye(5, device=fit.x.device)
     for band, level in enumerate(batch.levels):
         half, size = STAMP_HALF[level], 2.0**level
         column, row = nearest_pixel(fit.x, fit.y, level, batch.counts[band].shape)
@@ -112,6 +112,7 @@ def elongation(batch, tables, field, fit, expected):
         inverse = (weight > 0) / model
         slopes = _slopes(tables[band], *local, half) * weight
         scale = torch.tensor([1, 1 / size, 1 / size, 0.5 / size**2, 1 / size**2, 0.5 / size**2])
+        scale = scale.to(slopes.device)
         slopes = slopes * scale[:, None, None, None]
         slopes[1:] *= fit.counts[:, band, None, None]
         g = (slopes * (cut(batch.counts[band]) * inverse - (weight > 0).float())).sum((2, 3)).T
@@ -144,7 +145,7 @@ def split_blends(batch, tables, field, x, y, native=0.0):
     split : `Split`
         At least as many sources, in the order of the candidates.
     """
-    parent = torch.arange(len(x))
+    parent = torch.arange(len(x), device=x.device)
     single = fit_sources(batch, tables, field, x, y)
     one = _images(batch, tables, field, single.x, single.y, single.counts)
     rest = [counts - image for counts, image in zip(batch.counts, one, strict=True)]
@@ -158,7 +159,7 @@ def split_blends(batch, tables, field, x, y, native=0.0):
         far = _images(batch, tables, field[~near], single.x[~near], single.y[~near], single.counts[~near])
         around = [s + image for s, image in zip(sky, far, strict=True)]
         index = torch.repeat_interleave(parent[near], torch.where(tried, 2, 1)[near])
-        sign = torch.ones(len(index))
+        sign = torch.ones(len(index), device=x.device)
         sign[1:][index[1:] == index[:-1]] = -1
         offset = torch.where(tried[index, None], sign[:, None] * half[index], 0.0)
         start = torch.stack([single.x, single.y], -1)[index] + offset
@@ -166,7 +167,7 @@ def split_blends(batch, tables, field, x, y, native=0.0):
         two = _images(batch, tables, field[index], pair.x, pair.y, pair.counts)
         both = [s + image for s, image in zip(around, two, strict=True)]
         gain = _gain(batch, expected, both, field, single)
-        faintest = torch.full((len(x),), torch.inf).scatter_reduce(0, index, pair.ts.sum(1), "amin")
+        faintest = torch.full_like(single.x, torch.inf).scatter_reduce(0, index, pair.ts.sum(1), "amin")
         # The source as it is in the bands that tell the two apart
         share = gain.clamp(min=0) / gain.clamp(min=0).sum(1, keepdim=True).clamp(min=1e-6)
         needed = torch.clamp(GAIN_SHARE * (share * single.ts).sum(1), min=MIN_GAIN)
@@ -191,7 +192,7 @@ def _images(batch, tables, field, x, y, counts):
 
 def _other_widths(batch, tables, field, single, sky, one, expected, tried):
     """Gain of one source seen with the best of `WIDTHS`, 0 if it is best as stated; shape ``(n,)``."""
-    best = torch.zeros(len(field))
+    best = torch.zeros_like(single.x)
     if tried.any():
         own, place = single.select(tried), field[tried]
         images = _images(batch, tables, place, own.x, own.y, own.counts)
@@ -208,15 +209,15 @@ def _other_widths(batch, tables, field, single, sky, one, expected, tried):
 
 def _scaled(tables, width):
     """Tables of a point spread function that is wider by a factor."""
-    axis = torch.linspace(-1, 1, tables.shape[-1]) / width
+    axis = torch.linspace(-1, 1, tables.shape[-1], device=tables.device) / width
     grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1).expand(len(tables), -1, -1, -1)
     scaled = F.grid_sample(tables, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
-    return scaled / torch.tensor([width**2, width**3, width**3])[:, None, None]
+    return scaled / tables.new_tensor([width**2, width**3, width**3])[:, None, None]
 
 
 def _distance(index, pair, n):
     """Distance between the two of each source that is fitted as two, NaN for others; shape ``(n,)``."""
-    distance, second = torch.full((n,), torch.nan), torch.nonzero(index[1:] == index[:-1])[:, 0] + 1
+    distance, second = pair.x.new_full((n,), torch.nan), torch.nonzero(index[1:] == index[:-1])[:, 0] + 1
     distance[index[second]] = torch.hypot(*(v[second] - v[second - 1] for v in (pair.x, pair.y)))
     return distance
 
@@ -224,7 +225,7 @@ def _distance(index, pair, n):
 def _pairs(batch, tables, field, single, expected, closest):
     """Which sources are tried as two, and half the vectors between the two, see `_half_distance`."""
     bright = torch.nonzero(single.ts.sum(1) > MIN_GAIN)[:, 0]
-    half = torch.full((len(field), 2), torch.nan)
+    half = single.x.new_full((len(field), 2), torch.nan)
     if len(bright):
         moments = elongation(batch, tables, field[bright], single.select(bright), expected)
         half[bright] = _half_distance(batch, *moments, field[bright], closest)
@@ -241,7 +242,7 @@ def _split(x, y, kept, near, single, pair):
     """Sources after the split: a fit of the pairs and their neighbours joined with that of the others."""
     fit = PointFit.cat([pair, single.select(~near)])
     number = torch.where(kept, 2, 1)
-    parent = torch.repeat_interleave(torch.arange(len(x)), number)
+    parent = torch.repeat_interleave(torch.arange(len(x), device=x.device), number)
     order = torch.cat([torch.nonzero(part[parent])[:, 0] for part in (near, ~near)]).argsort()
     fit, moved = fit.select(order), kept[parent]
     return Split(parent, torch.where(moved, fit.x, x[parent]), torch.where(moved, fit.y, y[parent]), fit)
@@ -254,7 +255,8 @@ def _half_distance(batch, moments, covariance, field, closest):
     """
     xx, xy, yy = moments.T
     matrix = torch.stack([torch.stack([xx, xy], -1), torch.stack([xy, yy], -1)], -2)
-    values, vectors = torch.linalg.eigh(matrix)
+    # On the host: the sign of vectors, which orders the two sources, depends on the library
+    values, vectors = (v.to(matrix.device) for v in torch.linalg.eigh(matrix.cpu()))
     ux, uy = vectors[:, 0, 1], vectors[:, 1, 1]
     along = torch.stack([ux**2, 2 * ux * uy, uy**2], -1)
     error = torch.sqrt(torch.einsum("ni,nij,nj->n", along, covariance, along))

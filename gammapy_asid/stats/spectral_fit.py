@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from ..utils.devices import Movable
+
 __all__ = ["FluxScale", "PowerLaws", "fit_power_laws", "flux_bound", "flux_scale"]
 
 # Grid of photon indices, and the prior on them: mean and standard deviation.
@@ -27,7 +29,7 @@ N_NODES = 16
 
 
 @dataclass
-class PowerLaws:
+class PowerLaws(Movable):
     """Power laws, tensors of shape ``(n,)``.
 
     Parameters
@@ -121,9 +123,9 @@ def _band_counts(response, index):
     at = np.linspace(0, n_sub, N_NODES + 1)[:-1] + n_sub / N_NODES / 2
     exposure = np.array([np.interp(at - 0.5, np.arange(n_sub), e) for e in response.exposure])
     weight = exposure * np.diff(log_edges) * np.exp(middle)
-    log_x = torch.tensor(middle - np.log(reference), dtype=torch.float64)
-    counts = torch.exp(-index.double()[:, None, None] * log_x) * torch.tensor(weight)
-    return counts, torch.tensor(middle), reference
+    middle, weight = (torch.tensor(v, dtype=torch.float64, device=index.device) for v in (middle, weight))
+    counts = torch.exp(-index.double()[:, None, None] * (middle - np.log(reference))) * weight
+    return counts, middle, reference
 
 
 def _width(middle):
@@ -153,21 +155,22 @@ def fit_power_laws(response, counts, error):
     power_laws : `PowerLaws`
         Power laws.
     """
-    unit, _, reference = _band_counts(response, INDICES)
+    indices = INDICES.to(counts.device)
+    unit, _, reference = _band_counts(response, indices)
     unit = unit.sum(-1)
     share = (unit / unit.sum(-1, keepdim=True))[None]
-    present = torch.tensor(response.present)
+    present = torch.tensor(response.present, device=counts.device)
     a = counts.double()[:, None]
     total = counts.double().sum(-1).clamp(min=1.0)
     # No count says less than one count.
     variance = error.double().clamp(min=1.0)[:, None] ** 2 + (CURVATURE * total[:, None, None] * share) ** 2
     weight = present / variance
     level = ((a * share * weight).sum(-1) / (share**2 * weight).sum(-1)).clamp(min=0.3)
-    chi2 = ((a - level[..., None] * share) ** 2 * weight).sum(-1) + ((INDICES - PRIOR[0]) / PRIOR[1]) ** 2
+    chi2 = ((a - level[..., None] * share) ** 2 * weight).sum(-1) + ((indices - PRIOR[0]) / PRIOR[1]) ** 2
     chi2 = chi2 + (torch.log(variance) * present).sum(-1)
     posterior = torch.softmax(-chi2 / 2, -1)
-    index = (posterior * INDICES).sum(-1)
-    index_error = torch.sqrt((posterior * (INDICES - index[:, None]) ** 2).sum(-1))
+    index = (posterior * indices).sum(-1)
+    index_error = torch.sqrt((posterior * (indices - index[:, None]) ** 2).sum(-1))
     log_total = (posterior * torch.log(level)).sum(-1)
     own, _, _ = _band_counts(response, index)
     own = own.sum(-1)
@@ -252,10 +255,11 @@ def flux_bound(information, response, spectra, e_min, e_max):
     low, high = (torch.log(e.double())[:, None, None] for e in (e_min, e_max))
     # Photon flux of each node: the counts over the exposure fall out of the shares of a band.
     photons = torch.exp(middle * (1 - index.double()[:, None, None]))
-    photons = photons * _covered(middle, low, high) * _width(middle) * torch.tensor(response.present)[:, None]
+    present = torch.tensor(response.present, device=index.device)[:, None]
+    photons = photons * _covered(middle, low, high) * _width(middle) * present
     photons = photons / photons.sum((1, 2), keepdim=True)
     flux = derivatives(photons).sum(1)
     total = torch.einsum("nb,nbi,nbj->nij", information.double(), bands, bands)
-    total = total + torch.diag(torch.tensor([0.0, *(1 / width**2 for width in SHAPE_PRIOR)]).double())
-    covariance = torch.linalg.inv(total + 1e-9 * torch.eye(3, dtype=torch.float64))
+    prior = torch.tensor([0.0, *(1 / width**2 for width in SHAPE_PRIOR)]).to(total)
+    covariance = torch.linalg.inv(total + torch.diag(prior) + 1e-9 * torch.eye(3).to(total))
     return torch.sqrt(torch.einsum("ni,nij,nj->n", flux, covariance, flux)).float()

@@ -72,7 +72,9 @@ class DLSkySurvey(parallel.ParallelMixin, Estimator):
         check_jobs(n_jobs)
         self.detector = detector or DLSourceDetector()
         self.flux_estimator = (
-            DLFluxEstimator(self.detector.model) if flux_estimator is None else flux_estimator
+            DLFluxEstimator(self.detector.model, device=self.detector.device)
+            if flux_estimator is None
+            else flux_estimator
         )
         self.tiles = SkyTiles(nside, margin)
         self.folder = TileFolder(folder)

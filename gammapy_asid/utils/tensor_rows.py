@@ -3,10 +3,12 @@
 
 import torch
 
+from .devices import Movable
+
 __all__ = ["TensorRows"]
 
 
-class TensorRows:
+class TensorRows(Movable):
     """Base of dataclasses of tensors, lists of tensors or such dataclasses, one row per source in each."""
 
     def select(self, rows):

@@ -6,6 +6,7 @@ import torch
 from scipy.spatial import KDTree
 
 from ...stats.blends import CLOSEST, split_blends
+from ...utils.devices import moved
 from .peaks import FAINTEST_SCORE, Peaks
 
 __all__ = ["join_peaks", "split_peaks"]
@@ -61,12 +62,13 @@ def split_peaks(peaks, batch, tables, native=0.0):
     """
     near = np.flatnonzero(peaks.score >= FAINTEST_SCORE)
     place = (torch.as_tensor(value[near], dtype=torch.float32) for value in (peaks.x, peaks.y))
-    split = split_blends(batch, tables, torch.as_tensor(peaks.field[near]), *place, native)
-    parent = near[split.parent.numpy()]
+    field, *place = moved([torch.as_tensor(peaks.field[near]), *place], batch.device)
+    split = split_blends(batch, tables, field, *place, native)
+    parent = near[split.parent.cpu().numpy()]
     halves = peaks.select(parent)
     is_half = np.isin(parent, parent[1:][parent[1:] == parent[:-1]])
-    halves.x = np.where(is_half, split.x.numpy(), halves.x)
-    halves.y = np.where(is_half, split.y.numpy(), halves.y)
+    halves.x = np.where(is_half, split.x.cpu().numpy(), halves.x)
+    halves.y = np.where(is_half, split.y.cpu().numpy(), halves.y)
     faint = np.flatnonzero(peaks.score < FAINTEST_SCORE)
     if len(faint) == 0:
         return halves, split.fit

@@ -9,7 +9,7 @@ from ...learning.io import load_card
 from ...learning.trained import load_network
 from ...learning.unet import MultiResolutionUNet, UNetConfig
 from ...stats.significance import network_inputs
-from ...utils.devices import as_device
+from ...utils.devices import as_device, inference
 from .card import DetectionCard
 from .peaks import find_centres
 
@@ -64,7 +64,7 @@ class DetectionModel:
     def __repr__(self):
         return f"<DetectionModel {self.card.name!r} version {self.card.version}>"
 
-    @torch.inference_mode()
+    @inference()
     def output(self, cube):
         """Output maps of the network on a field.
 

@@ -6,6 +6,7 @@ import torch
 
 from ...evaluation.matching import match_brightest
 from ...stats.significance import network_inputs
+from ...utils.devices import inference
 from .peaks import Peaks, find_centres
 from .targets import match_radius
 
@@ -15,7 +16,7 @@ __all__ = ["DETECTABLE", "claimed_sources", "network_output", "simulated_candida
 DETECTABLE = 2.0
 
 
-@torch.inference_mode()
+@inference()
 def network_output(network, batch):
     """Network output for fields, shape ``(n, outputs, ny, nx)``, float32 on the CPU.
 

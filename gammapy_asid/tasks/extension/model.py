@@ -11,7 +11,7 @@ from ...learning.interval_calibration import apply_quantiles
 from ...learning.io import load_card
 from ...learning.score_calibration import apply_knots
 from ...learning.trained import load_network
-from ...utils.devices import as_device
+from ...utils.devices import as_device, inference
 from .card import ExtensionCard
 from .network import ExtensionConfig, ExtensionNetwork
 
@@ -86,7 +86,7 @@ class ExtensionModel:
     def __repr__(self):
         return f"<ExtensionModel {self.card.name!r} version {self.card.version}>"
 
-    @torch.inference_mode()
+    @inference()
     def last_layer(self, stamps):
         """Values of the last hidden layer, shape ``(n, hidden)``."""
         parts = [
@@ -95,7 +95,7 @@ class ExtensionModel:
         ]
         return torch.cat(parts)
 
-    @torch.inference_mode()
+    @inference()
     def output(self, stamps):
         """Raw predictions (`~gammapy_asid.tasks.extension.network.ExtensionOutput`) on the CPU."""
         return self.network.split(self.network.head(self.last_layer(stamps).to(self.device)).cpu())

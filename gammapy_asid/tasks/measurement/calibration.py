@@ -7,6 +7,7 @@ import torch
 from ...learning.ensembles import ensemble_moments
 from ...learning.interval_calibration import apply_additive
 from ...stats.spectral_fit import fit_power_laws, flux_scale
+from ...utils.devices import inference
 from .features import fitted_counts
 
 __all__ = [
@@ -50,12 +51,12 @@ FAINTEST_COORDINATE = 0.02
 
 def _range_moments(ensemble, features, response, power_laws, counts, error, energies):
     """Scale of the flux of sources in a range of energies, and the predictions of the ensemble on it."""
-    ends = (torch.full((len(features),), float(e)) for e in energies)
+    ends = (torch.full_like(features.scale, float(e)) for e in energies)
     scale = flux_scale(response, power_laws, counts, error, *ends)
     return scale, ensemble_moments(*ensemble(torch.cat([features.flat(), scale.inputs()], 1)))
 
 
-@torch.inference_mode()
+@inference()
 def flux_significance(ensemble, features, response):
     """How far the flux of sources is above zero, in the band or the whole range where it is farthest.
 
@@ -86,7 +87,7 @@ def flux_significance(ensemble, features, response):
         scale, moments = _range_moments(ensemble, features, response, power_laws, counts, error, energies)
         centre = scale.start + moments.mean[:, 0] * scale.width
         significance.append(centre / (torch.sqrt(moments.covariance[:, 0, 0]) * scale.width))
-    return torch.stack(significance).amax(0).double().numpy()
+    return torch.stack(significance).amax(0).double().cpu().numpy()
 
 
 def flux_variables(coordinate, spread, log_unit):
@@ -152,7 +153,7 @@ def flux_quantiles(calibration, key, moments, spread, start, width, log_unit, ze
         are at least 0, all else is above.
     """
     variance = moments.covariance if spread == SPREADS[0] else moments.epistemic
-    mean, variance = (v.double().numpy() for v in (moments.mean[:, 0], variance[:, 0, 0]))
+    mean, variance = (v.double().cpu().numpy() for v in (moments.mean[:, 0], variance[:, 0, 0]))
     centre, sigma = start + mean * width, np.sqrt(variance) * width
     quantiles = calibrated_quantiles(calibration, key, flux_variables(centre, sigma, log_unit))
     coordinates = centre[:, None] + quantiles * sigma[:, None]

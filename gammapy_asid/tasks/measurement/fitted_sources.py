@@ -9,6 +9,7 @@ import torch
 from ...inputs.batch import field_batch
 from ...inputs.psf import psf_tables
 from ...stats.point_fit import fit_sources
+from ...utils.devices import Movable
 from .features import source_features
 
 __all__ = ["FittedSources", "GIVEN_ERROR", "fit_batch", "fit_field"]
@@ -20,7 +21,7 @@ GIVEN_ERROR = 0.1
 
 
 @dataclass
-class FittedSources:
+class FittedSources(Movable):
     """Sources of one field with their fit and features.
 
     Parameters
@@ -76,17 +77,18 @@ def fit_batch(batch, response, field, x, y, score, sigma, free_position=True, ta
     sources : `FittedSources`
         Fitted sources.
     """
-    field = torch.as_tensor(field)
+    field = torch.as_tensor(field, device=batch.device)
     given = score is None
     score = np.full(len(field), np.nan) if given else score
-    x, y, score, sigma = (torch.as_tensor(np.asarray(v), dtype=torch.float32) for v in (x, y, score, sigma))
-    tables = psf_tables(response) if tables is None else tables
+    columns = (torch.as_tensor(np.asarray(v), dtype=torch.float32) for v in (x, y, score, sigma))
+    x, y, score, sigma = (v.to(batch.device) for v in columns)
+    tables = psf_tables(response).to(batch.device) if tables is None else tables
     fit = fit_sources(batch, tables, field, x, y, free_position) if fit is None else fit
     features, power_laws = source_features(batch, response, field, x, y, score, sigma, fit)
     return FittedSources(response, fit, features, power_laws, given)
 
 
-def fit_field(cube, x, y, score=None, sigma=None, free_position=True):
+def fit_field(cube, x, y, score=None, sigma=None, free_position=True, device="cpu"):
     """Fit sources of one field, see `fit_batch`.
 
     Parameters
@@ -95,11 +97,14 @@ def fit_field(cube, x, y, score=None, sigma=None, free_position=True):
         Field.
     x, y, score, sigma, free_position
         See `fit_batch`. By default the positions are given, to a tenth of a nominal pixel.
+    device : str or `~torch.device`
+        Where they are fitted.
     """
     nominal = cube.bands.pixel_size / cube.response.pixel_size
     sigma = np.full(len(x), GIVEN_ERROR * nominal) if sigma is None else sigma
     field = torch.zeros(len(x), dtype=torch.long)
-    return fit_batch(field_batch([cube]), cube.response, field, x, y, score, sigma, free_position)
+    batch = field_batch([cube]).to(device)
+    return fit_batch(batch, cube.response, field, x, y, score, sigma, free_position)
 
 
 def fitted_place_error(response, fit):
@@ -109,4 +114,4 @@ def fitted_place_error(response, fit):
     most on the position.
     """
     error = np.broadcast_to(response.place_error, fit.ts.shape)
-    return np.where(fit.ts.numpy() > TELLING_TS, error, 0).max(axis=1)
+    return np.where(fit.ts.cpu().numpy() > TELLING_TS, error, 0).max(axis=1)

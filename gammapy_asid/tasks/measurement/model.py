@@ -4,12 +4,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from ...learning.ensembles import Ensemble, EnsembleConfig, ensemble_moments
 from ...learning.io import load_card
 from ...learning.registry import ensemble_path
 from ...learning.trained import load_network
+from ...utils.devices import as_device, inference
 from .calibration import (
     PARTS,
     SPREADS,
@@ -82,16 +82,19 @@ class SourceEnsemble:
         Card.
     ensemble : `~gammapy_asid.learning.ensembles.Ensemble`
         Ensemble.
+    device : str or `~torch.device`, optional
+        Where it runs; by default the accelerator if there is one.
     """
 
-    def __init__(self, card, ensemble):
-        self.card, self.ensemble = card, ensemble.eval()
+    def __init__(self, card, ensemble, device=None):
+        self.card, self.device = card, as_device(device)
+        self.ensemble = ensemble.eval().to(self.device)
 
     def __repr__(self):
         return f"<SourceEnsemble {self.card.name!r} {self.card.task}, version {self.card.version}>"
 
     @classmethod
-    def load(cls, model, kind):
+    def load(cls, model, kind, device=None):
         """Load the ensemble of a model.
 
         Parameters
@@ -100,6 +103,8 @@ class SourceEnsemble:
             Name or weight file of the detection model.
         kind : {"position", "flux"}
             Ensemble.
+        device : str or `~torch.device`, optional
+            Where it runs.
 
         Raises
         ------
@@ -120,9 +125,9 @@ class SourceEnsemble:
                 f"{path.name} was trained on the candidates of other weights than those of {str(model)!r} "
                 "(detection_sha256): take files of one training, or train again with 'gammapy-asid train'"
             )
-        return cls(card, load_network(path, card, Ensemble, EnsembleConfig))
+        return cls(card, load_network(path, card, Ensemble, EnsembleConfig), device)
 
-    @torch.inference_mode()
+    @inference()
     def positions(self, sources):
         """Refined positions of fitted sources.
 
@@ -136,16 +141,17 @@ class SourceEnsemble:
         positions : `Positions`
             Positions with their errors.
         """
+        sources = sources.to(self.device)
         moments = ensemble_moments(*self.ensemble(sources.features.flat()))
         scale = sources.features.scale[:, None]
         mean, covariance = moments.mean * scale, moments.covariance * scale[..., None] ** 2
-        covariance = covariance.double().numpy()
+        covariance = covariance.double().cpu().numpy()
         spread = np.linalg.det(covariance) ** 0.25 * sources.response.pixel_size
-        significance = fitted_significance(sources.features, len(self.card.to_bands())).double().numpy()
+        significance = fitted_significance(sources.features, len(self.card.to_bands())).double().cpu().numpy()
         floor = fitted_place_error(sources.response, sources.fit) / sources.response.pixel_size
         return Positions(
-            (sources.fit.x + mean[:, 0]).double().numpy(),
-            (sources.fit.y + mean[:, 1]).double().numpy(),
+            (sources.fit.x + mean[:, 0]).double().cpu().numpy(),
+            (sources.fit.y + mean[:, 1]).double().cpu().numpy(),
             covariance + floor[:, None, None] ** 2 * np.eye(2),
             calibrated_quantiles(self.card.calibration, sources.mode, (spread, significance)),
         )
@@ -156,7 +162,7 @@ class SourceEnsemble:
         parts = [rows for key, rows in self.card.calibration.items() if key.endswith(PARTS[2])]
         return BRIGHTER * np.exp(max((rows[-1][0] for rows in parts), default=np.inf))
 
-    @torch.inference_mode()
+    @inference()
     def fluxes(self, sources, ranges, spread=SPREADS[0]):
         """Fluxes of fitted sources in ranges of energies.
 
@@ -174,6 +180,7 @@ class SourceEnsemble:
         fluxes : list of `Fluxes`
             Fluxes with their errors in each range.
         """
+        sources = sources.to(self.device)
         response, features = sources.response, sources.features
         zero = None
         if sources.given:
@@ -191,10 +198,10 @@ class SourceEnsemble:
                 (e_min, e_max),
             )
             key = calibration_key(spread, sources.mode, e_max / e_min > WIDE)
-            columns = (v.double().numpy() for v in (scale.start, scale.width, scale.log_unit))
+            columns = (v.double().cpu().numpy() for v in (scale.start, scale.width, scale.log_unit))
             coordinates = flux_quantiles(self.card.calibration, key, moments, spread, *columns, zero=zero)
             low95, low68, high68, high95, limit, flux = (
-                2 * np.sinh(coordinates.T) * np.exp(scale.log_unit.double().numpy())
+                2 * np.sinh(coordinates.T) * np.exp(scale.log_unit.double().cpu().numpy())
             )
             result.append(Fluxes(flux, low95, low68, high68, high95, limit))
         return result

@@ -1,45 +1,52 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
-"""Gamma-ray source detection with deep learning, as estimators for Gammapy."""
+"""Gamma-ray source detection with deep learning, as estimators for Gammapy.
 
-from importlib.metadata import version
+What lies here is imported when it is used: the command line and ``import gammapy_asid`` start at once.
+"""
 
-from gammapy.estimators import ESTIMATOR_REGISTRY
+from importlib import import_module
 
-from .catalog.candidates import Candidates
-from .catalog.extensions import SourceExtensions
-from .catalog.fluxes import SourceFluxes
-from .estimators.detector import DLSourceDetector
-from .estimators.extension import DLExtensionClassifier
-from .estimators.flux import DLFluxEstimator
-from .likelihood.gammapy import CandidateFitEstimator
-from .likelihood.search import IterativeSearch
-from .survey.sky_fits import SkyFitEstimator
-from .survey.survey import DLSkySurvey
+from .utils import gammapy_registries, old_names
 
-__all__ = [
-    "CandidateFitEstimator",
-    "Candidates",
-    "DLExtensionClassifier",
-    "DLFluxEstimator",
-    "DLSkySurvey",
-    "DLSourceDetector",
-    "IterativeSearch",
-    "SkyFitEstimator",
-    "SourceExtensions",
-    "SourceFluxes",
-    "__version__",
-]
+#: Public names and the modules that hold them.
+PLACES = {
+    "CandidateFitEstimator": "likelihood.gammapy",
+    "Candidates": "catalog.candidates",
+    "DLExtensionClassifier": "estimators.extension",
+    "DLFluxEstimator": "estimators.flux",
+    "DLSkySurvey": "survey.survey",
+    "DLSourceDetector": "estimators.detector",
+    "IterativeSearch": "likelihood.search",
+    "SkyFitEstimator": "survey.sky_fits",
+    "SourceExtensions": "catalog.extensions",
+    "SourceFluxes": "catalog.fluxes",
+}
 
-__version__ = version("gammapy-asid")
+__all__ = [*PLACES, "__version__"]
 
-for _estimator in (
-    DLSourceDetector,
-    DLFluxEstimator,
-    DLExtensionClassifier,
-    DLSkySurvey,
-    CandidateFitEstimator,
-    IterativeSearch,
-    SkyFitEstimator,
-):
-    if _estimator not in ESTIMATOR_REGISTRY:
-        ESTIMATOR_REGISTRY.append(_estimator)
+old_names.install()
+gammapy_registries.install()
+
+
+def __getattr__(name):
+    if name in PLACES:
+        value = getattr(import_module(f"{__name__}.{PLACES[name]}"), name)
+    elif name == "__version__":
+        from importlib.metadata import version
+
+        value = version("gammapy-asid")
+    elif name.startswith("_"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    else:
+        try:
+            return import_module(f"{__name__}.{name}")
+        except ModuleNotFoundError as error:
+            if error.name != f"{__name__}.{name}":
+                raise
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

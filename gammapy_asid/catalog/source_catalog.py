@@ -213,5 +213,4 @@ def _read(path):
     return catalog_table(data._replace(table=checked_table(data.table))), data.meta
 
 
-if SourceCatalogASID not in CATALOG_REGISTRY:
-    CATALOG_REGISTRY.append(SourceCatalogASID)
+CATALOG_REGISTRY.append(SourceCatalogASID)

@@ -7,7 +7,7 @@ from numbers import Real
 import astropy.units as u
 import numpy as np
 import torch.nn.functional as F
-from gammapy.estimators import Estimator
+from gammapy.estimators import ESTIMATOR_REGISTRY, Estimator
 from gammapy.maps import Maps, WcsNDMap
 from scipy.spatial import KDTree
 
@@ -280,3 +280,6 @@ class DLSourceDetector(Estimator):
             "outside_training": list(domain.problems),
             "datasets": cube.meta.get("datasets", []),
         }
+
+
+ESTIMATOR_REGISTRY.append(DLSourceDetector)

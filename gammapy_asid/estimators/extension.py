@@ -5,7 +5,7 @@ import logging
 
 import numpy as np
 import torch
-from gammapy.estimators import Estimator
+from gammapy.estimators import ESTIMATOR_REGISTRY, Estimator
 
 from ..catalog.columns import CandidateFlag
 from ..catalog.extensions import SourceExtensions
@@ -177,3 +177,6 @@ class DLExtensionClassifier(Estimator):
                 "classes, or train on this dataset with 'gammapy-asid train --task extension --dataset'"
             )
         return np.where(outside, CandidateFlag.UNTRAINED, 0)
+
+
+ESTIMATOR_REGISTRY.append(DLExtensionClassifier)

@@ -6,7 +6,7 @@ import logging
 import astropy.units as u
 import numpy as np
 from astropy.table import QTable
-from gammapy.estimators import Estimator
+from gammapy.estimators import ESTIMATOR_REGISTRY, Estimator
 
 from ..catalog.columns import CandidateFlag
 from ..catalog.fluxes import SourceFluxes
@@ -230,3 +230,6 @@ def _outshone(x, y, flux, cube):
         known = cube.background[band][row, column] * np.pi * (radius[band] / block) ** 2
         outshone &= (0.68 * own * exposure < known) | (exposure == 0)
     return np.where(outshone, CandidateFlag.STRONG_DIFFUSE, 0)
+
+
+ESTIMATOR_REGISTRY.append(DLFluxEstimator)

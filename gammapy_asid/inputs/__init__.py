@@ -3,6 +3,7 @@
 
 from .bands import LAT_BANDS, BandCube, Bands, Response, cube_from_arrays
 from .convert import to_band_cube
+from .read_maps import dataset_from_files
 from .tiles import Tile, Tiling
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "Tile",
     "Tiling",
     "cube_from_arrays",
+    "dataset_from_files",
     "to_band_cube",
 ]

@@ -11,7 +11,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.table import QTable
 from gammapy.datasets import Datasets
-from gammapy.estimators import Estimator
+from gammapy.estimators import ESTIMATOR_REGISTRY, Estimator
 from gammapy.utils import parallel
 
 from ..catalog.candidates import Candidates
@@ -337,3 +337,6 @@ def _plain(parameters):
     return {
         name: str(value) if isinstance(value, u.Quantity) else value for name, value in parameters.items()
     }
+
+
+ESTIMATOR_REGISTRY.append(CandidateFitEstimator)

@@ -4,7 +4,7 @@
 import numpy as np
 from astropy.table import QTable, vstack
 from gammapy.datasets import Datasets
-from gammapy.estimators import Estimator
+from gammapy.estimators import ESTIMATOR_REGISTRY, Estimator
 from gammapy.modeling.models import Models
 
 from ..catalog.candidates import Candidates
@@ -149,3 +149,6 @@ def _joined(first, second):
     joined = Candidates(table[order], first.maps, first.meta)
     joined.table["name"] = np.array(iau_names(joined.positions), dtype=str)
     return joined, order >= len(first)
+
+
+ESTIMATOR_REGISTRY.append(IterativeSearch)

@@ -4,7 +4,7 @@
 import numpy as np
 from astropy.table import QTable
 from gammapy.datasets import Datasets
-from gammapy.estimators import Estimator
+from gammapy.estimators import ESTIMATOR_REGISTRY, Estimator
 from gammapy.utils import parallel
 from gammapy.utils.pbar import progress_bar
 
@@ -171,3 +171,6 @@ def _in_order(candidates, owner, done):
         # None in a tile without data
         meta = {"fit": fitted.meta["fit"]} if "fit" in fitted.meta else meta
     return candidates.with_columns(columns, flags, meta)
+
+
+ESTIMATOR_REGISTRY.append(SkyFitEstimator)

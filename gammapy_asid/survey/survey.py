@@ -3,7 +3,7 @@
 
 import logging
 
-from gammapy.estimators import Estimator
+from gammapy.estimators import ESTIMATOR_REGISTRY, Estimator
 from gammapy.utils import parallel
 from gammapy.utils.pbar import progress_bar
 
@@ -166,3 +166,6 @@ def _run_tile(detector, flux_estimator, field, folder, tile, quiet):
     candidates = Candidates(candidates.table, meta=candidates.meta)
     folder.keep(tile, candidates)
     return candidates
+
+
+ESTIMATOR_REGISTRY.append(DLSkySurvey)

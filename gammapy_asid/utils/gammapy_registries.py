@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
-"""The estimators and the catalogue of this package in the registries of Gammapy, loaded when these are read."""
+"""Estimators and catalogue of this package in the registries of Gammapy, loaded when these are read."""
 
 import sys
 from importlib import import_module

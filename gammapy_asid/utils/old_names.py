@@ -53,7 +53,7 @@ MODULES = {
     "networks.loading": "learning.trained utils.devices",
     "networks.model": "tasks.detection.model",
     "networks.peaks": "tasks.detection.peaks",
-    "networks.rows": "utils.rows",
+    "networks.rows": "utils.tensor_rows",
     "networks.source_features": "tasks.measurement.features",
     "networks.source_fit": "stats.point_fit stats.source_stamps stats.source_images",
     "networks.source_model": "tasks.measurement.model tasks.measurement.calibration "
@@ -89,7 +89,8 @@ MODULES = {
     "training.targets": "tasks.detection.targets",
     "training.train": "tasks.detection.train tasks.detection.network tasks.detection.simulator",
     "training.transfer": "tasks.detection.transfer tasks.extension.transfer",
-    "weights": "learning.io learning.registry tasks.detection.card tasks.measurement.card tasks.extension.card",
+    "weights": "learning.io learning.registry tasks.detection.card tasks.measurement.card "
+    "tasks.extension.card",
     "weights.card": "learning.card tasks.detection.card tasks.measurement.card",
     "weights.extension_card": "tasks.extension.card",
     "weights.io": "learning.io",

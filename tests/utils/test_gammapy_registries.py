@@ -17,7 +17,8 @@ assert "torch" not in sys.modules
 assert ESTIMATOR_REGISTRY.get_cls("DLSourceDetector").__name__ == "DLSourceDetector"
 assert CATALOG_REGISTRY.get_cls("asid").__name__ == "SourceCatalogASID"
 names = [estimator.__name__ for estimator in ESTIMATOR_REGISTRY]
-assert set(gammapy_asid.__all__) - set(names) == {"Candidates", "SourceExtensions", "SourceFluxes", "__version__"}
+others = {"Candidates", "SourceExtensions", "SourceFluxes", "__version__"}
+assert set(gammapy_asid.__all__) - set(names) == others
 assert len(set(names)) == len(names)
 assert type(ESTIMATOR_REGISTRY) is type(CATALOG_REGISTRY) is Registry
 assert "DLFluxEstimator" in str(ESTIMATOR_REGISTRY)

@@ -109,12 +109,13 @@ def test_new_modules_are_there(module):
 
 
 def test_old_ways_to_import():
-    import gammapy_asid.weights.card
-    from gammapy_asid import weights
     from gammapy_asid.networks import unet
-    from gammapy_asid.tasks.detection.card import DetectionCard
 
-    assert weights.ModelCard is weights.card.ModelCard is DetectionCard
+    from gammapy_asid import weights
+    from gammapy_asid.tasks.detection.card import DetectionCard
+    from gammapy_asid.weights import card
+
+    assert weights.ModelCard is weights.card.ModelCard is card.ModelCard is DetectionCard
     assert unet.UNetConfig.__module__ == "gammapy_asid.learning.unet"
     names = {}
     exec("from gammapy_asid.fluxes import *", names)

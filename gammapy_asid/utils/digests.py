@@ -4,7 +4,7 @@
 import hashlib
 from functools import partial
 from pathlib import PurePath
-from types import BuiltinFunctionType, FunctionType, MethodType
+from types import BuiltinFunctionType, FunctionType, MethodType, NoneType
 
 import astropy.units as u
 import numpy as np
@@ -45,41 +45,11 @@ def _feed(sha, value, parents):
     inside = (*parents, id(value))
     if isinstance(value, np.generic) and value.dtype.kind in "biufc":
         value = value.item()
-    if value is None or isinstance(value, (bool, int, float, complex, str, bytes)):
+    if isinstance(value, PLAIN):
         return _tag(sha, type(value).__name__, value)
-    if isinstance(value, u.UnitBase):
-        return _tag(sha, "unit", value.to_string())
-    if isinstance(value, PurePath):
-        return _tag(sha, "path", str(value))
-    if isinstance(value, (type, FunctionType, BuiltinFunctionType)):
-        return _tag(sha, "name", f"{value.__module__}.{value.__qualname__}")
-    if isinstance(value, (list, tuple)):
-        return _each(sha, "list", value, inside)
-    if isinstance(value, dict):
-        return _pairs(sha, "dict", value, inside)
-    if isinstance(value, (set, frozenset)):
-        return _tag(sha, "set", sorted(digest(item) for item in value))
-    if isinstance(value, torch.Tensor):
-        value = value.detach().cpu()
-        if value.dtype == torch.bfloat16:
-            value = value.float()
-        return _array(sha, value.numpy(), inside)
-    if isinstance(value, u.Quantity):
-        _tag(sha, "unit", value.unit.to_string())
-        return _array(sha, value.value, inside)
-    if isinstance(value, np.ndarray):
-        return _array(sha, value, inside)
-    if isinstance(value, (partial, MethodType)):
-        owner = value.args if isinstance(value, partial) else value.__self__
-        function = value.func if isinstance(value, partial) else value.__func__
-        return _each(sha, "call", [function, owner, getattr(value, "keywords", None)], inside)
-    if isinstance(value, Table):
-        columns = {name: value[name] for name in value.colnames}
-        units = {name: getattr(column, "unit", None) for name, column in columns.items()}
-        return _each(sha, "table", [value.colnames, columns, units], inside)
-    for kind, parts in PARTS.items():
-        if isinstance(value, kind):
-            return _pairs(sha, kind.__name__, parts(value), inside)
+    for kinds, feed in KINDS.items():
+        if isinstance(value, kinds):
+            return feed(sha, value, inside)
     return _object(sha, value, inside)
 
 
@@ -99,6 +69,56 @@ def _pairs(sha, kind, pairs, parents):
     for key in sorted(pairs, key=str):
         _feed(sha, key, parents)
         _feed(sha, pairs[key], parents)
+
+
+def _path(sha, path, _):
+    _tag(sha, "path", str(path))
+
+
+def _name(sha, value, _):
+    _tag(sha, "name", f"{value.__module__}.{value.__qualname__}")
+
+
+def _list(sha, values, parents):
+    _each(sha, "list", values, parents)
+
+
+def _dict(sha, pairs, parents):
+    _pairs(sha, "dict", pairs, parents)
+
+
+def _set(sha, values, _):
+    _tag(sha, "set", sorted(digest(value) for value in values))
+
+
+def _unit(sha, unit, _):
+    _tag(sha, "unit", unit.to_string())
+
+
+def _quantity(sha, quantity, parents):
+    _unit(sha, quantity.unit, parents)
+    _array(sha, quantity.value, parents)
+
+
+def _tensor(sha, tensor, parents):
+    tensor = tensor.detach().cpu()
+    # NumPy has no such numbers
+    _array(sha, (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy(), parents)
+
+
+def _call(sha, call, parents):
+    """A function with some of its arguments, or a method with its object."""
+    if isinstance(call, partial):
+        parts = [call.func, call.args, call.keywords]
+    else:
+        parts = [call.__func__, call.__self__, None]
+    _each(sha, "call", parts, parents)
+
+
+def _table(sha, table, parents):
+    columns = {name: table[name] for name in table.colnames}
+    units = {name: getattr(column, "unit", None) for name, column in columns.items()}
+    _each(sha, "table", [table.colnames, columns, units], parents)
 
 
 def _array(sha, array, parents):
@@ -163,6 +183,14 @@ def _of_dataset(dataset):
     return {name: getattr(dataset, name) for name in names} | {"models": list(dataset.models or ())}
 
 
+def _parts_of(kind, parts):
+    """Feed an object of a kind by what `parts` makes of it."""
+    return lambda sha, value, parents: _pairs(sha, kind.__name__, parts(value), parents)
+
+
+#: What is its own text.
+PLAIN = (NoneType, bool, int, float, complex, str, bytes)
+
 #: What makes up objects that also hold caches, names and plots.
 PARTS = {
     MapDataset: _of_dataset,
@@ -173,4 +201,20 @@ PARTS = {
     ModelBase: _of_model,
     SkyCoord: _of_position,
     Time: lambda time: {"scale": time.scale, "jd": np.stack([time.jd1, time.jd2])},
+}
+
+#: How each kind of value is fed; the first that fits is taken.
+KINDS = {
+    u.UnitBase: _unit,
+    PurePath: _path,
+    (type, FunctionType, BuiltinFunctionType): _name,
+    (list, tuple): _list,
+    dict: _dict,
+    (set, frozenset): _set,
+    torch.Tensor: _tensor,
+    u.Quantity: _quantity,
+    np.ndarray: _array,
+    (partial, MethodType): _call,
+    Table: _table,
+    **{kind: _parts_of(kind, parts) for kind, parts in PARTS.items()},
 }

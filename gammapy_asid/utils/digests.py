@@ -50,6 +50,9 @@ def _feed(sha, value, parents):
     for kinds, feed in KINDS.items():
         if isinstance(value, kinds):
             return feed(sha, value, inside)
+    for kind, parts in PARTS.items():
+        if isinstance(value, kind):
+            return _pairs(sha, kind.__name__, parts(value), inside)
     return _object(sha, value, inside)
 
 
@@ -71,32 +74,8 @@ def _pairs(sha, kind, pairs, parents):
         _feed(sha, pairs[key], parents)
 
 
-def _path(sha, path, _):
-    _tag(sha, "path", str(path))
-
-
-def _name(sha, value, _):
-    _tag(sha, "name", f"{value.__module__}.{value.__qualname__}")
-
-
-def _list(sha, values, parents):
-    _each(sha, "list", values, parents)
-
-
-def _dict(sha, pairs, parents):
-    _pairs(sha, "dict", pairs, parents)
-
-
-def _set(sha, values, _):
-    _tag(sha, "set", sorted(digest(value) for value in values))
-
-
-def _unit(sha, unit, _):
-    _tag(sha, "unit", unit.to_string())
-
-
 def _quantity(sha, quantity, parents):
-    _unit(sha, quantity.unit, parents)
+    _tag(sha, "unit", quantity.unit.to_string())
     _array(sha, quantity.value, parents)
 
 
@@ -183,11 +162,6 @@ def _of_dataset(dataset):
     return {name: getattr(dataset, name) for name in names} | {"models": list(dataset.models or ())}
 
 
-def _parts_of(kind, parts):
-    """Feed an object of a kind by what `parts` makes of it."""
-    return lambda sha, value, parents: _pairs(sha, kind.__name__, parts(value), parents)
-
-
 #: What is its own text.
 PLAIN = (NoneType, bool, int, float, complex, str, bytes)
 
@@ -205,16 +179,17 @@ PARTS = {
 
 #: How each kind of value is fed; the first that fits is taken.
 KINDS = {
-    u.UnitBase: _unit,
-    PurePath: _path,
-    (type, FunctionType, BuiltinFunctionType): _name,
-    (list, tuple): _list,
-    dict: _dict,
-    (set, frozenset): _set,
+    u.UnitBase: lambda sha, unit, _: _tag(sha, "unit", unit.to_string()),
+    PurePath: lambda sha, path, _: _tag(sha, "path", str(path)),
+    (type, FunctionType, BuiltinFunctionType): lambda sha, value, _: _tag(
+        sha, "name", f"{value.__module__}.{value.__qualname__}"
+    ),
+    (list, tuple): lambda sha, values, parents: _each(sha, "list", values, parents),
+    dict: lambda sha, pairs, parents: _pairs(sha, "dict", pairs, parents),
+    (set, frozenset): lambda sha, values, _: _tag(sha, "set", sorted(digest(value) for value in values)),
     torch.Tensor: _tensor,
     u.Quantity: _quantity,
     np.ndarray: _array,
     (partial, MethodType): _call,
     Table: _table,
-    **{kind: _parts_of(kind, parts) for kind, parts in PARTS.items()},
 }

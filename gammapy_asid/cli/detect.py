@@ -5,7 +5,7 @@ import click
 from rich.markup import escape
 from rich.table import Column, Table
 
-from ..utils.fits_tables import FITS_SUFFIXES
+from ..utils.files import FITS_SUFFIXES, TABLE_SUFFIXES
 from .common import (
     MODELS,
     PICTURES,
@@ -86,7 +86,7 @@ def flux(files, sources, models, model, e_min, e_max, output, overwrite):
 
     from ..estimators.flux import DLFluxEstimator
     from ..utils.files import new_file
-    from ..utils.fits_tables import TABLE_SUFFIXES, write_table
+    from ..utils.fits_tables import write_table
 
     paths = prepare({"output": output}, overwrite, (*files, sources, models), {"output": TABLE_SUFFIXES})
     listed, datasets = read_sources(sources), read_datasets(files, models)

@@ -3,7 +3,7 @@
 
 import click
 
-from ..utils.fits_tables import FITS_SUFFIXES
+from ..utils.files import FITS_SUFFIXES
 from .common import expanded, overwrite_option, prepare, print_fits, print_paths
 from .inputs import input_file
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from rich.markup import escape
 
-from ..utils.fits_tables import FITS_SUFFIXES
+from ..utils.files import FITS_SUFFIXES
 from .common import (
     PICTURES,
     console,

@@ -10,9 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from zlib import crc32
 
-from gammapy.utils.scripts import make_path
+__all__ = ["FITS_SUFFIXES", "TABLE_SUFFIXES", "new_file", "regular_file"]
 
-__all__ = ["new_file", "regular_file"]
+#: Ends of the names of FITS files, and of files that hold a table.
+FITS_SUFFIXES = (".fits", ".fit", ".fits.gz", ".fit.gz")
+TABLE_SUFFIXES = (*FITS_SUFFIXES, ".ecsv")
 
 
 @contextmanager
@@ -118,7 +120,7 @@ def regular_file(path, what="file"):
     """
     if isinstance(path, str) and not path.strip():
         raise ValueError(f"No name of a {what} was given")
-    path = make_path(path)
+    path = Path(os.path.expandvars(path))
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:

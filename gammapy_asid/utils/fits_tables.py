@@ -13,11 +13,10 @@ from astropy.io import fits
 from astropy.table import QTable
 from gammapy.utils.scripts import make_path
 
+from .files import FITS_SUFFIXES
 from .fits_files import is_fits, open_fits, write_fits
 
 __all__ = [
-    "FITS_SUFFIXES",
-    "TABLE_SUFFIXES",
     "fits_path",
     "fits_text",
     "is_own_file",
@@ -28,11 +27,6 @@ __all__ = [
     "table_hdu",
     "write_table",
 ]
-
-#: Ends of the names of FITS files, and of files that `write_table` makes.
-FITS_SUFFIXES = (".fits", ".fit", ".fits.gz", ".fit.gz")
-
-TABLE_SUFFIXES = (*FITS_SUFFIXES, ".ecsv")
 
 
 def fits_text(text):

@@ -5,23 +5,24 @@ import numpy as np
 from astropy.table import QTable
 from gammapy.datasets import Datasets
 from gammapy.estimators import ESTIMATOR_REGISTRY, Estimator
-from gammapy.utils import parallel
-from gammapy.utils.pbar import progress_bar
 
 from ..catalog.candidates import Candidates
 from ..catalog.columns import CandidateFlag
 from ..inputs.checks import check_expectation, each_usable
 from ..inputs.square_pixels import regular_dataset
 from ..likelihood.gammapy import CandidateFitEstimator, fit_columns
-from ..utils.arguments import check_estimator, check_jobs, check_kind, check_number
-from ..utils.parallel import run_tasks
-from .folder import TileFolder
+from ..utils.arguments import check_estimator, check_kind, check_number
+from ..utils.parallel import Processes
+from .folder import TileFolder, run_tiles
 from .sky_tiles import SkyTiles, TileCutter
 
 __all__ = ["SkyFitEstimator"]
 
+#: Flags of a candidate that no data show.
+NO_DATA = CandidateFlag.OUTSIDE | CandidateFlag.FIT_FAILED
 
-class SkyFitEstimator(parallel.ParallelMixin, Estimator):
+
+class SkyFitEstimator(Processes, Estimator):
     """Test the candidates of a large sky with the likelihood, tile by tile.
 
     Each tile is brought to square pixels, which Gammapy's predictions need, and its candidates are
@@ -52,17 +53,15 @@ class SkyFitEstimator(parallel.ParallelMixin, Estimator):
     tag = "SkyFitEstimator"
 
     def __init__(self, fits=None, score_min=0.0, nside=6, folder=None, n_jobs=None, parallel_backend=None):
+        super().__init__(n_jobs, parallel_backend)
         check_estimator("fits", fits)
-        check_jobs(n_jobs)
         check_number("score_min", score_min)
         self.fits = fits or CandidateFitEstimator()
         # A region of a fit must not leave its tile
         margin = self.fits.options.width.to_value("deg") / np.sqrt(2)
         self.tiles = SkyTiles(nside, margin)
         self.score_min = score_min
-        self.folder = TileFolder(folder)
-        self.n_jobs = n_jobs
-        self.parallel_backend = parallel_backend
+        self.folder = folder
 
     @property
     def config_parameters(self):
@@ -71,9 +70,8 @@ class SkyFitEstimator(parallel.ParallelMixin, Estimator):
             "fits": self.fits.config_parameters,
             "score_min": self.score_min,
             "nside": self.tiles.nside,
-            "folder": self.folder.folder,
-            "n_jobs": self.n_jobs,
-            "parallel_backend": parallel.ParallelBackendEnum(self.parallel_backend).value,
+            "folder": self.folder,
+            **self.parallel_parameters,
         }
 
     def run(self, datasets, candidates):
@@ -107,37 +105,30 @@ class SkyFitEstimator(parallel.ParallelMixin, Estimator):
         wanted &= ~nowhere
         owner[wanted] = self.tiles.owner(candidates.positions[wanted])
         record = {
-            "fits": {k: v for k, v in self.fits.config_parameters.items() if k not in PARALLEL},
+            "fits": {k: v for k, v in self.fits.config_parameters.items() if k not in self.parallel_parameters},
             "score_min": self.score_min,
             "nside": self.tiles.nside,
             "candidates": candidates.table,
             "data": datasets,
         }
-        done = self.folder.finished(record)
+        folder = TileFolder(self.folder, record)
+        done = folder.finished()
         waiting = [tile for tile in np.unique(owner[owner >= 0]).tolist() if tile not in done]
-        step = max(2 * self.n_jobs, 1)
-        # A few at a time, so that the memory holds only their data
-        for some in progress_bar(
-            [waiting[i : i + step] for i in range(0, len(waiting), step)], desc="Fits of tiles"
-        ):
-            inputs = [self._input(tile, cutters, candidates, owner) for tile in some]
-            results = run_tasks(_fit_tile, inputs, self)
-            done |= dict(zip(some, results, strict=True))
-        outside = CandidateFlag.OUTSIDE | CandidateFlag.FIT_FAILED
-        return _in_order(candidates, owner, done).with_columns(QTable(), np.where(nowhere, outside, 0))
 
-    def _input(self, tile, cutters, candidates, owner):
+        def arguments(tile):
+            return self._arguments(tile, cutters, candidates, owner)
+
+        done |= run_tiles(_fit_tile, arguments, waiting, folder, self, "Fits of tiles")
+        return _in_order(candidates, owner, done).with_columns(QTable(), np.where(nowhere, NO_DATA, 0))
+
+    def _arguments(self, tile, cutters, candidates, owner):
         centre, radius = self.tiles.centre(tile), self.tiles.radius(tile)
         parts = [cutter.cut(centre, radius) for cutter in cutters]
         near = candidates.positions.separation(centre).deg < radius
         # Their maps stay here
         table, meta = candidates.table, candidates.meta
         mine, others = (Candidates(table[rows], meta=meta) for rows in (owner == tile, near))
-        return self.fits, parts, mine, others, self.folder, tile
-
-
-#: What changes how fits are made and not what they give.
-PARALLEL = ("n_jobs", "parallel_backend")
+        return self.fits, parts, mine, others
 
 
 def _cutter(dataset):
@@ -146,18 +137,14 @@ def _cutter(dataset):
     return cutter
 
 
-def _fit_tile(fits, parts, candidates, neighbours, folder, tile):
-    """Candidates of a tile with their fits, kept in the folder."""
+def _fit_tile(fits, parts, candidates, neighbours):
+    """Candidates of a tile with their fits."""
     datasets = [regular_dataset(some) for some in parts if some]
     # Too little of a pixel may be left at the edge of the data
     datasets = Datasets([dataset for dataset in datasets if dataset.mask.data.any()])
     if len(datasets):
-        candidates = fits.run(datasets, candidates, neighbours=neighbours)
-    else:
-        outside = CandidateFlag.OUTSIDE | CandidateFlag.FIT_FAILED
-        candidates = candidates.with_columns(fit_columns([{}] * len(candidates)), outside)
-    folder.keep(tile, candidates)
-    return candidates
+        return fits.run(datasets, candidates, neighbours=neighbours)
+    return candidates.with_columns(fit_columns([{}] * len(candidates)), NO_DATA)
 
 
 def _in_order(candidates, owner, done):

@@ -4,17 +4,12 @@
 import logging
 
 from gammapy.estimators import ESTIMATOR_REGISTRY, Estimator
-from gammapy.utils import parallel
-from gammapy.utils.pbar import progress_bar
 
 from ..catalog.candidates import Candidates
-from ..estimators.detector import DLSourceDetector
-from ..estimators.find import find_with_fluxes
-from ..estimators.flux import DLFluxEstimator
+from ..estimators.find import default_parts, find_with_fluxes
 from ..inputs.checks import each_usable
-from ..utils.arguments import check_estimator, check_jobs
-from ..utils.parallel import run_tasks
-from .folder import TileFolder
+from ..utils.parallel import Processes
+from .folder import TileFolder, run_tiles
 from .merge import merge_tiles
 from .sky_tiles import SkyTiles, TileCutter, cut_tile
 
@@ -23,7 +18,7 @@ __all__ = ["DLSkySurvey"]
 package_log = logging.getLogger("gammapy_asid")
 
 
-class DLSkySurvey(parallel.ParallelMixin, Estimator):
+class DLSkySurvey(Processes, Estimator):
     """Find and measure the sources of a sky that is too large for one field.
 
     The sky is cut into overlapping round tiles; in each the detector and the flux
@@ -47,6 +42,9 @@ class DLSkySurvey(parallel.ParallelMixin, Estimator):
         Number of processes.
     parallel_backend : {"multiprocessing", "ray"}, optional
         How they are made.
+    device : str, optional
+        Torch device of the detector and the flux estimator where they are not given; by default the
+        accelerator if there is one.
 
     Examples
     --------
@@ -66,20 +64,12 @@ class DLSkySurvey(parallel.ParallelMixin, Estimator):
         folder=None,
         n_jobs=None,
         parallel_backend=None,
+        device=None,
     ):
-        check_estimator("detector", detector)
-        check_estimator("flux_estimator", flux_estimator)
-        check_jobs(n_jobs)
-        self.detector = detector or DLSourceDetector()
-        self.flux_estimator = (
-            DLFluxEstimator(self.detector.model, device=self.detector.device)
-            if flux_estimator is None
-            else flux_estimator
-        )
+        super().__init__(n_jobs, parallel_backend)
+        self.detector, self.flux_estimator = default_parts(detector, flux_estimator, device)
         self.tiles = SkyTiles(nside, margin)
-        self.folder = TileFolder(folder)
-        self.n_jobs = n_jobs
-        self.parallel_backend = parallel_backend
+        self.folder = folder
 
     @property
     def config_parameters(self):
@@ -89,9 +79,8 @@ class DLSkySurvey(parallel.ParallelMixin, Estimator):
             "flux_estimator": self.flux_estimator.config_parameters,
             "nside": self.tiles.nside,
             "margin": self.tiles.margin,
-            "folder": self.folder.folder,
-            "n_jobs": self.n_jobs,
-            "parallel_backend": parallel.ParallelBackendEnum(self.parallel_backend).value,
+            "folder": self.folder,
+            **self.parallel_parameters,
         }
 
     def run(self, datasets):
@@ -115,30 +104,23 @@ class DLSkySurvey(parallel.ParallelMixin, Estimator):
         """
         cutters = each_usable(datasets, TileCutter)
         datasets = [cutter.dataset for cutter in cutters]
-        lists = self.folder.finished(self._what(datasets))
+        folder = TileFolder(self.folder, self._record(datasets))
+        lists = folder.finished()
         wanted = sorted(set().union(*(cutter.tiles_with_data(self.tiles) for cutter in cutters)))
         waiting = [tile for tile in wanted if tile not in lists]
-        n_at_once = max(2 * self.n_jobs, 1)
-        # A few at a time, so that the memory holds only their data
-        rounds = [waiting[i : i + n_at_once] for i in range(0, len(waiting), n_at_once)]
-        for some in progress_bar(rounds, desc="Tiles"):
-            lists |= self._run_tiles(some, cutters, speaker=waiting[0])
+
+        def arguments(tile):
+            # Only the first warns of what all have in common
+            parts = cut_tile(cutters, self.tiles, tile)
+            return self.detector, self.flux_estimator, parts, tile != waiting[0]
+
+        lists |= run_tiles(_run_tile, arguments, waiting, folder, self, "Tiles")
         merged = merge_tiles(lists, self.tiles, self.detector.card.to_bands().pixel_size)
         merged.meta["datasets"] = [dataset.name for dataset in datasets]
         merged.meta["survey"] = {"nside": self.tiles.nside, "margin": self.tiles.margin, "tiles": len(lists)}
         return merged
 
-    def _run_tiles(self, numbers, cutters, speaker):
-        """Candidates of some tiles; only the speaker warns of what all have in common."""
-        fields = [cut_tile(cutters, self.tiles, tile) for tile in numbers]
-        inputs = [
-            (self.detector, self.flux_estimator, field, self.folder, tile, tile != speaker)
-            for tile, field in zip(numbers, fields, strict=True)
-        ]
-        results = run_tasks(_run_tile, inputs, self)
-        return dict(zip(numbers, results, strict=True))
-
-    def _what(self, datasets):
+    def _record(self, datasets):
         """What determines the candidates of a tile."""
         detector, fluxes = (
             {k: v for k, v in part.config_parameters.items() if k not in ("model", "device")}
@@ -155,17 +137,16 @@ class DLSkySurvey(parallel.ParallelMixin, Estimator):
         }
 
 
-def _run_tile(detector, flux_estimator, field, folder, tile, quiet):
-    """Candidates of a tile with their fluxes, kept in the folder."""
+def _run_tile(detector, flux_estimator, datasets, quiet):
+    """Candidates of a tile with their fluxes."""
     level = package_log.level
     package_log.setLevel(logging.ERROR if quiet else level)
     try:
-        candidates = find_with_fluxes(detector, flux_estimator, field)
+        candidates = find_with_fluxes(detector, flux_estimator, datasets)
     finally:
         package_log.setLevel(level)
-    candidates = Candidates(candidates.table, meta=candidates.meta)
-    folder.keep(tile, candidates)
-    return candidates
+    # Without their maps
+    return Candidates(candidates.table, meta=candidates.meta)
 
 
 ESTIMATOR_REGISTRY.append(DLSkySurvey)

@@ -6,7 +6,7 @@ from numbers import Integral, Real
 
 import astropy.units as u
 
-__all__ = ["check_estimator", "check_jobs", "check_kind", "check_number", "checked_quantity"]
+__all__ = ["check_estimator", "check_kind", "check_number", "checked_quantity"]
 
 
 def check_number(name, value, low=-math.inf, high=math.inf, above=None, whole=False):
@@ -41,18 +41,6 @@ def check_number(name, value, low=-math.inf, high=math.inf, above=None, whole=Fa
     limits += [f"at least {low:g}"] if math.isfinite(low) else []
     limits += [f"at most {high:g}"] if math.isfinite(high) else []
     raise ValueError(f"{name} must be {' '.join([what, ' and '.join(limits)]).strip()}, got {value}")
-
-
-def check_jobs(n_jobs):
-    """Check the number of processes, if it is given, as `check_number` does.
-
-    Parameters
-    ----------
-    n_jobs : int, optional
-        Number of processes.
-    """
-    if n_jobs is not None:
-        check_number("n_jobs", n_jobs, low=1, whole=True)
 
 
 def check_kind(name, value, kinds):

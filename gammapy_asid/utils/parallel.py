@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
-"""Datasets as a list, and work on them in several processes."""
+"""Work in several processes."""
 
 import multiprocessing
 import os
@@ -10,7 +10,38 @@ from concurrent.futures.process import BrokenProcessPool
 from gammapy.utils import parallel
 from gammapy.utils.pbar import progress_bar
 
-__all__ = ["run_tasks"]
+from .arguments import check_number
+
+__all__ = ["Processes", "run_tasks"]
+
+
+class Processes(parallel.ParallelMixin):
+    """Part of an estimator that works in several processes.
+
+    Parameters
+    ----------
+    n_jobs : int, optional
+        Number of processes.
+    parallel_backend : {"multiprocessing", "ray"}, optional
+        How they are made.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the number is no whole number from 1 on, or there is no such way to make processes.
+    """
+
+    def __init__(self, n_jobs=None, parallel_backend=None):
+        if n_jobs is not None:
+            check_number("n_jobs", n_jobs, low=1, whole=True)
+        self.n_jobs = None if n_jobs is None else int(n_jobs)
+        self.parallel_backend = parallel_backend
+
+    @property
+    def parallel_parameters(self):
+        """Configuration, which changes how results are made and not what they are."""
+        backend = parallel.ParallelBackendEnum(self.parallel_backend).value
+        return {"n_jobs": self.n_jobs, "parallel_backend": backend}
 
 
 def run_tasks(function, inputs, estimator, name=""):
@@ -22,7 +53,7 @@ def run_tasks(function, inputs, estimator, name=""):
         Function of a module.
     inputs : list of tuple
         Arguments of each call.
-    estimator : `~gammapy.utils.parallel.ParallelMixin`
+    estimator : `Processes`
         Gives the number of processes and how they are made; each has one thread.
     name : str
         What the progress bar is called.

@@ -2,9 +2,45 @@
 """Candidates with their fluxes from one band cube."""
 
 from ..inputs.prepare import usable_datasets
+from ..utils.arguments import check_estimator
+from .detector import DLSourceDetector
 from .domain import band_cube, check_instrument
+from .flux import DLFluxEstimator
 
-__all__ = ["find_with_fluxes"]
+__all__ = ["default_parts", "find_with_fluxes"]
+
+
+def default_parts(detector=None, flux_estimator=None, device=None):
+    """Detector and flux estimator of a search, made where they are not given.
+
+    Parameters
+    ----------
+    detector : `~gammapy_asid.DLSourceDetector`, optional
+        Detector; by default that of the model ``lat``.
+    flux_estimator : `~gammapy_asid.DLFluxEstimator`, optional
+        Flux estimator; by default that of the detector's model.
+    device : str, optional
+        Torch device of those that are made; for the fluxes of a given detector by default its own.
+
+    Returns
+    -------
+    detector : `~gammapy_asid.DLSourceDetector`
+        Detector.
+    flux_estimator : `~gammapy_asid.DLFluxEstimator`
+        Flux estimator.
+
+    Raises
+    ------
+    TypeError
+        If one that is given is no estimator.
+    """
+    check_estimator("detector", detector)
+    check_estimator("flux_estimator", flux_estimator)
+    if detector is None:
+        detector = DLSourceDetector(device=device)
+    if flux_estimator is None:
+        flux_estimator = DLFluxEstimator(detector.model, device=device or detector.device)
+    return detector, flux_estimator
 
 
 def find_with_fluxes(detector, flux_estimator, datasets):

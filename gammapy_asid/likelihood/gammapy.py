@@ -12,7 +12,6 @@ from astropy.coordinates import SkyCoord
 from astropy.table import QTable
 from gammapy.datasets import Datasets
 from gammapy.estimators import ESTIMATOR_REGISTRY, Estimator
-from gammapy.utils import parallel
 
 from ..catalog.candidates import Candidates
 from ..catalog.columns import FIT_COLUMNS, CandidateFlag
@@ -22,8 +21,8 @@ from ..inputs.pixel_grid import PixelGrid
 from ..inputs.prediction import Kernels
 from ..inputs.prepare import prepare_dataset
 from ..inputs.trusted_sky import warn_of_wrong_sky
-from ..utils.arguments import check_jobs, check_kind, check_number
-from ..utils.parallel import run_tasks
+from ..utils.arguments import check_kind, check_number
+from ..utils.parallel import Processes, run_tasks
 from .fit import FitOptions, fit_region, fit_spectrum
 from .flux_points import flux_points, shared_edges
 from .neighbours import source_rows, with_spectrum
@@ -41,7 +40,7 @@ FITS_AT_ONCE = 5
 LARGEST_WIDTH = 30.0
 
 
-class CandidateFitEstimator(parallel.ParallelMixin, Estimator):
+class CandidateFitEstimator(Processes, Estimator):
     """Test candidates with the likelihood.
 
     For each candidate, in a region around it: the test statistic of a point source with a power law
@@ -93,31 +92,26 @@ class CandidateFitEstimator(parallel.ParallelMixin, Estimator):
         n_jobs=None,
         parallel_backend=None,
     ):
+        super().__init__(n_jobs, parallel_backend)
         width = _angle("width", width, 0, LARGEST_WIDTH)
         neighbour_reach = _angle("neighbour_reach", neighbour_reach, -1, 180)
         position_reach = _angle("position_reach", position_reach, 0, width.to_value("deg") / 2)
         check_number("curvature_ts", curvature_ts, low=0)
-        check_jobs(n_jobs)
         self.options = FitOptions(
-            width,
-            neighbour_reach,
-            position_reach,
-            free_background,
-            free_neighbours,
-            refit_position,
-            curvature_ts,
-            test_extension,
+            width=width,
+            neighbour_reach=neighbour_reach,
+            position_reach=position_reach,
+            free_background=free_background,
+            free_neighbours=free_neighbours,
+            refit_position=refit_position,
+            curvature_ts=curvature_ts,
+            test_extension=test_extension,
         )
-        self.n_jobs = None if n_jobs is None else int(n_jobs)
-        self.parallel_backend = parallel_backend
 
     @property
     def config_parameters(self):
         """Configuration."""
-        return vars(self.options) | {
-            "n_jobs": self.n_jobs,
-            "parallel_backend": parallel.ParallelBackendEnum(self.parallel_backend).value,
-        }
+        return vars(self.options) | self.parallel_parameters
 
     def run(self, datasets, candidates, neighbours=None):
         """Fit candidates.

@@ -9,8 +9,7 @@ from gammapy.modeling.models import Models
 
 from ..catalog.candidates import Candidates
 from ..catalog.names import iau_names
-from ..estimators.detector import DLSourceDetector
-from ..estimators.flux import DLFluxEstimator
+from ..estimators.find import default_parts
 from ..inputs.datasets import with_models
 from ..inputs.prepare import usable_datasets
 from ..utils.arguments import check_estimator, check_number
@@ -34,6 +33,9 @@ class IterativeSearch(Estimator):
         Test statistic from which a candidate is part of the model of the next round.
     max_rounds : int
         Largest number of rounds.
+    device : str, optional
+        Torch device of the detector and the flux estimator where they are not given; by default the
+        accelerator if there is one.
 
     Examples
     --------
@@ -45,15 +47,13 @@ class IterativeSearch(Estimator):
 
     tag = "IterativeSearch"
 
-    def __init__(self, detector=None, flux_estimator=None, fits=None, ts_threshold=25.0, max_rounds=5):
+    def __init__(
+        self, detector=None, flux_estimator=None, fits=None, ts_threshold=25.0, max_rounds=5, device=None
+    ):
         check_number("ts_threshold", ts_threshold, low=0)
         check_number("max_rounds", max_rounds, low=1, whole=True)
-        for name, part in (("detector", detector), ("flux_estimator", flux_estimator), ("fits", fits)):
-            check_estimator(name, part)
-        self.detector = detector or DLSourceDetector()
-        self.flux_estimator = flux_estimator or DLFluxEstimator(
-            self.detector.model, device=self.detector.device
-        )
+        check_estimator("fits", fits)
+        self.detector, self.flux_estimator = default_parts(detector, flux_estimator, device)
         self.fits = fits or CandidateFitEstimator()
         self.ts_threshold = ts_threshold
         self.max_rounds = max_rounds

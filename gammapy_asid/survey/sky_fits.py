@@ -105,7 +105,9 @@ class SkyFitEstimator(Processes, Estimator):
         wanted &= ~nowhere
         owner[wanted] = self.tiles.owner(candidates.positions[wanted])
         record = {
-            "fits": {k: v for k, v in self.fits.config_parameters.items() if k not in self.parallel_parameters},
+            "fits": {
+                k: v for k, v in self.fits.config_parameters.items() if k not in self.parallel_parameters
+            },
             "score_min": self.score_min,
             "nside": self.tiles.nside,
             "candidates": candidates.table,

@@ -206,3 +206,118 @@ def power_law_catalog():
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def make_response():
+    """Function that makes a response of the bands of the model ``lat``."""
+    import numpy as np
+
+    from gammapy_asid.inputs.bands import LAT_BANDS, Response
+
+    def make(pixel_size, livetime=1.0):
+        n_sub, rad = 3, np.linspace(0, 8, 200)
+        edges = np.array(LAT_BANDS.edges)
+        sub = edges[:-1, None] * (edges[1:] / edges[:-1])[:, None] ** (np.arange(n_sub) / n_sub)
+        sigma = np.hypot(0.5 * sub**-0.8, 0.07)[..., None]
+        psf = np.exp(-0.5 * (rad / sigma) ** 2) / (2 * np.pi * np.radians(sigma) ** 2)
+        exposure = np.full((6, n_sub), livetime * 3e11)
+        return Response(LAT_BANDS, edges[:-1], edges[1:], exposure, rad, psf, pixel_size)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_recipe():
+    """Recipe of a tiny detection network."""
+    from gammapy_asid.learning.recipe import OptimiserRecipe
+    from gammapy_asid.tasks.detection.recipe import Recipe
+
+    return Recipe(
+        name="tiny",
+        seed=5,
+        patch_size=32,
+        widths=(4, 4, 4, 4),
+        validation_patches=4,
+        optimiser=OptimiserRecipe(batch_size=2, batches_per_epoch=4, epochs=2, precision="32-true"),
+    )
+
+
+@pytest.fixture(scope="session")
+def gev_sky():
+    """Three sources on a flat background between 1 and 100 GeV, as models, data and candidates."""
+    return GeVSky()
+
+
+class GeVSky:
+    #: Energy range in GeV, of the data and of the fluxes.
+    energy = (1, 100)
+
+    def __init__(self):
+        import numpy as np
+        from astropy.coordinates import SkyCoord
+
+        self.positions = SkyCoord([10.0, 10.52, 9.1], [0.0, 0.21, -0.6], unit="deg", frame="galactic")
+        #: Photon fluxes in cm-2 s-1.
+        self.flux = np.array([8e-9, 4e-9, 3e-9])
+
+    def sources(self, n):
+        """Models of the first ``n`` sources."""
+        return [self.source(*pair) for pair in zip(self.positions[:n], self.flux[:n], strict=True)]
+
+    def source(self, position, flux, shape=None, index=2.2, name=None):
+        """Model of one source with a power law."""
+        import astropy.units as u
+        from gammapy.modeling.models import PointSpatialModel, PowerLaw2SpectralModel, SkyModel
+
+        low, high = self.energy * u.GeV
+        spectrum = PowerLaw2SpectralModel(amplitude=flux / u.Unit("cm2 s"), index=index, emin=low, emax=high)
+        shape = shape or PointSpatialModel.from_position(position)
+        return SkyModel(spectral_model=spectrum, spatial_model=shape, name=name)
+
+    def dataset(self, models, width=5):
+        """Counts of the models and of a flat background, seen with a PSF of 0.1 deg."""
+        import astropy.units as u
+        import numpy as np
+        from astropy.coordinates import SkyCoord
+        from gammapy.datasets import MapDataset
+        from gammapy.irf import EDispKernelMap, PSFMap
+        from gammapy.maps import Map, MapAxis, WcsGeom
+        from gammapy.modeling.models import FoVBackgroundModel
+
+        axis = MapAxis.from_energy_bounds(*self.energy * u.GeV, nbin=3)
+        axis_true = MapAxis.from_energy_bounds(0.8 * u.GeV, 120 * u.GeV, nbin=6, name="energy_true")
+        center = SkyCoord(10, 0, unit="deg", frame="galactic")
+        geom = WcsGeom.create(skydir=center, frame="galactic", binsz=0.1, width=width, axes=[axis])
+        exposure = Map.from_geom(geom.to_image().to_cube([axis_true]), unit="cm2 s")
+        exposure.data += 3e10
+        background = Map.from_geom(geom)
+        background.data += np.array([3.0, 0.6, 0.1])[:, None, None]
+        dataset = MapDataset(
+            counts=Map.from_geom(geom),
+            exposure=exposure,
+            background=background,
+            psf=PSFMap.from_gauss(axis_true, sigma=0.1 * u.deg),
+            edisp=EDispKernelMap.from_diagonal_response(axis, axis_true),
+            mask_safe=Map.from_geom(geom, data=np.ones(geom.data_shape, dtype=bool)),
+            name="field",
+        )
+        dataset.models = [FoVBackgroundModel(dataset_name=dataset.name), *models]
+        dataset.counts.data = np.random.default_rng(0).poisson(dataset.npred().data).astype(float)
+        dataset.models = None
+        return dataset
+
+    def candidates(self, positions, flux):
+        """Candidates with fluxes at any positions."""
+        import astropy.units as u
+        import numpy as np
+
+        from gammapy_asid.catalog.candidates import Candidates
+
+        n = len(positions)
+        candidates = Candidates.from_positions(
+            positions, np.linspace(0.95, 0.6, n), np.full((n, 2), 0.03) * u.deg, np.full((n, 2), 0.05) * u.deg
+        )
+        candidates.table["flux"] = flux * u.Unit("cm-2 s-1")
+        candidates.table["e_min"], candidates.table["e_max"] = self.energy * u.GeV
+        return candidates

@@ -18,7 +18,6 @@ from click.testing import CliRunner
 from gammapy.datasets import Datasets, MapDataset, MapDatasetOnOff
 from gammapy.maps import Map
 from gammapy.modeling.models import Models, PowerLawSpectralModel, SkyModel
-from test_likelihood import FLUX, POSITIONS, empty_dataset, make_candidates, source, with_counts
 
 from gammapy_asid import (
     CandidateFitEstimator,
@@ -45,12 +44,12 @@ ERRORS = (ValueError, TypeError, FileNotFoundError)
 
 
 @pytest.fixture(scope="module")
-def toy(toy_model, tmp_path_factory):
+def toy(gev_sky, toy_model, tmp_path_factory):
     """One small field, its candidates and the estimators of an untrained model, shared by all."""
     folder = tmp_path_factory.mktemp("bad")
-    field = with_counts(empty_dataset(3), [source(POSITIONS[0], FLUX[0])])
+    field = gev_sky.dataset(gev_sky.sources(1), width=3)
     field.write(folder / "field.fits.gz")
-    candidates = make_candidates(POSITIONS[:2], FLUX[:2])
+    candidates = gev_sky.candidates(gev_sky.positions[:2], gev_sky.flux[:2])
     candidates.write(folder / "candidates.fits")
     candidates.to_models().write(folder / "models.yaml", write_covariance=False)
     (folder / "text.fits").write_text("text")
@@ -63,6 +62,7 @@ def toy(toy_model, tmp_path_factory):
     Table({"ra": [100.0], "dec": [2.0], "flux": [1e-9], "score": [0.5]}).write(folder / "truth.csv")
     return SimpleNamespace(
         folder=folder,
+        positions=gev_sky.positions,
         field=field,
         candidates=candidates,
         model=toy_model,
@@ -173,7 +173,7 @@ CALLS = {
         "e_min must be below e_max",
     ),
     "fluxes: energies outside the data": (
-        lambda t: DLFluxEstimator(t.model, e_max=900 * u.GeV).run(t.field, POSITIONS),
+        lambda t: DLFluxEstimator(t.model, e_max=900 * u.GeV).run(t.field, t.positions),
         "the data hold 1-100",
     ),
     "fluxes: unknown uncertainty": (
@@ -184,7 +184,7 @@ CALLS = {
     "fluxes: sources None": (lambda t: t.fluxes.run(t.field, None), "Sources are SkyCoord"),
     "fluxes: sources a name": (lambda t: t.fluxes.run(t.field, "Crab"), "Sources are SkyCoord"),
     "fluxes: sources a table": (lambda t: t.fluxes.run(t.field, Table()), "Sources are SkyCoord"),
-    "fluxes: arguments swapped": (lambda t: t.fluxes.run(POSITIONS, t.field), "are the sources|MapDataset"),
+    "fluxes: arguments swapped": (lambda t: t.fluxes.run(t.positions, t.field), "are the sources|MapDataset"),
     "fluxes: models without a position": (
         lambda t: t.fluxes.run(t.field, Models([SkyModel(PowerLawSpectralModel(), name="everywhere")])),
         "Models without a position: everywhere",
@@ -192,7 +192,7 @@ CALLS = {
     # Extension
     "extension: model of another task": (lambda t: DLExtensionClassifier("lat"), "lat"),
     "extension: no background": (
-        lambda t: DLExtensionClassifier().run(changed(t, background=None), POSITIONS),
+        lambda t: DLExtensionClassifier().run(changed(t, background=None), t.positions),
         "no background",
     ),
     # Fits
@@ -240,19 +240,21 @@ CALLS = {
     "candidates: no table": (lambda t: Candidates("candidates.fits"), "table"),
     "candidates: fewer scores than positions": (
         lambda t: Candidates.from_positions(
-            POSITIONS, [0.5], np.ones((3, 2)) * u.deg, np.ones((3, 2)) * u.deg
+            t.positions, [0.5], np.ones((3, 2)) * u.deg, np.ones((3, 2)) * u.deg
         ),
         "score",
     ),
     "candidates: ellipses without a unit": (
-        lambda t: Candidates.from_positions(POSITIONS, np.ones(3), np.ones((3, 2)), np.ones((3, 2)) * u.deg),
+        lambda t: Candidates.from_positions(
+            t.positions, np.ones(3), np.ones((3, 2)), np.ones((3, 2)) * u.deg
+        ),
         "axes_68",
     ),
     "candidates: containment .5": (lambda t: t.candidates.to_regions(0.5), "0.68 or 0.95"),
     "candidates: containment a text": (lambda t: t.candidates.to_regions("68"), "0.68 or 0.95"),
     "candidates: a spectrum by name": (lambda t: t.candidates.to_models("pl"), "SpectralModel"),
     "candidates: fluxes of others": (
-        lambda t: t.candidates.with_fluxes(t.fluxes.run(t.field, POSITIONS)),
+        lambda t: t.candidates.with_fluxes(t.fluxes.run(t.field, t.positions)),
         "not those of these candidates",
     ),
     "candidates: fluxes a table": (lambda t: t.candidates.with_fluxes(Table()), "SourceFluxes"),
@@ -480,9 +482,9 @@ def test_bad_commands(toy, case, monkeypatch):
 
 def test_unusual_input_that_has_a_right_result(toy):
     # One position without an axis
-    assert len(toy.fluxes.run(toy.field, POSITIONS[0])) == 1
+    assert len(toy.fluxes.run(toy.field, toy.positions[0])) == 1
     # No source
-    assert len(toy.fluxes.run(toy.field, POSITIONS[:0])) == 0
+    assert len(toy.fluxes.run(toy.field, toy.positions[:0])) == 0
     assert len(toy.fits.run(toy.field, toy.candidates[:0])) == 0
     assert len(toy.candidates[:0].to_models()) == len(toy.candidates[:0].to_regions()) == 0
     # Outside, and nowhere
@@ -500,5 +502,5 @@ def test_unusual_input_that_has_a_right_result(toy):
     nothing.counts.data[:] = 0
     assert len(DLSourceDetector("lat").run(nothing)) == 0
     cube = to_band_cube(toy.field, toy.detector.bands)
-    assert len(toy.fluxes.run(cube, POSITIONS[:1])) == 1
+    assert len(toy.fluxes.run(cube, toy.positions[:1])) == 1
     assert isinstance(toy.field, MapDataset) and toy.field.models is None

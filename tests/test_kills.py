@@ -12,7 +12,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from test_training import RECIPE, make_response
 
 from gammapy_asid.learning.checkpoints import load_checkpoint
 from gammapy_asid.tasks.detection.network import build_network
@@ -31,8 +30,8 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def simulator():
-    return build_simulator(RECIPE, [make_response(0.1)], [1.0])
+def simulator(tiny_recipe, make_response):
+    return build_simulator(tiny_recipe, [make_response(0.1)], [1.0])
 
 
 def kill_own(number):
@@ -93,7 +92,7 @@ def _runs(number):
         return False
 
 
-def test_killed_process_that_simulates(simulator, tmp_path, monkeypatch):
+def test_killed_process_that_simulates(tiny_recipe, simulator, tmp_path, monkeypatch):
     draw = PatchStream.__getitem__
 
     def kill_second(self, index):
@@ -104,15 +103,15 @@ def test_killed_process_that_simulates(simulator, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(PatchStream, "__getitem__", kill_second)
         with pytest.raises(ChildProcessError, match="was killed, probably because the memory was full"):
-            train(RECIPE, tmp_path, simulator, num_workers=1, progress=False)
-    resumed = train(RECIPE, tmp_path, simulator, num_workers=0, progress=False)
-    whole = train(RECIPE, tmp_path / "whole", simulator, num_workers=0, progress=False)
+            train(tiny_recipe, tmp_path, simulator, num_workers=1, progress=False)
+    resumed = train(tiny_recipe, tmp_path, simulator, num_workers=0, progress=False)
+    whole = train(tiny_recipe, tmp_path / "whole", simulator, num_workers=0, progress=False)
     for one, other in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True):
         assert torch.equal(one, other)
 
 
 @pytest.mark.parametrize("at", [(1, 2), (1, 3)])
-def test_end_of_a_program_is_no_success(simulator, tmp_path, monkeypatch, at):
+def test_end_of_a_program_is_no_success(tiny_recipe, simulator, tmp_path, monkeypatch, at):
     step = DetectionModule.training_step
 
     def terminated(self, batch, batch_idx):
@@ -122,7 +121,7 @@ def test_end_of_a_program_is_no_success(simulator, tmp_path, monkeypatch, at):
 
     monkeypatch.setattr(DetectionModule, "training_step", terminated)
     with pytest.raises(SystemExit) as error:
-        train(RECIPE, tmp_path, simulator, num_workers=0, progress=False)
+        train(tiny_recipe, tmp_path, simulator, num_workers=0, progress=False)
     assert error.value.code == 143
 
 
@@ -134,17 +133,18 @@ class Evil:
         return Path.touch, (self.path,)
 
 
-def test_checkpoints_run_no_code_and_are_not_mixed(simulator, tmp_path):
+def test_checkpoints_run_no_code_and_are_not_mixed(tiny_recipe, make_response, simulator, tmp_path):
     folder = tmp_path / "run"
-    short = RECIPE.model_copy(update={"optimiser": RECIPE.optimiser.model_copy(update={"epochs": 1})})
+    optimiser = tiny_recipe.optimiser.model_copy(update={"epochs": 1})
+    short = tiny_recipe.model_copy(update={"optimiser": optimiser})
     train(short, folder, simulator, num_workers=0, progress=False)
     last = folder / "last.ckpt"
     checkpoint = load_checkpoint(last)
     assert "optimizer_states" in checkpoint and "callbacks" in checkpoint
     # Another recipe, or another simulator
     for recipe, other in (
-        (RECIPE, simulator),
-        (short, build_simulator(RECIPE, [make_response(0.11)], [1.0])),
+        (tiny_recipe, simulator),
+        (short, build_simulator(tiny_recipe, [make_response(0.11)], [1.0])),
     ):
         with pytest.raises(ValueError, match="holds a training of other data or with another configuration"):
             train(recipe, folder, other, num_workers=0, progress=False)
@@ -159,14 +159,14 @@ def test_checkpoints_run_no_code_and_are_not_mixed(simulator, tmp_path):
         with pytest.raises(ValueError, match="last.ckpt is not as this training wrote it"):
             train(short, folder, simulator, num_workers=0, progress=False)
     with pytest.raises(ValueError, match="without running code"):
-        averaged_network(tmp_path / "evil.ckpt", simulator.bands, RECIPE.widths)
+        averaged_network(tmp_path / "evil.ckpt", simulator.bands, tiny_recipe.widths)
     assert not (tmp_path / "made").exists()
     train(short, folder, simulator, num_workers=0, progress=False, resume=False)
     assert torch.equal(
         load_checkpoint(last)["state_dict"]["network.head.weight"],
         checkpoint["state_dict"]["network.head.weight"],
     )
-    train(RECIPE, folder, simulator, num_workers=0, progress=False, overwrite=True)
+    train(tiny_recipe, folder, simulator, num_workers=0, progress=False, overwrite=True)
 
 
 @pytest.mark.parametrize("n_visible", [0, 1, None])

@@ -19,7 +19,6 @@ from gammapy.modeling.models import (
     PowerLawSpectralModel,
     SkyModel,
 )
-from test_likelihood import FLUX, POSITIONS, empty_dataset, make_candidates, source, with_counts
 
 from gammapy_asid import Candidates
 from gammapy_asid.cli import main
@@ -32,9 +31,9 @@ def run(*args):
 
 
 @pytest.fixture(scope="module")
-def field():
+def field(gev_sky):
     """Two sources of which one is known."""
-    return with_counts(empty_dataset(), [source(p, f) for p, f in zip(POSITIONS[:2], FLUX[:2], strict=True)])
+    return gev_sky.dataset(gev_sky.sources(2))
 
 
 @pytest.fixture
@@ -44,10 +43,10 @@ def folder(field, tmp_path, monkeypatch):
     return tmp_path
 
 
-def known_sky(*, name="field"):
+def known_sky(gev_sky, name="field"):
     norm = PowerLawNormSpectralModel(norm=1.5)
     point = SkyModel(
-        PowerLawSpectralModel(), PointSpatialModel.from_position(POSITIONS[0].icrs), name="known"
+        PowerLawSpectralModel(), PointSpatialModel.from_position(gev_sky.positions[0].icrs), name="known"
     )
     return Models([point, FoVBackgroundModel(spectral_model=norm, dataset_name=name)])
 
@@ -66,12 +65,12 @@ def test_files_of_one_name_are_told_apart_by_folder(field, tmp_path):
         read_datasets([files[0], tmp_path / "again.fits.gz"])
 
 
-def test_models_of_a_file(folder, capsys):
-    known_sky().write("sky.yaml")
+def test_models_of_a_file(gev_sky, folder, capsys):
+    known_sky(gev_sky).write("sky.yaml")
     datasets = read_datasets(["field.fits.gz"], "sky.yaml")
     assert datasets[0].models.names == ["known", "field-bkg"]
     assert "Known sky: 2 models of sky.yaml" in capsys.readouterr().out
-    known_sky(name="other").write("other.yaml")
+    known_sky(gev_sky, name="other").write("other.yaml")
     with pytest.raises(
         ValueError, match="other-bkg of other.yaml is for the dataset other, and the data are field"
     ):
@@ -79,9 +78,9 @@ def test_models_of_a_file(folder, capsys):
 
 
 @pytest.mark.filterwarnings("ignore:Checksum verification failed")
-def test_models_beside_a_yaml_of_datasets(field, folder):
+def test_models_beside_a_yaml_of_datasets(gev_sky, field, folder):
     dataset = field.copy(name="field")
-    dataset.models = known_sky()
+    dataset.models = known_sky(gev_sky)
     Datasets([dataset]).write("datasets.yaml", filename_models="models.yaml")
     assert read_datasets(["datasets.yaml"])[0].models.names == ["known", "field-bkg"]
     Models([]).write("none.yaml")
@@ -96,11 +95,11 @@ def test_models_beside_a_yaml_of_datasets(field, folder):
     assert read_datasets(["one.yaml"])[0].models.names == ["known", "field-bkg"]
 
 
-def test_a_known_source_is_not_fitted_again(folder):
+def test_a_known_source_is_not_fitted_again(gev_sky, folder):
     """What --models has is part of the sky of the fit: a candidate at a known source has nothing left."""
-    models = Models([source(POSITIONS[0], FLUX[0])])
+    models = Models(gev_sky.sources(1))
     models.write("sky.yaml", write_covariance=False)
-    make_candidates(POSITIONS[:1], FLUX[:1]).write("list.fits")
+    gev_sky.candidates(gev_sky.positions[:1], gev_sky.flux[:1]).write("list.fits")
     ts = []
     for extra in ((), ("--models", "sky.yaml")):
         result = run(
@@ -121,9 +120,9 @@ def test_no_known_sky_is_said(field, folder, toy_model):
     assert "No known sky" not in run("detect", "field.fits.gz", "--model", toy_model, "-o", "d.fits").output
 
 
-def test_any_list_is_fitted(folder):
+def test_any_list_is_fitted(gev_sky, folder):
     """A table of others, without scores, in the columns and units of others."""
-    icrs = POSITIONS[:2].icrs
+    icrs = gev_sky.positions[:2].icrs
     table = Table({"Name": ["first", "zweite Größe"], "RAJ2000": icrs.ra.deg, "DEJ2000": icrs.dec.deg})
     table.write("list.csv")
     result = run("fit", "field.fits.gz", "--candidates", "list.csv", "-o", "out.fits")
@@ -133,8 +132,8 @@ def test_any_list_is_fitted(folder):
     assert np.all(fitted.table["ts"] > 25)
 
 
-def test_models_file_is_readable_alone(tmp_path, field):
-    candidates = make_candidates(POSITIONS[:2], FLUX[:2])
+def test_models_file_is_readable_alone(gev_sky, tmp_path, field):
+    candidates = gev_sky.candidates(gev_sky.positions[:2], gev_sky.flux[:2])
     paths = {"output": tmp_path / "candidates.fits", "models": tmp_path / "candidates.yaml"}
     for _ in range(2):
         write_products(candidates, paths, True, field)
@@ -199,12 +198,12 @@ def test_association_takes_any_table_and_refuses_early(folder, toy_model):
         assert result.output.count("\n") == 1
 
 
-def test_numbers_of_every_kind_in_a_configuration_of_fermipy(tmp_path):
+def test_numbers_of_every_kind_in_a_configuration_of_fermipy(gev_sky, tmp_path):
     import yaml
 
     from gammapy_asid.likelihood.fermipy import write_fermipy
 
-    candidates = make_candidates(SkyCoord([83.0], [22.0], unit="deg"), [1e-9])
+    candidates = gev_sky.candidates(SkyCoord([83.0], [22.0], unit="deg"), [1e-9])
     config = {
         "selection": {
             "ra": np.float64(83.5),

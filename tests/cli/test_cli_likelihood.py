@@ -6,7 +6,6 @@ import pytest
 from astropy.table import Table
 from click.testing import CliRunner
 from numpy.testing import assert_array_equal
-from test_likelihood import FLUX, POSITIONS, empty_dataset, make_candidates, source, with_counts
 
 from gammapy_asid import Candidates, DLSourceDetector, IterativeSearch
 from gammapy_asid.catalog.source_catalog import SourceCatalogASID
@@ -18,13 +17,14 @@ def run(*args):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(gev_sky, tmp_path_factory):
     """A dataset with two sources, its candidates and a catalogue that knows one of them."""
     folder = tmp_path_factory.mktemp("fits")
-    field = with_counts(empty_dataset(), [source(p, f) for p, f in zip(POSITIONS[:2], FLUX[:2], strict=True)])
+    field = gev_sky.dataset(gev_sky.sources(2))
     field.write(folder / "field.fits.gz")
-    make_candidates(POSITIONS[:2], FLUX[:2]).write(folder / "candidates.fits")
-    known = Table({"name": ["Known 1"], "ra": POSITIONS[:1].icrs.ra, "dec": POSITIONS[:1].icrs.dec})
+    gev_sky.candidates(gev_sky.positions[:2], gev_sky.flux[:2]).write(folder / "candidates.fits")
+    icrs = gev_sky.positions[:1].icrs
+    known = Table({"name": ["Known 1"], "ra": icrs.ra, "dec": icrs.dec})
     known.write(folder / "known.fits")
     return folder
 

@@ -8,10 +8,9 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from gammapy_asid.inputs.bands import LAT_BANDS, Response
-from gammapy_asid.learning.recipe import OptimiserRecipe, read_recipe
+from gammapy_asid.inputs.bands import LAT_BANDS
+from gammapy_asid.learning.recipe import read_recipe
 from gammapy_asid.tasks.detection.network import build_network
-from gammapy_asid.tasks.detection.recipe import Recipe
 from gammapy_asid.tasks.detection.simulated_candidates import simulated_candidates
 from gammapy_asid.tasks.detection.simulator import build_simulator
 from gammapy_asid.tasks.detection.stream import PatchStream
@@ -19,34 +18,15 @@ from gammapy_asid.tasks.detection.targets import detection_loss, target_maps
 from gammapy_asid.tasks.detection.train import train
 from gammapy_asid.tasks.detection.training import DetectionModule
 
-RECIPE = Recipe(
-    name="tiny",
-    seed=5,
-    patch_size=32,
-    widths=(4, 4, 4, 4),
-    validation_patches=4,
-    optimiser=OptimiserRecipe(batch_size=2, batches_per_epoch=4, epochs=2, precision="32-true"),
-)
-
-
-def make_response(pixel_size, livetime=1.0):
-    n_sub, rad = 3, np.linspace(0, 8, 200)
-    edges = np.array(LAT_BANDS.edges)
-    sub = edges[:-1, None] * (edges[1:] / edges[:-1])[:, None] ** (np.arange(n_sub) / n_sub)
-    sigma = np.hypot(0.5 * sub**-0.8, 0.07)[..., None]
-    psf = np.exp(-0.5 * (rad / sigma) ** 2) / (2 * np.pi * np.radians(sigma) ** 2)
-    exposure = np.full((6, n_sub), livetime * 3e11)
-    return Response(LAT_BANDS, edges[:-1], edges[1:], exposure, rad, psf, pixel_size)
-
 
 @pytest.fixture(scope="module")
-def responses():
+def responses(make_response):
     return [make_response(0.1), make_response(0.15, livetime=0.3)]
 
 
 @pytest.fixture(scope="module")
-def simulator(responses):
-    return build_simulator(RECIPE, responses, [0.5, 0.5])
+def simulator(tiny_recipe, responses):
+    return build_simulator(tiny_recipe, responses, [0.5, 0.5])
 
 
 def test_target_maps():
@@ -196,8 +176,8 @@ class Killed(Exception):
     """Stands for a lost machine."""
 
 
-def test_killed_and_resumed_equals_uninterrupted(tmp_path, simulator, monkeypatch):
-    whole = train(RECIPE, tmp_path / "whole", simulator, num_workers=0, progress=False)
+def test_killed_and_resumed_equals_uninterrupted(tiny_recipe, tmp_path, simulator, monkeypatch):
+    whole = train(tiny_recipe, tmp_path / "whole", simulator, num_workers=0, progress=False)
     assert (tmp_path / "whole" / "last.ckpt").exists()
     rows = read_metrics(tmp_path / "whole")
     assert sum(bool(row["loss"]) for row in rows) == 2
@@ -213,19 +193,20 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path, simulator, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr(DetectionModule, "training_step", dies)
         with pytest.raises(Killed):
-            train(RECIPE, tmp_path / "cut", simulator, num_workers=0, progress=False)
-    resumed = train(RECIPE, tmp_path / "cut", simulator, num_workers=0, progress=False)
+            train(tiny_recipe, tmp_path / "cut", simulator, num_workers=0, progress=False)
+    resumed = train(tiny_recipe, tmp_path / "cut", simulator, num_workers=0, progress=False)
     for (name, one), other in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.equal(one, other), name
     assert not whole.training
     assert read_metrics(tmp_path / "cut") == rows
     # A finished training has nothing left to do.
-    again = train(RECIPE, tmp_path / "cut", simulator, num_workers=0, progress=False)
+    again = train(tiny_recipe, tmp_path / "cut", simulator, num_workers=0, progress=False)
     assert torch.equal(again.head.weight, resumed.head.weight)
 
 
-def test_workers_make_the_same_batches(tmp_path, simulator):
-    short = RECIPE.model_copy(update={"optimiser": RECIPE.optimiser.model_copy(update={"epochs": 1})})
+def test_workers_make_the_same_batches(tiny_recipe, tmp_path, simulator):
+    optimiser = tiny_recipe.optimiser.model_copy(update={"epochs": 1})
+    short = tiny_recipe.model_copy(update={"optimiser": optimiser})
     alone, helped = (
         train(short, tmp_path / str(n), simulator, num_workers=n, progress=False) for n in (0, 1)
     )

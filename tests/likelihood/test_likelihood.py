@@ -6,87 +6,33 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.table import QTable
-from gammapy.datasets import Datasets, MapDataset
+from gammapy.datasets import Datasets
 from gammapy.estimators import ESTIMATOR_REGISTRY, FluxPoints
-from gammapy.irf import EDispKernelMap, PSFMap
-from gammapy.maps import Map, MapAxis, WcsGeom
 from gammapy.modeling import Fit
 from gammapy.modeling.models import (
     FoVBackgroundModel,
     GaussianSpatialModel,
     Models,
     PointSpatialModel,
-    PowerLaw2SpectralModel,
     SkyModel,
 )
 from numpy.testing import assert_allclose, assert_array_equal
 
-from gammapy_asid import CandidateFitEstimator, Candidates
+from gammapy_asid import CandidateFitEstimator
 from gammapy_asid.catalog.columns import CandidateFlag
 from gammapy_asid.likelihood import disagreements
 from gammapy_asid.likelihood.fit import fit_region
 from gammapy_asid.likelihood.poisson_fit import cash, fisher_scoring
 
-CENTER = SkyCoord(10, 0, unit="deg", frame="galactic")
-POSITIONS = SkyCoord([10.0, 10.52, 9.1], [0.0, 0.21, -0.6], unit="deg", frame="galactic")
-FLUX = np.array([8e-9, 4e-9, 3e-9])
-ENERGY = [1, 100] * u.GeV
 
-
-def empty_dataset(width=5, name="field"):
-    """Counts of a flat background alone, seen with a PSF of 0.1 deg."""
-    axis = MapAxis.from_energy_bounds(*ENERGY, nbin=3)
-    axis_true = MapAxis.from_energy_bounds(0.8 * u.GeV, 120 * u.GeV, nbin=6, name="energy_true")
-    geom = WcsGeom.create(skydir=CENTER, frame="galactic", binsz=0.1, width=width, axes=[axis])
-    exposure = Map.from_geom(geom.to_image().to_cube([axis_true]), unit="cm2 s")
-    exposure.data += 3e10
-    background = Map.from_geom(geom)
-    background.data += np.array([3.0, 0.6, 0.1])[:, None, None]
-    return MapDataset(
-        counts=Map.from_geom(geom),
-        exposure=exposure,
-        background=background,
-        psf=PSFMap.from_gauss(axis_true, sigma=0.1 * u.deg),
-        edisp=EDispKernelMap.from_diagonal_response(axis, axis_true),
-        mask_safe=Map.from_geom(geom, data=np.ones(geom.data_shape, dtype=bool)),
-        name=name,
-    )
-
-
-def source(position, flux, shape=None, index=2.2, name=None):
-    spectrum = PowerLaw2SpectralModel(
-        amplitude=flux / u.Unit("cm2 s"), index=index, emin=ENERGY[0], emax=ENERGY[1]
-    )
-    shape = shape or PointSpatialModel.from_position(position)
-    return SkyModel(spectral_model=spectrum, spatial_model=shape, name=name)
-
-
-def with_counts(dataset, models, seed=0):
-    dataset.models = [FoVBackgroundModel(dataset_name=dataset.name), *models]
-    dataset.counts.data = np.random.default_rng(seed).poisson(dataset.npred().data).astype(float)
-    dataset.models = None
-    return dataset
-
-
-def make_candidates(positions, flux):
-    n = len(positions)
-    candidates = Candidates.from_positions(
-        positions, np.linspace(0.95, 0.6, n), np.full((n, 2), 0.03) * u.deg, np.full((n, 2), 0.05) * u.deg
-    )
-    candidates.table["flux"] = flux * u.Unit("cm-2 s-1")
-    candidates.table["e_min"], candidates.table["e_max"] = ENERGY
-    return candidates
+@pytest.fixture(scope="module")
+def dataset(gev_sky):
+    return gev_sky.dataset(gev_sky.sources(3))
 
 
 @pytest.fixture(scope="module")
-def dataset():
-    models = [source(position, flux) for position, flux in zip(POSITIONS, FLUX, strict=True)]
-    return with_counts(empty_dataset(), models)
-
-
-@pytest.fixture(scope="module")
-def candidates():
-    return make_candidates(POSITIONS, 1.3 * FLUX)
+def candidates(gev_sky):
+    return gev_sky.candidates(gev_sky.positions, 1.3 * gev_sky.flux)
 
 
 @pytest.fixture(scope="module")
@@ -94,29 +40,31 @@ def fitted(dataset, candidates):
     return CandidateFitEstimator(width=3 * u.deg).run(dataset, candidates)
 
 
-def gammapy_fit(dataset, own, others, start):
+def gammapy_fit(gev_sky, dataset, own, others, start):
     """TS and fitted source of Gammapy's own fit."""
-    cutout = dataset.cutout(POSITIONS[own], 3 * u.deg, name="cutout")
+    cutout = dataset.cutout(gev_sky.positions[own], 3 * u.deg, name="cutout")
     known = [FoVBackgroundModel(dataset_name="cutout")]
     for i in others:
-        neighbour = source(POSITIONS[i], 1.3 * FLUX[i], index=2.3)
+        neighbour = gev_sky.source(gev_sky.positions[i], 1.3 * gev_sky.flux[i], index=2.3)
         neighbour.parameters.freeze_all()
-        neighbour.spectral_model.amplitude.frozen = POSITIONS[i].separation(POSITIONS[own]) > 1 * u.deg
+        neighbour.spectral_model.amplitude.frozen = (
+            gev_sky.positions[i].separation(gev_sky.positions[own]) > 1 * u.deg
+        )
         known.append(neighbour)
     cutout.models = Models(known)
     without = Fit().optimize(Datasets([cutout])).total_stat
-    model = source(start, FLUX[own], index=2.3)
+    model = gev_sky.source(start, gev_sky.flux[own], index=2.3)
     cutout.models = Models([*known, model])
     result = Fit().run(Datasets([cutout]))
     return without - result.total_stat, model
 
 
-def test_fits_are_those_of_gammapy(dataset, fitted):
+def test_fits_are_those_of_gammapy(gev_sky, dataset, fitted):
     for own in range(3):
         row = fitted.table[own]
         # From its best position, as Minuit may stop at a kink before
         start = SkyCoord(row["fit_ra"], row["fit_dec"]).galactic
-        ts, model = gammapy_fit(dataset, own, [i for i in range(3) if i != own], start)
+        ts, model = gammapy_fit(gev_sky, dataset, own, [i for i in range(3) if i != own], start)
         assert_allclose(row["ts"], ts, rtol=2e-3)
         assert_allclose(row["sqrt_ts"] ** 2, row["ts"])
         spectrum = model.spectral_model
@@ -126,13 +74,13 @@ def test_fits_are_those_of_gammapy(dataset, fitted):
         assert_allclose(row["fit_index_err"], spectrum.index.error, rtol=0.15)
 
 
-def test_fitted_values_are_the_truth_within_their_errors(fitted):
+def test_fitted_values_are_the_truth_within_their_errors(gev_sky, fitted):
     table = fitted.table
     assert np.all(table["ts"] > 25)
     assert not np.any(table["flags"] & CandidateFlag.FIT_FAILED)
-    assert np.all(np.abs(table["fit_flux"].value - FLUX) < 3 * table["fit_flux_err"].value)
+    assert np.all(np.abs(table["fit_flux"].value - gev_sky.flux) < 3 * table["fit_flux_err"].value)
     assert np.all(np.abs(table["fit_index"] - 2.2) < 3 * table["fit_index_err"])
-    offset = SkyCoord(table["fit_ra"], table["fit_dec"]).separation(POSITIONS)
+    offset = SkyCoord(table["fit_ra"], table["fit_dec"]).separation(gev_sky.positions)
     assert np.all(offset < 2.5 * table["fit_semi_major_68"])
     assert np.all(table["fit_semi_minor_68"] <= table["fit_semi_major_68"])
     assert_allclose(table["fit_e_min"].value, 1)
@@ -151,15 +99,17 @@ def test_data_and_candidates_stay_as_they_are(dataset, candidates):
     assert candidates.table.colnames == table.colnames
 
 
-def test_noise_has_no_significance(dataset):
-    nothing = make_candidates(SkyCoord([10.9], [-0.9], unit="deg", frame="galactic"), np.array([1e-9]))
-    known = make_candidates(POSITIONS, FLUX)
+def test_noise_has_no_significance(gev_sky, dataset):
+    nothing = gev_sky.candidates(SkyCoord([10.9], [-0.9], unit="deg", frame="galactic"), np.array([1e-9]))
+    known = gev_sky.candidates(gev_sky.positions, gev_sky.flux)
     row = CandidateFitEstimator(width=3 * u.deg).run(dataset, nothing, neighbours=known).table[0]
     assert 0 <= row["ts"] < 16
 
 
-def test_candidate_outside_the_data_is_flagged(dataset, candidates):
-    outside = make_candidates(SkyCoord([10.0, 40.0], [0.0, 3.0], unit="deg", frame="galactic"), FLUX[:2])
+def test_candidate_outside_the_data_is_flagged(gev_sky, dataset, candidates):
+    outside = gev_sky.candidates(
+        SkyCoord([10.0, 40.0], [0.0, 3.0], unit="deg", frame="galactic"), gev_sky.flux[:2]
+    )
     table = CandidateFitEstimator(width=3 * u.deg).run(dataset, outside).table
     assert table["flags"][1] & CandidateFlag.OUTSIDE and table["flags"][1] & CandidateFlag.FIT_FAILED
     assert np.isnan(table["ts"][1]) and np.isfinite(table["ts"][0])
@@ -193,41 +143,42 @@ def test_ray_gives_the_same(dataset, candidates, fitted):
         ray.shutdown()
 
 
-def test_extended_source(candidates):
-    wide = GaussianSpatialModel.from_position(POSITIONS[0])
+def test_extended_source(gev_sky, candidates):
+    wide = GaussianSpatialModel.from_position(gev_sky.positions[0])
     wide.sigma.value = 0.3
-    field = with_counts(empty_dataset(), [source(POSITIONS[0], 2e-8, wide), source(POSITIONS[2], FLUX[2])])
-    pair = make_candidates(POSITIONS[[0, 2]], FLUX[[0, 2]])
+    models = [gev_sky.source(gev_sky.positions[0], 2e-8, wide), gev_sky.sources(3)[2]]
+    field = gev_sky.dataset(models)
+    pair = gev_sky.candidates(gev_sky.positions[[0, 2]], gev_sky.flux[[0, 2]])
     table = CandidateFitEstimator(width=3 * u.deg, test_extension=True).run(field, pair).table
     assert table["ts_ext"][0] > 25 > table["ts_ext"][1]
     assert abs(table["fit_sigma"][0].value - 0.3) < 3 * table["fit_sigma_err"][0].value
 
 
-def test_curved_spectrum(candidates):
+def test_curved_spectrum(gev_sky, candidates):
     from gammapy.modeling.models import LogParabolaSpectralModel
 
     curved = LogParabolaSpectralModel(amplitude="6e-9 cm-2 s-1 GeV-1", reference="3 GeV", alpha=2.0, beta=0.6)
-    field = with_counts(
-        empty_dataset(), [SkyModel(curved, PointSpatialModel.from_position(POSITIONS[0]), name="curved")]
-    )
-    row = CandidateFitEstimator(width=3 * u.deg).run(field, make_candidates(POSITIONS[:1], FLUX[:1])).table[0]
+    model = SkyModel(curved, PointSpatialModel.from_position(gev_sky.positions[0]), name="curved")
+    field = gev_sky.dataset([model])
+    here = gev_sky.candidates(gev_sky.positions[:1], gev_sky.flux[:1])
+    row = CandidateFitEstimator(width=3 * u.deg).run(field, here).table[0]
     assert row["fit_spectrum"] == "lp"
     assert abs(row["fit_beta"] - 0.6) < 3 * row["fit_beta_err"]
 
 
-def test_models_of_the_dataset_are_known_sky(dataset, candidates):
+def test_models_of_the_dataset_are_known_sky(gev_sky, dataset, candidates):
     known = dataset.copy(name="known")
-    known.models = [source(POSITIONS[0], FLUX[0], name="known-source")]
-    here = make_candidates(POSITIONS[:1], FLUX[:1])
+    known.models = [gev_sky.source(gev_sky.positions[0], gev_sky.flux[0], name="known-source")]
+    here = gev_sky.candidates(gev_sky.positions[:1], gev_sky.flux[:1])
     assert CandidateFitEstimator(width=3 * u.deg).run(known, here).table["ts"][0] < 16
 
 
-def test_flux_points(dataset, fitted):
+def test_flux_points(gev_sky, dataset, fitted):
     points = CandidateFitEstimator(width=3 * u.deg).flux_points(dataset, fitted[:1])
     point = points[fitted.table["name"][0]]
     assert isinstance(point, FluxPoints)
     total = np.nansum(point.flux.data)
-    assert_allclose(total, FLUX[0], rtol=0.2)
+    assert_allclose(total, gev_sky.flux[0], rtol=0.2)
 
 
 def test_list_and_plot_of_disagreements(fitted):

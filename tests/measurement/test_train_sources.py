@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
-from test_training import RECIPE, make_response
 
 from gammapy_asid.learning.io import load_card, load_state, save_model
 from gammapy_asid.learning.registry import ensemble_path, find_model, model_files
@@ -30,12 +29,16 @@ from gammapy_asid.tasks.measurement.simulator import (
 from gammapy_asid.tasks.measurement.source_sets import simulated_sources
 
 SOURCES = SourceRecipe(patches=256, members=2, width=8, batch_size=16, steps=20)
-TINY = RECIPE.model_copy(update={"sources": SOURCES, "patch_size": 64})
 
 
 @pytest.fixture(scope="module")
-def simulator():
-    return build_simulator(TINY, [make_response(0.1, 5.0)], [1.0])
+def recipe(tiny_recipe):
+    return tiny_recipe.model_copy(update={"sources": SOURCES, "patch_size": 64})
+
+
+@pytest.fixture(scope="module")
+def simulator(make_response, recipe):
+    return build_simulator(recipe, [make_response(0.1, 5.0)], [1.0])
 
 
 @pytest.fixture(scope="module")
@@ -135,11 +138,11 @@ def test_simulation_is_kept(model, simulator, tmp_path, monkeypatch):
     assert torch.equal(first.bound, again.bound)
 
 
-def test_release(model, simulator, tmp_path):
+def test_release(recipe, model, simulator, tmp_path):
     weights = tmp_path / "tiny.safetensors"
     for own, shipped in zip(model_files(weights), model_files(find_model("lat")), strict=True):
         shutil.copy(shipped, own)
-    cards = release_sources(model, weights, TINY, simulator, tmp_path / "run", progress=False)
+    cards = release_sources(model, weights, recipe, simulator, tmp_path / "run", progress=False)
     assert set(cards) == {"position", "flux"}
     for kind, card in cards.items():
         path = ensemble_path(weights, kind)
@@ -158,13 +161,13 @@ def test_release(model, simulator, tmp_path):
     ensemble = SourceEnsemble.load(weights, "position")
     assert "position" in repr(ensemble)
     with pytest.raises(FileExistsError):
-        release_sources(model, weights, TINY, simulator, tmp_path / "run", progress=False)
+        release_sources(model, weights, recipe, simulator, tmp_path / "run", progress=False)
     # Of a run that was killed before its last file, only that one is made
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
     flux = ensemble_path(weights, "flux")
     content = flux.read_bytes()
     flux.unlink()
-    assert release_sources(model, weights, TINY, simulator, tmp_path / "run", progress=False) == cards
+    assert release_sources(model, weights, recipe, simulator, tmp_path / "run", progress=False) == cards
     assert flux.read_bytes() == content
     after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
     assert [path for path in before if before[path] != after[path]] == [flux]

@@ -5,58 +5,29 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
-from test_source_fit import LEVELS, SIZE, flat_sky, make_batch
-from test_training import make_response
 
-from gammapy_asid.inputs.psf import psf_tables
 from gammapy_asid.stats.blends import elongation, split_blends
 from gammapy_asid.stats.point_fit import fit_sources
-from gammapy_asid.stats.source_images import source_images
 from gammapy_asid.tasks.detection.doubles import split_peaks
 from gammapy_asid.tasks.detection.peaks import Peaks
 
-#: Counts of one of the two sources in each band.
-COUNTS = torch.tensor([300.0, 300, 200, 150, 60, 30])
-MIDDLE = torch.tensor([24.2, 23.7])
 
-
-@pytest.fixture(scope="module")
-def response():
-    return make_response(0.1)
-
-
-@pytest.fixture(scope="module")
-def tables(response):
-    return psf_tables(response)
-
-
-def fields(response, tables, half, seed=None, ratio=1.0):
-    """A field with two sources at either side of the middle."""
-    x, y = MIDDLE[:, None] + torch.tensor(half)[:, None] * torch.tensor([1.0, -1.0])
-    field = torch.zeros(2, dtype=torch.long)
-    counts = torch.stack([ratio * COUNTS, COUNTS])
-    sky = flat_sky(1)
-    images = source_images(tables, LEVELS, (1, SIZE, SIZE), field, x, y, counts)
-    return make_batch(response, [s + i for s, i in zip(sky, images, strict=True)], seed, sky), x, y
-
-
-def test_moments_of_a_pair(response, tables):
+def test_moments_of_a_pair(fields, tables):
     """Equal sources at either side of the middle widen it by the square of their distance from there."""
     half = (0.5, 0.3)
-    batch, _, _ = fields(response, tables, half)
+    batch, _, _ = fields.pair(tables, half)
     field = torch.zeros(1, dtype=torch.long)
-    fit = fit_sources(batch, tables, field, *MIDDLE[:, None])
-    images = source_images(tables, LEVELS, (1, SIZE, SIZE), field, fit.x, fit.y, fit.counts)
-    expected = [s + i for s, i in zip(flat_sky(1), images, strict=True)]
+    fit = fit_sources(batch, tables, field, *fields.middle[:, None])
+    expected = fields.with_sources(tables, 1, field, fit.x, fit.y, fit.counts)
     moments, covariance = elongation(batch, tables, field, fit, expected)
     assert_allclose(moments[0], [0.25, 0.15, 0.09], atol=0.06)
     assert torch.all(torch.diagonal(covariance[0]) > 0)
 
 
 @pytest.mark.parametrize("ratio", [1.0, 3.0])
-def test_pair_is_split(response, tables, ratio):
-    batch, x, y = fields(response, tables, (1.3, 0.7), seed=1, ratio=ratio)
-    split = split_blends(batch, tables, torch.zeros(1, dtype=torch.long), *MIDDLE[:, None])
+def test_pair_is_split(fields, tables, ratio):
+    batch, x, y = fields.pair(tables, (1.3, 0.7), seed=1, ratio=ratio)
+    split = split_blends(batch, tables, torch.zeros(1, dtype=torch.long), *fields.middle[:, None])
     assert_array_equal(split.parent, [0, 0])
     order, truth = torch.argsort(split.x), torch.argsort(x)
     assert_allclose(split.x[order], x[truth], atol=0.8)
@@ -64,27 +35,27 @@ def test_pair_is_split(response, tables, ratio):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_single_source_stays_one(response, tables, seed):
-    batch, x, y = fields(response, tables, (0.0, 0.0), seed=seed)
+def test_single_source_stays_one(fields, tables, seed):
+    batch, x, y = fields.pair(tables, (0.0, 0.0), seed=seed)
     split = split_blends(batch, tables, torch.zeros(1, dtype=torch.long), x[:1], y[:1])
     assert_array_equal(split.parent, [0])
     # As given, not as fitted
     assert_array_equal(split.x, x[:1])
 
 
-def test_round_source_stays_one(response, tables):
+def test_round_source_stays_one(fields, tables):
     """Four sources at the corners of a square: wider than a point, and not along a line."""
     field, half = torch.zeros(4, dtype=torch.long), 0.8
-    x = MIDDLE[0] + half * torch.tensor([1.0, 1.0, -1.0, -1.0])
-    y = MIDDLE[1] + half * torch.tensor([1.0, -1.0, 1.0, -1.0])
-    images = source_images(tables, LEVELS, (1, SIZE, SIZE), field, x, y, COUNTS.expand(4, -1))
-    batch = make_batch(response, [s + i for s, i in zip(flat_sky(1), images, strict=True)], 2, flat_sky(1))
-    assert len(split_blends(batch, tables, field[:1], *MIDDLE[:, None]).x) == 1
+    x = fields.middle[0] + half * torch.tensor([1.0, 1.0, -1.0, -1.0])
+    y = fields.middle[1] + half * torch.tensor([1.0, -1.0, 1.0, -1.0])
+    counts = fields.counts.expand(4, -1)
+    batch = fields.batch(fields.with_sources(tables, 1, field, x, y, counts), 2, fields.sky(1))
+    assert len(split_blends(batch, tables, field[:1], *fields.middle[:, None]).x) == 1
 
 
-def test_peaks_keep_their_order(response, tables):
-    batch, _, _ = fields(response, tables, (0.9, 0.5), seed=1)
-    values = np.array([5.0, float(MIDDLE[0]), 40.0]), np.array([8.0, float(MIDDLE[1]), 40.0])
+def test_peaks_keep_their_order(fields, tables):
+    batch, _, _ = fields.pair(tables, (0.9, 0.5), seed=1)
+    values = np.array([5.0, float(fields.middle[0]), 40.0]), np.array([8.0, float(fields.middle[1]), 40.0])
     score = np.array([0.05, 0.9, 0.02])
     peaks = Peaks(np.zeros(3, int), *values, score, score.copy(), np.full(3, 0.5))
     result, _ = split_peaks(peaks, batch, tables)
@@ -95,15 +66,15 @@ def test_peaks_keep_their_order(response, tables):
     assert_array_equal(peaks.x, values[0])
 
 
-def test_fit_after_the_split(response, tables):
+def test_fit_after_the_split(fields, tables):
     """What the split hands on is close to a fit of everything at once; a source far off keeps its own."""
-    batch, _, _ = fields(response, tables, (1.3, 0.7), seed=1)
-    values = np.array([44.0, float(MIDDLE[0])]), np.array([6.0, float(MIDDLE[1])])
+    batch, _, _ = fields.pair(tables, (1.3, 0.7), seed=1)
+    values = np.array([44.0, float(fields.middle[0])]), np.array([6.0, float(fields.middle[1])])
     score = np.array([0.95, 0.9])
     peaks = Peaks(np.zeros(2, int), *values, score, score.copy(), np.full(2, 0.5))
     result, fit = split_peaks(peaks, batch, tables)
     assert_array_equal(result.score, [0.95, 0.9, 0.9])
-    assert [stamps.shape[0] for stamps in fit.residuals] == [3] * len(LEVELS)
+    assert [stamps.shape[0] for stamps in fit.residuals] == [3] * len(fields.levels)
     place = (torch.as_tensor(v, dtype=torch.float32) for v in (result.x, result.y))
     again = fit_sources(batch, tables, torch.zeros(3, dtype=torch.long), *place)
     assert_allclose(fit.x[1:], again.x[1:], atol=0.15)
@@ -114,7 +85,7 @@ def test_fit_after_the_split(response, tables):
     assert split_peaks(peaks, batch, tables)[1] is None
 
 
-def test_nothing_to_split(response, tables):
-    batch, _, _ = fields(response, tables, (0.0, 0.0), seed=0)
+def test_nothing_to_split(fields, tables):
+    batch, _, _ = fields.pair(tables, (0.0, 0.0), seed=0)
     empty = torch.zeros(0)
     assert len(split_blends(batch, tables, torch.zeros(0, dtype=torch.long), empty, empty).x) == 0

@@ -9,21 +9,16 @@ from astropy.coordinates import SkyCoord
 from gammapy.maps import HpxGeom, Map, WcsGeom
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import ndtr
-from test_blends import COUNTS, MIDDLE
-from test_source_fit import LEVELS, SIZE, flat_sky, make_batch
-from test_training import make_response
 
 from gammapy_asid import DLSourceDetector
 from gammapy_asid.inputs import to_band_cube
 from gammapy_asid.inputs.pixel_grid import PixelGrid
-from gammapy_asid.inputs.psf import psf_tables
 from gammapy_asid.inputs.response import RAD, normalise_psf, place_error
 from gammapy_asid.simulation import MockCatalog
 from gammapy_asid.simulation.all_sky import simulate_sky
 from gammapy_asid.simulation.diffuse import analytic_emission
 from gammapy_asid.stats import blends
 from gammapy_asid.stats.blends import CLOSEST, split_blends
-from gammapy_asid.stats.source_images import source_images
 from gammapy_asid.tasks.detection.doubles import join_peaks
 from gammapy_asid.tasks.detection.peaks import Peaks
 
@@ -108,33 +103,22 @@ def test_peaks_closer_than_a_pixel_are_one():
     assert join_peaks(peaks, 0.0) is peaks
 
 
-def test_wider_source_stays_one(monkeypatch):
+def test_wider_source_stays_one(fields, tables, monkeypatch):
     """A source that the point spread function is too narrow for, and longer by chance or by pixels."""
-    response = make_response(0.1)
-    tables = psf_tables(response)
-    field, zero = torch.zeros(2, dtype=torch.long), torch.zeros(1, dtype=torch.long)
-    x, y = MIDDLE[:, None] + torch.tensor([[0.15], [0.0]]) * torch.tensor([1.0, -1.0])
-    wide = blends._scaled(tables, 1.12)
-    images = source_images(wide, LEVELS, (1, SIZE, SIZE), field, x, y, (30 * COUNTS).expand(2, -1))
-    sky = flat_sky(1)
-    batch = make_batch(response, [s + i for s, i in zip(sky, images, strict=True)], 1, sky)
+    zero = torch.zeros(1, dtype=torch.long)
+    batch, _, _ = fields.pair(blends._scaled(tables, 1.12), (0.15, 0.0), seed=1, brightness=30)
     monkeypatch.setattr(blends, "ROUND", 1.0)
-    assert len(split_blends(batch, tables, zero, *MIDDLE[:, None]).x) == 1
+    assert len(split_blends(batch, tables, zero, *fields.middle[:, None]).x) == 1
     monkeypatch.setattr(blends, "WIDTHS", ())
     monkeypatch.setattr(blends, "GAIN_SHARE", 0.0)
-    assert len(split_blends(batch, tables, zero, *MIDDLE[:, None]).x) == 2
+    assert len(split_blends(batch, tables, zero, *fields.middle[:, None]).x) == 2
 
 
-def test_pair_closer_than_a_pixel_stays_one():
-    response = make_response(0.1)
-    tables = psf_tables(response)
-    field, zero = torch.zeros(2, dtype=torch.long), torch.zeros(1, dtype=torch.long)
-    x, y = MIDDLE[:, None] + torch.tensor([[1.3], [0.7]]) * torch.tensor([1.0, -1.0])
-    images = source_images(tables, LEVELS, (1, SIZE, SIZE), field, x, y, COUNTS.expand(2, -1))
-    sky = flat_sky(1)
-    batch = make_batch(response, [s + i for s, i in zip(sky, images, strict=True)], 1, sky)
+def test_pair_closer_than_a_pixel_stays_one(fields, tables):
+    zero = torch.zeros(1, dtype=torch.long)
+    batch, _, _ = fields.pair(tables, (1.3, 0.7), seed=1)
     for native, number in ((0.0, 2), (1.0, 2), (2.5, 1)):
-        assert len(split_blends(batch, tables, zero, *MIDDLE[:, None], native).x) == number
+        assert len(split_blends(batch, tables, zero, *fields.middle[:, None], native).x) == number
 
 
 @pytest.mark.parametrize("proj", ["TAN", "CAR"])

@@ -2,57 +2,14 @@
 """Tests of the maximum-likelihood fit of many sources."""
 
 import numpy as np
-import pytest
 import torch
 from numpy.testing import assert_allclose
-from test_training import make_response
 
-from gammapy_asid.inputs.batch import FieldBatch
-from gammapy_asid.inputs.conditioning import conditions, feature_kernels, trial_spectra
-from gammapy_asid.inputs.psf import mean_psf, psf_kernels, psf_tables
+from gammapy_asid.inputs.psf import mean_psf, psf_kernels
 from gammapy_asid.stats.image_bounds import position_covariance, source_image
 from gammapy_asid.stats.point_fit import fit_sources
-from gammapy_asid.stats.source_images import position_information, source_images
+from gammapy_asid.stats.source_images import position_information
 from gammapy_asid.stats.source_stamps import add_stamps, sample_psf, source_stamps
-
-SIZE = 48
-LEVELS = (3, 2, 1, 0, 0, 0)
-SKY = (150.0, 40.0, 4.0, 0.6, 0.05, 0.01)
-
-
-@pytest.fixture(scope="module")
-def response():
-    return make_response(0.1)
-
-
-@pytest.fixture(scope="module")
-def tables(response):
-    return psf_tables(response)
-
-
-def make_batch(response, expected, seed=None, background=None):
-    n = len(expected[0])
-    rng = np.random.default_rng(seed)
-    counts = expected if seed is None else [torch.tensor(rng.poisson(e)).float() for e in expected]
-    ones = [torch.ones_like(e) for e in expected]
-    return FieldBatch(
-        levels=LEVELS,
-        counts=counts,
-        background=ones if background is None else background,
-        mask=ones,
-        exposure=ones,
-        kernels=feature_kernels(response).float().expand(n, -1, -1, -1),
-        spectra=torch.tensor(trial_spectra(response)).float().expand(n, -1, -1),
-        conditions=torch.tensor(conditions(response, background is not None)).expand(n, -1),
-        has_background=torch.full((n,), background is not None),
-        pixel_size=torch.full((n,), response.pixel_size),
-    )
-
-
-def flat_sky(n):
-    return [
-        torch.full((n, SIZE >> level, SIZE >> level), sky) for level, sky in zip(LEVELS, SKY, strict=True)
-    ]
 
 
 def test_tables_hold_the_kernels(response, tables):
@@ -81,16 +38,15 @@ def test_stamps_and_their_sum_are_adjoint():
     assert_allclose((cut * stamps).sum(), (total * image).sum(), rtol=1e-5)
 
 
-def test_fit_of_expected_counts_finds_the_truth(response, tables):
+def test_fit_of_expected_counts_finds_the_truth(fields, tables):
     field = torch.tensor([0, 0, 1])
     x, y = torch.tensor([15.3, 30.1, 20.0]), torch.tensor([20.2, 26.4, 25.7])
     counts = torch.tensor(
         [[900, 700, 500, 300, 60, 30], [300, 300, 200, 150, 30, 10], [60, 80, 80, 60, 15, 8]]
     )
     counts = counts.float()
-    sky = flat_sky(2)
-    images = source_images(tables, LEVELS, (2, SIZE, SIZE), field, x, y, counts)
-    batch = make_batch(response, [s + i for s, i in zip(sky, images, strict=True)], background=sky)
+    sky = fields.sky(2)
+    batch = fields.batch(fields.with_sources(tables, 2, field, x, y, counts), background=sky)
     fit = fit_sources(batch, tables, field, x + 0.6, y - 0.5)
     assert_allclose(fit.x, x, atol=0.06)
     assert_allclose(fit.y, y, atol=0.06)
@@ -101,13 +57,12 @@ def test_fit_of_expected_counts_finds_the_truth(response, tables):
     assert_allclose(fixed.counts[:, 2:], counts[:, 2:], rtol=0.1)
 
 
-def test_close_sources_are_separated(response, tables):
+def test_close_sources_are_separated(fields, tables):
     field = torch.zeros(2, dtype=torch.long)
     x, y = torch.tensor([22.0, 26.0]), torch.tensor([24.0, 24.0])
     counts = torch.tensor([[0, 300, 300, 400, 100, 50], [0, 100, 100, 150, 40, 20]]).float()
-    sky = flat_sky(1)
-    images = source_images(tables, LEVELS, (1, SIZE, SIZE), field, x, y, counts)
-    batch = make_batch(response, [s + i for s, i in zip(sky, images, strict=True)], background=sky)
+    sky = fields.sky(1)
+    batch = fields.batch(fields.with_sources(tables, 1, field, x, y, counts), background=sky)
     fit = fit_sources(batch, tables, field, x, y)
     assert_allclose(fit.x, x, atol=0.3)
     assert_allclose(fit.counts[:, 3:].sum(1), counts[:, 3:].sum(1), rtol=0.1)
@@ -117,20 +72,19 @@ def test_close_sources_are_separated(response, tables):
     assert fit.neighbours[1, 3] > 0
 
 
-def test_scatter_is_that_of_the_bound(response, tables):
+def test_scatter_is_that_of_the_bound(fields, tables):
     n = 200
     field = torch.arange(n)
     rng = np.random.default_rng(1)
     x, y = (torch.tensor(24 + rng.uniform(-0.5, 0.5, n), dtype=torch.float32) for _ in range(2))
     counts = torch.tensor([[100, 120, 100, 70, 15, 8]]).float().expand(n, -1)
-    sky = flat_sky(n)
-    images = source_images(tables, LEVELS, (n, SIZE, SIZE), field, x, y, counts)
-    expected = [s + i for s, i in zip(sky, images, strict=True)]
+    sky = fields.sky(n)
+    expected = fields.with_sources(tables, n, field, x, y, counts)
     ones = [torch.ones_like(e) for e in expected]
-    information = position_information(tables, LEVELS, expected, ones, field, x, y, counts)
+    information = position_information(tables, fields.levels, expected, ones, field, x, y, counts)
     covariance = torch.linalg.inv(information.sum(1))
     bound = torch.sqrt((covariance[:, 0, 0] + covariance[:, 1, 1]) / 2)
-    fit = fit_sources(make_batch(response, expected, seed=2, background=sky), tables, field, x, y)
+    fit = fit_sources(fields.batch(expected, seed=2, background=sky), tables, field, x, y)
     pull = torch.stack([fit.x - x, fit.y - y]) / bound
     # The prior on the position, of 1.5 pixels, narrows it a little.
     assert 0.8 < float(pull.std()) < 1.2
@@ -140,7 +94,7 @@ def test_scatter_is_that_of_the_bound(response, tables):
     assert_allclose(fit.counts.mean(0)[3:], counts[0, 3:], rtol=0.15)
 
 
-def test_information_is_that_of_the_image(response, tables):
+def test_information_is_that_of_the_image(fields, response, tables):
     counts = np.array([100, 120, 100, 70, 15, 8.0])
     per_sub = np.zeros((6, 3))
     per_sub[3:, 1] = counts[3:]
@@ -149,23 +103,20 @@ def test_information_is_that_of_the_image(response, tables):
     place = 20.2, 24.4
     images = [
         source_image(
-            place[0] + dx, place[1] + dy, counts[:, None] * (np.arange(6) > 2)[:, None], narrow, (SIZE,) * 2
+            place[0] + dx,
+            place[1] + dy,
+            counts[:, None] * (np.arange(6) > 2)[:, None],
+            narrow,
+            (fields.size,) * 2,
         )
         for dx, dy in ((0, 0), (0.1, 0), (-0.1, 0), (0, 0.1), (0, -0.1))
     ]
     slope = np.array([images[1] - images[2], images[3] - images[4]]) / 0.2
-    sky = np.array(SKY)[:, None, None]
+    sky = np.array(fields.rates)[:, None, None]
     expected = position_covariance(images[0][3:], slope[:, 3:], np.broadcast_to(sky, images[0].shape)[3:])
     only = torch.tensor(counts * (np.arange(6) > 2)).float()[None]
     x, y = (torch.tensor([v]) for v in place)
-    total = [
-        s + i
-        for s, i in zip(
-            flat_sky(1),
-            source_images(tables, LEVELS, (1, SIZE, SIZE), torch.tensor([0]), x, y, only),
-            strict=True,
-        )
-    ]
+    total = fields.with_sources(tables, 1, torch.tensor([0]), x, y, only)
     ones = [torch.ones_like(t) for t in total]
-    information = position_information(tables, LEVELS, total, ones, torch.tensor([0]), x, y, only)
+    information = position_information(tables, fields.levels, total, ones, torch.tensor([0]), x, y, only)
     assert_allclose(torch.linalg.inv(information.sum(1))[0, :2, :2], expected, rtol=0.1, atol=1e-4)

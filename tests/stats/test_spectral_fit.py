@@ -7,76 +7,73 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
-from test_training import make_response
 
 from gammapy_asid.simulation.sky import ResponseBank, source_counts
 from gammapy_asid.simulation.spectra import photon_flux
 from gammapy_asid.stats.spectral_fit import FluxScale, fit_power_laws, flux_bound, flux_scale
 
-RESPONSE = make_response(0.1)
 
-
-def power_law(index, flux=3e-8):
+def power_law(response, index, flux=3e-8):
     """Spectra with a photon flux above 1 GeV, and their counts."""
     index = torch.tensor(index)
     ones = torch.ones_like(index)
     spectra = {"amplitude": flux * (index - 1), "reference": ones, "index": index}
     spectra |= {"beta": 0 * ones, "lambda_": 0 * ones, "alpha": ones}
-    counts = source_counts(ResponseBank([RESPONSE]), torch.zeros(len(index), dtype=torch.long), spectra)
+    counts = source_counts(ResponseBank([response]), torch.zeros(len(index), dtype=torch.long), spectra)
     return spectra, counts.sum(-1)
 
 
-def test_photon_flux_of_a_power_law():
-    spectra, _ = power_law([2.0, 2.5])
+def test_photon_flux_of_a_power_law(response):
+    spectra, _ = power_law(response, [2.0, 2.5])
     low, high = torch.tensor([1.0, 1.0]), torch.tensor([100.0, 100.0])
     exact = 3e-8 * (1 - 100 ** -np.array([1.0, 1.5]))
     assert_allclose(photon_flux(spectra, low, high), exact, rtol=1e-6)
 
 
-def test_power_laws_are_recovered():
+def test_power_laws_are_recovered(response):
     index = [1.8, 2.3, 2.9]
-    spectra, counts = power_law(index)
-    laws = fit_power_laws(RESPONSE, counts, torch.sqrt(counts))
+    spectra, counts = power_law(response, index)
+    laws = fit_power_laws(response, counts, torch.sqrt(counts))
     # The prior and the freedom of spectra draw to 2.3.
     assert_allclose(laws.index, index, atol=0.12)
     assert_allclose(laws.counts, counts, rtol=0.15)
     for low, high in ((1.0, 100.0), (0.3, 1000.0), (2.0, 7.0)):
         ends = torch.full((3,), low), torch.full((3,), high)
-        scale = flux_scale(RESPONSE, laws, counts, torch.sqrt(counts), *ends)
+        scale = flux_scale(response, laws, counts, torch.sqrt(counts), *ends)
         assert_allclose(torch.exp(scale.log_flux), photon_flux(spectra, *ends), rtol=0.12)
         assert_allclose(scale.observed, scale.predicted, rtol=0.15)
 
 
-def test_unit_is_the_error_of_the_counts():
-    _, counts = power_law([2.3])
+def test_unit_is_the_error_of_the_counts(response):
+    _, counts = power_law(response, [2.3])
     error = torch.sqrt(counts)
-    laws = fit_power_laws(RESPONSE, counts, error)
-    scale = flux_scale(RESPONSE, laws, counts, error, torch.tensor([2.0]), torch.tensor([7.0]))
+    laws = fit_power_laws(response, counts, error)
+    scale = flux_scale(response, laws, counts, error, torch.tensor([2.0]), torch.tensor([7.0]))
     relative = float(torch.exp(scale.log_unit - scale.log_flux))
     assert relative == pytest.approx(float(error[0, 3] / counts[0, 3]), rel=0.1)
 
 
-def test_bound_is_that_of_the_bands():
-    spectra, counts = power_law([2.3])
+def test_bound_is_that_of_the_bands(response):
+    spectra, counts = power_law(response, [2.3])
     ends = torch.tensor([2.0]), torch.tensor([7.0])
     # Nothing but the band of the range itself is seen: the error of its counts.
     only = torch.zeros(1, 6)
     only[:, 3] = 100.0
-    alone = flux_bound(only, RESPONSE, spectra, *ends)
+    alone = flux_bound(only, response, spectra, *ends)
     assert alone == pytest.approx(0.1, rel=0.03)
     # All bands together tell more of it, and less than if the spectrum were known.
-    every = flux_bound(torch.full((1, 6), 100.0), RESPONSE, spectra, *ends)
+    every = flux_bound(torch.full((1, 6), 100.0), response, spectra, *ends)
     assert 1 / np.sqrt(600) < every < alone
     # A range without photons of its own leans on the others and on what spectra are like.
-    beyond = flux_bound(only, RESPONSE, spectra, torch.tensor([20.0]), torch.tensor([1000.0]))
+    beyond = flux_bound(only, response, spectra, torch.tensor([20.0]), torch.tensor([1000.0]))
     assert beyond > 3 * alone
 
 
-def test_no_counts_give_a_flux_near_zero():
+def test_no_counts_give_a_flux_near_zero(response):
     counts = torch.zeros(1, 6)
-    laws = fit_power_laws(RESPONSE, counts, torch.full((1, 6), 3.0))
+    laws = fit_power_laws(response, counts, torch.full((1, 6), 3.0))
     scale = flux_scale(
-        RESPONSE, laws, counts, torch.full((1, 6), 3.0), torch.tensor([0.3]), torch.tensor([1e3])
+        response, laws, counts, torch.full((1, 6), 3.0), torch.tensor([0.3]), torch.tensor([1e3])
     )
     assert torch.isfinite(scale.inputs()).all()
     assert scale.start < 0.2

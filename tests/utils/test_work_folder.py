@@ -2,6 +2,7 @@
 """Folders of work: nothing is mixed, what is missing or damaged is made anew or named."""
 
 import os
+import pickle
 import subprocess
 import sys
 
@@ -20,7 +21,6 @@ from gammapy.modeling.models import (
     SkyModel,
     TemplateSpatialModel,
 )
-from test_training import RECIPE, make_response
 
 from gammapy_asid.tasks.detection.recipe import Recipe
 from gammapy_asid.tasks.detection.simulator import build_simulator
@@ -107,21 +107,23 @@ def test_units_and_masks_of_tables():
     assert len({digest(t) for t in [table, *others]}) == 5
 
 
-def test_digest_is_that_of_any_process():
-    simulator = build_simulator(RECIPE, [make_response(0.1)], [1.0])
-    own = digest([RECIPE, simulator, {"a", "b", "c"}])
+def test_digest_is_that_of_any_process(tiny_recipe, make_response, tmp_path):
+    simulator = build_simulator(tiny_recipe, [make_response(0.1)], [1.0])
+    own = digest([tiny_recipe, simulator, {"a", "b", "c"}])
     simulator.draw(2, 1)
-    assert digest([RECIPE, simulator, {"a", "b", "c"}]) == own
+    assert digest([tiny_recipe, simulator, {"a", "b", "c"}]) == own
+    path = tmp_path / "parts"
+    path.write_bytes(pickle.dumps((tiny_recipe, make_response(0.1))))
     code = (
-        "from test_training import RECIPE, make_response; from gammapy_asid.utils.digests import digest\n"
+        "import pickle, sys; from gammapy_asid.utils.digests import digest\n"
         "from gammapy_asid.tasks.detection.train import build_simulator\n"
-        "simulator = build_simulator(RECIPE, [make_response(0.1)], [1.0])\n"
-        "print(digest([RECIPE, simulator, {'a', 'b', 'c'}]))"
+        "recipe, response = pickle.load(open(sys.argv[1], 'rb'))\n"
+        "simulator = build_simulator(recipe, [response], [1.0])\n"
+        "print(digest([recipe, simulator, {'a', 'b', 'c'}]))"
     )
-    path = os.pathsep.join([os.path.dirname(__file__), *sys.path])
     other = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code],
-        env=os.environ | {"PYTHONHASHSEED": "1", "PYTHONPATH": path},
+        [sys.executable, "-W", "ignore", "-c", code, path],
+        env=os.environ | {"PYTHONHASHSEED": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         check=True,

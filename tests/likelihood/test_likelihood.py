@@ -1,6 +1,8 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Tests of likelihood fits, against fits with Gammapy alone."""
 
+import signal
+
 import astropy.units as u
 import numpy as np
 import pytest
@@ -134,13 +136,19 @@ def test_processes_give_the_same(dataset, candidates, fitted):
         assert_array_equal(table[name], fitted.table[name])
 
 
-def test_ray_gives_the_same(dataset, candidates, fitted):
-    ray = pytest.importorskip("ray")
+@pytest.fixture
+def ray():
+    """Ray, which leaves a handler of SIGTERM behind."""
+    module = pytest.importorskip("ray")
+    handler = signal.getsignal(signal.SIGTERM)
+    yield module
+    module.shutdown()
+    signal.signal(signal.SIGTERM, handler)
+
+
+def test_ray_gives_the_same(ray, dataset, candidates, fitted):
     fits = CandidateFitEstimator(width=3 * u.deg, n_jobs=2, parallel_backend="ray")
-    try:
-        assert_array_equal(fits.run(dataset, candidates).table["ts"], fitted.table["ts"])
-    finally:
-        ray.shutdown()
+    assert_array_equal(fits.run(dataset, candidates).table["ts"], fitted.table["ts"])
 
 
 def test_extended_source(gev_sky, candidates):

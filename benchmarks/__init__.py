@@ -1,2 +1,2 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
-"""Measurements on published benchmarks and on the real sky."""
+"""Measurements on published benchmarks and on the real sky: ``python -m benchmarks`` lists them."""

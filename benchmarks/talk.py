@@ -1,20 +1,18 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """All plots of the talk at EuCAIFCon 2024, each by the program of its experiment.
 
-Run as ``python -m benchmarks.talk --output FOLDER``. What is already in the folder is kept: a run that was
-interrupted goes on.
+What is already in the folder is kept: a run that was interrupted goes on.
 """
 
-import argparse
 from pathlib import Path
 
 from gammapy_asid.simulation.diffuse import EmissionBank
-from gammapy_asid.simulation.lat_bank import build_heldout_models, build_lat_bank
 
-from . import emission_models, faint_sources, found_sources, front, mask_radius, neighbours
-from .sky235 import data_folder
+from .common import arguments, file_of, kept
+from .detection import emission_models, faint_sources, found_sources, front, mask_radius, neighbours
+from .skies.open_skies import load_bank, load_unseen
 
-__all__ = ["main"]
+NEEDS = "data, a day"
 
 #: Programs, whether they take a model, the file of emission models they take, and arguments of a small check.
 PARTS = {
@@ -27,29 +25,27 @@ PARTS = {
 }
 
 
-def main(args=None):
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", help="data folder, by default GAMMAPY_ASID_DATA")
-    parser.add_argument("--model", default="lat")
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--quick", action="store_true", help="a small check: too few sources for numbers")
-    parser.add_argument("--output", default="talk", help="folder of tables and plots")
-    args = parser.parse_args(args)
+def parser():
+    """Arguments."""
+    own = arguments(__doc__, "talk", data=True, model="lat")
+    own.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="what is drawn")
+    own.add_argument("--quick", action="store_true", help="a small check: too few sources for numbers")
+    return own
 
-    output, data = Path(args.output), data_folder(args.data)
+
+def main(args=None):
+    """Measure and write."""
+    args = parser().parse_args(args)
+    output = Path(args.output)
     output.mkdir(parents=True, exist_ok=True)
     banks = {name: output / f"{name}.safetensors" for name in ("bank", "unseen")}
-    if not banks["bank"].exists():
-        build_lat_bank(data).save(banks["bank"])
-    if not banks["unseen"].exists():
-        EmissionBank.from_models(build_heldout_models(data)).save(banks["unseen"])
+    for name, load in (("bank", load_bank), ("unseen", load_unseen)):
+        kept(banks[name], lambda load=load: load(None, args.data), EmissionBank.save, EmissionBank.load)
     for name in args.parts:
         program, has_model, bank, quick = PARTS[name]
-        folder = output / name if program is mask_radius else output
-        if (folder / f"{name}.png").exists():
+        if file_of(output / name, ".png").exists():
             continue
-        options = ["--data", str(data), "--output", str(output / name)]
+        options = ["--data", str(args.data), "--output", str(output / name)]
         options += ["--model", args.model] if has_model else []
         options += [f"--{bank}", str(banks[bank])] if bank else []
         program.main(options + (quick if args.quick else []))

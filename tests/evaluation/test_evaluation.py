@@ -328,10 +328,10 @@ def test_plots(predictions, rng):
 @pytest.mark.skipif("GAMMAPY_ASID_DATA" not in os.environ, reason="needs the folder GAMMAPY_ASID_DATA")
 def test_published_network_scores_what_its_authors_published():
     """Precision and recall that the authors of Panes et al. 2021 give for this sky, and its cuts."""
-    sky235 = pytest.importorskip("benchmarks.sky235")
-    scoring = pytest.importorskip("benchmarks.scoring")
+    sky235 = pytest.importorskip("benchmarks.skies.sky235")
+    scoring = pytest.importorskip("benchmarks.detection.scoring")
     sky = sky235.load_sky235()
-    result = scoring.score_predictions(sky, *sky.published.itercols())["all"]
+    result = scoring.score_predictions(sky, sky.published)["all"]
     expected = {
         "purity": 0.878,
         "recall": 0.558,
@@ -369,6 +369,6 @@ def test_published_network_scores_what_its_authors_published():
 
 
 def test_probability_to_lie_inside_a_patch():
-    inside = pytest.importorskip("benchmarks.panes2021").inside_probability
+    inside = pytest.importorskip("benchmarks.detection.sky235").inside_probability
     place = np.array([[30.0, 0.0, 0.0, -3.0], [30.0, 30.0, 63.0, 30.0]])
     assert_allclose(inside(place, np.full((2, 4), 0.3)), [1, 0.5, 0.25, 0], atol=1e-6)

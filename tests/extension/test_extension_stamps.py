@@ -213,7 +213,7 @@ def test_position_of_the_middle(extension_dataset):
 
 def test_posterior_of_the_class(simulator, monkeypatch):
     """The limit of the benchmark: probabilities right on average, near one for bright sources."""
-    limit = pytest.importorskip("benchmarks.extension_limit")
+    limit = pytest.importorskip("benchmarks.extension.limit")
     # A coarse integration will do
     monkeypatch.setattr(limit, "SIZES", 12)
     monkeypatch.setattr(limit, "INDICES", 3)

@@ -19,7 +19,7 @@ from gammapy_asid import Candidates, DLFluxEstimator, DLSkySurvey, DLSourceDetec
 from gammapy_asid.evaluation.baseline import ts_map_candidates
 from gammapy_asid.evaluation.matching import match_brightest
 from gammapy_asid.inputs import to_band_cube
-from gammapy_asid.inputs.square_pixels import regular_dataset
+from gammapy_asid.inputs.square_pixels import on_square_pixels
 from gammapy_asid.simulation import draw_sky
 from gammapy_asid.simulation.all_sky import simulate_sky
 from gammapy_asid.simulation.diffuse import analytic_emission
@@ -128,7 +128,7 @@ def _ts_map(dataset, number, seed):
     for _ in range(number):
         lon, lat = rng.uniform(0, 360), np.degrees(np.arcsin(rng.uniform(-1, 1)))
         disc = cutter.cut(SkyCoord(lon, lat, unit="deg", frame="galactic"), DISC)
-        regular = regular_dataset(disc)
+        regular = on_square_pixels(disc)
         start = time.perf_counter()
         # The kernel holds most photons above 1 GeV; energies are summed, as is fastest
         ts_map_candidates(regular, kernel_width="4 deg", image=True, n_jobs=N_JOBS)

@@ -8,11 +8,13 @@ import numpy as np
 from .bands import LAT_BANDS, BandCube, Response, cube_from_arrays
 from .checks import check_counts, each_usable
 from .expected_counts import expected_counts
+from .exposure import exposure_nodes
+from .field_pixels import FieldPixels
 from .impossible import impossible_pixels, warn_of_impossible
 from .masks import valid_bins
-from .pixel_grid import Field, PixelGrid
+from .pixel_grid import PixelGrid
 from .prepare import prepare_dataset
-from .response import RAD, Quadrature, exposure_nodes, normalise_psf, place_error, psf_nodes, smear_psf
+from .response import RAD, Quadrature, normalise_psf, place_error, psf_nodes, smear_psf
 
 __all__ = ["MIN_PIXELS", "EnergyRangeError", "to_band_cube"]
 
@@ -70,11 +72,11 @@ def to_band_cube(datasets, bands=LAT_BANDS, seed=0, without=(), shift=(0, 0)):
         return datasets
     parts = each_usable(datasets, lambda dataset: _Part(dataset, bands, without))
     bands = bands.for_pixels(min(part.grid.size for part in parts))
-    field = Field([part.grid for part in parts], bands.pixel_size, shift)
-    if min(field.geom.data_shape) < MIN_PIXELS:
-        ny, nx = field.geom.data_shape
+    pixels = FieldPixels([part.grid for part in parts], bands.pixel_size, shift)
+    if min(pixels.geom.data_shape) < MIN_PIXELS:
+        ny, nx = pixels.geom.data_shape
         raise ValueError(
-            f"The field is too small: {nx} x {ny} pixels of {field.pixel_size:.2g} deg, "
+            f"The field is too small: {nx} x {ny} pixels of {pixels.pixel_size:.2g} deg, "
             f"and a side needs {MIN_PIXELS}: use a wider map."
         )
     e_min = np.fmin.reduce([part.e_min for part in parts])
@@ -82,11 +84,11 @@ def to_band_cube(datasets, bands=LAT_BANDS, seed=0, without=(), shift=(0, 0)):
     quadrature = Quadrature(e_min, e_max)
     rng = np.random.default_rng(seed)
     for part in parts:
-        part.reduce(field, quadrature, rng)
-    return _combine(parts, field, bands, e_min, e_max)
+        part.reduce(pixels, quadrature, rng)
+    return _combine(parts, pixels, bands, e_min, e_max)
 
 
-def _combine(parts, field, bands, e_min, e_max):
+def _combine(parts, pixels, bands, e_min, e_max):
     """Add the parts on their common pixels."""
     counts = sum(part.counts for part in parts)
     exposure = sum(part.exposure for part in parts)
@@ -110,7 +112,7 @@ def _combine(parts, field, bands, e_min, e_max):
         exposure=sum(share),
         rad=RAD,
         psf=normalise_psf(psf),
-        pixel_size=field.pixel_size,
+        pixel_size=pixels.pixel_size,
         native=max(part.native for part in parts),
         place_error=_photon_mean(share, [part.place_error for part in parts]),
     )
@@ -123,7 +125,7 @@ def _combine(parts, field, bands, e_min, e_max):
         background = sum(known)
     cube = cube_from_arrays(
         counts,
-        field.geom,
+        pixels.geom,
         response,
         background=background,
         mask=exposure > 0,
@@ -199,7 +201,7 @@ class _Part:
             self.valid &= ~bad
         return self._per_band(known, "predicted counts of background and models")
 
-    def reduce(self, field, quadrature, rng):
+    def reduce(self, pixels, quadrature, rng):
         """Fill counts, background, exposure and PSF on the pixels of the field.
 
         ``exposure`` is that of each pixel in cm2 s, with the weight of the bins
@@ -207,31 +209,31 @@ class _Part:
         ``(n_bands, ny, nx)``; ``sub_exposure`` is the mean of each sub-band over
         that of its band, shape ``(n_bands, n_sub)``.
         """
-        regrid = field.regrid(self.grid)
+        regrid = pixels.regrid(self.grid)
         self.valid = self.valid & regrid.reached
         known = expected_counts(self.dataset, self.without)
         if known is not None:
             known = self._possible(known)
         self.counts = regrid.scatter(self._per_band(self.dataset.counts.data, "counts"), rng)
         self.background = regrid.spread(known) if known is not None and known.any() else None
-        photons = self._reduce_exposure(field, quadrature, regrid)
-        nodes, psf = psf_nodes(self.dataset.psf, field.geom.center_skydir)
+        photons = self._reduce_exposure(pixels, quadrature, regrid)
+        nodes, psf = psf_nodes(self.dataset.psf, pixels.geom.center_skydir)
         weight = np.einsum("bsq,bsqn->bsn", photons, quadrature.interpolation(nodes))
         self.psf = normalise_psf(weight @ psf)
         self.native, self.place_error = 0.0, np.zeros(self.psf.shape[:2])
-        if field.is_spread(self.grid):
+        if pixels.is_spread(self.grid):
             self.native = self.grid.spread
             self.place_error = place_error(self.psf, self.native)
             self.psf = smear_psf(self.psf, self.native)
 
-    def _reduce_exposure(self, field, quadrature, regrid):
+    def _reduce_exposure(self, pixels, quadrature, regrid):
         """Exposure of pixels and sub-bands; returns that of each point of the quadrature with its weight."""
         groups = {}
         for i, valid in enumerate(self.valid):
             groups.setdefault(valid.tobytes(), []).append(i)
-        area = field.relative_area(self.grid)
+        area = pixels.relative_area(self.grid)
         cover = [np.minimum(regrid.spread([self.valid[bins[0]] * area])[0], 1) for bins in groups.values()]
-        nodes, values = exposure_nodes(self.dataset.exposure, field, self.grid, regrid)
+        nodes, values = exposure_nodes(self.dataset.exposure, pixels, self.grid, regrid)
         anywhere = np.max(cover, axis=0)
         mean = (values * anywhere).sum(axis=(1, 2)) / max(anywhere.sum(), 1e-9)
         weight = quadrature.interpolation(nodes)
@@ -244,7 +246,7 @@ class _Part:
         in_bin = (quadrature.energy < self.high[bin_index]) & (bin_index >= 0)
         in_bin &= self.band[bin_index] == np.arange(len(self.bands))[:, None, None]
 
-        shape = (len(self.bands), *field.geom.data_shape)
+        shape = (len(self.bands), *pixels.geom.data_shape)
         self.exposure, self.coverage = np.zeros(shape), np.zeros(shape)
         photons = np.zeros(quadrature.weight.shape)
         for bins, part in zip(groups.values(), cover, strict=True):

@@ -6,8 +6,8 @@ from gammapy.datasets import Datasets, MapDataset
 from gammapy.maps import Map
 from gammapy.modeling.models import FoVBackgroundModel, TemplateNPredModel
 
+from .exposure import exposure_at
 from .pixel_grid import same_image
-from .response import exposure_at
 
 __all__ = [
     "as_list",

@@ -9,8 +9,9 @@ from gammapy.maps import Map
 from gammapy.modeling.models import FoVBackgroundModel, TemplateNPredModel
 
 from .datasets import with_models, with_own_exposure
+from .field_pixels import FieldPixels
 from .masks import valid_bins
-from .pixel_grid import Field, PixelGrid
+from .pixel_grid import PixelGrid
 from .prediction import Kernels, ModelCounts
 
 __all__ = ["background_counts", "expected_counts", "sky_counts", "sky_models", "template_counts"]
@@ -144,7 +145,7 @@ def _on_any_pixels(dataset):
         return sky_counts(with_own_exposure(dataset)).data
     # On square pixels half as large, which those of the dataset then read
     grid.valid = valid_bins(dataset).any(axis=0).ravel()
-    image = Field([grid], grid.size / 2).geom
+    image = FieldPixels([grid], grid.size / 2).geom
     empty = Map.from_geom(image.to_cube(dataset.counts.geom.axes))
     no_maps = {"background": None, "mask_safe": None, "mask_fit": None}
     fine = with_models(dataset, sky_models(dataset), counts=empty, **no_maps)

@@ -9,14 +9,16 @@ from gammapy.modeling.models import TemplateNPredModel
 
 from .datasets import counts_model, with_own_exposure
 from .expected_counts import template_counts
+from .exposure import exposure_nodes
+from .field_pixels import FieldPixels
 from .masks import valid_bins
-from .pixel_grid import Field, PixelGrid
-from .response import RAD, exposure_nodes, psf_nodes, smear_psf
+from .pixel_grid import PixelGrid
+from .response import RAD, psf_nodes, smear_psf
 
-__all__ = ["regular_dataset"]
+__all__ = ["on_square_pixels"]
 
 
-def regular_dataset(parts, seed=0):
+def on_square_pixels(parts, seed=0):
     """Bring the parts of a dataset to one image with square pixels of their size.
 
     The models of Gammapy are blurred as if pixels were squares of one size, which those of HEALPix and of
@@ -43,30 +45,19 @@ def regular_dataset(parts, seed=0):
     ]
     if len(parts) == 1 and grids[0].is_nominal:
         return with_own_exposure(first)
-    field = Field(grids, min(grid.size for grid in grids))
-    energy, rng = first.counts.geom.axes["energy"], np.random.default_rng(seed)
-    geom = field.geom.to_cube([energy])
-    counts, background, templates, coverage = (np.zeros(geom.data_shape) for _ in range(4))
-    exposure = 0.0
-    for part, grid, good in zip(parts, grids, valid, strict=True):
-        regrid = field.regrid(grid)
-        counts += regrid.scatter(_flat(part.counts) * good, rng)
-        coverage += regrid.spread(good * field.relative_area(grid))
-        for total, own in ((background, part.background), (templates, template_counts(part))):
-            if own is not None:
-                total += regrid.spread(_flat(own) * good)
-        # The exposure of a part may end where the part does
-        exposure = np.maximum(exposure, exposure_nodes(part.exposure, field, grid, regrid)[1])
+    pixels = FieldPixels(grids, min(grid.size for grid in grids))
+    geom = pixels.geom.to_cube([first.counts.geom.axes["energy"]])
+    counts, background, templates, coverage, exposure = _added(parts, grids, valid, pixels, geom, seed)
     models = [model for model in first.models or () if not isinstance(model, TemplateNPredModel)]
     if templates.any():
         models.append(counts_model(Map.from_geom(geom, data=templates), first.name))
-    true = field.geom.to_cube([first.exposure.geom.axes["energy_true"]])
-    spread = field.is_spread(grids[0])
+    true = pixels.geom.to_cube([first.exposure.geom.axes["energy_true"]])
+    spread = pixels.is_spread(grids[0])
     return MapDataset(
         counts=Map.from_geom(geom, data=counts),
         background=None if first.background is None else Map.from_geom(geom, data=background),
         exposure=Map.from_geom(true, data=exposure, unit="cm2 s"),
-        psf=_smeared(first.psf, field.geom.center_skydir, grids[0].spread) if spread else first.psf,
+        psf=_smeared(first.psf, pixels.geom.center_skydir, grids[0].spread) if spread else first.psf,
         edisp=first.edisp,
         gti=first.gti,
         # Pixels of which a part has no data would hold too few counts
@@ -74,6 +65,23 @@ def regular_dataset(parts, seed=0):
         name=first.name,
         models=models,
     )
+
+
+def _added(parts, grids, valid, pixels, geom, seed):
+    """Counts, background, templates and valid share of the pixels of all parts together, and the exposure."""
+    rng = np.random.default_rng(seed)
+    counts, background, templates, coverage = (np.zeros(geom.data_shape) for _ in range(4))
+    exposure = 0.0
+    for part, grid, good in zip(parts, grids, valid, strict=True):
+        regrid = pixels.regrid(grid)
+        counts += regrid.scatter(_flat(part.counts) * good, rng)
+        coverage += regrid.spread(good * pixels.relative_area(grid))
+        for total, own in ((background, part.background), (templates, template_counts(part))):
+            if own is not None:
+                total += regrid.spread(_flat(own) * good)
+        # The exposure of a part may end where the part does
+        exposure = np.maximum(exposure, exposure_nodes(part.exposure, pixels, grid, regrid)[1])
+    return counts, background, templates, coverage, exposure
 
 
 def _flat(m):

@@ -25,7 +25,7 @@ from ..inputs.changed_maps import with_changed_maps
 from ..inputs.datasets import counts_model, with_models
 from ..inputs.expected_counts import background_counts, sky_counts, template_counts
 from ..inputs.prediction import Kernels, ModelCounts
-from ..inputs.square_pixels import regular_dataset
+from ..inputs.square_pixels import on_square_pixels
 
 __all__ = [
     "Region",
@@ -155,7 +155,7 @@ def cut_dataset(dataset, position, width, kernels=None):
     wide = _trimmed(dataset, position, width * (1 + 2 * MARGIN))
     if wide is None:
         return None
-    wide = regular_dataset([wide])
+    wide = on_square_pixels([wide])
     known, templates = sky_counts(wide, kernels), template_counts(wide)
     if templates is not None:
         known += templates

@@ -50,7 +50,7 @@ def simulate_cube(geom, response, catalog, emission=None, rng=None):
     bands = response.bands
     geom = padded_geom(geom.to_image(), bands.block)
     grid = PixelGrid(geom, None)
-    if not (grid.is_regular or geom.projection == "ZEA"):
+    if not (grid.is_square or geom.projection == "ZEA"):
         raise ValueError(
             f"The pixels of the {geom.projection} field are no squares of one size: "
             "use the projection ZEA, or a smaller field"

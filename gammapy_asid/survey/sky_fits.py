@@ -9,7 +9,7 @@ from gammapy.estimators import ESTIMATOR_REGISTRY, Estimator
 from ..catalog.candidates import Candidates
 from ..catalog.columns import CandidateFlag
 from ..inputs.checks import check_expectation, each_usable
-from ..inputs.square_pixels import regular_dataset
+from ..inputs.square_pixels import on_square_pixels
 from ..likelihood.gammapy import CandidateFitEstimator, fit_columns
 from ..utils.arguments import check_estimator, check_kind, check_number
 from ..utils.parallel import Processes
@@ -141,7 +141,7 @@ def _cutter(dataset):
 
 def _fit_tile(fits, parts, candidates, neighbours):
     """Candidates of a tile with their fits."""
-    datasets = [regular_dataset(some) for some in parts if some]
+    datasets = [on_square_pixels(some) for some in parts if some]
     # Too little of a pixel may be left at the edge of the data
     datasets = Datasets([dataset for dataset in datasets if dataset.mask.data.any()])
     if len(datasets):

@@ -11,8 +11,8 @@ from gammapy.maps import HpxGeom, Map, WcsGeom
 
 from ..inputs.changed_maps import with_changed_maps
 from ..inputs.datasets import renamed_models, with_models
+from ..inputs.field_pixels import MAX_RADIUS
 from ..inputs.masks import valid_bins
-from ..inputs.pixel_grid import MAX_RADIUS
 from ..inputs.prepare import prepare_dataset
 from ..utils.arguments import check_number
 

@@ -37,7 +37,7 @@ MODULES = {
     "fits_files": "utils.fits_files",
     "fits_tables": "utils.fits_tables",
     "fluxes": "catalog.fluxes",
-    "inputs.field": "inputs.pixel_grid",
+    "inputs.field": "inputs.pixel_grid inputs.field_pixels",
     "inputs.known_sky": "inputs.expected_counts inputs.datasets inputs.impossible inputs.changed_maps",
     "inputs.regular": "inputs.square_pixels",
     "networks": "tasks.detection.model tasks.detection.peaks inputs.batch learning.unet stats.known_sky "
@@ -102,7 +102,7 @@ MODULES = {
 PACKAGES = ("networks", "training", "weights")
 
 #: What has another name now.
-RENAMED = {"ModelCard": "DetectionCard"}
+RENAMED = {"Field": "FieldPixels", "ModelCard": "DetectionCard", "regular_dataset": "on_square_pixels"}
 
 
 class OldModules(MetaPathFinder, Loader):

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from gammapy_asid.inputs.bands import LAT_BANDS, Bands, Response, cube_from_arrays
 from gammapy_asid.inputs.convert import to_band_cube
-from gammapy_asid.inputs.pixel_grid import Field, PixelGrid
+from gammapy_asid.inputs.field_pixels import FieldPixels
+from gammapy_asid.inputs.pixel_grid import PixelGrid
 from gammapy_asid.inputs.response import RAD, smear_psf
 
 EDGES = (0.3, 0.5, 0.7, 1.0, 2.0, 4.0, 7.0, 20.0, 100.0, 1000.0)
@@ -552,18 +553,18 @@ def test_cube_from_arrays_shapes():
 
 def test_field_keeps_nearly_square_pixels():
     plane = WcsGeom.create(skydir=(0, 0), npix=(400, 200), binsz=0.05, proj="CAR", frame="galactic")
-    field = Field([PixelGrid(plane, np.ones(80000, bool))], 0.1)
+    field = FieldPixels([PixelGrid(plane, np.ones(80000, bool))], 0.1)
     assert field.geom.projection == "CAR"
     assert field.geom.data_shape == (100, 200)
     high = plane.to_image().cutout(SkyCoord(0, 4, unit="deg", frame="galactic"), (5 * u.deg, 2 * u.deg))
-    assert PixelGrid(high, None).is_regular
+    assert PixelGrid(high, None).is_square
     # twice the nominal size, give or take the projection
     wide = WcsGeom.create(skydir=(0, 0), npix=(50, 50), binsz=0.2005, proj="TAN")
-    assert Field([PixelGrid(wide, np.ones(2500, bool))], 0.1).geom.data_shape == (50, 50)
+    assert FieldPixels([PixelGrid(wide, np.ones(2500, bool))], 0.1).geom.data_shape == (50, 50)
     # a model of smaller pixels keeps what is too fine for another
     fine = WcsGeom.create(skydir=(0, 0), npix=(50, 50), binsz=0.02, proj="TAN")
-    assert Field([PixelGrid(fine, np.ones(2500, bool))], 0.02).geom.data_shape == (50, 50)
-    assert Field([PixelGrid(fine, np.ones(2500, bool))], 0.1).geom.data_shape == (10, 10)
+    assert FieldPixels([PixelGrid(fine, np.ones(2500, bool))], 0.02).geom.data_shape == (50, 50)
+    assert FieldPixels([PixelGrid(fine, np.ones(2500, bool))], 0.1).geom.data_shape == (10, 10)
 
 
 needs_data = pytest.mark.skipif("GAMMAPY_DATA" not in os.environ, reason="real data are not here")

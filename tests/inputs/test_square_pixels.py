@@ -11,7 +11,7 @@ from gammapy.maps import HpxGeom, Map, MapAxis, WcsGeom
 from gammapy.modeling.models import PointSpatialModel, PowerLawSpectralModel, SkyModel
 
 from gammapy_asid.inputs.pixel_grid import PixelGrid
-from gammapy_asid.inputs.square_pixels import regular_dataset
+from gammapy_asid.inputs.square_pixels import on_square_pixels
 from gammapy_asid.survey import TileCutter
 
 #: At the border of maps of the whole sky, and in a distorted part of a projection.
@@ -60,11 +60,11 @@ def test_square_pixels(kind):
     # The circle crosses the border of the map at a longitude of 180 deg
     assert len(parts) == (2 if kind == "car" else 1)
     before = [part.counts.data.copy() for part in parts]
-    regular = regular_dataset(parts)
+    regular = on_square_pixels(parts)
     for part, counts in zip(parts, before, strict=True):
         np.testing.assert_array_equal(part.counts.data, counts)
     image = regular.counts.geom.to_image()
-    assert PixelGrid(image, None).is_regular
+    assert PixelGrid(image, None).is_square
     np.testing.assert_array_equal(regular.counts.data.reshape(2, -1).sum(axis=1), [4000, 0])
     np.testing.assert_array_equal(regular.counts.data, np.rint(regular.counts.data))
     total = sum(part.background.data[part.mask_safe.data].sum() for part in parts)
@@ -87,7 +87,7 @@ def test_square_pixels(kind):
 def test_place_and_width_of_a_source(kind):
     """Photons keep their place, and the point spread function has the width that they have."""
     centre = CENTRES[kind]
-    regular = regular_dataset(cut(make_sky(GEOMS[kind], centre, n_photons=40_000), centre))
+    regular = on_square_pixels(cut(make_sky(GEOMS[kind], centre, n_photons=40_000), centre))
     image = regular.counts.geom.to_image()
     sky = image.get_coord().skycoord.transform_to("galactic")
     east, north = (offset.to_value("deg") for offset in centre.spherical_offsets_to(sky))
@@ -107,7 +107,7 @@ def test_place_and_width_of_a_source(kind):
 
 def test_seeds():
     parts = cut(make_sky(GEOMS["ait"]))
-    one, same, other = (regular_dataset(parts, seed) for seed in (1, 1, 2))
+    one, same, other = (on_square_pixels(parts, seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one.counts.data, same.counts.data)
     assert not np.array_equal(one.counts.data, other.counts.data)
 
@@ -119,7 +119,7 @@ def test_masks_and_models():
     sky = dataset.counts.geom.to_image().get_coord().skycoord
     near = sky.separation(BORDER).deg < 1
     dataset.mask_fit = Map.from_geom(dataset.counts.geom, data=np.broadcast_to(~near, (2, near.size)))
-    regular = regular_dataset(cut(dataset))
+    regular = on_square_pixels(cut(dataset))
     assert regular.models.names == ["source"]
     separation = regular.counts.geom.to_image().separation(BORDER).deg
     assert not regular.mask.data[0][separation < 0.5].any()
@@ -131,7 +131,7 @@ def test_masks_and_models():
 def test_square_pixels_stay():
     geom = WcsGeom.create(skydir=BORDER, width=8, binsz=0.2, proj="TAN", frame="galactic")
     dataset = make_sky(geom)
-    regular = regular_dataset([dataset])
+    regular = on_square_pixels([dataset])
     assert regular.counts.geom == dataset.counts.geom
     np.testing.assert_array_equal(regular.counts.data, dataset.counts.data)
     np.testing.assert_allclose(regular.background.data, dataset.background.data)
@@ -142,11 +142,11 @@ def test_square_pixels_stay():
     regular.models = [source]
     expected = source.spectral_model.integral(10 * u.GeV, 1 * u.TeV) * 2e7 * u.Unit("m2 s")
     assert regular.npred_signal().data.sum() == pytest.approx(expected.to_value(""), rel=0.03)
-    assert regular_dataset([regular]) is regular
+    assert on_square_pixels([regular]) is regular
 
 
 def test_dataset_without_mask():
     geom = HpxGeom.create(nside=64, frame="galactic", region="DISK(178,35,6)")
     dataset = make_sky(geom)
     assert dataset.mask is None
-    assert regular_dataset([dataset]).counts.data.sum() == dataset.counts.data.sum()
+    assert on_square_pixels([dataset]).counts.data.sum() == dataset.counts.data.sum()

@@ -203,7 +203,7 @@ def main(args=None):
     tables = [classifier.run(dataset, position).table for dataset in datasets]
     network_time = time.process_time() - start
     start = time.process_time()
-    classifier._model.predict(simulated.stamps)
+    classifier.trained.predict(simulated.stamps)
     batch_time = time.process_time() - start
     parts = Parts(args.output, points=args.points, size=size)
     ts_ext, sigma, seconds = np.array([parts(d.name, lambda d=d: timed_fit(d)) for d in datasets]).T

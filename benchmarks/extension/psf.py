@@ -10,12 +10,12 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from gammapy_asid.estimators.extension import NARROWEST
 from gammapy_asid.learning.recipe import read_recipe
 from gammapy_asid.tasks.extension.calibrate import draw_stamps
 from gammapy_asid.tasks.extension.model import ExtensionModel
 from gammapy_asid.tasks.extension.recipe import ExtensionRecipe
 from gammapy_asid.tasks.extension.simulator import build_stamp_simulator
+from gammapy_asid.tasks.extension.stamps import NARROWEST
 
 from ..common import arguments, rows_to_markdown, write
 

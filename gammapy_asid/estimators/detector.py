@@ -6,8 +6,7 @@ from numbers import Real
 
 import astropy.units as u
 import numpy as np
-import torch.nn.functional as F
-from gammapy.estimators import ESTIMATOR_REGISTRY, Estimator
+from gammapy.estimators import ESTIMATOR_REGISTRY
 from gammapy.maps import Maps, WcsNDMap
 from scipy.spatial import KDTree
 
@@ -15,23 +14,24 @@ from ..catalog.candidates import Candidates
 from ..catalog.columns import CandidateFlag
 from ..inputs.bands import BandCube
 from ..inputs.batch import field_batch
-from ..inputs.convert import to_band_cube
 from ..inputs.prepare import usable_datasets
 from ..inputs.psf import psf_radius, psf_tables
 from ..learning.registry import ensemble_path
 from ..tasks.detection.doubles import join_peaks, split_peaks
 from ..tasks.detection.model import DetectionModel
 from ..tasks.detection.peaks import FAINTEST_SCORE, edge_distance
+from ..tasks.detection.shifts import averaged_output
 from ..tasks.measurement.fitted_sources import fit_batch
 from ..tasks.measurement.model import SourceEnsemble
 from ..utils.devices import moved
 from ..utils.sky_geometry import RADIUS_68, RADIUS_95, sky_ellipses
 from .domain import band_cube, check_domain
+from .trained import TrainedEstimator
 
 __all__ = ["DLSourceDetector"]
 
 
-class DLSourceDetector(Estimator):
+class DLSourceDetector(TrainedEstimator):
     """Find gamma-ray sources with deep learning.
 
     The dataset is brought to the energy bands of the model. A multi-resolution U-Net
@@ -95,40 +95,26 @@ class DLSourceDetector(Estimator):
             raise ValueError(f"The error of the emission is a share between 0 and 1, got {emission_error}")
         if shifts not in range(1, 9):
             raise ValueError(f"The number of shifts is a whole number from 1 to 8, got {shifts!r}")
-        self.model = model
-        self.emission_error = emission_error
-        self.shifts = int(shifts)
-        self.centres = centres
+        super().__init__(model, DetectionModel.load(model, device))
         self.threshold = threshold
-        self.device = device
-        self._handle = DetectionModel.load(model, device)
+        self.centres = centres
         if refine is None:
             refine = ensemble_path(model, "position").is_file() and not self.bands.extents
         self.refine = refine
-        self._ensemble = SourceEnsemble.load(model, "position", device) if self.refine else None
-
-    @property
-    def card(self):
-        """Card of the weights."""
-        return self._handle.card
-
-    @property
-    def bands(self):
-        """Energy bands of the model (`~gammapy_asid.inputs.bands.Bands`)."""
-        return self._handle.bands
+        self.refining = SourceEnsemble.load(model, "position", device) if refine else None
+        self.emission_error = emission_error
+        self.shifts = int(shifts)
 
     @property
     def config_parameters(self):
-        """Configuration, without the network."""
-        return {
-            "model": str(self.model),
+        """Configuration, without the networks."""
+        return super().config_parameters | {
             "threshold": self.threshold,
             "centres": self.centres,
             "refine": self.refine,
-            "refining_weights": None if self._ensemble is None else self._ensemble.card.weights_sha256,
+            "refining_weights": None if self.refining is None else self.refining.card.weights_sha256,
             "emission_error": self.emission_error,
             "shifts": self.shifts,
-            "device": str(self._handle.device),
         }
 
     def run(self, datasets):
@@ -153,29 +139,22 @@ class DLSourceDetector(Estimator):
             If the data can't be used, see `~gammapy_asid.inputs.to_band_cube`, or are those of another
             instrument than the model was trained for; the message names the shipped model that suits them.
         """
-        handle = self._handle
         if not isinstance(datasets, BandCube):
             # Once, for what it says of them
             datasets = usable_datasets(datasets)
-        cube = band_cube(datasets, handle.card)
+        elif self.shifts > 1:
+            raise ValueError("The pixels of a band cube are joined: give the datasets, or take shifts=1")
+        cube = band_cube(datasets, self.card)
         domain = check_domain(
-            handle.card, cube, datasets, "candidates there have the flag UNTRAINED, and no purity is stated"
+            self.card, cube, datasets, "candidates there have the flag UNTRAINED, and no purity is stated"
         )
-        output = self._output(datasets, cube)
-        peaks = handle.peaks(output, cube, self.centres)
-        native = cube.response.native / cube.response.pixel_size
-        peaks = join_peaks(peaks.select(peaks.score >= min(self.threshold, FAINTEST_SCORE)), native)
+        output = averaged_output(self.trained, datasets, cube, self.shifts)
+        peaks = self._peaks(output, cube)
         if self.refine and len(peaks):
-            batch, tables = moved([field_batch([cube]), psf_tables(cube.response)], handle.device)
-            # What is longer than a point may be extended
-            peaks, fit = (peaks, None) if self.bands.extents else split_peaks(peaks, batch, tables, native)
-            ellipses = self._refined(peaks, cube, batch, tables, fit)
+            peaks, ellipses = self._refined(peaks, cube)
         else:
             ellipses = self._circles(peaks, cube)
-        flags = self._flags(peaks, cube)
-        flags[domain.is_outside(peaks.x, peaks.y)] |= CandidateFlag.UNTRAINED
-        if self.emission_error and cube.has_background:
-            flags |= self._sensitive(peaks, cube)
+        flags = self._flags(peaks, cube, domain)
         chosen = np.flatnonzero(peaks.score >= self.threshold)
         chosen = chosen[np.argsort(-peaks.score[chosen], kind="stable")]
         peaks, flags, ellipses = peaks.select(chosen), flags[chosen], [v[chosen] for v in ellipses]
@@ -184,47 +163,38 @@ class DLSourceDetector(Estimator):
             peaks.score,
             *ellipses,
             flags=flags,
-            maps=self._maps(output, cube),
+            maps=_maps(output, cube),
             meta=self._meta(cube, domain),
         )
 
-    def _output(self, datasets, cube):
-        """Output of the network, averaged over the ways to join pixels."""
-        output = self._handle.output(cube)
-        if self.shifts == 1:
-            return output
-        if isinstance(datasets, BandCube):
-            raise ValueError("The pixels of a band cube are joined: give the datasets, or take shifts=1")
-        ny, nx = output.shape[1:]
-        for i in range(1, self.shifts):
-            dx, dy = 3 * i % 8, 5 * i % 8
-            moved = to_band_cube(datasets, self.bands, shift=(dx, dy))
-            # What is no known sky is none here, too
-            moved = replace(moved, background=moved.background if cube.has_background else None)
-            moved = self._handle.output(moved)
-            # The shift may have added a block at the right or the top
-            output = output + F.pad(moved, (0, 8, 0, 8))[:, dy : dy + ny, dx : dx + nx]
-        return output / self.shifts
+    def _peaks(self, output, cube):
+        """Peaks of the network's output that are candidates, or that a fit may count among the sources."""
+        peaks = self.trained.peaks(output, cube, self.centres)
+        return join_peaks(peaks.select(peaks.score >= min(self.threshold, FAINTEST_SCORE)), _native(cube))
 
     def _circles(self, peaks, cube):
         """Error circles of the detection network: semi-axes of 68 % and 95 %, and their angle."""
-        sigma = peaks.sigma * self._handle.card.position_scale * cube.response.pixel_size * u.deg
+        sigma = peaks.sigma * self.card.position_scale * cube.response.pixel_size * u.deg
         sigma = np.hypot(sigma, np.max(cube.response.place_error) * u.deg)
         sigma = np.stack([sigma, sigma], axis=1)
         return RADIUS_68 * sigma, RADIUS_95 * sigma, np.zeros(len(peaks)) * u.deg
 
-    def _refined(self, peaks, cube, batch, tables, fit):
-        """Move the peaks to their refined positions; semi-axes of the error ellipses and their angle."""
+    def _refined(self, peaks, cube):
+        """Peaks at their refined positions, blends split; semi-axes of the error ellipses and their angle."""
+        batch, tables = moved([field_batch([cube]), psf_tables(cube.response)], self.device)
+        fit = None
+        # What is longer than a point may be extended
+        if not self.bands.extents:
+            peaks, fit = split_peaks(peaks, batch, tables, _native(cube))
         rows = (getattr(peaks, name) for name in ("field", "x", "y", "score", "sigma"))
         sources = fit_batch(batch, cube.response, *rows, tables=tables, fit=fit)
-        refined = self._ensemble.positions(sources)
+        refined = self.refining.positions(sources)
         peaks.x, peaks.y = refined.x, refined.y
         axes, angle = sky_ellipses(cube.geom.wcs, refined.x, refined.y, refined.covariance)
         first, second = np.sqrt(refined.scale).T[..., None]
-        return first * axes, second * axes, angle
+        return peaks, (first * axes, second * axes, angle)
 
-    @staticmethod
-    def _flags(peaks, cube):
+    def _flags(self, peaks, cube, domain):
         """Bits of `~gammapy_asid.catalog.columns.CandidateFlag` for each peak."""
         flags = np.zeros(len(peaks), int)
         if len(peaks) == 0:
@@ -232,12 +202,16 @@ class DLSourceDetector(Estimator):
         pixel_size = cube.response.pixel_size
         distance = edge_distance(cube.mask.any(axis=0), peaks.x, peaks.y) * pixel_size
         flags[distance < cube.bands.match_radius] |= CandidateFlag.NEAR_EDGE
+        # Within two 68 % radii of the sharpest band the images overlap
         reach = 2 * np.nanmin(psf_radius(cube.response)) / pixel_size
         pairs = KDTree(np.column_stack([peaks.x, peaks.y])).query_pairs(
             max(reach, 1e-9), output_type="ndarray"
         )
         fainter = np.where(peaks.score[pairs[:, 0]] < peaks.score[pairs[:, 1]], pairs[:, 0], pairs[:, 1])
         flags[fainter] |= CandidateFlag.NEAR_BRIGHTER
+        flags[domain.is_outside(peaks.x, peaks.y)] |= CandidateFlag.UNTRAINED
+        if self.emission_error and cube.has_background:
+            flags |= self._sensitive(peaks, cube)
         return flags
 
     def _sensitive(self, peaks, cube):
@@ -245,7 +219,7 @@ class DLSourceDetector(Estimator):
         found = np.ones(len(peaks), dtype=bool)
         for factor in (1 - self.emission_error, 1 + self.emission_error):
             other = replace(cube, background=[factor * image for image in cube.background])
-            again = self._handle.peaks(self._handle.output(other), other, self.centres)
+            again = self.trained.peaks(self.trained.output(other), other, self.centres)
             again = again.select(again.score >= self.threshold)
             reach = cube.bands.match_radius / cube.response.pixel_size
             distance = np.full(len(peaks), np.inf)
@@ -255,22 +229,14 @@ class DLSourceDetector(Estimator):
             found &= distance < reach
         return np.where(found, 0, CandidateFlag.EMISSION_SENSITIVE)
 
-    @staticmethod
-    def _maps(output, cube):
-        probability = output[:2].sigmoid().numpy() * cube.mask.any(axis=0)
-        return Maps(
-            score=WcsNDMap(cube.geom, probability[1].astype(np.float32)),
-            centre=WcsNDMap(cube.geom, probability[0].astype(np.float32)),
-        )
-
     def _meta(self, cube, domain):
-        card, response = self._handle.card, cube.response
-        purity, completeness = card.expected(self.threshold, cube.has_background)
+        response = cube.response
+        purity, completeness = self.card.expected(self.threshold, cube.has_background)
         if domain.problems:
             purity = completeness = float("nan")
         return {
-            "model": card.name,
-            "card_sha256": card.sha256,
+            "model": self.card.name,
+            "card_sha256": self.card.sha256,
             "threshold": self.threshold,
             "expected_purity": purity,
             "expected_completeness": completeness,
@@ -280,6 +246,20 @@ class DLSourceDetector(Estimator):
             "outside_training": list(domain.problems),
             "datasets": cube.meta.get("datasets", []),
         }
+
+
+def _native(cube):
+    """Side in finest pixels of the native pixels inside which counts lost their place, 0 if they kept it."""
+    return cube.response.native / cube.response.pixel_size
+
+
+def _maps(output, cube):
+    """Probabilities of a source near each pixel, and of its centre in it."""
+    probability = output[:2].sigmoid().numpy() * cube.mask.any(axis=0)
+    return Maps(
+        score=WcsNDMap(cube.geom, probability[1].astype(np.float32)),
+        centre=WcsNDMap(cube.geom, probability[0].astype(np.float32)),
+    )
 
 
 ESTIMATOR_REGISTRY.append(DLSourceDetector)

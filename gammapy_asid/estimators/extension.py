@@ -4,18 +4,16 @@
 import logging
 
 import numpy as np
-import torch
-from gammapy.estimators import ESTIMATOR_REGISTRY, Estimator
+from gammapy.estimators import ESTIMATOR_REGISTRY
 
 from ..catalog.columns import CandidateFlag
 from ..catalog.extensions import SourceExtensions
-from ..inputs.bands import BandCube
 from ..inputs.prepare import usable_datasets
-from ..inputs.psf import psf_radius
-from ..inputs.stamps import CONTAINMENTS, Stamps, cut_stamps, describe_psf, local_psf_radii, lost_width
 from ..tasks.extension.model import ExtensionModel
+from ..tasks.extension.stamps import field_stamps
 from .domain import band_cube
-from .sources import duplicates, given_sources, on_valid_pixels
+from .sources import given_sources, place_sources
+from .trained import TrainedEstimator
 
 __all__ = ["DLExtensionClassifier"]
 
@@ -23,16 +21,11 @@ log = logging.getLogger(__name__)
 
 #: Radii and backgrounds may leave the range of training by this factor.
 TOLERANCE = 1.05
-#: Variance along an axis of counts that lost their place, in squares of the native pixels: that of the
-#: difference of two uniform variates, and of a point that Gammapy's predictions share between four pixels.
-LOST_VARIANCE = 1 / 6 + 1 / 4
-#: Sources narrower than this share of the best band's 68 % radius count as points: they look 7 % wider.
-NARROWEST = 0.25
 #: Share of a stamp without data from which a source counts as near the edge.
 EDGE_SHARE = 0.02
 
 
-class DLExtensionClassifier(Estimator):
+class DLExtensionClassifier(TrainedEstimator):
     """Tell extended sources from points, by class and by size.
 
     A convolutional network sees a stamp around each source in all bands: the significance of the counts above
@@ -44,23 +37,14 @@ class DLExtensionClassifier(Estimator):
     ----------
     model : str or path
         Name of a shipped model, or path of its weights.
+    device : str, optional
+        Torch device; by default the accelerator if there is one.
     """
 
     tag = "DLExtensionClassifier"
 
-    def __init__(self, model="cta-extension"):
-        self.model = model
-        self._model = ExtensionModel.load(model)
-
-    @property
-    def card(self):
-        """Card of the weights."""
-        return self._model.card
-
-    @property
-    def config_parameters(self):
-        """Configuration, without the network."""
-        return {"model": str(self.model)}
+    def __init__(self, model="cta-extension", device=None):
+        super().__init__(model, ExtensionModel.load(model, device))
 
     def run(self, datasets, sources):
         """Classify sources.
@@ -85,9 +69,9 @@ class DLExtensionClassifier(Estimator):
             If the data can't be used, see `~gammapy_asid.inputs.to_band_cube`, the datasets have no
             background, or the sources have no positions.
         """
-        names, positions, _, without = given_sources(sources)
-        stamps, valid, flags = self.stamps(datasets, positions, without)
-        predicted = self._model.predict(stamps) if valid.any() else None
+        given = given_sources(sources)
+        stamps, valid, flags = self.stamps(datasets, given.positions, given.models)
+        predicted = self.trained.predict(stamps) if valid.any() else None
         meta = {
             "model": self.card.name,
             "weights_sha256": self.card.weights_sha256,
@@ -95,7 +79,7 @@ class DLExtensionClassifier(Estimator):
             "edges": list(self.card.edges),
         }
         return SourceExtensions.from_predictions(
-            names, positions, predicted, valid, flags, meta, self.card.classes
+            given.names, given.positions, predicted, valid, flags, meta, self.card.classes
         )
 
     def stamps(self, datasets, positions, without=()):
@@ -119,7 +103,6 @@ class DLExtensionClassifier(Estimator):
         flags : `~numpy.ndarray`
             Bits of `~gammapy_asid.catalog.columns.CandidateFlag`, shape ``(n,)``.
         """
-        bands, size = self.card.to_bands(), self.card.architecture["size"]
         datasets = usable_datasets(datasets)
         cube = band_cube(datasets, self.card, without=without)
         if not cube.has_background:
@@ -128,42 +111,27 @@ class DLExtensionClassifier(Estimator):
                 "Set dataset.background, e.g. with a MapDatasetMaker that makes it "
                 f"(known sky: {cube.meta['known_sky']})"
             )
-        x, y = (np.atleast_1d(v) for v in cube.geom.wcs.world_to_pixel(positions))
-        valid = on_valid_pixels(cube, x, y)
-        flags = np.where(valid, 0, CandidateFlag.OUTSIDE)
+        x, y, valid, flags = place_sources(positions, cube)
         if not valid.any():
             return None, valid, flags
-        flags[valid] |= duplicates(x[valid], y[valid], cube)
-        counts, background, inside, scale = cut_stamps(cube, x[valid], y[valid], size, bands.pixel_size)
-        # On the way to the pixels of the field, and to those of the stamps
-        lost = np.hypot(cube.response.native, lost_width(cube, bands.pixel_size))
-        radii = self._psf_radii(datasets, positions[valid], cube.response, lost)
-        described = describe_psf(radii, scale * bands.pixel_size)
-        narrowest = np.maximum(NARROWEST * np.nanmin(radii[..., 0], axis=1), lost)
-        stamps = Stamps(
-            *(
-                torch.tensor(v, dtype=torch.float32)
-                for v in (counts, background, inside, described, narrowest)
-            )
+        stamps, radii = field_stamps(
+            datasets,
+            cube,
+            positions[valid],
+            x[valid],
+            y[valid],
+            size=self.card.architecture["size"],
+            pixel_size=self.bands.pixel_size,
         )
-        flags[valid] |= np.where(inside.mean(axis=(1, 2)) < 1 - EDGE_SHARE, CandidateFlag.NEAR_EDGE, 0)
-        flags[valid] |= self._out_of_range(radii[..., 0], background, inside)
+        share = stamps.valid.numpy().mean(axis=(1, 2))
+        flags[valid] |= np.where(share < 1 - EDGE_SHARE, CandidateFlag.NEAR_EDGE, 0)
+        flags[valid] |= self._out_of_range(radii, stamps)
         return stamps, valid, flags
 
-    def _psf_radii(self, datasets, positions, response, lost):
-        """Radii of the `CONTAINMENTS` of each band at the positions, shape ``(n, n_bands, 4)``."""
-        if isinstance(datasets, BandCube):
-            central = np.stack([psf_radius(response, share) for share in CONTAINMENTS], axis=-1)
-            radii = np.broadcast_to(central, (len(positions), *central.shape))
-        else:
-            radii = local_psf_radii(datasets, positions, response, CONTAINMENTS)
-        # Widths add in square
-        return np.sqrt(radii**2 - 2 * np.log1p(-np.array(CONTAINMENTS)) * LOST_VARIANCE * lost**2)
-
-    def _out_of_range(self, radius, background, inside):
+    def _out_of_range(self, radius, stamps):
         """Flag of sources where the instrument is not one of those of the training."""
-        share = inside.mean(axis=(1, 2))[:, None]
-        level = background.mean(axis=(2, 3)) / np.maximum(share, 1e-6)
+        share = stamps.valid.numpy().mean(axis=(1, 2))[:, None]
+        level = stamps.background.numpy().mean(axis=(2, 3)) / np.maximum(share, 1e-6)
         outside = np.zeros(len(radius), bool)
         for values, ranges in ((radius, self.card.psf_r68), (level, self.card.background)):
             low, high = np.array(ranges).T

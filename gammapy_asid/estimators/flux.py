@@ -6,7 +6,7 @@ import logging
 import astropy.units as u
 import numpy as np
 from astropy.table import QTable
-from gammapy.estimators import ESTIMATOR_REGISTRY, Estimator
+from gammapy.estimators import ESTIMATOR_REGISTRY
 
 from ..catalog.columns import CandidateFlag
 from ..catalog.fluxes import SourceFluxes
@@ -17,7 +17,8 @@ from ..tasks.measurement.fitted_sources import fit_field
 from ..tasks.measurement.model import SourceEnsemble
 from ..utils.arguments import checked_quantity
 from .domain import band_cube, check_domain
-from .sources import duplicates, given_sources, on_valid_pixels
+from .sources import given_sources, place_sources
+from .trained import TrainedEstimator
 
 __all__ = ["DLFluxEstimator"]
 
@@ -25,8 +26,11 @@ log = logging.getLogger(__name__)
 
 UNIT = u.Unit("cm-2 s-1")
 
+#: Columns of a flux, besides whether it is an upper limit.
+COLUMNS = ("flux", "flux_err", "flux_errn", "flux_errp", "flux_ul")
 
-class DLFluxEstimator(Estimator):
+
+class DLFluxEstimator(TrainedEstimator):
     """Estimate fluxes with calibrated uncertainties by a deep ensemble.
 
     All sources are fitted together on stamps of the band cube; an ensemble of networks
@@ -53,32 +57,23 @@ class DLFluxEstimator(Estimator):
     def __init__(self, model="lat", e_min=None, e_max=None, uncertainty="mean-variance", device=None):
         if uncertainty not in SPREADS:
             raise ValueError(f"The uncertainty is one of {', '.join(SPREADS)}, got {uncertainty!r}")
-        self.model = model
-        self.e_min, self.e_max = (
+        e_min, e_max = (
             None if energy is None else checked_quantity(name, energy, "GeV", "an energy")
             for name, energy in (("e_min", e_min), ("e_max", e_max))
         )
-        if e_min is not None and e_max is not None and not self.e_min < self.e_max:
+        if e_min is not None and e_max is not None and not e_min < e_max:
             raise ValueError(f"e_min must be below e_max, got {e_min} and {e_max}")
+        super().__init__(model, SourceEnsemble.load(model, "flux", device))
+        self.e_min, self.e_max = e_min, e_max
         self.uncertainty = uncertainty
-        self.device = device
-        self._ensemble = SourceEnsemble.load(model, "flux", device)
-        self._bands = self._ensemble.card.to_bands()
-
-    @property
-    def card(self):
-        """Card of the weights."""
-        return self._ensemble.card
 
     @property
     def config_parameters(self):
         """Configuration, without the networks."""
-        return {
-            "model": str(self.model),
+        return super().config_parameters | {
             "e_min": self.e_min,
             "e_max": self.e_max,
             "uncertainty": self.uncertainty,
-            "device": str(self._ensemble.device),
         }
 
     def run(self, datasets, sources):
@@ -105,81 +100,71 @@ class DLFluxEstimator(Estimator):
             energies is not inside that of the data, the sources have no positions, or the data are those of
             another instrument than the model was trained for.
         """
-        names, positions, scores, without = given_sources(sources)
+        given = given_sources(sources)
         datasets = usable_datasets(datasets)
-        cube = band_cube(datasets, self.card, without=without)
+        cube = band_cube(datasets, self.card, without=given.models)
         domain = check_domain(self.card, cube, datasets, "the sources there are flagged")
-        e_min, e_max = self._range(cube.response)
-        x, y = (np.atleast_1d(v) for v in cube.geom.wcs.world_to_pixel(positions))
-        valid = on_valid_pixels(cube, x, y)
-        flags = np.where(valid, 0, CandidateFlag.OUTSIDE)
-        flags[valid] |= duplicates(x[valid], y[valid], cube)
+        ranges = self._ranges(cube.response)
+        x, y, valid, flags = place_sources(given.positions, cube)
         flags[valid] |= _outside_training(domain, x[valid], y[valid])
-        present = np.flatnonzero(cube.response.present)
-        ranges = [(e_min, e_max)] + [
-            (cube.response.e_min[band], cube.response.e_max[band]) for band in present
-        ]
-        # The whole range first, then the bands.
-        values = {name: np.full((len(x), len(ranges)), np.nan) * UNIT for name in COLUMNS}
-        values["is_ul"] = np.zeros((len(x), len(ranges)), bool)
-        index = np.full(len(x), np.nan)
+        columns = _no_columns(len(x), len(ranges))
         if valid.any():
-            score = None if scores is None else scores[valid]
-            fitted = fit_field(
-                cube, x[valid], y[valid], score, free_position=False, device=self._ensemble.device
-            )
-            index[valid] = fitted.power_laws.index.cpu().numpy()
-            for i, fluxes in enumerate(self._ensemble.fluxes(fitted, ranges, self.uncertainty)):
-                for name, column in _columns(fluxes).items():
-                    values[name][valid, i] = column
-            flags[valid] |= self._too_bright(values["flux"][valid, 0])
-            flags[valid] |= _outshone(x[valid], y[valid], values["flux"][valid, 1:], cube)
+            score = None if given.scores is None else given.scores[valid]
+            for name, values in self._measured(cube, x[valid], y[valid], score, ranges).items():
+                columns[name][valid] = values
+            flux = columns["flux"][valid]
+            flags[valid] |= self._too_bright(flux[:, 0])
+            flags[valid] |= _outshone(x[valid], y[valid], flux[:, 1:], cube)
+        e_min, e_max = ranges[0]
         table = QTable(
             {
-                "name": np.array(names, dtype=str),
-                "ra": positions.icrs.ra,
-                "dec": positions.icrs.dec,
+                "name": np.array(given.names, dtype=str),
+                "ra": given.positions.icrs.ra,
+                "dec": given.positions.icrs.dec,
                 "e_min": np.full(len(x), e_min) * u.GeV,
                 "e_max": np.full(len(x), e_max) * u.GeV,
-                **{name: column[:, 0] for name, column in values.items()},
-                "index": index,
+                **{name: column[:, 0] for name, column in columns.items() if name != "index"},
+                "index": columns["index"],
                 "flags": flags.astype("i4"),
             }
         )
-        bands = QTable({name: column[:, 1:] for name, column in values.items()})
-        bands.meta |= {
-            "e_min": cube.response.e_min[present] * u.GeV,
-            "e_max": cube.response.e_max[present] * u.GeV,
-            "index": present,
-        }
-        card = self._ensemble.card
-        meta = {
-            "model": card.name,
-            "weights_sha256": card.weights_sha256,
+        return SourceFluxes(table, _band_table(columns, cube.response), self._meta(cube, domain, ranges[0]))
+
+    def _measured(self, cube, x, y, score, ranges):
+        """Columns of the fluxes of sources on valid data, in ranges of energies."""
+        sources = fit_field(cube, x, y, score, free_position=False, device=self.device)
+        each = [_columns(fluxes) for fluxes in self.trained.fluxes(sources, ranges, self.uncertainty)]
+        columns = {name: np.stack([own[name] for own in each], axis=1) for name in each[0]}
+        return columns | {"index": sources.power_laws.index.cpu().numpy()}
+
+    def _meta(self, cube, domain, energy_range):
+        response = cube.response
+        return {
+            "model": self.card.name,
+            "weights_sha256": self.card.weights_sha256,
             "uncertainty": self.uncertainty,
-            "energy_range": [float(e_min), float(e_max)],
+            "energy_range": [float(energy) for energy in energy_range],
             "known_sky": cube.meta["known_sky"],
             "outside_training": list(domain.problems),
             "bands": [
                 [float(low), float(high)] if np.isfinite(low) else None
-                for low, high in zip(cube.response.e_min, cube.response.e_max, strict=True)
+                for low, high in zip(response.e_min, response.e_max, strict=True)
             ],
         }
-        return SourceFluxes(table, bands, meta)
 
     def _too_bright(self, flux):
         """Flag of sources that are brighter than those of the training."""
-        bright = flux > self._ensemble.brightest * UNIT
+        bright = flux > self.trained.brightest * UNIT
         if bright.any():
             log.warning(
                 f"{bright.sum()} sources are brighter than those for which model {self.card.name!r} was "
-                f"trained (above {self._ensemble.brightest:.2g} cm-2 s-1; flag UNTRAINED): their fluxes are "
+                f"trained (above {self.trained.brightest:.2g} cm-2 s-1; flag UNTRAINED): their fluxes are "
                 "too low, take those of a likelihood fit."
             )
         return np.where(bright, CandidateFlag.UNTRAINED, 0)
 
-    def _range(self, response):
-        """Range of energies of the flux in GeV, inside that of the data."""
+    def _ranges(self, response):
+        """Ranges of energies in GeV: the one that is wanted, which the data must hold, then the bands."""
         low, high = np.nanmin(response.e_min), np.nanmax(response.e_max)
         e_min = low if self.e_min is None else self.e_min.to_value("GeV")
         e_max = high if self.e_max is None else self.e_max.to_value("GeV")
@@ -188,17 +173,32 @@ class DLFluxEstimator(Estimator):
                 f"The flux is wanted for {e_min:.4g}-{e_max:.4g} GeV, and the data hold {low:.4g}-{high:.4g} "
                 "GeV: choose e_min and e_max inside that range"
             )
-        return e_min, e_max
+        present = response.present
+        return [(e_min, e_max), *zip(response.e_min[present], response.e_max[present], strict=True)]
+
+
+def _no_columns(n, n_ranges):
+    """Columns of sources without a flux."""
+    columns = {name: np.full((n, n_ranges), np.nan) * UNIT for name in COLUMNS}
+    return columns | {"is_ul": np.zeros((n, n_ranges), bool), "index": np.full(n, np.nan)}
+
+
+def _band_table(columns, response):
+    """Fluxes in the bands that are present."""
+    table = QTable({name: column[:, 1:] for name, column in columns.items() if name != "index"})
+    present = np.flatnonzero(response.present)
+    table.meta |= {
+        "e_min": response.e_min[present] * u.GeV,
+        "e_max": response.e_max[present] * u.GeV,
+        "index": present,
+    }
+    return table
 
 
 def _outside_training(domain, x, y):
     """Flags of sources that lie outside of what the model was trained for."""
     bins = CandidateFlag.COARSE_BINS if domain.coarse_bins else 0
     return np.where(domain.is_outside(x, y), CandidateFlag.UNTRAINED, 0) | bins
-
-
-#: Columns of a flux, besides whether it is an upper limit.
-COLUMNS = ("flux", "flux_err", "flux_errn", "flux_errp", "flux_ul")
 
 
 def _columns(fluxes):

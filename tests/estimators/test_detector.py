@@ -171,7 +171,7 @@ def test_kmeans_finds_the_same_bright_sources(dataset, catalog):
 
 
 def test_tiles_have_no_seams(detector, dataset, monkeypatch):
-    handle = detector._handle
+    handle = detector.trained
     cube = to_band_cube(dataset, handle.bands)
     whole = handle.output(cube)
     monkeypatch.setattr(model_module, "TILE", 144)
@@ -183,7 +183,7 @@ def test_tiles_have_no_seams(detector, dataset, monkeypatch):
 def test_configuration(detector):
     assert DLSourceDetector in ESTIMATOR_REGISTRY
     assert "threshold : 0.5" in " ".join(str(detector).split())
-    assert "lat" in repr(detector._handle)
+    assert "lat" in repr(detector.trained)
     with pytest.raises(ValueError, match="between 0 and 1"):
         DLSourceDetector(threshold=1.5)
     with pytest.raises(ValueError, match="'log' or 'kmeans'"):

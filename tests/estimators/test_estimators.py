@@ -1,0 +1,38 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""All estimators are used alike."""
+
+import inspect
+
+import pytest
+
+import gammapy_asid
+from gammapy_asid import DLExtensionClassifier, DLFluxEstimator, DLSourceDetector
+
+TRAINED = {DLSourceDetector: "lat", DLFluxEstimator: "cta-gps", DLExtensionClassifier: "cta-extension"}
+ESTIMATORS = [
+    cls
+    for cls in (getattr(gammapy_asid, name) for name in gammapy_asid.__all__)
+    if callable(getattr(cls, "run", None))
+]
+
+
+@pytest.mark.parametrize("cls", list(TRAINED))
+def test_trained_estimators(cls):
+    estimator = cls(model=TRAINED[cls], device="cpu")
+    assert list(inspect.signature(cls).parameters)[0] == "model"
+    assert estimator.card is estimator.trained.card
+    assert estimator.bands.edges == estimator.card.bands.edges
+    assert str(estimator.device) == estimator.config_parameters["device"] == "cpu"
+    assert TRAINED[cls] in repr(estimator.trained)
+    with pytest.raises(ValueError, match="no device 'nowhere'"):
+        cls(model=TRAINED[cls], device="nowhere")
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_estimators_are_printed_with_their_configuration(cls):
+    estimator = cls()
+    lines = str(estimator).splitlines()
+    assert lines[0] == cls.__name__ == cls.tag
+    printed = {line.partition(":")[0].strip() for line in lines[3:]}
+    assert printed == set(estimator.config_parameters)
+    assert not {name for name in inspect.signature(cls).parameters} - printed - {"self"}

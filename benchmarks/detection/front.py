@@ -51,7 +51,7 @@ def find(model, ensembles, patches, response):
         Model.
     ensembles : dict of `~gammapy_asid.tasks.measurement.model.SourceEnsemble`
         Its ensembles for ``position`` and ``flux``.
-    patches : `~gammapy_asid.simulation.patch_simulator.SimulatedPatches`
+    patches : `~gammapy_asid.simulation.patches.SimulatedPatches`
         Patches of one instrument.
     response : `~gammapy_asid.inputs.Response`
         Its response.

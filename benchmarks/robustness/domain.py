@@ -9,7 +9,7 @@ import torch
 from gammapy_asid.inputs.response import normalise_psf
 from gammapy_asid.learning.recipe import read_recipe
 from gammapy_asid.simulation.diffuse import EmissionBank
-from gammapy_asid.simulation.lat_patches import PatchSimulator
+from gammapy_asid.simulation.lat_patches import LatSimulator
 from gammapy_asid.simulation.populations import draw_sky
 from gammapy_asid.tasks.detection.model import DetectionModel
 from gammapy_asid.tasks.detection.simulated_candidates import simulated_candidates, visible_sources
@@ -43,7 +43,7 @@ def simulator(recipe, emission=1.0, exposure=1.0, psf=1.0):
             replace(response, psf=normalise_psf(wide, response.rad), exposure=exposure * response.exposure)
         )
     intensity = torch.from_numpy(bank.intensity) * emission
-    return PatchSimulator(
+    return LatSimulator(
         changed, weights, intensity, draw_sky, recipe.patch_size, background_share=recipe.background_share
     )
 

@@ -6,7 +6,7 @@ import torch
 
 from gammapy_asid.simulation.diffuse import EmissionBank
 from gammapy_asid.simulation.lat_bank import build_heldout_models, build_lat_bank
-from gammapy_asid.simulation.lat_patches import PatchSimulator
+from gammapy_asid.simulation.lat_patches import LatSimulator
 from gammapy_asid.simulation.populations import draw_sky
 from gammapy_asid.tasks.detection.peaks import find_centres
 from gammapy_asid.tasks.detection.simulated_candidates import network_output
@@ -15,7 +15,7 @@ from gammapy_asid.tasks.detection.simulator import emission_blur
 __all__ = ["OpenSkies", "batch_peaks", "load_bank", "load_unseen", "open_skies"]
 
 
-class OpenSkies(PatchSimulator):
+class OpenSkies(LatSimulator):
     """Patches that are valid everywhere and whose sources are all unknown.
 
     With equal seeds all instruments see the same sky: sources, emission, and the error of its prediction.

@@ -5,14 +5,16 @@ import torch
 import torch.nn.functional as F
 
 from ..stats.significance import fast_length
+from .patch_images import sum_on_level
 from .shapes import shape_images
 from .sky import SPECTRAL_PARAMETERS, source_counts
 
 __all__ = ["ExtendedSources"]
 
-# Shapes are drawn on pixels this many times finer, with a border of as many finest pixels around
-# the patch, whose light the point spread function brings in.
-FINER, BORDER = 2, 24
+# Shapes are drawn on pixels finer by this level, which sample the narrowest Gaussian well, with a border of
+# finest pixels around the patch, whose light the point spread function brings in.
+FINER_LEVEL, BORDER = 1, 24
+FINER = 2**FINER_LEVEL
 # Photon index for which the point spread functions of sub-bands are averaged: shapes hide the difference.
 INDEX = 2.3
 
@@ -63,16 +65,18 @@ class ExtendedSources:
         images : list of `~torch.Tensor`
             Expected counts per band, each ``(n, size / 2**level, size / 2**level)``.
         """
+        if not len(x):
+            # No transform takes an empty batch.
+            return [counts.new_zeros(0, self.size >> k, self.size >> k) for k in self.bank.bands.levels]
         side = self.size + 2 * BORDER
         fx, fy = (FINER * (v + BORDER + 0.5) - 0.5 for v in (x, y))
         fine = shape_images(kind, fx, fy, FINER * width, FINER * side, elongation, angle)
-        profile = F.avg_pool2d(fine[:, None], FINER) * FINER**2
+        profile = sum_on_level(fine, FINER_LEVEL)
         transformed, images = {}, []
         for band, level in enumerate(self.bank.bands.levels):
             length = self.lengths[band]
             if level not in transformed:
-                pooled = (F.avg_pool2d(profile, 2**level) * 4**level if level else profile)[:, 0]
-                transformed[level] = torch.fft.rfft2(pooled, s=(length, length))
+                transformed[level] = torch.fft.rfft2(sum_on_level(profile, level), s=(length, length))
             product = transformed[level] * self.transforms[band][instrument]
             image = torch.fft.irfft2(product, s=(length, length))
             border = BORDER >> level

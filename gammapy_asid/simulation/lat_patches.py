@@ -1,28 +1,38 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
-"""Training batches, simulated as they are needed."""
+"""Patches of the sky of the Fermi-LAT, simulated as they are needed."""
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
-from .patch_simulator import SimulatedPatches, Simulator
+from .patch_images import mean_on_level
+from .patch_simulator import LEVEL_SPREAD, PatchSimulator
+from .patches import PatchSources
 from .sky import SPECTRAL_PARAMETERS, emission_counts, source_counts
 from .variations import patch_axes, patch_grid, random_emission, sample_emission
 
-__all__ = ["PatchSimulator"]
+__all__ = ["LatSimulator"]
 
-# Sources within this many deg of a patch shine into it.
+# Sources within this many deg of a patch shine into it: the reach of the kernels on the finest pixels.
 MARGIN = 2.5
 
-# Range of the number of sources over that of the populations.
+# Range of the number of sources over that of the populations: skies poorer and richer than the real one, so
+# that the density of sources is not learned.
 DENSITY = (0.4, 1.1)
 
-# Logarithms of the photon fluxes 1-100 GeV above which a user may have modelled all sources.
-MODELLED = (-9.7, -8.3)
+# Energies in GeV of the fluxes, and logarithms of those above which a user may have modelled all sources:
+# from 2.5 times the threshold of 4FGL to the few brightest ones.
+FLUX_RANGE, MODELLED = (1, 100), (-9.7, -8.3)
+
+# Sine of the largest latitude of the patches on the plane, where the sky is most crowded.
+SIN_PLANE = np.sin(np.pi / 18)
+
+# Shares of the patches at the edge of a field, which leave out at most half of either side, and of those with
+# a hole of a radius in finest pixels, like the masks of bright sources.
+EDGE_SHARE, HOLE_SHARE, HOLE_RADIUS = 0.2, 0.1, (2, 8)
 
 
-class PatchSimulator(Simulator):
-    """Draws patches of random skies seen by random instruments.
+class LatSimulator(PatchSimulator):
+    """Draws patches of random skies seen by random instruments; fluxes are those of 1-100 GeV.
 
     Parameters
     ----------
@@ -52,103 +62,79 @@ class PatchSimulator(Simulator):
         self.draw_sky = draw_sky
         self.plane_share = plane_share
 
-    def draw(self, n, seed, instrument=None):
-        """Simulate ``n`` patches.
-
-        Parameters
-        ----------
-        n : int
-            Number of patches.
-        seed : int or sequence of int
-            Equal seeds give equal patches.
-        instrument : int, optional
-            The one instrument of all patches; by default each has its own.
-
-        Returns
-        -------
-        patches : `~gammapy_asid.simulation.patch_simulator.SimulatedPatches`
-            Patches and truth; fluxes are those of 1-100 GeV.
-        """
-        rng = np.random.default_rng(seed)
-        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+    def _draw(self, n, rng, generator, instrument):
         drawn = torch.from_numpy(rng.choice(len(self.weights), n, p=self.weights))
         instrument = drawn if instrument is None else torch.full((n,), instrument)
-        pixel_size = self.bank.pixel_size[instrument].float()
+        centres, roll = self._places(rng, n)
+        exposure = torch.tensor(rng.lognormal(0, LEVEL_SPREAD, n), dtype=torch.float32)
+        has_background = torch.from_numpy(rng.random(n) < self.background_share)
+        emission, prediction = self._emission(generator, instrument, centres, roll, exposure)
+        sources = self._sources(rng, instrument, centres, roll, exposure)
+        known = self.known_sources(rng, sources.patch, sources.flux, MODELLED, has_background)
+        images = self.images(instrument, sources)
+        if known.any():
+            modelled = self.modelled(instrument, sources.select(known), generator)
+            prediction = [p + m for p, m in zip(prediction, modelled, strict=True)]
+
+        mask = self._band_masks(rng, instrument)
+        # Partly masked coarse pixels lose the masked share of their photons.
+        expected = [(e + i) * m for e, i, m in zip(emission, images, mask, strict=True)]
+        prediction, emission = (
+            [v * m for v, m in zip(values, mask, strict=True)] for values in (prediction, emission)
+        )
+        flat = [torch.ones_like(m) for m in mask]
+        batch = self.observe(instrument, expected, prediction, mask, flat, has_background, generator)
+        sources.significance = self.significance(instrument, sources, emission, mask)
+        return self._with_truth(batch, sources.select(~known), instrument, expected)
+
+    def _places(self, rng, n):
+        """Galactic longitude and latitude of the centres in rad, and the angle of each patch."""
         sin_lat = np.where(
             rng.random(n) < self.plane_share,
-            rng.uniform(-np.sin(np.pi / 18), np.sin(np.pi / 18), n),
+            rng.uniform(-SIN_PLANE, SIN_PLANE, n),
             rng.uniform(-1, 1, n),
         )
-        centres = torch.tensor(
-            np.column_stack([rng.uniform(-np.pi, np.pi, n), np.arcsin(sin_lat)]), dtype=torch.float32
-        )
-        roll = torch.tensor(rng.uniform(0, 2 * np.pi, n), dtype=torch.float32)
-        exposure = torch.tensor(rng.lognormal(0, 0.15, n), dtype=torch.float32)
-        has_background = torch.from_numpy(rng.random(n) < self.background_share)
+        centres = np.column_stack([rng.uniform(-np.pi, np.pi, n), np.arcsin(sin_lat)])
+        roll = rng.uniform(0, 2 * np.pi, n)
+        return [torch.tensor(v, dtype=torch.float32) for v in (centres, roll)]
 
-        shape = (self.size, self.size)
-        width = self.size * pixel_size
+    def _emission(self, generator, instrument, centres, roll, exposure):
+        """Counts of the interstellar and isotropic emission, and their prediction."""
+        width = self.size * self.bank.pixel_size[instrument].float()
         vectors = patch_grid(centres, roll, width, self.size // 2)
-        truth, prediction = random_emission(sample_emission(self.emission, vectors), generator)
-        truth, prediction = (v * exposure[:, None, None, None] for v in (truth, prediction))
-        expected = emission_counts(self.bank, instrument, truth, shape)
-        background = emission_counts(self.bank, instrument, prediction, shape)
+        shape = (self.size, self.size)
+        return [
+            emission_counts(self.bank, instrument, intensity * exposure[:, None, None, None], shape)
+            for intensity in random_emission(sample_emission(self.emission, vectors), generator)
+        ]
 
-        # Skies poorer and richer than the real one: the density of sources is not assumed.
-        sources = self.draw_sky(rng, scale=rng.uniform(*DENSITY))
-        patch, index, x, y = self._project(sources, centres, roll, pixel_size, width)
+    def _sources(self, rng, instrument, centres, roll, exposure):
+        """Sources of one random sky in and near the patches."""
+        catalog = self.draw_sky(rng, scale=rng.uniform(*DENSITY))
+        patch, index, x, y = self._project(catalog, instrument, centres, roll)
         spectra = {
-            name: torch.tensor(getattr(sources, name)[index], dtype=torch.float32)
+            name: torch.tensor(getattr(catalog, name)[index], dtype=torch.float32)
             for name in SPECTRAL_PARAMETERS
         }
         # The network knows the mean exposure only: what differs from it counts as brighter sky.
         spectra["amplitude"] = spectra["amplitude"] * exposure[patch]
-        counts = source_counts(self.bank, instrument[patch], spectra)
-        flux = torch.tensor(sources.flux(1, 100)[index], dtype=torch.float32) * exposure[patch]
-        latitude = torch.tensor(sources.lat[index], dtype=torch.float32)
-        known = self.known_sources(rng, patch, flux, MODELLED, has_background)
-        images = self.images(instrument, patch, x, y, counts)
-        if known.any():
-            modelled = self.modelled(instrument, *(v[known] for v in (patch, x, y, counts)), generator)
-            background = [b + m for b, m in zip(background, modelled, strict=True)]
-
-        mask = self._masks(rng, n)
-        masks = []
-        for band, level in enumerate(self.bands.levels):
-            pooled = F.avg_pool2d(mask[:, None], 2**level)[:, 0] if level else mask
-            masks.append(pooled * self.bank.present[instrument, band, None, None])
-        # Partly masked coarse pixels lose the masked share of their photons.
-        total = [(e + i) * m for e, i, m in zip(expected, images, masks, strict=True)]
-        batch = self.observe(
-            instrument,
-            total,
-            [b * m for b, m in zip(background, masks, strict=True)],
-            masks,
-            [torch.ones_like(m) for m in masks],
-            has_background,
-            generator,
-        )
-        emission = [e * m for e, m in zip(expected, masks, strict=True)]
-        significance = self.significance(instrument, patch, x, y, counts, emission, masks)
-        truth = (v[~known] for v in (patch, x, y, flux, significance))
-        spectra = {name: value[~known] for name, value in spectra.items()}
-        return SimulatedPatches(
-            self.bands,
-            batch,
-            *truth,
-            spectra,
-            counts[~known].sum(-1),
-            latitude[~known],
-            instrument,
-            total,
+        return PatchSources(
+            patch=patch,
+            x=x,
+            y=y,
+            flux=torch.tensor(catalog.flux(*FLUX_RANGE)[index], dtype=torch.float32) * exposure[patch],
+            spectra=spectra,
+            counts=source_counts(self.bank, instrument[patch], spectra),
+            latitude=torch.tensor(catalog.lat[index], dtype=torch.float32),
         )
 
-    def _project(self, sources, centres, roll, pixel_size, width):
+    def _project(self, catalog, instrument, centres, roll):
         """Patch, catalogue index and pixel position of all sources near the patches."""
-        lon, lat = (torch.deg2rad(torch.tensor(v, dtype=torch.float32)) for v in (sources.lon, sources.lat))
+        pixel_size = self.bank.pixel_size[instrument].float()
+        lon, lat = (torch.deg2rad(torch.tensor(v, dtype=torch.float32)) for v in (catalog.lon, catalog.lat))
         vectors = torch.stack([lat.cos() * lon.cos(), lat.cos() * lon.sin(), lat.sin()], -1)
         centre, axis_x, axis_y = patch_axes(centres, roll)
-        radius = torch.deg2rad(width / np.sqrt(2) + MARGIN)
+        radius = torch.deg2rad(self.size * pixel_size / np.sqrt(2) + MARGIN)
         cosine = centre @ vectors.T
         patch, index = torch.nonzero(cosine > radius.cos()[:, None], as_tuple=True)
         scale = cosine[patch, index] * torch.deg2rad(pixel_size)[patch]
@@ -156,17 +142,26 @@ class PatchSimulator(Simulator):
         y = (vectors[index] * axis_y[patch]).sum(-1) / scale + (self.size - 1) / 2
         return patch, index, x, y
 
+    def _band_masks(self, rng, instrument):
+        """Share of valid pixels per band: the whole patch, a smaller field, or one with a hole."""
+        mask = self._masks(rng, len(instrument))
+        present = self.bank.present[instrument]
+        return [
+            mean_on_level(mask, level) * present[:, band, None, None]
+            for band, level in enumerate(self.bands.levels)
+        ]
+
     def _masks(self, rng, n):
-        """Valid pixels: the whole patch, a smaller field, or one with a hole; ``(n, size, size)``."""
+        """Valid finest pixels, shape ``(n, size, size)``."""
         grid = np.arange(self.size)
         mask = np.ones((n, self.size, self.size), np.float32)
         for image, kind in zip(mask, rng.random(n), strict=True):
-            if kind < 0.2:
+            if kind < EDGE_SHARE:
                 stop_y, stop_x = rng.integers(self.size // 2, self.size + 1, 2)
                 image[stop_y:] = 0
                 image[:, stop_x:] = 0
-            elif kind < 0.3:
+            elif kind < EDGE_SHARE + HOLE_SHARE:
                 cy, cx = rng.uniform(0, self.size, 2)
-                r = rng.uniform(2, 8)
-                image[(grid[:, None] - cy) ** 2 + (grid - cx) ** 2 < r**2] = 0
+                radius = rng.uniform(*HOLE_RADIUS)
+                image[(grid[:, None] - cy) ** 2 + (grid - cx) ** 2 < radius**2] = 0
         return torch.from_numpy(mask)

@@ -1,71 +1,38 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """What all simulators of patches share: instruments, sources already modelled, the observation."""
 
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from dataclasses import replace
 
 import numpy as np
 import torch
 
-from ..inputs.bands import Bands
 from ..inputs.batch import FieldBatch
 from ..inputs.conditioning import conditions, extended_kernels, feature_kernels, trial_spectra
 from ..stats.known_sky import MIN_BACKGROUND
 from ..stats.significance import score_terms
+from .patch_images import values_at
+from .patches import SimulatedPatches
 from .sky import ResponseBank, render_sources
+from .variations import generators
 
-__all__ = ["SimulatedPatches", "Simulator"]
+__all__ = ["LEVEL_SPREAD", "PatchSimulator"]
 
+#: Spread of the logarithm of the exposure from patch to patch: the network is told its mean only, and must
+#: not trust it to more than real data keep.
+LEVEL_SPREAD = 0.15
 
-@dataclass
-class SimulatedPatches:
-    """Patches with their truth.
+# Share of the patches with a prediction whose user has modelled the bright sources, and share of these that
+# his list holds: often enough that both cases, and gaps in a list, are learned.
+MODELLED_SHARE, LISTED_SHARE = 0.35, 0.85
 
-    Parameters
-    ----------
-    bands : `~gammapy_asid.inputs.Bands`
-        Bands of the model.
-    batch : `~gammapy_asid.inputs.batch.FieldBatch`
-        What the network sees.
-    patch, x, y, flux : `~torch.Tensor`
-        True sources that are not part of the known sky: patch, position in finest
-        pixels, photon flux in 1 / (cm2 s); shape ``(n_sources,)``.
-    significance : `~torch.Tensor`
-        Standard deviations at which each of them would be seen on average, were it alone
-        on the true emission; shape ``(n_sources,)``.
-    spectra : dict of `~torch.Tensor`
-        Their spectra, see `~gammapy_asid.simulation.sky.source_counts`; each of shape ``(n_sources,)``.
-    counts : `~torch.Tensor`
-        Expected counts of each of them in the bands on valid sky, shape ``(n_sources, n_bands)``.
-    latitude : `~torch.Tensor`
-        Their Galactic latitude in deg, NaN where the patch is nowhere on the sky; shape ``(n_sources,)``.
-    instrument : `~torch.Tensor`
-        Index of each patch's response, shape ``(n_patches,)``.
-    expected : list of `~torch.Tensor`
-        Per band: expected counts of the patches, shape as the counts.
-    width : `~torch.Tensor`, optional
-        Width per axis in deg of a Gaussian as wide as each source, by default 0: points.
-    """
-
-    bands: Bands
-    batch: FieldBatch
-    patch: torch.Tensor
-    x: torch.Tensor
-    y: torch.Tensor
-    flux: torch.Tensor
-    significance: torch.Tensor
-    spectra: dict
-    counts: torch.Tensor
-    latitude: torch.Tensor
-    instrument: torch.Tensor
-    expected: list
-    width: torch.Tensor = None
-
-    def __post_init__(self):
-        if self.width is None:
-            self.width = torch.zeros_like(self.x)
+# Errors of a fit: of the flux beside the statistics of the counts, for no spectrum is quite true; and of the
+# position, the width in deg of the point spread function over the root of the counts: that of most photons of
+# the LAT, others scale with the nominal pixel.
+FLUX_ERROR, PSF_WIDTH = 0.02, 0.4
 
 
-class Simulator:
+class PatchSimulator(ABC):
     """Patches seen by random instruments: base of the simulators of skies.
 
     Parameters
@@ -87,7 +54,7 @@ class Simulator:
         self.size = size
         self.background_share = background_share
         self.filters = torch.stack([feature_kernels(response) for response in responses])
-        self.extended = [torch.stack(v) for v in zip(*map(extended_kernels, responses), strict=True)]
+        self.extended_filters = [torch.stack(v) for v in zip(*map(extended_kernels, responses), strict=True)]
         self.spectra = torch.tensor(np.array([trial_spectra(r) for r in responses]), dtype=torch.float32)
         self.conditions = torch.tensor(
             np.array([[conditions(r, known) for known in (False, True)] for r in responses])
@@ -98,38 +65,77 @@ class Simulator:
         """Bands of the patches (`~gammapy_asid.inputs.Bands`)."""
         return self.bank.bands
 
-    def images(self, instrument, patch, x, y, counts):
-        """Expected counts of point sources per band, see `~gammapy_asid.simulation.sky.render_sources`."""
-        shape = (self.size, self.size)
-        return render_sources(self.bank, instrument[patch], patch, x, y, counts, shape, len(instrument))
+    def draw(self, n, seed, instrument=None):
+        """Simulate patches.
 
-    def modelled(self, instrument, patch, x, y, counts, generator):
-        """Images of sources as a fit of these counts models them: slightly wrong.
+        Parameters
+        ----------
+        n : int
+            Number of patches.
+        seed : int or sequence of int
+            Equal seeds give equal patches.
+        instrument : int, optional
+            Index of the one response of all patches; by default each has its own.
+
+        Returns
+        -------
+        patches : `SimulatedPatches`
+            Patches and truth.
+        """
+        return self._draw(n, *generators(seed), instrument)
+
+    @abstractmethod
+    def _draw(self, n, rng, generator, instrument):
+        """Simulate patches with random numbers of NumPy and of torch, see `draw`."""
+
+    def images(self, instrument, sources):
+        """Expected counts of point sources, see `~gammapy_asid.simulation.sky.render_sources`.
 
         Parameters
         ----------
         instrument : `~torch.Tensor`
             Instrument of each patch, shape ``(n_patches,)``.
-        patch, x, y : `~torch.Tensor`
-            Patch and position in finest pixels of each source, shape ``(n,)``.
-        counts : `~torch.Tensor`
-            Expected counts, shape ``(n, n_bands, n_sub)``.
+        sources : `PatchSources`
+            Sources.
+
+        Returns
+        -------
+        images : list of `~torch.Tensor`
+            Expected counts of the patches per band.
+        """
+        patch, shape = sources.patch, (self.size, self.size)
+        return render_sources(
+            self.bank, instrument[patch], patch, sources.x, sources.y, sources.counts, shape, len(instrument)
+        )
+
+    def modelled(self, instrument, sources, generator):
+        """Images of sources as a fit of these counts models them: slightly wrong.
+
+        Parameters
+        ----------
+        instrument, sources
+            See `images`.
         generator : `~torch.Generator`
             Source of randomness.
 
         Returns
         -------
         images : list of `~torch.Tensor`
-            Modelled counts per band.
+            Modelled counts of the patches per band.
         """
-        total = counts.sum((1, 2))
+        total = sources.counts.sum((1, 2))
         error = torch.randn(3, len(total), generator=generator) / torch.sqrt(total.clamp(min=1))
-        factor = (1 + error[0] + 0.02 * torch.randn(len(total), generator=generator)).clamp(min=0)
-        # Position error of a fit: the width of the point spread function over the root of the counts.
-        pixel_size = self.bank.pixel_size[instrument].float()
-        shift = (0.4 * self.bands.scale / pixel_size[patch] * error[1:]).clamp(-1, 1)
-        wrong = counts * factor[:, None, None]
-        return self.images(instrument, patch, x + shift[0], y + shift[1], wrong)
+        factor = 1 + error[0] + FLUX_ERROR * torch.randn(len(total), generator=generator)
+        pixel_size = self.bank.pixel_size[instrument].float()[sources.patch]
+        # The fit of a source that is hardly seen stays near its seed.
+        shift = (PSF_WIDTH * self.bands.scale / pixel_size * error[1:]).clamp(-1, 1)
+        wrong = replace(
+            sources,
+            x=sources.x + shift[0],
+            y=sources.y + shift[1],
+            counts=sources.counts * factor.clamp(min=0)[:, None, None],
+        )
+        return self.images(instrument, wrong)
 
     @staticmethod
     def known_sources(rng, patch, flux, limits, has_background):
@@ -152,22 +158,18 @@ class Simulator:
             Bool, shape ``(n,)``.
         """
         n = len(has_background)
-        limit = np.where(rng.random(n) < 0.35, 10 ** rng.uniform(*limits, n), np.inf)
+        limit = np.where(rng.random(n) < MODELLED_SHARE, 10 ** rng.uniform(*limits, n), np.inf)
         bright = flux > torch.tensor(limit, dtype=torch.float32)[patch]
-        chosen = torch.from_numpy(rng.random(len(patch)) < 0.85)
+        chosen = torch.from_numpy(rng.random(len(patch)) < LISTED_SHARE)
         return bright & chosen & has_background[patch]
 
-    def significance(self, instrument, patch, x, y, counts, emission, mask):
-        """Expected significance of sources, each alone on the emission.
+    def significance(self, instrument, sources, emission, mask):
+        """Expected significance of point sources, each alone on the emission.
 
         Parameters
         ----------
-        instrument : `~torch.Tensor`
-            Instrument of each patch, shape ``(n_patches,)``.
-        patch, x, y : `~torch.Tensor`
-            Patch and position in finest pixels of each source, shape ``(n,)``.
-        counts : `~torch.Tensor`
-            Expected counts, shape ``(n, n_bands, n_sub)``.
+        instrument, sources
+            See `images`.
         emission, mask : list of `~torch.Tensor`
             Per band, shape ``(n_patches, ny / 2**level, nx / 2**level)``: expected counts
             of the emission, zero where masked, and share of valid pixels.
@@ -178,15 +180,13 @@ class Simulator:
             Root of the information (`~gammapy_asid.stats.significance.score_terms`) times the
             squared counts, at the nearest pixel; shape ``(n,)``.
         """
-        squared = torch.zeros(len(patch))
+        squared, counts = torch.zeros(len(sources.patch)), sources.seen_counts
         for band, level in enumerate(self.bands.levels):
             b, m = emission[band].clamp(min=MIN_BACKGROUND), mask[band]
             kernels = self.filters[instrument, band]
             _, _, information = score_terms(b, b, m, torch.ones_like(m), kernels)
-            row, column = (
-                torch.round((v + 0.5) / 2**level - 0.5).long().clamp(0, m.shape[1] - 1) for v in (y, x)
-            )
-            squared += counts[:, band].sum(1) ** 2 * information[patch, row, column].clamp(min=0)
+            at_source = values_at(information, sources.patch, sources.x, sources.y, level)
+            squared += counts[:, band].sum(1) ** 2 * at_source.clamp(min=0)
         return torch.sqrt(squared)
 
     def observe(self, instrument, expected, prediction, mask, exposure, has_background, generator):
@@ -225,5 +225,17 @@ class Simulator:
             pixel_size=self.bank.pixel_size[instrument].float(),
             scale=self.bands.scale,
             extent_levels=self.bands.extent_levels,
-            extended=[kernels[instrument] for kernels in self.extended],
+            extended=[kernels[instrument] for kernels in self.extended_filters],
+        )
+
+    def _with_truth(self, batch, sources, instrument, expected):
+        """Patches with the sources that nobody has modelled (`SimulatedPatches`)."""
+        names = ("patch", "x", "y", "flux", "significance", "spectra", "latitude", "width")
+        return SimulatedPatches(
+            bands=self.bands,
+            batch=batch,
+            counts=sources.seen_counts.sum(-1),
+            instrument=instrument,
+            expected=expected,
+            **{name: getattr(sources, name) for name in names},
         )

@@ -5,29 +5,36 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ..stats.known_sky import MIN_BACKGROUND
-from .extended import ExtendedSources
-from .patch_simulator import SimulatedPatches, Simulator
+from .field_patches import FieldSimulator, image_significance
+from .patch_images import (
+    cut_patches,
+    resized,
+    sum_on_level,
+    turned_patches,
+    turned_places,
+    valid_corners,
+    values_at,
+)
+from .patches import PatchSources
 from .plane import FLUX_RANGE, draw_plane
 from .sky import SPECTRAL_PARAMETERS, source_counts
-from .variations import random_field
+from .variations import random_structure
 
-__all__ = ["PlaneSimulator", "image_significance"]
+__all__ = ["PlaneSimulator"]
 
-# Range of the number of sources over that of the population, and of the longitudes of patches in deg.
+# Range of the number of sources over that of the population, which near the Galactic centre is exceeded, and
+# of the longitudes of patches in deg, where nearly all of the plane's sources are.
 DENSITY, LONGITUDE = (0.5, 3.0), 70.0
 
-# Sources within this many finest pixels of a patch, and their own width times REACH, shine into it.
+# Sources within this many finest pixels of a patch, several widths of the point spread function, and REACH
+# times their own width shine into it.
 MARGIN, REACH = 10, 2.0
 
-# Sources narrower than this many finest pixels are drawn as points.
+# Sources narrower than this many finest pixels are drawn as points: no data tell.
 NARROW = 0.35
 
 # Sources that would have less than this expected significance as points are drawn as points.
 FAINT = 2.0
-
-# Largest axis ratio of Gaussians.
-ELONGATION = 2.0
 
 # Logarithms of the photon fluxes above 1 TeV above which a user may have modelled all sources.
 MODELLED = (-13.3, -11.5)
@@ -35,22 +42,27 @@ MODELLED = (-13.3, -11.5)
 # Interstellar emission at 1 TeV on the plane in 1 / (cm2 s sr TeV): median and spread of the logarithm (the
 # H.E.S.S. survey finds 1-5e-9, 2014PhRvD..90l2007A), photon index, and layers of (weight, scale in deg).
 EMISSION, EMISSION_INDEX = (1.5e-9, 0.8), (2.7, 0.1)
-
 LAYERS = ((0.6, (0.2, 0.6)), (0.4, (1.0, 3.0)))
 
-# Share of the predictions that hold the interstellar emission.
-EMISSION_KNOWN = 0.5
+# Share of the predictions that hold the interstellar emission, and spread of its logarithm there:
+# no model of it is agreed on at these energies.
+EMISSION_KNOWN, EMISSION_ERROR = 0.5, 0.3
+
+# Largest logarithmic contrast of clouds at one standard deviation: that of gas within a patch; a prediction
+# that holds the emission misses this part of it.
+CLOUDS, CLOUDS_MISSED = 0.4, 0.7
 
 # Spread of the instrument's background from patch to patch, of that which its prediction misses, and of that
-# on small scales.
-BACKGROUND_SPREAD, BACKGROUND_ERROR, BACKGROUND_RIPPLE = 0.2, 0.04, 0.02
+# on small scales, which is smooth: its power falls with this exponent.
+BACKGROUND_SPREAD, BACKGROUND_ERROR, BACKGROUND_RIPPLE, RIPPLE_SLOPE = 0.2, 0.04, 0.02, 4.0
 
 
-class PlaneSimulator(Simulator):
+class PlaneSimulator(FieldSimulator):
     """Draws patches of crowded fields with extended sources and interstellar emission.
 
     A patch is a random part of a field in one of its eight orientations, at a random longitude: exposure,
     point spread function and background are those of the place, the network is told those of the field.
+    Fluxes are those above 1 TeV. An instrument is the index of a field's response.
 
     Parameters
     ----------
@@ -71,119 +83,54 @@ class PlaneSimulator(Simulator):
         weights = np.arange(len(responses)) % self.stride == 0
         super().__init__(responses, size, background_share, weights)
         self.fields, self.classes = fields, classes
-        self.shapes = ExtendedSources(self.bank, size)
-        self.corners = []
-        for field in fields:
-            fine = torch.stack(
-                [
-                    F.interpolate(mask[None, None], size=self._shape(field), mode="nearest")[0, 0]
-                    for mask in field.mask
-                ]
-            ).amax(0)
-            share = F.avg_pool2d(fine[None, None], size, stride=self.block)[0, 0]
-            self.corners.append((torch.nonzero(share >= 0.5 * share.max()) * self.block).numpy())
+        self.corners = [valid_corners(self._valid(field), size, self.bands.block) for field in fields]
 
-    @property
-    def block(self):
-        """Finest pixels along a side of the coarsest one."""
-        return self.bands.block
-
-    def _shape(self, field):
+    def _valid(self, field):
+        """1 on the finest pixels that are valid in any band."""
         level = self.bands.levels[0]
-        return [n << level for n in field.mask[0].shape]
+        shape = [n << level for n in field.mask[0].shape]
+        masks = [F.interpolate(mask[None, None], size=shape, mode="nearest")[0, 0] for mask in field.mask]
+        return torch.stack(masks).amax(0)
 
-    @torch.no_grad()
-    def draw(self, n, seed, instrument=None):
-        """Simulate ``n`` patches.
-
-        Parameters
-        ----------
-        n : int
-            Number of patches.
-        seed : int or sequence of int
-            Equal seeds give equal patches.
-        instrument : int, optional
-            Index of the field's response for all patches; by default each has a field of its own.
-
-        Returns
-        -------
-        patches : `~gammapy_asid.simulation.patch_simulator.SimulatedPatches`
-            Patches and truth; fluxes are those above 1 TeV.
-        """
-        rng = np.random.default_rng(seed)
-        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+    def _draw(self, n, rng, generator, instrument):
         chosen = rng.integers(len(self.fields), size=n)
         if instrument is not None:
             chosen[:] = instrument // self.stride
         corners = np.array([self.corners[f][rng.integers(len(self.corners[f]))] for f in chosen])
-        told = torch.from_numpy(chosen * self.stride)
-        seen = told + 1 + self._nearest_places(chosen, corners)
+        # The network knows the response of the field, photons arrive by that of the nearest place.
+        nominal = torch.from_numpy(chosen * self.stride)
+        local = nominal + 1 + self._nearest_places(chosen, corners)
         has_background = torch.from_numpy(rng.random(n) < self.background_share)
         background, exposure, mask = (
             self._cut(name, chosen, corners) for name in ("background", "exposure", "mask")
         )
         reach = [e * m for e, m in zip(exposure, mask, strict=True)]
         latitude = np.array([self.fields[f].latitude[y] for f, (y, _) in zip(chosen, corners, strict=True)])
-        truth, prediction = self._background(rng, background, generator)
-        emission, known_emission = self._emission(rng, told, latitude, generator)
-        truth = [t + r * e for t, r, e in zip(truth, reach, emission, strict=True)]
-        prediction = [p + r * e for p, r, e in zip(prediction, reach, known_emission, strict=True)]
+        emission, prediction = self._sky(rng, generator, nominal, latitude, background, reach)
 
-        sources, patch, x, y = self._sources(rng, told, latitude)
-        catalog = sources.catalog
-        spectra = {k: torch.tensor(getattr(catalog, k), dtype=torch.float32) for k in SPECTRAL_PARAMETERS}
-        flux = torch.tensor(catalog.flux(*FLUX_RANGE), dtype=torch.float32)
-        width = torch.tensor(sources.width, dtype=torch.float32)
-        counts = source_counts(self.bank, seen[patch], spectra)
-        place = patch, x, y
-        at_source = counts * self._exposure_at(exposure, *place)[..., None]
-        significance = self.significance(told, *place, at_source, truth, mask)
+        sources = self._sources(rng, nominal, local, latitude, exposure)
+        sources.significance = self.significance(nominal, sources, emission, mask)
         # Nobody tells the shape of sources too faint to be seen, were they points.
-        wide = (width / self.bank.pixel_size[told].float()[patch] > NARROW) & (significance > FAINT)
-        point, wide = ~wide, torch.nonzero(wide)[:, 0]
-        extended = self._extended(rng, seen, *(v[wide] for v in (*place, width, counts)), sources.shape[wide])
-        significance[wide] = image_significance(extended, patch[wide], reach, truth)
-        images = self.images(seen, *(v[point] for v in (*place, counts)))
-        images = [i.index_add(0, patch[wide], e) for i, e in zip(images, extended, strict=True)]
-        expected = [t + r * i for t, r, i in zip(truth, reach, images, strict=True)]
-
-        known = self.known_sources(rng, patch, flux, MODELLED, has_background)
-        if known.any():
-            modelled = self.modelled(seen, *(v[known & point] for v in (*place, counts)), generator)
-            factor = 1 + 0.1 * torch.randn(len(wide), generator=generator)
-            factor = (factor * known[wide])[:, None, None]
-            modelled = [
-                m.index_add(0, patch[wide], factor * e) for m, e in zip(modelled, extended, strict=True)
-            ]
-            prediction = [p + r * m for p, r, m in zip(prediction, reach, modelled, strict=True)]
+        wide = (sources.pixel_width > NARROW) & (sources.significance > FAINT)
+        extended = self._extended_images(rng, local, sources.select(wide))
+        sources.significance[wide] = image_significance(extended, sources.patch[wide], reach, emission)
+        expected = self._add_sources(local, sources, wide, extended, emission, reach)
+        known = self.known_sources(rng, sources.patch, sources.flux, MODELLED, has_background)
+        prediction = self._add_modelled(local, sources, known, wide, extended, prediction, reach, generator)
 
         turns = rng.integers(8, size=n)
         expected, prediction, mask, exposure = (
-            _turned(images, turns) for images in (expected, prediction, mask, exposure)
+            turned_patches(images, turns) for images in (expected, prediction, mask, exposure)
         )
-        x, y = _turned_places(x, y, torch.from_numpy(turns)[patch], self.size)
-        batch = self.observe(told, expected, prediction, mask, exposure, has_background, generator)
-        return SimulatedPatches(
-            self.bands,
-            batch,
-            *(v[~known] for v in (patch, x, y, flux, significance)),
-            {name: value[~known] for name, value in spectra.items()},
-            at_source[~known].sum(-1),
-            torch.tensor(catalog.lat, dtype=torch.float32)[~known],
-            told,
-            expected,
-            width[~known],
-        )
+        turn = torch.from_numpy(turns)[sources.patch]
+        sources.x, sources.y = turned_places(sources.x, sources.y, turn, self.size)
+        batch = self.observe(nominal, expected, prediction, mask, exposure, has_background, generator)
+        return self._with_truth(batch, sources.select(~known), nominal, expected)
 
     def _cut(self, name, chosen, corners):
         """Patches of images per band."""
-        result = []
-        for band, level in enumerate(self.bands.levels):
-            size, patches = self.size >> level, []
-            for field, (y, x) in zip(chosen, corners >> level, strict=True):
-                patches.append(getattr(self.fields[field], name)[band][y : y + size, x : x + size])
-            result.append(torch.stack(patches))
-        return result
+        fields = [getattr(field, name) for field in self.fields]
+        return cut_patches(fields, chosen, corners, self.bands.levels, self.size)
 
     def _nearest_places(self, chosen, corners):
         """Index of the place of each patch's field that is nearest to its centre."""
@@ -193,21 +140,30 @@ class PlaneSimulator(Simulator):
             nearest.append(np.argmin(np.hypot(field.place_x - x, field.place_y - y)))
         return torch.tensor(nearest)
 
-    def _background(self, rng, background, generator):
+    def _sky(self, rng, generator, nominal, latitude, background, reach):
+        """Expected counts without sources, and their prediction."""
+        truth, prediction = self._background(rng, generator, background)
+        emission, known_emission = self._emission(rng, generator, nominal, latitude)
+        return [
+            [s + r * e for s, r, e in zip(sky, reach, added, strict=True)]
+            for sky, added in ((truth, emission), (prediction, known_emission))
+        ]
+
+    def _background(self, rng, generator, background):
         """Instrument's background, and its prediction."""
         n, n_bands = len(background[0]), len(background)
         level = rng.lognormal(0, BACKGROUND_SPREAD, (n, 1))
         share = rng.random((n, 1))
         error = np.exp(share * BACKGROUND_ERROR * rng.standard_normal((n, n_bands)))
-        ripple = random_field(n, self.size // 2, generator, slope=4.0)
+        ripple = random_structure(n, self.size // 2, generator, slope=RIPPLE_SLOPE)
         ripple = torch.exp(torch.tensor(BACKGROUND_RIPPLE * share[..., None], dtype=torch.float32) * ripple)
         level, error = (torch.tensor(v, dtype=torch.float32) for v in (level, error))
         truth = [b * level[:, :, None] for b in background]
         return truth, [
-            t * error[:, band, None, None] * _resized(ripple, t.shape[-2:]) for band, t in enumerate(truth)
+            t * error[:, band, None, None] * resized(ripple, t.shape[-2:]) for band, t in enumerate(truth)
         ]
 
-    def _emission(self, rng, instrument, latitude, generator):
+    def _emission(self, rng, generator, instrument, latitude):
         """Counts of the interstellar emission for the mean exposure, and their prediction."""
         n, size = len(latitude), self.size
         pixel_size = self.bank.pixel_size[instrument].numpy()
@@ -221,23 +177,45 @@ class PlaneSimulator(Simulator):
         spectra |= {"index": index, "reference": torch.full((n,), 1e3), "alpha": torch.ones(n)}
         spectra["amplitude"] = torch.tensor(norm * 1e-3 * np.radians(pixel_size) ** 2, dtype=torch.float32)
         counts = source_counts(self.bank, instrument, spectra).sum(-1)
-        clumps = random_field(2 * n, size // 2, generator).view(2, n, size // 2, size // 2)
-        strength = torch.tensor(rng.uniform(0, 0.4, (n, 1, 1)), dtype=torch.float32)
+        clumps = random_structure(2 * n, size // 2, generator).view(2, n, size // 2, size // 2)
+        strength = torch.tensor(rng.uniform(0, CLOUDS, (n, 1, 1)), dtype=torch.float32)
         profile = torch.tensor(profile, dtype=torch.float32)[:, :, None]
-        truth = profile * _resized(torch.exp(strength * clumps[0]), (size, size))
-        known = torch.tensor((rng.random(n) < EMISSION_KNOWN) * rng.lognormal(0, 0.3, n), dtype=torch.float32)
-        wrong = _resized(torch.exp(0.7 * strength * clumps[1]), (size, size)) * known[:, None, None]
+        truth = profile * resized(torch.exp(strength * clumps[0]), (size, size))
+        known = (rng.random(n) < EMISSION_KNOWN) * rng.lognormal(0, EMISSION_ERROR, n)
+        known = torch.tensor(known, dtype=torch.float32)[:, None, None]
+        wrong = resized(torch.exp(CLOUDS_MISSED * strength * clumps[1]), (size, size)) * known
         return self._per_band(truth, counts), self._per_band(truth * wrong, counts)
 
     def _per_band(self, image, counts):
         """Images on the finest pixels times counts of each band, on the bands' pixels."""
         return [
-            F.avg_pool2d(image[:, None], 2**level)[:, 0] * 4**level * counts[:, band, None, None]
+            sum_on_level(image, level) * counts[:, band, None, None]
             for band, level in enumerate(self.bands.levels)
         ]
 
-    def _sources(self, rng, instrument, latitude):
-        """Sources in and near the patches: the sources, their patch and their position."""
+    def _sources(self, rng, nominal, local, latitude, exposure):
+        """Sources of one random plane in and near the patches."""
+        plane, patch, x, y = self._project(rng, nominal, latitude)
+        catalog = plane.catalog
+        spectra = {k: torch.tensor(getattr(catalog, k), dtype=torch.float32) for k in SPECTRAL_PARAMETERS}
+        width = torch.tensor(plane.width, dtype=torch.float32)
+        relative = [values_at(e, patch, x, y, k) for e, k in zip(exposure, self.bands.levels, strict=True)]
+        return PatchSources(
+            patch=patch,
+            x=x,
+            y=y,
+            flux=torch.tensor(catalog.flux(*FLUX_RANGE), dtype=torch.float32),
+            spectra=spectra,
+            counts=source_counts(self.bank, local[patch], spectra),
+            latitude=torch.tensor(catalog.lat, dtype=torch.float32),
+            exposure=torch.stack(relative, 1),
+            width=width,
+            pixel_width=width / self.bank.pixel_size[nominal].float()[patch],
+            kind=torch.from_numpy(plane.shape),
+        )
+
+    def _project(self, rng, instrument, latitude):
+        """Sources of a random plane in and near the patches, their patch and their position."""
         sources = draw_plane(rng, self.classes, scale=np.exp(rng.uniform(*np.log(DENSITY))))
         pixel_size = self.bank.pixel_size[instrument].numpy()[:, None]
         longitude = rng.uniform(-LONGITUDE, LONGITUDE, (len(latitude), 1))
@@ -251,63 +229,3 @@ class PlaneSimulator(Simulator):
         patch, index = np.nonzero(near)
         place = (torch.tensor(v[patch, index], dtype=torch.float32) for v in (x, y))
         return sources.select(index), torch.from_numpy(patch), *place
-
-    def _extended(self, rng, seen, patch, x, y, width, counts, shape):
-        """Images of extended sources."""
-        n = len(patch)
-        elongation = torch.tensor(np.exp(rng.uniform(0, np.log(ELONGATION), n)), dtype=torch.float32)
-        angle = torch.tensor(rng.uniform(0, np.pi, n), dtype=torch.float32)
-        width = width / self.bank.pixel_size[seen[patch]].float()
-        kind, counts = torch.from_numpy(shape), counts.sum(-1)
-        return self.shapes.images(seen[patch], kind, x, y, width, elongation, angle, counts)
-
-    def _exposure_at(self, exposure, patch, x, y):
-        """Exposure of each band over its mean at the sources, shape ``(n_sources, n_bands)``."""
-        columns = []
-        for image, level in zip(exposure, self.bands.levels, strict=True):
-            row, column = (
-                torch.round((v + 0.5) / 2**level - 0.5).long().clamp(0, image.shape[1] - 1) for v in (y, x)
-            )
-            columns.append(image[patch, row, column])
-        return torch.stack(columns, 1)
-
-
-def image_significance(images, patch, reach, truth):
-    """Expected significance of sources of known shape, each alone on the emission.
-
-    Parameters
-    ----------
-    images : list of `~torch.Tensor`
-        Expected counts of the sources per band, shape ``(n_sources, ny, nx)``.
-    patch : `~torch.Tensor`
-        Patch of each, shape ``(n_sources,)``.
-    reach, truth : list of `~torch.Tensor`
-        Relative exposure and expected counts of the emission, shape ``(n_patches, ny, nx)``.
-    """
-    squared = torch.zeros(len(patch))
-    for image, r, t in zip(images, reach, truth, strict=True):
-        squared += ((r[patch] * image) ** 2 / t[patch].clamp(min=MIN_BACKGROUND)).sum((1, 2))
-    return torch.sqrt(squared)
-
-
-def _resized(images, shape):
-    """Smooth images on other pixels."""
-    return F.interpolate(images[:, None], size=tuple(shape), mode="bilinear", antialias=True)[:, 0]
-
-
-def _turned(images, turns):
-    """Patches turned by multiples of 90 deg, and mirrored from the fourth on."""
-    result = []
-    for image in images:
-        parts = [torch.rot90(patch, int(turn)) for patch, turn in zip(image, turns, strict=True)]
-        parts = [part.T if turn > 3 else part for part, turn in zip(parts, turns, strict=True)]
-        result.append(torch.stack(parts))
-    return result
-
-
-def _turned_places(x, y, turn, size):
-    """Positions in pixels of turned patches, see `_turned`."""
-    for k in range(1, 4):
-        again = turn % 4 >= k
-        x, y = torch.where(again, y, x), torch.where(again, size - 1 - x, y)
-    return torch.where(turn > 3, y, x), torch.where(turn > 3, x, y)

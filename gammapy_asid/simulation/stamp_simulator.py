@@ -11,7 +11,7 @@ from ..stats.image_bounds import asimov_terms
 from ..stats.significance import fast_length
 from .scenes import SimulatedStamps
 from .shapes import SHAPES, shape_images
-from .variations import random_field
+from .variations import random_structure
 
 __all__ = ["StampSimulator"]
 
@@ -270,7 +270,7 @@ class StampSimulator:
 
     def _clouds(self, n, generator):
         """Random fields of unit variance without the smallest scales, which nobody sees."""
-        fields = random_field(n, self.size // 2, generator)[:, None]
+        fields = random_structure(n, self.size // 2, generator)[:, None]
         return F.interpolate(fields, scale_factor=2, mode="bilinear")[:, 0]
 
     def _neighbours(self, n, scene, place, hours, rng):

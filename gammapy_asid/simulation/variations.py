@@ -1,10 +1,35 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Random interstellar emission, and predictions of it that are wrong in random ways."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
-__all__ = ["patch_grid", "sample_emission", "random_field", "random_emission"]
+__all__ = ["generators", "patch_axes", "patch_grid", "random_emission", "random_structure", "sample_emission"]
+
+# A prediction of the emission is off by up to this much, about what models of the Galaxy differ by: in its
+# level, in a tilt from the middle to the ends of the energies, and on small scales. Truth and prediction
+# share as much structure as SHARED. With a power above one good predictions are more frequent than bad ones.
+LEVEL_ERROR, TILT, STRUCTURE_ERROR, SHARED, GOODNESS = 0.2, 0.1, 0.15, 0.1, 1.3
+
+
+def generators(seed):
+    """Random numbers of NumPy and of torch from one seed.
+
+    Parameters
+    ----------
+    seed : int or sequence of int
+        Equal seeds give equal numbers.
+
+    Returns
+    -------
+    rng : `~numpy.random.Generator`
+        Of NumPy.
+    generator : `~torch.Generator`
+        Of torch, on the CPU.
+    """
+    rng = np.random.default_rng(seed)
+    return rng, torch.Generator().manual_seed(int(rng.integers(2**62)))
 
 
 def patch_grid(centres, roll, width, n):
@@ -38,7 +63,18 @@ def patch_grid(centres, roll, width, n):
 
 
 def patch_axes(centres, roll):
-    """Unit vectors to the centre and along x and y of each patch, shape ``(n_patches, 3)`` each."""
+    """Unit vectors to the centre and along x and y of each patch.
+
+    Parameters
+    ----------
+    centres, roll
+        See `patch_grid`.
+
+    Returns
+    -------
+    centre, axis_x, axis_y : `~torch.Tensor`
+        Shape ``(n_patches, 3)``.
+    """
     lon, lat = centres.unbind(-1)
     zero = torch.zeros_like(lon)
     centre = torch.stack([lat.cos() * lon.cos(), lat.cos() * lon.sin(), lat.sin()], -1)
@@ -73,8 +109,25 @@ def sample_emission(bank, vectors):
     return sampled.view(*bank.shape[:2], n, gy, gx).permute(2, 0, 1, 3, 4)
 
 
-def random_field(n, size, generator, slope=2.5, device="cpu"):
-    """Gaussian random fields with power spectrum ``k**-slope`` and unit variance, ``(n, size, size)``."""
+def random_structure(n, size, generator, slope=2.5, device="cpu"):
+    """Gaussian random images with a power law as power spectrum and unit variance.
+
+    Parameters
+    ----------
+    n, size : int
+        Number of images and their side in pixels.
+    generator : `~torch.Generator`
+        Source of randomness.
+    slope : float
+        The power falls as ``k**-slope``; by default nearly as that of interstellar gas.
+    device : str or `~torch.device`
+        Where the images go.
+
+    Returns
+    -------
+    images : `~torch.Tensor`
+        Shape ``(n, size, size)``.
+    """
     k = torch.fft.fftfreq(2 * size)
     power = (k[:, None] ** 2 + torch.fft.rfftfreq(2 * size) ** 2).clamp(min=(0.5 / size) ** 2) ** (-slope / 4)
     power[0, 0] = 0
@@ -112,18 +165,17 @@ def random_emission(models, generator):
         return torch.softmax(2 * logits * sharp, 1)
 
     own = mixture()
-    error = uniform[:, :1] ** 1.3
+    error = uniform[:, :1] ** GOODNESS
     other = (1 - error) * own + error * mixture()
     truth = torch.einsum("pm,pmiyx->piyx", own, models)
     prediction = torch.einsum("pm,pmiyx->piyx", other, models)
-    fields = random_field(2 * n, size, generator, device=models.device).view(2, n, 1, size, size)
-    truth = truth * torch.exp(0.1 * uniform[:, 1, None, None, None] * fields[0])
+    structure = random_structure(2 * n, size, generator, device=models.device).view(2, n, 1, size, size)
+    strength = SHARED * uniform[:, 1, None, None, None]
+    truth = truth * torch.exp(strength * structure[0])
     # The tilt pivots at the middle of the intervals.
     tilt = torch.linspace(-1, 1, n_intervals, device=models.device) * normal[:, 1:2]
-    log_error = 0.2 * normal[:, :1] + 0.1 * tilt
-    log_error = (error * log_error)[:, :, None, None] + 0.15 * (error[:, 0] * uniform[:, 2])[
-        :, None, None, None
-    ] * fields[1]
+    log_error = (error * (LEVEL_ERROR * normal[:, :1] + TILT * tilt))[:, :, None, None]
+    small = STRUCTURE_ERROR * (error[:, 0] * uniform[:, 2])[:, None, None, None] * structure[1]
     # What modulates the truth is in the prediction as far as the prediction is good.
-    shared = torch.exp(0.1 * uniform[:, 1, None, None, None] * fields[0] * (1 - error)[:, :, None, None])
-    return truth, prediction * shared * torch.exp(log_error)
+    shared = torch.exp(strength * structure[0] * (1 - error)[:, :, None, None])
+    return truth, prediction * shared * torch.exp(log_error + small)

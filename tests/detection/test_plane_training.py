@@ -9,8 +9,9 @@ from gammapy.maps import MapAxis, WcsGeom
 
 from gammapy_asid.inputs.bands import Bands
 from gammapy_asid.learning.recipe import read_recipe
+from gammapy_asid.simulation.patch_images import turned_patches, turned_places
 from gammapy_asid.simulation.plane_fields import plane_field
-from gammapy_asid.simulation.plane_patches import PlaneSimulator, _turned, _turned_places
+from gammapy_asid.simulation.plane_patches import PlaneSimulator
 from gammapy_asid.stats.significance import network_inputs
 from gammapy_asid.tasks.detection.network import build_network
 from gammapy_asid.tasks.detection.stream import PatchStream
@@ -114,11 +115,11 @@ def test_extended_images_hold_the_counts(simulator):
 
 
 @pytest.mark.parametrize("turn", range(8))
-def test_turned_places_follow_the_images(turn):
+def testturned_places_follow_the_images(turn):
     image = torch.zeros(1, 16, 16)
     image[0, 3, 9] = 1
-    (turned,) = _turned([image], [turn])
-    x, y = _turned_places(torch.tensor([9.0]), torch.tensor([3.0]), torch.tensor([turn]), 16)
+    (turned,) = turned_patches([image], [turn])
+    x, y = turned_places(torch.tensor([9.0]), torch.tensor([3.0]), torch.tensor([turn]), 16)
     assert turned[0, int(y), int(x)] == 1
 
 
@@ -152,7 +153,7 @@ def test_patches_used_again_are_turned(simulator):
     turns = np.random.default_rng((3, 0)).permutation(np.arange(1, 8))
     for use in (1, 2):
         turn = torch.full((len(patches.x),), int(turns[use - 1]))
-        x, y = _turned_places(patches.x, patches.y, turn, 32)
+        x, y = turned_places(patches.x, patches.y, turn, 32)
         pixel = patches.batch.pixel_size
         direct = target_maps(
             patches.patch, x, y, pixel, 2, (32, 32), bands=patches.bands, width=patches.width

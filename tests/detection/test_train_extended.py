@@ -98,10 +98,12 @@ def test_extended_sources_in_training():
     wide = patches.width > 0
     assert abs(visible[wide].float().mean() - visible[~wide].float().mean()) < 0.25
     # Their photons are in the images
-    place = torch.tensor([32.0])
-    counts = torch.full((1, len(cube.bands), 3), 100 / 3)
-    images = simulator._extended(np.random.default_rng(0), place, place, torch.tensor([4.0]), counts)
-    for image in images:
-        assert_allclose(float(image.sum()), 100, rtol=0.05)
-        assert float(image.max()) < 5
+    zero, place, one = torch.zeros(1, dtype=torch.long), torch.tensor([32.0]), torch.ones(1)
+    counts = torch.full((1, len(cube.bands)), 100.0)
+    for kind in (1, 2, 3):
+        for image in simulator.shapes.images(zero, zero + kind, place, place, 4 * one, one, 0 * one, counts):
+            assert_allclose(float(image.sum()), 100, rtol=0.05)
+            assert float(image.max()) < 5
+    none = (v[:0] for v in (zero, zero, place, place, one, one, one, counts))
+    assert [len(image) for image in simulator.shapes.images(*none)] == [0] * len(cube.bands)
     assert torch.equal(simulator.draw(4, 5).batch.counts[0], simulator.draw(4, 5).batch.counts[0])

@@ -42,7 +42,7 @@ def calibrate(network, simulator, n_patches, batch_size=32):
     ----------
     network : `~gammapy_asid.learning.unet.MultiResolutionUNet`
         Network in evaluation mode.
-    simulator : `~gammapy_asid.simulation.patch_simulator.Simulator`
+    simulator : `~gammapy_asid.simulation.patch_simulator.PatchSimulator`
         Simulator of the training.
     n_patches : int
         Patches for the calibration, and as many for the test.
@@ -124,7 +124,7 @@ def release(network, recipe, simulator, responses, path, n_patches=4096, overwri
         Trained network.
     recipe : `~gammapy_asid.tasks.detection.recipe.Recipe`
         Recipe of the training.
-    simulator : `~gammapy_asid.simulation.patch_simulator.Simulator`
+    simulator : `~gammapy_asid.simulation.patch_simulator.PatchSimulator`
         Simulator of the training.
     responses : list of `~gammapy_asid.inputs.Response`
         Instruments of the training.
@@ -168,7 +168,7 @@ def sky_ranges(simulator, n_patches=2048, batch_size=32):
 
     Parameters
     ----------
-    simulator : `~gammapy_asid.simulation.patch_simulator.Simulator`
+    simulator : `~gammapy_asid.simulation.patch_simulator.PatchSimulator`
         Simulator.
     n_patches : int
         Number of patches.

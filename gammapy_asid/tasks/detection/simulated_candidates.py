@@ -43,7 +43,7 @@ def simulated_candidates(network, patches):
     ----------
     network : `~gammapy_asid.learning.unet.MultiResolutionUNet`
         Network in evaluation mode.
-    patches : list of `~gammapy_asid.simulation.patch_simulator.SimulatedPatches`
+    patches : list of `~gammapy_asid.simulation.patches.SimulatedPatches`
         Patches with their truth.
 
     Returns
@@ -87,7 +87,7 @@ def visible_sources(patches, significance):
 
     Parameters
     ----------
-    patches : `~gammapy_asid.simulation.patch_simulator.SimulatedPatches`
+    patches : `~gammapy_asid.simulation.patches.SimulatedPatches`
         Patches with their truth.
     significance : float
         Smallest expected significance.
@@ -105,7 +105,7 @@ def claimed_sources(patches, peaks):
 
     Parameters
     ----------
-    patches : `~gammapy_asid.simulation.patch_simulator.SimulatedPatches`
+    patches : `~gammapy_asid.simulation.patches.SimulatedPatches`
         Patches with their truth.
     peaks : `~gammapy_asid.tasks.detection.peaks.Peaks`
         Peaks, their fields those of the patches.

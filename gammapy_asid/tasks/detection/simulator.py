@@ -14,7 +14,7 @@ from ...inputs.response import smear_psf
 from ...simulation.dataset_patches import DatasetSimulator
 from ...simulation.diffuse import EmissionBank, analytic_emission
 from ...simulation.instruments import lat_response
-from ...simulation.lat_patches import PatchSimulator
+from ...simulation.lat_patches import LatSimulator
 from ...simulation.plane_fields import draw_fields
 from ...simulation.plane_patches import PlaneSimulator
 from ...simulation.populations import draw_sky
@@ -38,7 +38,7 @@ def dataset_simulator(datasets, recipe):
 
     Returns
     -------
-    simulator : `~gammapy_asid.simulation.patch_simulator.Simulator`
+    simulator : `~gammapy_asid.simulation.patch_simulator.PatchSimulator`
         Simulator.
     """
     bands = bands_for_dataset(datasets)
@@ -111,7 +111,7 @@ def build_simulator(recipe, responses=None, weights=None, bank=None):
 
     Returns
     -------
-    simulator : `~gammapy_asid.simulation.patch_simulator.Simulator`
+    simulator : `~gammapy_asid.simulation.patch_simulator.PatchSimulator`
         Simulator.
     """
     if recipe.plane is not None:
@@ -123,7 +123,7 @@ def build_simulator(recipe, responses=None, weights=None, bank=None):
         bank = EmissionBank.from_models([analytic_emission(seed) for seed in range(2)])
     elif bank is None:
         bank = EmissionBank.load(recipe.emission_path)
-    return PatchSimulator(
+    return LatSimulator(
         responses,
         weights,
         torch.from_numpy(bank.smooth(emission_blur(responses, weights)).intensity),

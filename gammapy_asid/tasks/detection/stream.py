@@ -5,6 +5,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from ...simulation.patch_images import turned
 from ...stats.significance import network_inputs
 from .targets import target_maps
 
@@ -16,7 +17,7 @@ class PatchStream(Dataset):
 
     Parameters
     ----------
-    simulator : `~gammapy_asid.simulation.patch_simulator.Simulator`
+    simulator : `~gammapy_asid.simulation.patch_simulator.PatchSimulator`
         Makes the patches.
     batch_size : int
         Patches in a batch.
@@ -55,7 +56,7 @@ class PatchStream(Dataset):
             if self._last[0] != number:
                 self._last = number, self._batch(number)
             turns = np.random.default_rng((self.seed, number)).permutation(np.arange(1, 8))
-            return _turned(self._last[1], turns[use - 1]) if use else self._last[1]
+            return _turned_batch(self._last[1], turns[use - 1]) if use else self._last[1]
         finally:
             torch.set_num_threads(threads)
 
@@ -83,18 +84,13 @@ class PatchStream(Dataset):
         }
 
 
-def _turned(batch, turn):
-    """Batch turned by a multiple of 90 deg, and mirrored from the fourth turn on."""
-
-    def turned(images):
-        images = torch.rot90(images, int(turn), (-2, -1))
-        return images.transpose(-2, -1) if turn > 3 else images
-
-    targets = turned(batch["targets"])
+def _turned_batch(batch, turn):
+    """Batch with images and offsets in one of the eight orientations."""
+    targets = turned(batch["targets"], turn)
     dx, dy = targets[:, 2], targets[:, 3]
     for _ in range(turn % 4):
         dx, dy = dy, -dx
     dx, dy = (dy, dx) if turn > 3 else (dx, dy)
     targets = torch.cat([targets[:, :2], dx[:, None], dy[:, None], targets[:, 4:]], 1)
-    inputs = {level: turned(images) for level, images in batch["inputs"].items()}
-    return batch | {"inputs": inputs, "targets": targets, "mask": turned(batch["mask"])}
+    inputs = {level: turned(images, turn) for level, images in batch["inputs"].items()}
+    return batch | {"inputs": inputs, "targets": targets, "mask": turned(batch["mask"], turn)}

@@ -40,7 +40,7 @@ def train(recipe, output, simulator=None, resume=True, num_workers=1, progress=T
         Recipe.
     output : path
         Folder of the checkpoints and of the history (``metrics.csv``).
-    simulator : `~gammapy_asid.simulation.patch_simulator.Simulator`, optional
+    simulator : `~gammapy_asid.simulation.patch_simulator.PatchSimulator`, optional
         What makes the patches, by default that of the recipe's instruments.
     resume : bool
         Go on from the last checkpoint in the folder, if there is one.

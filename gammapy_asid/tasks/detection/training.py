@@ -22,7 +22,7 @@ class DetectionModule(lightning.LightningModule):
         Network.
     optimiser : `~gammapy_asid.learning.recipe.OptimiserRecipe`
         Length and step size.
-    validation : list of `~gammapy_asid.simulation.patch_simulator.SimulatedPatches`
+    validation : list of `~gammapy_asid.simulation.patches.SimulatedPatches`
         The fixed simulated sky.
     """
 

@@ -32,7 +32,7 @@ def release_sources(model, weights, recipe, simulator, output, overwrite=False, 
         Its weight file; the ensembles are written beside it.
     recipe : `~gammapy_asid.tasks.detection.recipe.Recipe`
         Recipe.
-    simulator : `~gammapy_asid.simulation.patch_simulator.Simulator`
+    simulator : `~gammapy_asid.simulation.patch_simulator.PatchSimulator`
         Simulator of the training.
     output : path
         Folder of simulated sources and checkpoints.

@@ -115,7 +115,7 @@ def simulate_sources(model, simulator, n_patches, seed, batch_size=32):
     ----------
     model : `~gammapy_asid.tasks.detection.model.DetectionModel`
         Detection model.
-    simulator : `~gammapy_asid.simulation.patch_simulator.Simulator`
+    simulator : `~gammapy_asid.simulation.patch_simulator.PatchSimulator`
         Simulator of patches.
     n_patches : int
         Number of patches.

@@ -20,7 +20,7 @@ def simulated_sources(model, simulator, n_patches, seed, folder, overwrite=False
     ----------
     model : `~gammapy_asid.tasks.detection.model.DetectionModel`
         Detection model.
-    simulator : `~gammapy_asid.simulation.patch_simulator.Simulator`
+    simulator : `~gammapy_asid.simulation.patch_simulator.PatchSimulator`
         Simulator of patches.
     n_patches : int
         Number of patches.

@@ -29,8 +29,9 @@ from gammapy_asid import (
     IterativeSearch,
     SkyFitEstimator,
 )
-from gammapy_asid.catalog.association import Counterparts, associate
+from gammapy_asid.catalog.association import associate
 from gammapy_asid.catalog.columns import CandidateFlag
+from gammapy_asid.catalog.counterparts import Counterparts
 from gammapy_asid.catalog.source_catalog import SourceCatalogASID
 from gammapy_asid.cli import main
 from gammapy_asid.evaluation import CandidateList, Truth, evaluate_lists, read_candidate_list, read_truth

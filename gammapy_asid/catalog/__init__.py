@@ -1,13 +1,7 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Lists of sources: candidates, their columns, models and catalogue, and their counterparts."""
 
-from .association import (
-    Counterparts,
-    associate,
-    association_probability,
-    false_match_rate,
-    match_counterparts,
-)
+from .association import associate, association_probability, false_match_rate
 from .candidates import Candidates
 from .catalog_table import candidate_table, catalog_table, write_catalog
 from .columns import (
@@ -20,6 +14,7 @@ from .columns import (
     CandidateFlag,
     Column,
 )
+from .counterparts import Counterparts, match_counterparts
 from .extensions import SourceExtensions
 from .fluxes import SourceFluxes
 from .names import iau_names

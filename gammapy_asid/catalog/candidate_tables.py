@@ -1,40 +1,17 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
-"""The table of candidates: checked, made of any list of sources, and read from files."""
+"""The table of candidates: checked, and made of positions or of any list of sources."""
 
-from typing import NamedTuple
-
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import SkyCoord
 from astropy.table import QTable, Table
-from gammapy.maps import Map
 
 from ..utils.arguments import check_kind
-from ..utils.files import regular_file
-from ..utils.fits_files import open_fits
-from ..utils.fits_tables import is_own_file, read_provenance, read_table
-from ..utils.table_files import read_any_table
-from .catalog_table import candidate_table
-from .columns import BAND_COLUMNS, COLUMNS, GROUPS
+from .columns import BAND_COLUMNS, COLUMNS, FLUX_COLUMNS, GROUPS
 from .names import iau_names
 from .source_lists import list_columns
 
-__all__ = ["CandidateData", "checked_table", "read_candidates", "table_of_list"]
-
-
-class CandidateData(NamedTuple):
-    """What candidates are made of.
-
-    Parameters
-    ----------
-    table : `~astropy.table.QTable`
-        One row per candidate.
-    maps : dict of `~gammapy.maps.Map`
-        Maps of the field.
-    meta : dict
-        Provenance.
-    """
-
-    table: QTable
-    maps: dict
-    meta: dict
+__all__ = ["checked_table", "table_of_list", "table_of_positions"]
 
 
 def checked_table(table):
@@ -115,34 +92,50 @@ def table_of_list(table, columns=None, energy_range=None, meta=None):
     return own
 
 
-def read_candidates(filename, columns=None, energy_range=None):
-    """Read a file of candidates or a catalogue of this package, or any list of sources.
+def table_of_positions(positions, score, axes_68, axes_95, pos_angle, flags):
+    """Table of candidates without fluxes.
 
     Parameters
     ----------
-    filename, columns, energy_range
-        See `gammapy_asid.Candidates.read`.
+    positions, score, axes_68, axes_95, pos_angle, flags
+        See `gammapy_asid.Candidates.from_positions`.
 
     Returns
     -------
-    data : `CandidateData`
-        Table, maps and provenance.
+    table : `~astropy.table.QTable`
+        One row per position, for `checked_table`.
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it is no list of sources.
+    TypeError, ValueError
+        If an argument is something else, or of another shape than the positions.
     """
-    filename = regular_file(filename)
-    if not is_own_file(filename):
-        return CandidateData(table_of_list(read_any_table(filename), columns, energy_range), {}, {})
-    with open_fits(filename) as hdulist:
-        meta = read_provenance(hdulist)
-        if "CATALOG" in hdulist:
-            own = candidate_table(read_table(hdulist, "CATALOG"))
-            return CandidateData(table_of_list(own, meta=meta), {}, meta)
-        names = [hdu.name.lower() for hdu in hdulist[3:] if not hdu.name.endswith("_BANDS")]
-        maps = {name: Map.from_hdulist(hdulist, hdu=name) for name in names}
-        return CandidateData(read_table(hdulist, "CANDIDATES"), maps, meta)
+    check_kind("positions", positions, SkyCoord)
+    for name, axes in (("axes_68", axes_68), ("axes_95", axes_95)):
+        if not u.Quantity(axes).unit.is_equivalent("deg") or np.shape(axes) != (*positions.shape, 2):
+            raise ValueError(f"{name} must be two angles for each position, as a Quantity")
+    if np.shape(score) != positions.shape:
+        raise ValueError(f"There are {np.size(score)} values of score for {positions.size} positions")
+    icrs, galactic = positions.icrs, positions.galactic
+    table = {
+        "name": np.array(iau_names(positions), dtype=str),
+        "ra": icrs.ra,
+        "dec": icrs.dec,
+        "glon": galactic.l,
+        "glat": galactic.b,
+        "pos_err_68": np.sqrt(axes_68[:, 0] * axes_68[:, 1]),
+        "pos_err_95": np.sqrt(axes_95[:, 0] * axes_95[:, 1]),
+        "semi_major_68": axes_68[:, 0],
+        "semi_minor_68": axes_68[:, 1],
+        "semi_major_95": axes_95[:, 0],
+        "semi_minor_95": axes_95[:, 1],
+        "pos_angle": np.broadcast_to(pos_angle, positions.shape, subok=True),
+        "score": score,
+        **{
+            column.name: u.Quantity(np.full(positions.shape, np.nan), column.unit)
+            for column in COLUMNS
+            if column.name in FLUX_COLUMNS
+        },
+        "flags": np.broadcast_to(flags, positions.shape),
+    }
+    return QTable(table)

@@ -10,30 +10,18 @@ from astropy.coordinates import SkyCoord
 from astropy.table import QTable
 from gammapy.maps import Maps
 from gammapy.modeling.models import Models
-from regions import EllipseSkyRegion, PointSkyRegion, Regions
 
 from ..utils.arguments import check_kind
-from ..utils.files import new_file
-from ..utils.fits_files import write_fits
-from ..utils.fits_tables import (
-    fits_path,
-    fits_text,
-    primary_hdu,
-    provenance_hdu,
-    table_hdu,
-)
-from .candidate_tables import checked_table, read_candidates, table_of_list
-from .columns import BAND_COLUMNS, COLUMNS, EXTENSION_COLUMNS, FLUX_COLUMNS
+from .candidate_files import read_candidates, write_candidates
+from .candidate_tables import checked_table, table_of_list, table_of_positions
+from .columns import BAND_COLUMNS, EXTENSION_COLUMNS, FLUX_COLUMNS
 from .extensions import SourceExtensions
 from .fluxes import SourceFluxes
-from .names import iau_names
+from .regions import error_regions
 from .source_catalog import SourceCatalogASID
 from .source_models import EXTENDED, extended_model
 
 __all__ = ["Candidates"]
-
-# Header cards of the file that a reader of FITS sees at once; the whole is in the PROVENANCE table.
-HEADER_CARDS = {"model": "MODEL", "card_sha256": "CARDSHA", "threshold": "THRESH"}
 
 
 class Candidates:
@@ -85,35 +73,8 @@ class Candidates:
         maps, meta
             See `Candidates`.
         """
-        check_kind("positions", positions, SkyCoord)
-        for name, axes in (("axes_68", axes_68), ("axes_95", axes_95)):
-            if not u.Quantity(axes).unit.is_equivalent("deg") or np.shape(axes) != (*positions.shape, 2):
-                raise ValueError(f"{name} must be two angles for each position, as a Quantity")
-        if np.shape(score) != positions.shape:
-            raise ValueError(f"There are {np.size(score)} values of score for {positions.size} positions")
-        icrs, galactic = positions.icrs, positions.galactic
-        table = {
-            "name": np.array(iau_names(positions), dtype=str),
-            "ra": icrs.ra,
-            "dec": icrs.dec,
-            "glon": galactic.l,
-            "glat": galactic.b,
-            "pos_err_68": np.sqrt(axes_68[:, 0] * axes_68[:, 1]),
-            "pos_err_95": np.sqrt(axes_95[:, 0] * axes_95[:, 1]),
-            "semi_major_68": axes_68[:, 0],
-            "semi_minor_68": axes_68[:, 1],
-            "semi_major_95": axes_95[:, 0],
-            "semi_minor_95": axes_95[:, 1],
-            "pos_angle": np.broadcast_to(pos_angle, positions.shape, subok=True),
-            "score": score,
-            **{
-                column.name: u.Quantity(np.full(positions.shape, np.nan), column.unit)
-                for column in COLUMNS
-                if column.name in FLUX_COLUMNS
-            },
-            "flags": np.broadcast_to(flags, positions.shape),
-        }
-        return cls(QTable(table), maps, meta)
+        table = table_of_positions(positions, score, axes_68, axes_95, pos_angle, flags)
+        return cls(table, maps, meta)
 
     @classmethod
     def from_table(cls, table, columns=None, energy_range=None, meta=None):
@@ -187,9 +148,7 @@ class Candidates:
         ValueError
             If the fluxes are those of other sources.
         """
-        check_kind("fluxes", fluxes, SourceFluxes)
-        if list(fluxes.table["name"]) != list(self.table["name"]):
-            raise ValueError("The fluxes are not those of these candidates: estimate them again")
+        self._check_same("fluxes", fluxes, SourceFluxes, "estimate")
         columns = QTable(fluxes.table[FLUX_COLUMNS])
         for column in BAND_COLUMNS:
             columns[column.name] = fluxes.in_all_bands(column.name.replace("flux_band", "flux"))
@@ -213,11 +172,15 @@ class Candidates:
         ValueError
             If the extensions are those of other sources.
         """
-        check_kind("extensions", extensions, SourceExtensions)
-        if list(extensions.table["name"]) != list(self.table["name"]):
-            raise ValueError("The extensions are not those of these candidates: classify them again")
+        self._check_same("extensions", extensions, SourceExtensions, "classify")
         columns = QTable(extensions.table[[column.name for column in EXTENSION_COLUMNS]])
         return self.with_columns(columns, extensions.table["flags"], {"extension": extensions.meta})
+
+    def _check_same(self, what, values, kind, do):
+        """Check that values are those of these candidates."""
+        check_kind(what, values, kind)
+        if list(values.table["name"]) != list(self.table["name"]):
+            raise ValueError(f"The {what} are not those of these candidates: {do} them again")
 
     def with_columns(self, columns, flags=0, meta=None):
         """Candidates with columns replaced or added, as a fit and an association do.
@@ -294,15 +257,7 @@ class Candidates:
         ValueError
             If the containment is another one.
         """
-        level = {0.68: "68", 0.95: "95"}.get(containment)
-        if level is None:
-            raise ValueError(f"No error ellipse for a containment of {containment}: give 0.68 or 0.95")
-        return Regions(
-            [
-                _region(position, row, f"semi_major_{level}", f"semi_minor_{level}")
-                for position, row in zip(self.positions, self.table, strict=True)
-            ]
-        )
+        return error_regions(self.table, self.positions, containment)
 
     def write(self, filename, overwrite=False):
         """Write table, maps and provenance to a FITS file.
@@ -321,16 +276,7 @@ class Candidates:
         ValueError
             If the name is not that of a FITS file.
         """
-        path = fits_path(filename)
-        primary = primary_hdu(self.meta)
-        for key in HEADER_CARDS.keys() & self.meta.keys():
-            value = self.meta[key]
-            primary.header[HEADER_CARDS[key]] = fits_text(value) if isinstance(value, str) else value
-        hdus = [primary, table_hdu(self.table, "CANDIDATES"), provenance_hdu(self.meta)]
-        for name, m in self.maps.items():
-            hdus += m.to_hdulist(hdu=name, hdu_bands=f"{name}_bands")[1:]
-        with new_file(path, overwrite) as temporary:
-            write_fits(hdus, temporary)
+        write_candidates(self, filename, overwrite)
 
     @classmethod
     def read(cls, filename, columns=None, energy_range=None):
@@ -351,12 +297,3 @@ class Candidates:
             If it is no list of sources.
         """
         return cls(*read_candidates(filename, columns, energy_range))
-
-
-def _region(position, row, major, minor):
-    """Error ellipse of a row, a point if it has none."""
-    meta = {"text": str(row["name"])}
-    if not (row[major] > 0 and row[minor] > 0 and np.isfinite(row["pos_angle"])):
-        return PointSkyRegion(position, meta=meta)
-    # The width of a region points west to east, its angle runs anticlockwise on the sky.
-    return EllipseSkyRegion(position, 2 * row[minor], 2 * row[major], row["pos_angle"], meta=meta)

@@ -36,7 +36,7 @@ class CandidateFlag(IntFlag):
     FIT_FAILED = 16
     #: The known diffuse emission outshines the source within its 68 % PSF radius.
     STRONG_DIFFUSE = 32
-    #: Not found again where the known sky is brighter or fainter by a tenth.
+    #: Not found again where the known sky is brighter or fainter by ``emission_error`` of the detector.
     EMISSION_SENSITIVE = 64
     #: Instrument or sky lie outside the range that the model which made the row was trained for.
     UNTRAINED = 128

@@ -21,7 +21,8 @@ from ..utils.files import regular_file
 from ..utils.fits_files import is_fits, open_fits
 from ..utils.fits_tables import read_provenance, read_table
 from ..utils.sky_geometry import RADIUS_68
-from .candidate_tables import checked_table, read_candidates
+from .candidate_files import read_candidates
+from .candidate_tables import checked_table
 from .catalog_table import catalog_table
 from .fluxes import integral_flux
 from .source_models import START_SPECTRUM, bounded_place, bounded_spectrum

@@ -195,7 +195,7 @@ def catalog(
 
 def _catalogs(counterparts):
     """Catalogues to associate with, by name; refused before any work is done."""
-    from ..catalog.association import Counterparts
+    from ..catalog.counterparts import Counterparts
     from ..utils.table_files import read_any_table
 
     pairs = []

@@ -16,7 +16,7 @@ PACKAGE = __name__.partition(".")[0]
 #: Modules of version 0.1 and those that hold now what they held.
 MODULES = {
     "arguments": "utils.arguments",
-    "association": "catalog.association",
+    "association": "catalog.association catalog.counterparts",
     "candidates": "catalog.candidates catalog.columns catalog.names",
     "columns": "utils.table_columns utils.table_files",
     "demo": "simulation.demo",

@@ -10,15 +10,10 @@ from astropy.coordinates import SkyCoord
 from astropy.table import MaskedColumn, QTable, Table
 from gammapy.catalog import SourceCatalog3FHL, SourceCatalogGammaCat
 
-from gammapy_asid.catalog.association import (
-    Counterparts,
-    associate,
-    association_probability,
-    false_match_rate,
-    match_counterparts,
-)
+from gammapy_asid.catalog.association import associate, association_probability, false_match_rate
 from gammapy_asid.catalog.candidates import Candidates
 from gammapy_asid.catalog.columns import ASSOCIATION_COLUMNS
+from gammapy_asid.catalog.counterparts import Counterparts, match_counterparts
 from gammapy_asid.utils.sky_geometry import RADIUS_68, RADIUS_95
 
 

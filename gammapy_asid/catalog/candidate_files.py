@@ -1,0 +1,108 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Candidates in files."""
+
+from typing import NamedTuple
+
+from astropy.table import QTable
+from gammapy.maps import Map
+
+from ..utils.files import new_file, regular_file
+from ..utils.fits_files import open_fits, write_fits
+from ..utils.fits_tables import (
+    fits_path,
+    fits_text,
+    is_own_file,
+    primary_hdu,
+    provenance_hdu,
+    read_provenance,
+    read_table,
+    table_hdu,
+)
+from ..utils.table_files import read_any_table
+from .candidate_tables import table_of_list
+from .catalog_table import candidate_table
+
+__all__ = ["CandidateData", "read_candidates", "write_candidates"]
+
+# Header cards of the file that a reader of FITS sees at once; the whole is in the PROVENANCE table.
+HEADER_CARDS = {"model": "MODEL", "card_sha256": "CARDSHA", "threshold": "THRESH"}
+
+
+class CandidateData(NamedTuple):
+    """What candidates are made of.
+
+    Parameters
+    ----------
+    table : `~astropy.table.QTable`
+        One row per candidate.
+    maps : dict of `~gammapy.maps.Map`
+        Maps of the field.
+    meta : dict
+        Provenance.
+    """
+
+    table: QTable
+    maps: dict
+    meta: dict
+
+
+def read_candidates(filename, columns=None, energy_range=None):
+    """Read a file of candidates or a catalogue of this package, or any list of sources.
+
+    Parameters
+    ----------
+    filename, columns, energy_range
+        See `gammapy_asid.Candidates.read`.
+
+    Returns
+    -------
+    data : `CandidateData`
+        Table, maps and provenance.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is no list of sources.
+    """
+    filename = regular_file(filename)
+    if not is_own_file(filename):
+        return CandidateData(table_of_list(read_any_table(filename), columns, energy_range), {}, {})
+    with open_fits(filename) as hdulist:
+        meta = read_provenance(hdulist)
+        if "CATALOG" in hdulist:
+            own = candidate_table(read_table(hdulist, "CATALOG"))
+            return CandidateData(table_of_list(own, meta=meta), {}, meta)
+        names = [hdu.name.lower() for hdu in hdulist[3:] if not hdu.name.endswith("_BANDS")]
+        maps = {name: Map.from_hdulist(hdulist, hdu=name) for name in names}
+        return CandidateData(read_table(hdulist, "CANDIDATES"), maps, meta)
+
+
+def write_candidates(candidates, filename, overwrite=False):
+    """Write table, maps and provenance to a FITS file.
+
+    Parameters
+    ----------
+    candidates : `~gammapy_asid.Candidates`
+        Candidates.
+    filename, overwrite
+        See `gammapy_asid.Candidates.write`.
+
+    Raises
+    ------
+    FileExistsError
+        If the file exists and `overwrite` is False.
+    ValueError
+        If the name is not that of a FITS file.
+    """
+    path = fits_path(filename)
+    primary = primary_hdu(candidates.meta)
+    for key in HEADER_CARDS.keys() & candidates.meta.keys():
+        value = candidates.meta[key]
+        primary.header[HEADER_CARDS[key]] = fits_text(value) if isinstance(value, str) else value
+    hdus = [primary, table_hdu(candidates.table, "CANDIDATES"), provenance_hdu(candidates.meta)]
+    for name, m in candidates.maps.items():
+        hdus += m.to_hdulist(hdu=name, hdu_bands=f"{name}_bands")[1:]
+    with new_file(path, overwrite) as temporary:
+        write_fits(hdus, temporary)

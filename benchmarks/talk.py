@@ -6,7 +6,7 @@ What is already in the folder is kept: a run that was interrupted goes on.
 
 from pathlib import Path
 
-from gammapy_asid.simulation.diffuse import EmissionBank
+from gammapy_asid.simulation import EmissionBank
 
 from .common import arguments, file_of, kept
 from .detection import emission_models, faint_sources, found_sources, front, mask_radius, neighbours

@@ -7,8 +7,7 @@ The recipe's emission bank must be where the recipe says.
 import matplotlib.pyplot as plt
 import numpy as np
 
-from gammapy_asid.evaluation import plot_reliability
-from gammapy_asid.evaluation.metrics import binomial_interval
+from gammapy_asid.evaluation import binomial_interval, plot_reliability
 from gammapy_asid.learning.recipe import read_recipe
 from gammapy_asid.learning.score_calibration import expected_calibration_error
 from gammapy_asid.tasks.detection.model import DetectionModel

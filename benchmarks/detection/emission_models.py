@@ -10,8 +10,8 @@ import torch
 from astropy.table import Table, vstack
 from matplotlib.patches import Patch
 
-from gammapy_asid.evaluation.metrics import binomial_interval
-from gammapy_asid.inputs.bands import cube_from_arrays
+from gammapy_asid.evaluation import binomial_interval
+from gammapy_asid.inputs import cube_from_arrays
 from gammapy_asid.inputs.batch import field_batch
 from gammapy_asid.tasks.detection.model import DetectionModel
 

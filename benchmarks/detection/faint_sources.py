@@ -13,7 +13,7 @@ import torch
 from astropy.coordinates import SkyCoord
 
 from gammapy_asid import DLSourceDetector
-from gammapy_asid.evaluation.matching import match_brightest
+from gammapy_asid.evaluation import match_brightest
 
 from ..common import arguments, kept, rows_to_markdown, write
 from ..skies.catalogs import load_catalog

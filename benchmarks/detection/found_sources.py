@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from astropy.table import Table
 
-from gammapy_asid.evaluation import plot_fraction, plot_offset
-from gammapy_asid.evaluation.metrics import binomial_interval, purity_recall
+from gammapy_asid.evaluation import binomial_interval, plot_fraction, plot_offset, purity_recall
 from gammapy_asid.tasks.detection.model import DetectionModel
 from gammapy_asid.tasks.measurement.model import SourceEnsemble
 

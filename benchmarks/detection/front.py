@@ -11,11 +11,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from gammapy_asid.evaluation import plot_fraction, plot_purity_recall
-from gammapy_asid.evaluation.matching import match_brightest
-from gammapy_asid.evaluation.metrics import binomial_interval, purity_recall
+from gammapy_asid.evaluation import (
+    binomial_interval,
+    match_brightest,
+    plot_fraction,
+    plot_purity_recall,
+    purity_recall,
+)
 from gammapy_asid.inputs.psf import psf_tables
-from gammapy_asid.simulation.instruments import lat_response
+from gammapy_asid.simulation import lat_response
 from gammapy_asid.tasks.detection.doubles import split_peaks
 from gammapy_asid.tasks.detection.model import DetectionModel
 from gammapy_asid.tasks.detection.peaks import FAINTEST_SCORE

@@ -16,10 +16,14 @@ from gammapy.maps import MapAxis
 from gammapy.modeling.models import Models
 
 from gammapy_asid import DLSourceDetector
-from gammapy_asid.evaluation.baseline import ts_map_candidates
-from gammapy_asid.evaluation.matching import match_brightest
-from gammapy_asid.evaluation.metrics import binned_fraction, offset_summary, purity_recall
-from gammapy_asid.inputs.bands import Bands
+from gammapy_asid.evaluation import (
+    binned_fraction,
+    match_brightest,
+    offset_summary,
+    purity_recall,
+    ts_map_candidates,
+)
+from gammapy_asid.inputs import Bands
 from gammapy_asid.plots import plot_field
 from gammapy_asid.tasks.detection.targets import match_radius
 

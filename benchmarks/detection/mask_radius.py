@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from gammapy_asid.evaluation import binomial_interval, purity_recall
 from gammapy_asid.inputs import Bands
 from gammapy_asid.learning.recipe import OptimiserRecipe
-from gammapy_asid.simulation.instruments import lat_response
+from gammapy_asid.simulation import lat_response
 from gammapy_asid.stats.significance import network_inputs
 from gammapy_asid.tasks.detection.network import build_network
 from gammapy_asid.tasks.detection.peaks import find_centres

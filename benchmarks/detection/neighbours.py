@@ -13,9 +13,8 @@ import numpy as np
 import torch
 from scipy.stats import norm
 
-from gammapy_asid.evaluation.baseline import ts_map_candidates
-from gammapy_asid.evaluation.metrics import binomial_interval
-from gammapy_asid.inputs.bands import LAT_BANDS, cube_from_arrays
+from gammapy_asid.evaluation import binomial_interval, ts_map_candidates
+from gammapy_asid.inputs import LAT_BANDS, cube_from_arrays
 from gammapy_asid.inputs.batch import field_batch
 from gammapy_asid.inputs.psf import psf_tables
 from gammapy_asid.tasks.detection.doubles import split_peaks

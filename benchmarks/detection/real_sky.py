@@ -7,8 +7,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 
 from gammapy_asid import DLSourceDetector
-from gammapy_asid.evaluation.baseline import ts_map_candidates
-from gammapy_asid.evaluation.matching import match_brightest
+from gammapy_asid.evaluation import match_brightest, ts_map_candidates
 
 from ..common import Parts, arguments, rows_to_markdown, write
 from ..gammapy_fits import candidate_ts

@@ -3,8 +3,14 @@
 
 import numpy as np
 
-from gammapy_asid.evaluation.matching import deduplicate_overlaps, match_brightest, match_optimal
-from gammapy_asid.evaluation.metrics import PurityRecall, offset_summary, purity_recall
+from gammapy_asid.evaluation import (
+    PurityRecall,
+    deduplicate_overlaps,
+    match_brightest,
+    match_optimal,
+    offset_summary,
+    purity_recall,
+)
 from gammapy_asid.learning.score_calibration import expected_calibration_error
 
 __all__ = ["BRIGHT", "PURITIES", "cuts", "found_sources", "match", "purity_at", "score_predictions"]

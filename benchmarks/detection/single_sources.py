@@ -12,9 +12,8 @@ from astropy.coordinates import SkyCoord
 from gammapy.maps import HpxGeom, Map, WcsGeom
 
 from gammapy_asid import DLSourceDetector
-from gammapy_asid.simulation import MockCatalog
-from gammapy_asid.simulation.diffuse import analytic_emission
-from gammapy_asid.survey.sky_tiles import TileCutter
+from gammapy_asid.simulation import MockCatalog, analytic_emission
+from gammapy_asid.survey import TileCutter
 
 from ..common import arguments, data_folder, rows_to_markdown, write
 from ..skies.catalogs import read_catalog

@@ -8,8 +8,8 @@ import torch
 from astropy.table import Table, vstack
 from scipy.stats import norm
 
-from gammapy_asid.evaluation.baseline import ts_map_candidates
-from gammapy_asid.inputs.bands import cube_from_arrays
+from gammapy_asid.evaluation import ts_map_candidates
+from gammapy_asid.inputs import cube_from_arrays
 from gammapy_asid.inputs.batch import field_batch
 from gammapy_asid.inputs.psf import psf_tables
 from gammapy_asid.stats.significance import network_inputs

@@ -4,8 +4,13 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from gammapy_asid.evaluation import plot_fraction, plot_offset, plot_purity_recall, plot_reliability
-from gammapy_asid.evaluation.metrics import purity_recall
+from gammapy_asid.evaluation import (
+    plot_fraction,
+    plot_offset,
+    plot_purity_recall,
+    plot_reliability,
+    purity_recall,
+)
 
 from .scoring import match
 

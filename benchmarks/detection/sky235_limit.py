@@ -6,8 +6,7 @@ from functools import partial
 import numpy as np
 from scipy.stats import norm
 
-from gammapy_asid.evaluation.matching import angular_separation
-from gammapy_asid.evaluation.metrics import offset_summary
+from gammapy_asid.evaluation import angular_separation, offset_summary
 from gammapy_asid.stats.image_bounds import asimov_ts, position_covariance, sample_offsets, source_image
 
 from ..common import arguments, write

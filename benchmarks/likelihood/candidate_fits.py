@@ -19,7 +19,7 @@ from gammapy.modeling.models import (
 )
 
 from gammapy_asid import CandidateFitEstimator, Candidates, DLSourceDetector, IterativeSearch
-from gammapy_asid.evaluation.baseline import ts_map_candidates
+from gammapy_asid.evaluation import ts_map_candidates
 from gammapy_asid.likelihood import disagreements
 from gammapy_asid.plots import plot_field, plot_ts_against_score
 

@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from astropy.coordinates import SkyCoord
 
-from gammapy_asid.catalog.source_catalog import SourceCatalogASID
+from gammapy_asid.catalog import SourceCatalogASID
 
 from ..common import arguments, rows_to_markdown, write
 from ..skies.catalogs import read_catalog

@@ -12,11 +12,9 @@ from astropy.coordinates import SkyCoord
 from gammapy.maps import WcsGeom
 
 from gammapy_asid import DLFluxEstimator, DLSourceDetector
-from gammapy_asid.evaluation.matching import match_brightest
+from gammapy_asid.evaluation import match_brightest
+from gammapy_asid.simulation import analytic_emission, draw_sky, simulate_dataset
 from gammapy_asid.simulation.all_sky import simulate_sky
-from gammapy_asid.simulation.dataset import simulate_dataset
-from gammapy_asid.simulation.diffuse import analytic_emission
-from gammapy_asid.simulation.populations import draw_sky
 
 from ..common import arguments, rows_to_markdown, write
 

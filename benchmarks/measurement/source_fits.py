@@ -18,11 +18,9 @@ from gammapy.modeling.models import (
 )
 
 from gammapy_asid import DLFluxEstimator, DLSourceDetector
-from gammapy_asid.evaluation.baseline import ts_map_candidates
+from gammapy_asid.evaluation import ts_map_candidates
 from gammapy_asid.inputs import LAT_BANDS, to_band_cube
-from gammapy_asid.simulation.dataset import simulate_dataset
-from gammapy_asid.simulation.diffuse import analytic_emission
-from gammapy_asid.simulation.populations import draw_sky
+from gammapy_asid.simulation import analytic_emission, draw_sky, simulate_dataset
 
 from ..common import arguments, rows_to_markdown, write
 from ..gammapy_fits import point_source

@@ -12,7 +12,7 @@ import torch
 
 from gammapy_asid.learning.interval_calibration import mahalanobis2
 from gammapy_asid.learning.recipe import read_recipe
-from gammapy_asid.simulation.diffuse import EmissionBank
+from gammapy_asid.simulation import EmissionBank
 from gammapy_asid.tasks.detection.model import DetectionModel
 from gammapy_asid.tasks.detection.simulator import build_simulator
 from gammapy_asid.tasks.measurement.calibration import POSITION_LEVELS, SPREADS, calibrated_quantiles

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gammapy_asid.likelihood.fermipy import read_fermipy
+from gammapy_asid.likelihood import read_fermipy
 from gammapy_asid.likelihood.fermipy.npy import load_results
 
 from ..common import arguments

@@ -12,8 +12,7 @@ from astropy.coordinates import SkyCoord
 from gammapy.maps import WcsGeom
 
 from gammapy_asid import DLFluxEstimator, DLSourceDetector
-from gammapy_asid.simulation import draw_sky
-from gammapy_asid.simulation.diffuse import analytic_emission
+from gammapy_asid.simulation import analytic_emission, draw_sky
 
 from ..common import Parts, arguments, rows_to_markdown, write
 from ..skies.photons import draw_photons, photon_dataset

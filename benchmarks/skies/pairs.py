@@ -10,10 +10,9 @@ from gammapy.datasets import MapDataset
 from gammapy.irf import EDispKernelMap
 from gammapy.maps import MapAxis, WcsGeom, WcsNDMap
 
-from gammapy_asid.inputs.bands import LAT_BANDS, Bands
+from gammapy_asid.inputs import LAT_BANDS, Bands
 from gammapy_asid.inputs.psf import psf_radius
-from gammapy_asid.simulation.instruments import lat_response
-from gammapy_asid.simulation.sky import ResponseBank, emission_counts, render_sources, source_counts
+from gammapy_asid.simulation import ResponseBank, emission_counts, lat_response, render_sources, source_counts
 from gammapy_asid.simulation.variations import patch_grid, sample_emission
 from gammapy_asid.tasks.detection.simulator import emission_blur
 

@@ -10,12 +10,8 @@ from gammapy.datasets import MapDataset
 from gammapy.irf import EDispKernelMap, PSFMap
 from gammapy.maps import Map, MapAxis, WcsGeom
 
-from gammapy_asid.simulation.dataset import (
-    analytic_lat_exposure,
-    analytic_lat_psf,
-    energy_axes,
-    interval_shares,
-)
+from gammapy_asid.simulation import analytic_lat_exposure, analytic_lat_psf
+from gammapy_asid.simulation.dataset import energy_axes, interval_shares
 
 __all__ = ["Photons", "draw_photons", "photon_dataset", "scaled_psf"]
 

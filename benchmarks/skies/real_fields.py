@@ -15,9 +15,8 @@ from gammapy.modeling.models import (
     create_fermi_isotropic_diffuse_model,
 )
 
-from gammapy_asid.inputs.bands import Bands
-from gammapy_asid.inputs.read_maps import dataset_from_files
-from gammapy_asid.simulation.instruments import lat_response
+from gammapy_asid.inputs import Bands, dataset_from_files
+from gammapy_asid.simulation import lat_response
 
 from ..common import data_folder
 from .sky235_patches import psf_map

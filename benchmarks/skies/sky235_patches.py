@@ -8,9 +8,9 @@ from gammapy.irf import EDispKernelMap, PSFMap
 from gammapy.maps import MapAxis, WcsNDMap
 from scipy.signal import fftconvolve
 
-from gammapy_asid.inputs.bands import Bands
+from gammapy_asid.inputs import Bands
 from gammapy_asid.inputs.response import smear_psf
-from gammapy_asid.simulation.instruments import lat_response
+from gammapy_asid.simulation import lat_response
 from gammapy_asid.simulation.sky_grid import INTERVALS
 
 from ..common import data_folder

@@ -13,10 +13,15 @@ from gammapy.irf import EDispKernelMap
 from gammapy.maps import MapAxis, WcsGeom, WcsNDMap
 
 from gammapy_asid import DLSourceDetector
-from gammapy_asid.evaluation.baseline import ts_map_candidates
-from gammapy_asid.simulation.diffuse import EmissionModel
-from gammapy_asid.simulation.populations import draw_sky
-from gammapy_asid.simulation.sky import ResponseBank, emission_counts, render_sources, source_counts
+from gammapy_asid.evaluation import ts_map_candidates
+from gammapy_asid.simulation import (
+    EmissionModel,
+    ResponseBank,
+    draw_sky,
+    emission_counts,
+    render_sources,
+    source_counts,
+)
 
 from ..common import arguments, write
 from ..skies.real_fields import load_field

@@ -17,20 +17,20 @@ from gammapy.datasets import MapDataset
 from gammapy.irf import EDispKernelMap, PSFMap
 from gammapy.maps import Map, MapAxis, WcsGeom
 
-from gammapy_asid.inputs.bands import LAT_BANDS, Response
+from gammapy_asid.inputs import LAT_BANDS, Response
 from gammapy_asid.inputs.response import normalise_psf
-from gammapy_asid.simulation.dataset import analytic_lat_exposure
-from gammapy_asid.simulation.diffuse import EmissionBank, analytic_emission
-from gammapy_asid.simulation.instruments import lat_response
-from gammapy_asid.simulation.populations import draw_sky
-from gammapy_asid.simulation.sky import (
-    SPECTRAL_PARAMETERS,
+from gammapy_asid.simulation import (
+    EmissionBank,
     ResponseBank,
+    analytic_emission,
+    analytic_lat_exposure,
+    draw_sky,
     emission_counts,
-    interval_weights,
+    lat_response,
     render_sources,
     source_counts,
 )
+from gammapy_asid.simulation.sky import SPECTRAL_PARAMETERS, interval_weights
 from gammapy_asid.simulation.variations import patch_grid, sample_emission
 
 from ..common import arguments, write

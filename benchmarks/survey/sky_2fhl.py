@@ -5,7 +5,7 @@ import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
 
-from gammapy_asid.catalog.source_catalog import SourceCatalogASID
+from gammapy_asid.catalog import SourceCatalogASID
 
 from ..common import arguments, rows_to_markdown, write
 from ..skies.catalogs import galactic_positions, read_catalog

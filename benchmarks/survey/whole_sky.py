@@ -16,13 +16,11 @@ from gammapy.datasets import Datasets, MapDataset
 from gammapy.maps import WcsGeom
 
 from gammapy_asid import Candidates, DLFluxEstimator, DLSkySurvey, DLSourceDetector
-from gammapy_asid.evaluation.baseline import ts_map_candidates
-from gammapy_asid.evaluation.matching import match_brightest
+from gammapy_asid.evaluation import match_brightest, ts_map_candidates
 from gammapy_asid.inputs import to_band_cube
 from gammapy_asid.inputs.square_pixels import on_square_pixels
-from gammapy_asid.simulation import draw_sky
+from gammapy_asid.simulation import analytic_emission, draw_sky
 from gammapy_asid.simulation.all_sky import simulate_sky
-from gammapy_asid.simulation.diffuse import analytic_emission
 from gammapy_asid.survey import SkyTiles, TileCutter
 
 from ..common import arguments, data_folder, file_of, write

@@ -25,6 +25,7 @@ __all__ = [
     "print_candidates",
     "print_fits",
     "print_paths",
+    "save_plot",
     "threshold_option",
     "write_models",
     "write_products",
@@ -53,7 +54,23 @@ threshold_option = click.option(
 
 
 def expanded(path):
-    """Path with ``~`` and the variables of the environment."""
+    """Path with ``~`` and the variables of the environment.
+
+    Parameters
+    ----------
+    path : str or path
+        Path as it was given.
+
+    Returns
+    -------
+    path : `~pathlib.Path`
+        Path.
+
+    Raises
+    ------
+    ValueError
+        If a variable is not set.
+    """
     text = os.path.expandvars(os.path.expanduser(str(path)))
     unset = re.search(r"\$\w+|\$\{[^}]*\}", text)
     if unset:
@@ -74,6 +91,18 @@ def prepare(paths, overwrite, inputs=(), suffixes=None):
         Files that are read, which are never replaced.
     suffixes : dict of tuple of str, optional
         Ends that the names may have.
+
+    Returns
+    -------
+    paths : dict of `~pathlib.Path`
+        Those that are wanted.
+
+    Raises
+    ------
+    ValueError
+        If a path can't be written or would replace what is read.
+    FileExistsError
+        If a file exists and may not be replaced.
     """
     paths = {key: expanded(path) for key, path in paths.items() if path is not None}
     inputs = {Path(file).resolve() for file in inputs if file is not None}
@@ -82,30 +111,62 @@ def prepare(paths, overwrite, inputs=(), suffixes=None):
     for key, path in paths.items():
         if path.resolve() in inputs:
             raise ValueError(f"{path} is read: choose another name for the output")
-        if path.is_dir():
-            raise ValueError(f"{path} is a folder: name a file in it")
-        ends = (suffixes or {}).get(key)
-        if ends and not path.name.lower().endswith(ends):
-            raise ValueError(f"{path}: the name must end in {', '.join(ends)}")
-        if path.exists() and not overwrite:
-            raise FileExistsError(f"{path} exists: choose another name or add --overwrite")
+        _check_new(path, overwrite, (suffixes or {}).get(key))
     for folder in {path.parent for path in paths.values()}:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=folder).close()
-        except OSError as error:
-            raise ValueError(f"Nothing can be written to {folder}: {error.strerror}") from None
+        _check_folder(folder)
     return paths
 
 
+def _check_new(path, overwrite, ends):
+    """Refuse a path that is a folder, has another end than one of `ends`, or exists."""
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: name a file in it")
+    if ends and not path.name.lower().endswith(ends):
+        raise ValueError(f"{path}: the name must end in {', '.join(ends)}")
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{path} exists: choose another name or add --overwrite")
+
+
+def _check_folder(folder):
+    """Make a folder, and refuse one that can't be written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise ValueError(f"Nothing can be written to {folder}: {error.strerror}") from None
+
+
 def prepare_training(paths, folder, overwrite):
-    """As `prepare`, for files of which a training that was interrupted may have left some."""
+    """As `prepare`, for files of which a training that was interrupted may have left some.
+
+    Parameters
+    ----------
+    paths : sequence of `~pathlib.Path`
+        Files that the training makes.
+    folder : str or path
+        Folder of the training.
+    overwrite : bool
+        Whether existing files may be replaced.
+    """
     interrupted = (Path(folder) / "training.jsonl").exists() and not all(path.exists() for path in paths)
     prepare({path.name: path for path in paths}, overwrite or interrupted)
 
 
 def find_sources(detector, datasets):
-    """Candidates with their fluxes."""
+    """Candidates with their fluxes.
+
+    Parameters
+    ----------
+    detector : `~gammapy_asid.DLSourceDetector`
+        Detector.
+    datasets : `~gammapy.datasets.Datasets`
+        Data of one field.
+
+    Returns
+    -------
+    candidates : `~gammapy_asid.Candidates`
+        Candidates.
+    """
     from ..estimators.find import find_with_fluxes
     from ..estimators.flux import DLFluxEstimator
 
@@ -113,6 +174,15 @@ def find_sources(detector, datasets):
 
 
 def print_candidates(candidates, limit=20):
+    """Print the first candidates, and what may be expected of all.
+
+    Parameters
+    ----------
+    candidates : `~gammapy_asid.Candidates`
+        Candidates with fluxes.
+    limit : int
+        Rows that are printed.
+    """
     meta = candidates.meta
     expected = (
         "no purity is stated outside the training of the model"
@@ -134,6 +204,17 @@ def print_candidates(candidates, limit=20):
 
 
 def print_fits(candidates, ts=25.0, limit=20):
+    """Print the first fits, and how many are significant.
+
+    Parameters
+    ----------
+    candidates : `~gammapy_asid.Candidates`
+        Candidates with fits.
+    ts : float
+        Test statistic from which a source is significant.
+    limit : int
+        Rows that are printed.
+    """
     import numpy as np
 
     table = candidates.table
@@ -161,6 +242,21 @@ def print_fits(candidates, ts=25.0, limit=20):
 
 
 def write_products(candidates, paths, overwrite, dataset, known=None):
+    """Write candidates as those of the `PRODUCTS` that are wanted.
+
+    Parameters
+    ----------
+    candidates : `~gammapy_asid.Candidates`
+        Candidates.
+    paths : dict of `~pathlib.Path`
+        Paths by what they are, as `prepare` returns them.
+    overwrite : bool
+        Whether existing files may be replaced.
+    dataset : `~gammapy.datasets.MapDataset` or `~gammapy.datasets.Datasets`
+        Data that the plot shows.
+    known : `~astropy.coordinates.SkyCoord`, optional
+        Known sources that the plot shows.
+    """
     from ..utils.files import new_file
 
     candidates.write(paths["output"], overwrite=overwrite)
@@ -171,28 +267,56 @@ def write_products(candidates, paths, overwrite, dataset, known=None):
         with new_file(paths["models"], overwrite) as temporary:
             write_models(candidates.to_models(), temporary)
     if "plot" in paths:
-        _plot(candidates, paths["plot"], overwrite, dataset, known)
+        save_plot("plot_field", paths["plot"], overwrite, candidates, dataset, catalog=known)
     print_paths(paths)
 
 
 def write_models(models, path):
-    """Write models to a file that can be read alone: it holds the errors of the parameters itself."""
+    """Write models to a file that can be read alone: it holds the errors of the parameters itself.
+
+    Parameters
+    ----------
+    models : `~gammapy.modeling.models.Models`
+        Models.
+    path : `~pathlib.Path`
+        YAML file.
+    """
     models.write(path, write_covariance=False)
 
 
-def _plot(candidates, path, overwrite, dataset, known):
+def save_plot(name, path, overwrite, *args, **kwargs):
+    """Save a plot as a picture.
+
+    Parameters
+    ----------
+    name : str
+        Function of `gammapy_asid.plots`.
+    path : `~pathlib.Path`
+        Picture.
+    overwrite : bool
+        Whether an existing file may be replaced.
+    *args, **kwargs
+        Arguments of the function.
+    """
     import matplotlib
 
     matplotlib.use("agg")
-    from ..plots import plot_field
+    from .. import plots
     from ..utils.files import new_file
 
-    ax = plot_field(candidates, dataset, catalog=known)
+    ax = getattr(plots, name)(*args, **kwargs)
     with new_file(path, overwrite) as temporary:
         ax.figure.savefig(temporary, dpi=150)
     matplotlib.pyplot.close(ax.figure)
 
 
 def print_paths(paths):
+    """Print which files were written.
+
+    Parameters
+    ----------
+    paths : dict of `~pathlib.Path`
+        Files by what they are.
+    """
     for path in paths.values():
         console.print(f"[green]wrote[/] {escape(str(path))}", soft_wrap=True)

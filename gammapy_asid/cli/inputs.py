@@ -40,6 +40,23 @@ def read_datasets(files, models=None):
 
     Models are those of the file `models`; without it those that a YAML of datasets has in it, or that lie
     beside it under its name (``models.yaml`` for ``datasets.yaml``).
+
+    Parameters
+    ----------
+    files : sequence of str or path
+        Files.
+    models : str or path, optional
+        File of Gammapy models.
+
+    Returns
+    -------
+    datasets : `~gammapy.datasets.Datasets`
+        Datasets.
+
+    Raises
+    ------
+    ValueError
+        If a file is given twice, holds something else, or a model is of a dataset that is not there.
     """
     from gammapy.datasets import Datasets
 
@@ -121,7 +138,13 @@ def _from_yaml(file, read, what):
 
 
 def say_known_sky(datasets):
-    """Say where nothing is known of the sky."""
+    """Say where nothing is known of the sky.
+
+    Parameters
+    ----------
+    datasets : `~gammapy.datasets.Datasets`
+        Datasets.
+    """
     unknown = [dataset.name for dataset in datasets if dataset.background is None and not dataset.models]
     if unknown:
         console.print(
@@ -132,7 +155,18 @@ def say_known_sky(datasets):
 
 
 def read_sources(file):
-    """Models of a YAML file, or any list as candidates."""
+    """Models of a YAML file, or any list as candidates.
+
+    Parameters
+    ----------
+    file : str or path
+        File.
+
+    Returns
+    -------
+    sources : `~gammapy.modeling.models.Models` or `~gammapy_asid.Candidates`
+        Sources.
+    """
     from gammapy.modeling.models import Models
 
     from ..catalog.candidates import Candidates

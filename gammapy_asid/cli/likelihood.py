@@ -17,6 +17,7 @@ from .common import (
     prepare,
     print_fits,
     print_paths,
+    save_plot,
     threshold_option,
 )
 from .inputs import files_argument, input_file, models_option, read_datasets, say_known_sky
@@ -79,7 +80,7 @@ def fit(files, models, source_file, model, threshold, ts, width, extension, jobs
     print_fits(candidates, ts)
     candidates.write(paths["output"], overwrite=overwrite)
     if plot is not None:
-        _plot_ts(candidates, ts, paths["plot"], overwrite)
+        save_plot("plot_ts_against_score", paths["plot"], overwrite, candidates, ts=ts)
     print_paths(paths)
 
 
@@ -152,26 +153,23 @@ def catalog(
     from ..catalog.association import associate
     from ..catalog.catalog_table import write_catalog
     from ..estimators.detector import DLSourceDetector
-    from ..inputs.read_maps import dataset_from_files
     from ..likelihood.gammapy import CandidateFitEstimator
     from ..survey.sky_fits import SkyFitEstimator
     from ..survey.survey import DLSkySurvey
 
-    inputs = (*files, models, counts, exposure, psf, emission, isotropic)
-    paths = prepare({"output": output}, overwrite, inputs, {"output": FITS_SUFFIXES})
     maps = {"counts": counts, "exposure": exposure, "psf": psf}
-    if files and any(maps.values()):
-        raise click.UsageError("Give datasets, or maps with --counts, --exposure and --psf, not both")
-    missing = [f"--{name}" for name, file in maps.items() if file is None]
-    if missing and not files:
-        raise click.UsageError(f"Give FILES, or also {', '.join(missing)}")
+    paths = prepare(
+        {"output": output},
+        overwrite,
+        inputs=(*files, models, *maps.values(), emission, isotropic),
+        suffixes={"output": FITS_SUFFIXES},
+    )
+    _check_maps(files, maps)
     known = _catalogs(counterparts)
     if files:
         datasets = read_datasets(files, models)
     else:
-        energies = energy_range * u.GeV if energy_range else None
-        with console.status("Reading the maps"):
-            datasets = [dataset_from_files(counts, exposure, psf, emission, isotropic, frame, energies)]
+        datasets = _read_maps(maps, emission, isotropic, frame, energy_range)
     detector = DLSourceDetector(model=model, threshold=threshold, emission_error=emission_error)
     folders = {name: None if folder is None else expanded(folder) / name for name in ("survey", "fits")}
     candidates = DLSkySurvey(detector, folder=folders["survey"], n_jobs=jobs).run(datasets)
@@ -181,16 +179,44 @@ def catalog(
         fits = CandidateFitEstimator(width=width * u.deg, test_extension=extension)
         estimator = SkyFitEstimator(fits, folder=folders["fits"], n_jobs=jobs, score_min=fit_above)
         candidates = estimator.run(datasets, candidates)
-        print_fits(candidates, 25.0)
+        print_fits(candidates)
     if known:
         candidates = associate(candidates, known)
-        for name, result in candidates.meta["association"]["catalogs"].items():
-            console.print(
-                f"{result['associations']} associated with {escape(name)}; chance alone gives "
-                f"{100 * result['false_match_rate']:.1f} % of the candidates a counterpart"
-            )
+        _print_associations(candidates)
     write_catalog(candidates, paths["output"], overwrite=overwrite)
     print_paths(paths)
+
+
+def _check_maps(files, maps):
+    """Refuse datasets beside maps, and maps of which one is missing."""
+    if files and any(maps.values()):
+        raise click.UsageError("Give datasets, or maps with --counts, --exposure and --psf, not both")
+    missing = [f"--{name}" for name, file in maps.items() if file is None]
+    if missing and not files:
+        raise click.UsageError(f"Give FILES, or also {', '.join(missing)}")
+
+
+def _read_maps(maps, emission, isotropic, frame, energy_range):
+    """Datasets of the maps of the Fermi tools."""
+    import astropy.units as u
+
+    from ..inputs.read_maps import dataset_from_files
+
+    energies = energy_range * u.GeV if energy_range else None
+    with console.status("Reading the maps"):
+        return [
+            dataset_from_files(
+                **maps, emission=emission, isotropic=isotropic, frame=frame, energy_range=energies
+            )
+        ]
+
+
+def _print_associations(candidates):
+    for name, result in candidates.meta["association"]["catalogs"].items():
+        console.print(
+            f"{result['associations']} associated with {escape(name)}; chance alone gives "
+            f"{100 * result['false_match_rate']:.1f} % of the candidates a counterpart"
+        )
 
 
 def _catalogs(counterparts):
@@ -214,16 +240,3 @@ def _catalogs(counterparts):
             return {}
         pairs = [("4FGL-DR4", Path(fermipy.origin).parent / "data" / "catalogs" / "gll_psc_v35.fit")]
     return {name: Counterparts.from_catalog(name, read_any_table(file)) for name, file in pairs}
-
-
-def _plot_ts(candidates, ts, path, overwrite):
-    import matplotlib
-
-    matplotlib.use("agg")
-    from ..plots import plot_ts_against_score
-    from ..utils.files import new_file
-
-    ax = plot_ts_against_score(candidates, ts=ts)
-    with new_file(path, overwrite) as temporary:
-        ax.figure.savefig(temporary, dpi=150)
-    matplotlib.pyplot.close(ax.figure)

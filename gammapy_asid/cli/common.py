@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
-"""What the commands share: options, files and tables."""
+"""What the commands share: options and files."""
 
 import os
 import re
@@ -9,38 +9,23 @@ from pathlib import Path
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Column, Table
 
 __all__ = [
-    "PRODUCTS",
     "MODELS",
     "PICTURES",
     "console",
     "expanded",
-    "find_sources",
     "model_option",
     "overwrite_option",
     "prepare",
     "prepare_training",
-    "print_candidates",
-    "print_fits",
     "print_paths",
     "save_plot",
     "threshold_option",
     "write_models",
-    "write_products",
 ]
 
 console = Console()
-
-#: Files that a folder of results holds.
-PRODUCTS = {
-    "output": "candidates.fits",
-    "regions": "candidates.reg",
-    "models": "candidates.yaml",
-    "plot": "candidates.png",
-}
-
 
 #: Ends of the names of files of models, and of datasets that are not FITS, and of pictures.
 MODELS = (".yaml", ".yml")
@@ -150,125 +135,6 @@ def prepare_training(paths, folder, overwrite):
     """
     interrupted = (Path(folder) / "training.jsonl").exists() and not all(path.exists() for path in paths)
     prepare({path.name: path for path in paths}, overwrite or interrupted)
-
-
-def find_sources(detector, datasets):
-    """Candidates with their fluxes.
-
-    Parameters
-    ----------
-    detector : `~gammapy_asid.DLSourceDetector`
-        Detector.
-    datasets : `~gammapy.datasets.Datasets`
-        Data of one field.
-
-    Returns
-    -------
-    candidates : `~gammapy_asid.Candidates`
-        Candidates.
-    """
-    from ..estimators.find import find_with_fluxes
-    from ..estimators.flux import DLFluxEstimator
-
-    return find_with_fluxes(detector, DLFluxEstimator(model=detector.model, device=detector.device), datasets)
-
-
-def print_candidates(candidates, limit=20):
-    """Print the first candidates, and what may be expected of all.
-
-    Parameters
-    ----------
-    candidates : `~gammapy_asid.Candidates`
-        Candidates with fluxes.
-    limit : int
-        Rows that are printed.
-    """
-    meta = candidates.meta
-    expected = (
-        "no purity is stated outside the training of the model"
-        if meta.get("outside_training")
-        else f"expected purity {meta['expected_purity']:.2f}, "
-        f"completeness {meta['expected_completeness']:.2f}"
-    )
-    console.print(f"{len(candidates)} candidates with a score of {meta['threshold']:g} and more; {expected}")
-    table = Table(
-        Column("Name", no_wrap=True), "l (deg)", "b (deg)", "r68", "Score", "Flux", "Error", "Flags"
-    )
-    for row in candidates.table[:limit]:
-        numbers = [f"{row[name].value:.3f}" for name in ("glon", "glat", "pos_err_68")]
-        flux = [f"{row[name].value:.2e}" for name in ("flux", "flux_err")]
-        table.add_row(escape(row["name"]), *numbers, f"{row['score']:.3f}", *flux, str(row["flags"]))
-    console.print(table)
-    if len(candidates) > limit:
-        console.print(f"... and {len(candidates) - limit} more in the table")
-
-
-def print_fits(candidates, ts=25.0, limit=20):
-    """Print the first fits, and how many are significant.
-
-    Parameters
-    ----------
-    candidates : `~gammapy_asid.Candidates`
-        Candidates with fits.
-    ts : float
-        Test statistic from which a source is significant.
-    limit : int
-        Rows that are printed.
-    """
-    import numpy as np
-
-    table = candidates.table
-    if len(table) == 0:
-        return
-    fitted = np.isfinite(table["fit_flux"])
-    console.print(
-        f"{(table['ts'] >= ts).sum()} of {fitted.sum()} fitted candidates have a TS of {ts:g} and more"
-    )
-    names = ("Name", "l (deg)", "b (deg)", "Score", "TS", "Flux", "Index", "Flags")
-    shown = Table(*(Column(name, no_wrap=True) for name in names), padding=(0, 0))
-    for row in table[fitted][:limit]:
-        shown.add_row(
-            escape(row["name"]),
-            *(f"{row[name].value:.3f}" for name in ("glon", "glat")),
-            f"{row['score']:.3f}",
-            f"{row['ts']:.1f}",
-            f"{row['fit_flux'].value:.2e}",
-            f"{row['fit_index']:.2f}",
-            str(row["flags"]),
-        )
-    console.print(shown)
-    if fitted.sum() > limit:
-        console.print(f"... and {fitted.sum() - limit} more in the table")
-
-
-def write_products(candidates, paths, overwrite, dataset, known=None):
-    """Write candidates as those of the `PRODUCTS` that are wanted.
-
-    Parameters
-    ----------
-    candidates : `~gammapy_asid.Candidates`
-        Candidates.
-    paths : dict of `~pathlib.Path`
-        Paths by what they are, as `prepare` returns them.
-    overwrite : bool
-        Whether existing files may be replaced.
-    dataset : `~gammapy.datasets.MapDataset` or `~gammapy.datasets.Datasets`
-        Data that the plot shows.
-    known : `~astropy.coordinates.SkyCoord`, optional
-        Known sources that the plot shows.
-    """
-    from ..utils.files import new_file
-
-    candidates.write(paths["output"], overwrite=overwrite)
-    if "regions" in paths:
-        with new_file(paths["regions"], overwrite) as temporary:
-            candidates.to_regions().write(temporary, format="ds9")
-    if "models" in paths:
-        with new_file(paths["models"], overwrite) as temporary:
-            write_models(candidates.to_models(), temporary)
-    if "plot" in paths:
-        save_plot("plot_field", paths["plot"], overwrite, candidates, dataset, catalog=known)
-    print_paths(paths)
 
 
 def write_models(models, path):

@@ -6,20 +6,17 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from ..utils.files import FITS_SUFFIXES, TABLE_SUFFIXES
+from .candidates import PRODUCTS, find_sources, print_candidates, write_products
 from .common import (
     MODELS,
     PICTURES,
-    PRODUCTS,
     console,
     expanded,
-    find_sources,
     model_option,
     overwrite_option,
     prepare,
-    print_candidates,
     print_paths,
     threshold_option,
-    write_products,
 )
 from .inputs import files_argument, input_file, models_option, read_datasets, read_sources, say_known_sky
 

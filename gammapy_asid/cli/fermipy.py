@@ -4,7 +4,8 @@
 import click
 
 from ..utils.files import FITS_SUFFIXES
-from .common import expanded, overwrite_option, prepare, print_fits, print_paths
+from .candidates import print_fits
+from .common import expanded, overwrite_option, prepare, print_paths
 from .inputs import input_file
 
 __all__ = ["fermipy"]

@@ -8,6 +8,7 @@ import click
 from rich.markup import escape
 
 from ..utils.files import FITS_SUFFIXES
+from .candidates import print_fits
 from .common import (
     PICTURES,
     console,
@@ -15,7 +16,6 @@ from .common import (
     model_option,
     overwrite_option,
     prepare,
-    print_fits,
     print_paths,
     save_plot,
     threshold_option,

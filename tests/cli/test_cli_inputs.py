@@ -22,7 +22,7 @@ from gammapy.modeling.models import (
 
 from gammapy_asid import Candidates
 from gammapy_asid.cli import main
-from gammapy_asid.cli.common import write_products
+from gammapy_asid.cli.candidates import write_products
 from gammapy_asid.cli.inputs import read_datasets
 
 

@@ -231,9 +231,9 @@ def make_response():
 def tiny_recipe():
     """Recipe of a tiny detection network."""
     from gammapy_asid.learning.recipe import OptimiserRecipe
-    from gammapy_asid.tasks.detection.recipe import Recipe
+    from gammapy_asid.tasks.detection.recipe import DetectionRecipe
 
-    return Recipe(
+    return DetectionRecipe(
         name="tiny",
         seed=5,
         patch_size=32,

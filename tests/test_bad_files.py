@@ -17,7 +17,7 @@ from gammapy_asid.learning.registry import find_model, model_files
 from gammapy_asid.likelihood.fermipy import read_fermipy
 from gammapy_asid.simulation.diffuse import EmissionBank
 from gammapy_asid.tasks.detection.model import DetectionModel
-from gammapy_asid.tasks.detection.recipe import Recipe
+from gammapy_asid.tasks.detection.recipe import DetectionRecipe
 from gammapy_asid.tasks.extension.recipe import ExtensionRecipe
 from gammapy_asid.utils.files import new_file, regular_file
 from gammapy_asid.utils.plain_yaml import read_yaml
@@ -43,7 +43,7 @@ NAMES = [
 @pytest.mark.parametrize("name", NAMES)
 def test_names_stay_in_the_folder(name):
     with pytest.raises(ValueError, match="a name has letters"):
-        Recipe(name=name)
+        DetectionRecipe(name=name)
 
 
 def test_names_of_datasets():
@@ -52,7 +52,7 @@ def test_names_of_datasets():
     assert model_name("/a/$(rm x).fits") == "rm-x"
     assert model_name("-/.") == "dataset"
     for path in ("a" * 300, "é" * 200, "/a/ .fits", "ø.x"):
-        Recipe(name=f"{model_name(path)}-extension")
+        DetectionRecipe(name=f"{model_name(path)}-extension")
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_names_of_datasets():
 )
 def test_sizes_and_counts_are_bounded(settings):
     with pytest.raises(ValueError):
-        Recipe(name="a", **settings)
+        DetectionRecipe(name="a", **settings)
 
 
 @pytest.mark.parametrize("scene", [{"neighbours": 1e9}, {"hours": [float("inf"), 1]}, {"size": [1e300, 1]}])

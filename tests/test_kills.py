@@ -14,12 +14,12 @@ import pytest
 import torch
 
 from gammapy_asid.learning.checkpoints import load_checkpoint
+from gammapy_asid.learning.run import train
+from gammapy_asid.learning.stream import SimulatedBatches
+from gammapy_asid.learning.trainer import TaskModule, load_averaged
 from gammapy_asid.tasks.detection.network import build_network
 from gammapy_asid.tasks.detection.simulated_candidates import simulated_candidates, visible_sources
 from gammapy_asid.tasks.detection.simulator import build_simulator
-from gammapy_asid.tasks.detection.stream import PatchStream
-from gammapy_asid.tasks.detection.train import averaged_network, train
-from gammapy_asid.tasks.detection.training import DetectionModule
 from gammapy_asid.tasks.measurement.simulator import simulate_sources
 from gammapy_asid.utils.parallel import run_tasks
 
@@ -93,7 +93,7 @@ def _runs(number):
 
 
 def test_killed_process_that_simulates(tiny_recipe, simulator, tmp_path, monkeypatch):
-    draw = PatchStream.__getitem__
+    draw = SimulatedBatches.__getitem__
 
     def kill_second(self, index):
         if self.start + index == 6:
@@ -101,7 +101,7 @@ def test_killed_process_that_simulates(tiny_recipe, simulator, tmp_path, monkeyp
         return draw(self, index)
 
     with monkeypatch.context() as patch:
-        patch.setattr(PatchStream, "__getitem__", kill_second)
+        patch.setattr(SimulatedBatches, "__getitem__", kill_second)
         with pytest.raises(ChildProcessError, match="was killed, probably because the memory was full"):
             train(tiny_recipe, tmp_path, simulator, num_workers=1, progress=False)
     resumed = train(tiny_recipe, tmp_path, simulator, num_workers=0, progress=False)
@@ -112,14 +112,14 @@ def test_killed_process_that_simulates(tiny_recipe, simulator, tmp_path, monkeyp
 
 @pytest.mark.parametrize("at", [(1, 2), (1, 3)])
 def test_end_of_a_program_is_no_success(tiny_recipe, simulator, tmp_path, monkeypatch, at):
-    step = DetectionModule.training_step
+    step = TaskModule.training_step
 
     def terminated(self, batch, batch_idx):
         if (self.trainer.current_epoch, batch_idx) == at:
             os.kill(os.getpid(), signal.SIGTERM)
         return step(self, batch, batch_idx)
 
-    monkeypatch.setattr(DetectionModule, "training_step", terminated)
+    monkeypatch.setattr(TaskModule, "training_step", terminated)
     with pytest.raises(SystemExit) as error:
         train(tiny_recipe, tmp_path, simulator, num_workers=0, progress=False)
     assert error.value.code == 143
@@ -159,7 +159,7 @@ def test_checkpoints_run_no_code_and_are_not_mixed(tiny_recipe, make_response, s
         with pytest.raises(ValueError, match="last.ckpt is not as this training wrote it"):
             train(short, folder, simulator, num_workers=0, progress=False)
     with pytest.raises(ValueError, match="without running code"):
-        averaged_network(tmp_path / "evil.ckpt", simulator.bands, tiny_recipe.widths)
+        load_averaged(build_network(simulator.bands, tiny_recipe.widths), tmp_path / "evil.ckpt")
     assert not (tmp_path / "made").exists()
     train(short, folder, simulator, num_workers=0, progress=False, resume=False)
     assert torch.equal(

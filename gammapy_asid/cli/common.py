@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 __all__ = [
+    "device_option",
     "MODELS",
     "PICTURES",
     "console",
@@ -31,6 +32,9 @@ console = Console()
 MODELS = (".yaml", ".yml")
 PICTURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg")
 
+device_option = click.option(
+    "--device", help="Where networks run, such as cpu or cuda; by default the accelerator if there is one."
+)
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace existing files.")
 model_option = click.option("--model", default="lat", show_default=True, help="Model name or weight file.")
 threshold_option = click.option(

@@ -1,16 +1,14 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Command extension, and the training of its models."""
 
-from pathlib import Path
-
 import click
 from rich.markup import escape
 from rich.table import Column, Table
 
-from .common import MODELS, console, overwrite_option, prepare, prepare_training, print_paths, write_models
+from .common import MODELS, console, overwrite_option, prepare, print_paths, write_models
 from .inputs import files_argument, input_file, models_option, read_datasets, read_sources
 
-__all__ = ["extension", "train_extension_model"]
+__all__ = ["extension"]
 
 
 @click.command()
@@ -62,41 +60,3 @@ def extension(files, sources, models, model, output, output_models, overwrite):
         with new_file(paths["models"], overwrite) as temporary:
             write_models(result.to_models(), temporary)
     print_paths(paths)
-
-
-def train_extension_model(recipe, dataset, output, epochs, workers, overwrite):
-    """Train a classifier of extension; the arguments are those of the command train."""
-    from ..learning.io import load_card
-    from ..learning.recipe import model_name, read_recipe
-    from ..learning.registry import model_files
-    from ..tasks.extension.calibrate import release_extension
-    from ..tasks.extension.card import ExtensionCard
-    from ..tasks.extension.recipe import ExtensionRecipe
-    from ..tasks.extension.simulator import build_stamp_simulator, dataset_stamp_simulator
-    from ..tasks.extension.training import extension_folder, train_extension
-
-    settings = read_recipe(recipe or "extension", ExtensionRecipe)
-    if recipe is None:
-        settings = settings.model_copy(update={"name": f"{model_name(dataset)}-extension"})
-    if epochs is not None:
-        optimiser = settings.optimiser.model_copy(update={"epochs": epochs})
-        settings = settings.model_copy(update={"optimiser": optimiser})
-    paths = model_files(Path(output) / f"{settings.name}.safetensors")
-    folder = Path(output) / settings.name
-    prepare_training(paths, folder, overwrite)
-    with console.status("Preparing the simulation"):
-        if dataset is None:
-            simulator = build_stamp_simulator(settings)
-        else:
-            simulator, settings = dataset_stamp_simulator(read_datasets([dataset]), settings)
-    work = extension_folder(settings, folder, simulator, overwrite)
-    work.claim(paths)
-    if not work.is_finished(paths):
-        network = train_extension(settings, folder, simulator, num_workers=workers, overwrite=overwrite)
-        with console.status("Calibrating"):
-            release_extension(network, settings, simulator, paths[0], overwrite=True)
-        work.finish(paths)
-    card = load_card(paths[0], ExtensionCard)
-    for name, figures in card.metrics.items():
-        console.print(f"{name}: " + ", ".join(f"{key} {value}" for key, value in figures.items()))
-    print_paths({path.name: path for path in paths})

@@ -6,11 +6,22 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from .common import console, expanded, overwrite_option, prepare, prepare_training, print_paths
-from .extension import train_extension_model
+from .common import (
+    console,
+    device_option,
+    expanded,
+    overwrite_option,
+    prepare,
+    prepare_training,
+    print_paths,
+)
 from .inputs import input_file, read_datasets
 
 __all__ = ["models", "simulate", "train"]
+
+
+#: Tasks that can be trained: folders with recipes, known without an import of what they need.
+TASK_NAMES = sorted(path.parent.name for path in (Path(__file__).parents[1] / "tasks").glob("*/recipes"))
 
 
 @click.command()
@@ -47,107 +58,66 @@ def simulate(output, center, width, livetime, pixel_size, seed, overwrite):
 )
 @click.option(
     "--task",
-    type=click.Choice(["detection", "extension"]),
-    default="detection",
-    show_default=True,
-    help="What the model is for.",
+    type=click.Choice(TASK_NAMES),
+    help="What the model is for; by default what the recipe says, or detection.",
 )
 @click.option("--output", "-o", default="runs", show_default=True, help="Folder of checkpoints and model.")
 @click.option("--epochs", type=click.IntRange(1, 10**5), help="Epochs, in place of those of the recipe.")
 @click.option(
     "--workers", type=click.IntRange(min=0), default=1, show_default=True, help="Processes that simulate."
 )
+@device_option
 @overwrite_option
-def train(recipe, dataset, task, output, epochs, workers, overwrite):
+def train(recipe, dataset, task, output, epochs, workers, device, overwrite):
     """Train a model from RECIPE, a YAML file or the name of one that ships; goes on if interrupted.
 
     For detection the detector first, then the ensembles for position and flux.
 
-    For a dataset the default recipe is 'dataset', or 'extension' for that task.
+    For a dataset the default recipe is the one that the task has for that.
     """
     from ..learning.recipe import model_name, read_recipe
-    from ..learning.registry import ENSEMBLES, model_files
-    from ..tasks.detection.calibrate import release
-    from ..tasks.detection.model import DetectionModel
-    from ..tasks.detection.simulator import build_simulator, dataset_simulator
-    from ..tasks.detection.train import train as run_training
-    from ..tasks.detection.train import training_folder
-    from ..tasks.measurement.release import release_sources
+    from ..learning.run import output_files, prepare_simulator, train_model
+    from ..tasks import get_task
 
     if recipe is None and dataset is None:
         raise ValueError("Nothing to train: give a recipe or --dataset FILE")
-    if task == "extension":
-        train_extension_model(recipe, dataset, output, epochs, workers, overwrite)
-        return
-    settings = read_recipe(recipe or "dataset")
+    wanted = get_task(task or "detection")
     if recipe is None:
-        settings = settings.model_copy(update={"name": model_name(dataset)})
+        settings = read_recipe(wanted.dataset_recipe, wanted.Recipe)
+        settings = settings.model_copy(update={"name": model_name(dataset) + wanted.suffix})
+    else:
+        settings = read_recipe(recipe, wanted.Recipe if task else None)
     if epochs is not None:
         optimiser = settings.optimiser.model_copy(update={"epochs": epochs})
         settings = settings.model_copy(update={"optimiser": optimiser})
-    detector = model_files(Path(output) / f"{settings.name}.safetensors")
-    ensembles = [p for k in ENSEMBLES for p in model_files(Path(output) / f"{settings.name}-{k}.safetensors")]
-    prepare_training([*detector, *ensembles], output, overwrite)
+    files = [path for own in output_files(settings, output).values() for path in own]
+    prepare_training(files, get_task(settings.task).folder(settings, output), overwrite)
+    datasets = None if dataset is None else read_datasets([dataset])
     with console.status("Preparing the simulation"):
-        if dataset is None:
-            simulator = build_simulator(settings)
-        else:
-            simulator = dataset_simulator(read_datasets([dataset]), settings)
-    work = training_folder(settings, output, simulator, overwrite)
-    work.claim([*detector, *ensembles])
-    if not work.is_finished(detector):
-        network = run_training(settings, output, simulator, num_workers=workers, overwrite=overwrite)
-        with console.status("Calibrating"):
-            release(
-                network,
-                settings,
-                simulator,
-                simulator.bank.responses,
-                detector[0],
-                n_patches=settings.calibration_patches,
-                overwrite=True,
-            )
-        work.finish(detector)
-    model = DetectionModel.load(detector[0])
-    # What else the folder holds is of this training
-    release_sources(model, detector[0], settings, simulator, output, overwrite=True)
-    work.finish(ensembles)
-    print_paths({path.name: path for path in (*detector, *ensembles)})
+        simulator, settings = prepare_simulator(settings, datasets)
+    train_model(
+        settings, output, simulator, workers, overwrite=overwrite, device=device, status=console.status
+    )
+    print_paths({path.name: path for path in files})
 
 
 @click.command()
 def models():
     """List the models that ship with the package."""
-    from ..learning.io import load_card
-    from ..learning.registry import list_models
-    from ..tasks.extension.card import ExtensionCard
+    from ..tasks import TASKS, find_model, get_task, list_models, load_card
 
-    table = Table("Model", "Version", "Energy (GeV)", "Pixels (deg)", "Purity", "Completeness", "SHA-256")
-    for name in list_models():
-        card = load_card(name)
-        purity, completeness = card.expected(0.5, has_background=True)
-        table.add_row(
-            card.name,
-            card.version,
-            f"{card.bands.edges[0]:g}-{card.bands.edges[-1]:g}",
-            f"{card.pixel_size[0]:.2g}-{card.pixel_size[1]:.2g}",
-            f"{purity:.2f}",
-            f"{completeness:.2f}",
-            card.weights_sha256[:12],
-        )
-    console.print(table)
-    console.print("Purity and completeness are those expected at a threshold of 0.5 with a background.")
-    table = Table("Extension", "Version", "Energy (GeV)", "Edges (deg)", "Accuracy", "SHA-256")
-    for name in list_models("extension"):
-        card = load_card(name, ExtensionCard)
-        table.add_row(
-            card.name,
-            card.version,
-            f"{card.bands.edges[0]:g}-{card.bands.edges[-1]:g}",
-            ", ".join(f"{edge:g}" for edge in card.edges),
-            f"{next(iter(card.metrics.values()))['accuracy']:.2f}",
-            card.weights_sha256[:12],
-        )
-    if table.row_count:
-        console.print(table)
-        console.print("Accuracy is that of isolated sources of all fluxes.")
+    for name in TASKS:
+        task, table = get_task(name), None
+        for model in list_models(name):
+            card = load_card(find_model(model, name))
+            row = {
+                "Version": card.version,
+                "Energy (GeV)": f"{card.bands.edges[0]:g}-{card.bands.edges[-1]:g}",
+                **task.summary(card),
+                "SHA-256": card.weights_sha256[:12],
+            }
+            table = table or Table(f"For {name}", *row)
+            table.add_row(model, *row.values())
+        if table is not None:
+            console.print(table)
+            console.print(task.summary_note)

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from ..utils.plain_yaml import read_yaml
 from .task import TASKS, get_task
 
-__all__ = ["OptimiserRecipe", "StrictRecipe", "model_name", "read_recipe"]
+__all__ = ["OptimiserRecipe", "Recipe", "StrictRecipe", "model_name", "read_recipe"]
 
 
 def _checked_name(name):
@@ -75,7 +75,7 @@ class StrictRecipe(BaseModel):
         """Hash of the recipe, which the model card states."""
         settings = self.model_dump(mode="json", exclude={"task"})
         # The class tells the task; recipes without these settings are older, and keep their hash.
-        later = {"plane": None, "start": None, "reuse": 1, "others": None}
+        later = {"simulator": None, "plane": None, "start": None, "reuse": 1, "others": None}
         settings = {k: v for k, v in settings.items() if k not in later or v != later[k]}
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
@@ -111,6 +111,34 @@ class OptimiserRecipe(StrictRecipe):
     weight_decay: float = Field(1e-3, ge=0, le=10)
     ema_decay: float = Field(0.999, ge=0, lt=1)
     precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"
+
+
+class Recipe(StrictRecipe):
+    """What the recipes of all tasks have in common.
+
+    Parameters
+    ----------
+    task : str
+        Name of the `~gammapy_asid.learning.task.Task`.
+    name : str
+        Name of the model.
+    seed : int
+        Seed of the simulation and of the initial weights.
+    simulator : str, optional
+        Name of a simulator in place of that of the task, see
+        `~gammapy_asid.learning.simulator.register_simulator`.
+    start : str, optional
+        Model, or path of its weights, that the training begins with.
+    optimiser : `OptimiserRecipe`
+        Length and step size.
+    """
+
+    task: str
+    name: Name
+    seed: Seed = 0
+    simulator: str | None = None
+    start: str | None = None
+    optimiser: OptimiserRecipe = OptimiserRecipe()
 
 
 def read_recipe(path, kind=None):

@@ -29,14 +29,16 @@ def list_models(task="detection"):
         Sorted names, each valid as the ``model`` of an estimator for this task. Ensembles have the name of
         the detection model that they belong to.
     """
-    return sorted({name for name, its_task in _shipped() if its_task == task})
+    return sorted(name for name, its_task in _shipped() if its_task == task)
 
 
 def _shipped():
-    """Name and task of each card that ships."""
+    """Paths of the cards that ship, by name of the model and task."""
+    cards = {}
     for path in DATA.glob("*.json"):
         card = json.loads(path.read_bytes())
-        yield card["name"], card_task(card)
+        cards[card["name"], card_task(card)] = path
+    return cards
 
 
 def card_task(card):
@@ -91,13 +93,15 @@ def model_files(path):
     return [path, path.with_suffix(".json")]
 
 
-def find_model(name_or_path):
+def find_model(name_or_path, task=None):
     """Weight file of a model.
 
     Parameters
     ----------
     name_or_path : str or path
         Name of a model that ships with the package, or path of a ``.safetensors`` file.
+    task : str, optional
+        What the model is for; by default what it is by itself, no ensemble that belongs to it.
 
     Returns
     -------
@@ -122,10 +126,15 @@ def find_model(name_or_path):
         if not path.is_file():
             raise FileNotFoundError(f"No weight file {path}: check the path")
         return path
-    name, known = str(name_or_path), sorted({name for name, _ in _shipped()})
-    if name not in known:
+    # The file of a model has its name, that of an ensemble more
+    known = {
+        name: path
+        for (name, its_task), path in _shipped().items()
+        if its_task == task or (task is None and path.stem == name)
+    }
+    if str(name_or_path) not in known:
         raise ValueError(
-            f"Unknown model {name!r}: known are {', '.join(known) or 'none'}; "
+            f"Unknown model {str(name_or_path)!r}: known are {', '.join(sorted(known)) or 'none'}; "
             "for weights of your own give the path of their .safetensors file"
         )
-    return DATA / f"{name}.safetensors"
+    return known[str(name_or_path)].with_suffix(".safetensors")

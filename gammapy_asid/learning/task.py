@@ -1,19 +1,290 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """What a learned task is, and the tasks that there are."""
 
-__all__ = ["TASKS", "Task", "get_task"]
+from abc import ABC, abstractmethod
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, ClassVar
 
-#: Tasks by their name; a task enters when its class is made.
-TASKS = {}
+from .card import Card
+from .registry import model_files
+from .seeds import VALIDATION
+from .stream import SimulatedBatches
+
+__all__ = ["TASKS", "BaseTask", "FollowingTask", "Task", "followers", "get_task"]
+
+#: Classes of the tasks by their name; one enters when it is defined.
+TASKS: dict[str, type["BaseTask"]] = {}
 
 
-class Task:
-    """A learned task."""
+class BaseTask(ABC):
+    """What all tasks have in common; a subclass with a ``name`` enters `TASKS`."""
+
+    #: Name of the task, which recipes and cards state.
+    name: ClassVar[str]
+    #: Classes of its recipes, cards and trained models.
+    Recipe: ClassVar[type]
+    Card: ClassVar[type[Card]]
+    Model: ClassVar[type]
+    #: What the figures of `summary` are.
+    summary_note: ClassVar[str] = "Figures of simulations that trained nothing."
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         if "name" in vars(cls):
             TASKS[cls.name] = cls
+
+    def files(self, recipe, output):
+        """Weight file and card in the folder of the model.
+
+        Parameters
+        ----------
+        recipe : `~gammapy_asid.learning.recipe.Recipe`
+            Recipe.
+        output : path
+            Folder.
+        """
+        return model_files(Path(output) / f"{recipe.name}.safetensors")
+
+    def new_card(self, network, recipe, bands, **fields):
+        """Card of a trained network.
+
+        Parameters
+        ----------
+        network : `~torch.nn.Module`
+            Network with its ``config``.
+        recipe : `~gammapy_asid.learning.recipe.Recipe`
+            Recipe.
+        bands : `~gammapy_asid.inputs.Bands`
+            Bands.
+        **fields
+            Entries of the card that are the task's own.
+        """
+        return self.Card(
+            name=recipe.name,
+            task=self.name,
+            version=version("gammapy-asid"),
+            architecture=asdict(network.config),
+            bands=asdict(bands),
+            recipe=recipe.model_dump(mode="json"),
+            recipe_sha256=recipe.sha256,
+            package_version=version("gammapy-asid"),
+            **fields,
+        )
+
+    def summary(self, card) -> dict[str, Any]:
+        """Figures of a card for a list of models, by their heading."""
+        return {name: value for name, value in card.metrics.items() if not isinstance(value, dict)}
+
+
+class Task(BaseTask):
+    """Something that a network learns from a simulator.
+
+    A subclass says what is simulated, which network sees it, what its loss is and how its model is
+    calibrated. Training, checkpoints, release, cards and commands are the same for all.
+    """
+
+    #: Recipe for the instrument of a dataset, and what is added to the name of the model.
+    dataset_recipe: ClassVar[str] = "dataset"
+    suffix: ClassVar[str] = ""
+
+    @abstractmethod
+    def simulator(self, recipe, datasets=None):
+        """What a recipe simulates.
+
+        Parameters
+        ----------
+        recipe : `~gammapy_asid.learning.recipe.Recipe`
+            Recipe.
+        datasets : `~gammapy.datasets.Datasets`, optional
+            Data whose instrument is simulated, in place of that of the recipe.
+
+        Returns
+        -------
+        simulator : `~gammapy_asid.learning.simulator.Simulator`
+            Simulator.
+        """
+
+    @abstractmethod
+    def network(self, recipe, bands):
+        """Untrained network with a ``config`` that makes it.
+
+        Parameters
+        ----------
+        recipe : `~gammapy_asid.learning.recipe.Recipe`
+            Recipe.
+        bands : `~gammapy_asid.inputs.Bands`
+            Bands of the simulator.
+        """
+
+    @abstractmethod
+    def batch(self, drawn):
+        """What the network learns from.
+
+        Parameters
+        ----------
+        drawn : object
+            What the simulator drew.
+
+        Returns
+        -------
+        inputs : tuple
+            Arguments of the network.
+        target : object
+            What `loss` compares with: tensors, or containers of them.
+        """
+
+    @abstractmethod
+    def loss(self, output, target, recipe):
+        """Loss and its parts.
+
+        Parameters
+        ----------
+        output : object
+            Result of `forward`.
+        target : object
+            Target of `batch`.
+        recipe : `~gammapy_asid.learning.recipe.Recipe`
+            Recipe.
+
+        Returns
+        -------
+        parts : dict of `~torch.Tensor`
+            ``loss``, which is minimised, and what is to be logged.
+        """
+
+    @abstractmethod
+    def validate(self, network, drawn, recipe):
+        """Figures on which a training is watched.
+
+        Parameters
+        ----------
+        network : `~torch.nn.Module`
+            Network in evaluation mode.
+        drawn : list
+            Result of `validation`.
+        recipe : `~gammapy_asid.learning.recipe.Recipe`
+            Recipe.
+
+        Returns
+        -------
+        metrics : dict of float
+            Figures.
+        """
+
+    @abstractmethod
+    def calibrate(self, network, simulator, recipe):
+        """What makes the model's numbers true, on simulations that trained nothing.
+
+        Parameters
+        ----------
+        network : `~torch.nn.Module`
+            Trained network in evaluation mode.
+        simulator : `~gammapy_asid.learning.simulator.Simulator`
+            Simulator of the training.
+        recipe : `~gammapy_asid.learning.recipe.Recipe`
+            Recipe.
+
+        Returns
+        -------
+        fields : dict
+            Entries of the card that this task adds, and ``psf_r68``, ``background`` and ``metrics``.
+        """
+
+    def settled(self, recipe, simulator):
+        """Recipe with what the simulator of a dataset settled; by default as it was."""
+        return recipe
+
+    def validation(self, simulator, recipe):
+        """What a training is watched on; by default one batch.
+
+        Parameters
+        ----------
+        simulator : `~gammapy_asid.learning.simulator.Simulator`
+            Simulator.
+        recipe : `~gammapy_asid.learning.recipe.Recipe`
+            Recipe.
+        """
+        return [simulator.draw(recipe.optimiser.batch_size, (VALIDATION, 0))]
+
+    def batches(self, simulator, recipe, start):
+        """Batches of an epoch, see `~gammapy_asid.learning.stream.SimulatedBatches`.
+
+        Parameters
+        ----------
+        simulator, recipe
+            As above.
+        start : int
+            Number of the first one.
+        """
+        optimiser = recipe.optimiser
+        stop = start + optimiser.batches_per_epoch
+        return SimulatedBatches(self, simulator, optimiser.batch_size, stop, recipe.seed, start)
+
+    def forward(self, network, inputs):
+        """Output of the network in full precision for the inputs of `batch`."""
+        return network(*inputs).float()
+
+    def start(self, network, bands, model):
+        """Give an untrained network the weights of a trained model.
+
+        Parameters
+        ----------
+        network : `~torch.nn.Module`
+            Network, changed in place.
+        bands : `~gammapy_asid.inputs.Bands`
+            Its bands.
+        model : str or path
+            Trained model.
+
+        Raises
+        ------
+        ValueError
+            If the model does not suit.
+        """
+        raise ValueError(f"A training for {self.name} starts from no other model: leave out 'start'")
+
+    def turned(self, batch, turn):
+        """Batch turned by a multiple of 90 deg, and mirrored from the fourth turn on; for ``reuse``.
+
+        Parameters
+        ----------
+        batch : tuple
+            Result of `batch`.
+        turn : int
+            From 1 to 7.
+        """
+        raise ValueError(f"What was drawn for {self.name} is used once: leave out 'reuse'")
+
+    def folder(self, recipe, output):
+        """Folder of the checkpoints of a training below the folder of the model."""
+        return Path(output)
+
+
+class FollowingTask(BaseTask):
+    """Something that is learned on top of the model of another task, with the same recipe."""
+
+    #: Name of that task.
+    after: ClassVar[str]
+
+    @abstractmethod
+    def follow(self, weights, recipe, simulator, output, progress=True, device=None):
+        """Train and release the model.
+
+        Parameters
+        ----------
+        weights : path
+            Weight file of the other task's model; its own is written beside it.
+        recipe, simulator
+            Of that model.
+        output : path
+            Folder of what the training needs; what it holds of other trainings is replaced.
+        progress : bool
+            Show a progress bar.
+        device : str or `~torch.device`, optional
+            Where it runs.
+        """
 
 
 def get_task(name):
@@ -24,6 +295,11 @@ def get_task(name):
     name : str
         Name.
 
+    Returns
+    -------
+    task : `Task`
+        Task.
+
     Raises
     ------
     ValueError
@@ -32,3 +308,19 @@ def get_task(name):
     if name not in TASKS:
         raise ValueError(f"Unknown task {name!r}: known are {', '.join(sorted(TASKS)) or 'none'}")
     return TASKS[name]()
+
+
+def followers(task):
+    """Tasks that follow a task, in the order of their definition.
+
+    Parameters
+    ----------
+    task : `Task`
+        Task.
+
+    Returns
+    -------
+    tasks : list of `FollowingTask`
+        Tasks.
+    """
+    return [kind() for kind in TASKS.values() if getattr(kind, "after", None) == task.name]

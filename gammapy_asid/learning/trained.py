@@ -1,11 +1,79 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
-"""From weight files to networks on a device."""
+"""Trained models: card and network on a device."""
+
+from typing import ClassVar
 
 import torch
 
-from .io import load_state
+from ..utils.devices import as_device
+from .domain import field_domain
+from .io import load_card, load_state
 
-__all__ = ["load_network"]
+__all__ = ["TrainedModel", "load_network"]
+
+
+class TrainedModel:
+    """Network with its card, ready to run; a task adds what it predicts.
+
+    Parameters
+    ----------
+    card : `~gammapy_asid.learning.card.Card`
+        Card.
+    network : `~torch.nn.Module`
+        Network.
+    device : str or `~torch.device`, optional
+        Where it runs; by default the accelerator if there is one.
+    """
+
+    #: Classes of its card, of its network and of the configuration that makes that.
+    Card: ClassVar[type]
+    Network: ClassVar[type]
+    Config: ClassVar[type]
+
+    def __init__(self, card, network, device=None):
+        self.card = card
+        self.bands = card.to_bands()
+        self.device = as_device(device)
+        self.network = network.eval().to(self.device, memory_format=torch.channels_last)
+
+    @classmethod
+    def load(cls, model, device=None):
+        """Load a shipped model by name, or weights with their card from a path.
+
+        Parameters
+        ----------
+        model : str or path
+            Name or path of a ``.safetensors`` file.
+        device : str or `~torch.device`, optional
+            Where it runs.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such model.
+        ValueError
+            If the weights are corrupt, not those of the card, or those of another task.
+        """
+        card = load_card(model, cls.Card)
+        return cls(card, load_network(model, card, cls.Network, cls.Config), device)
+
+    def check_range(self, cube):
+        """Compare a field with the training.
+
+        Parameters
+        ----------
+        cube : `~gammapy_asid.inputs.BandCube`
+            Field.
+
+        Returns
+        -------
+        domain : `~gammapy_asid.learning.domain.Domain`
+            What lies outside.
+        """
+        return field_domain(self.card, cube)
+
+    def __repr__(self):
+        return f"<{type(self).__name__} {self.card.name!r} version {self.card.version}>"
 
 
 def load_network(model, card, network, config):
@@ -15,7 +83,7 @@ def load_network(model, card, network, config):
     ----------
     model : str or path
         Name of a shipped model or path of a weight file.
-    card : `~gammapy_asid.tasks.detection.card.DetectionCard` or a card of another kind
+    card : `~gammapy_asid.learning.card.Card`
         Its card.
     network, config : type
         Network, and the configuration from which it is made.

@@ -12,13 +12,11 @@ import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
 from torch.utils.data import DataLoader
 
+from ..utils.devices import trainer_device
 from .checkpoints import WorkCheckpoints, fit_or_stop, load_checkpoint
 from .history import History
 
-__all__ = ["EpochData", "VALIDATION_SEED", "cosine_cycles", "fit_module", "load_averaged", "quiet"]
-
-# The fixed sky of the validation never meets a seed of the training.
-VALIDATION_SEED = 2**31
+__all__ = ["EpochData", "TaskModule", "cosine_cycles", "fit_module", "load_averaged", "quiet"]
 
 #: Checkpoint after the last epoch that was finished.
 LAST = "last.ckpt"
@@ -54,6 +52,44 @@ class EpochData(lightning.LightningDataModule):
         return DataLoader(torch.zeros(1, 1))
 
 
+class TaskModule(lightning.LightningModule):
+    """Training of the network of any task.
+
+    Parameters
+    ----------
+    task : `~gammapy_asid.learning.task.Task`
+        Task.
+    network : `~torch.nn.Module`
+        Its network.
+    recipe : `~gammapy_asid.learning.recipe.Recipe`
+        Recipe.
+    validation : list
+        What the training is watched on.
+    """
+
+    def __init__(self, task, network, recipe, validation):
+        super().__init__()
+        self.task, self.network, self.recipe, self.validation = task, network, recipe, validation
+
+    def training_step(self, batch, batch_idx):
+        """Loss of one batch."""
+        inputs, target = batch
+        parts = self.task.loss(self.task.forward(self.network, inputs), target, self.recipe)
+        size = self.recipe.optimiser.batch_size
+        self.log_dict(parts, on_step=False, on_epoch=True, batch_size=size)
+        self.log("last_loss", parts["loss"], prog_bar=True)
+        return parts["loss"]
+
+    def validation_step(self, batch, batch_idx):
+        """Figures of the task, in full precision, also where the training runs in half."""
+        with torch.autocast(self.device.type, enabled=False):
+            self.log_dict(self.task.validate(self.network, self.validation, self.recipe), batch_size=1)
+
+    def configure_optimizers(self):
+        """See `cosine_cycles`."""
+        return cosine_cycles(self.network.parameters(), self.recipe.optimiser)
+
+
 @contextmanager
 def quiet():
     """Keep Lightning's notes and its use of deprecated parts of torch from the user."""
@@ -73,7 +109,7 @@ def quiet():
 
 
 @quiet()
-def fit_module(module, data, optimiser, work, progress=True):
+def fit_module(module, data, optimiser, work, progress=True, device=None):
     """Train a module, or go on with an interrupted training.
 
     Parameters
@@ -88,6 +124,8 @@ def fit_module(module, data, optimiser, work, progress=True):
         Folder of the checkpoints and of the history (``metrics.csv``).
     progress : bool
         Show a progress bar.
+    device : str or `~torch.device`, optional
+        Where it runs; by default the accelerator if there is one.
 
     Returns
     -------
@@ -97,8 +135,7 @@ def fit_module(module, data, optimiser, work, progress=True):
     trainer = lightning.Trainer(
         max_epochs=optimiser.epochs,
         precision=optimiser.precision,
-        accelerator="auto",
-        devices=1,
+        **trainer_device(device),
         logger=False,
         callbacks=[
             History(work.folder / "metrics.csv"),

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import torch
 
-__all__ = ["Movable", "as_device", "inference", "moved", "random_generator"]
+__all__ = ["Movable", "as_device", "inference", "moved", "random_generator", "trainer_device"]
 
 
 def as_device(device=None):
@@ -107,3 +107,21 @@ def inference():
     finally:
         for backend, value in zip(backends, before, strict=True):
             backend.allow_tf32 = value
+
+
+def trainer_device(device=None):
+    """Arguments of a `~lightning.Trainer` for a device.
+
+    Parameters
+    ----------
+    device : str or `~torch.device`, optional
+        Device, see `as_device`.
+
+    Returns
+    -------
+    arguments : dict
+        ``accelerator`` and ``devices``.
+    """
+    device = as_device(device)
+    accelerator = {"cuda": "gpu"}.get(device.type, device.type)
+    return {"accelerator": accelerator, "devices": 1 if device.index is None else [device.index]}

@@ -9,13 +9,14 @@ from gammapy.maps import MapAxis, WcsGeom
 
 from gammapy_asid.inputs.bands import Bands
 from gammapy_asid.learning.recipe import read_recipe
+from gammapy_asid.learning.stream import SimulatedBatches
 from gammapy_asid.simulation.patch_images import turned_patches, turned_places
 from gammapy_asid.simulation.plane_fields import plane_field
 from gammapy_asid.simulation.plane_patches import PlaneSimulator
 from gammapy_asid.stats.significance import network_inputs
 from gammapy_asid.tasks.detection.network import build_network
-from gammapy_asid.tasks.detection.stream import PatchStream
 from gammapy_asid.tasks.detection.targets import match_radius, target_maps
+from gammapy_asid.tasks.detection.task import DetectionTask
 
 BANDS = Bands((100.0, 1e3, 1e4, 1e5), (1, 0, 0), 0.04, extents=(0.1, 0.25))
 
@@ -82,8 +83,8 @@ def test_draw(simulator):
     assert [inputs[level].shape[1:] for level in (0, 1, 2)] == [(17, 32, 32), (12, 16, 16), (8, 8, 8)]
     assert all(torch.isfinite(value).all() for value in inputs.values())
     network = build_network(BANDS, (4, 4, 4, 4)).eval()
-    batch = PatchStream(simulator, 2, 4, seed=1)[0]
-    assert network(batch["inputs"], batch["conditions"]).shape == (2, 5, 32, 32)
+    inputs, _ = SimulatedBatches(DetectionTask(), simulator, 2, 4, seed=1)[0]
+    assert network(*inputs).shape == (2, 5, 32, 32)
     one = simulator.draw(3, seed=1, instrument=simulator.stride)
     assert torch.all(one.instrument == simulator.stride)
 
@@ -145,10 +146,12 @@ def test_recipe():
 
 def test_patches_used_again_are_turned(simulator):
     """Targets drawn for turned sources are those that the stream turns."""
-    once, again = (PatchStream(simulator, 2, 6, seed=3, reuse=reuse) for reuse in (1, 3))
+    once, again = (
+        SimulatedBatches(DetectionTask(), simulator, 2, 6, seed=3, reuse=reuse) for reuse in (1, 3)
+    )
     first = once[0]
     torch.testing.assert_close(again[0], first)
-    torch.testing.assert_close(again[3]["targets"], once[1]["targets"])
+    torch.testing.assert_close(again[3][1], once[1][1])
     patches = simulator.draw(2, (3, 0))
     turns = np.random.default_rng((3, 0)).permutation(np.arange(1, 8))
     for use in (1, 2):
@@ -158,7 +161,7 @@ def test_patches_used_again_are_turned(simulator):
         direct = target_maps(
             patches.patch, x, y, pixel, 2, (32, 32), bands=patches.bands, width=patches.width
         )
-        batch = again[use]
-        np.testing.assert_allclose(batch["targets"][:, :2], direct[:, :2], atol=1e-4)
-        both = (batch["targets"][:, 4] * direct[:, 4])[:, None]
-        np.testing.assert_allclose(batch["targets"][:, 2:4] * both, direct[:, 2:4] * both, atol=1e-3)
+        targets, _ = again[use][1]
+        np.testing.assert_allclose(targets[:, :2], direct[:, :2], atol=1e-4)
+        both = (targets[:, 4] * direct[:, 4])[:, None]
+        np.testing.assert_allclose(targets[:, 2:4] * both, direct[:, 2:4] * both, atol=1e-3)

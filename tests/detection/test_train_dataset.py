@@ -22,15 +22,16 @@ from gammapy_asid.inputs.bands_of_dataset import bands_for_dataset
 from gammapy_asid.inputs.conditioning import TRIAL_SPECTRA, trial_spectra
 from gammapy_asid.inputs.convert import to_band_cube
 from gammapy_asid.learning.recipe import read_recipe
+from gammapy_asid.learning.stream import SimulatedBatches
 from gammapy_asid.simulation.dataset_patches import DatasetSimulator, detection_flux
 from gammapy_asid.simulation.sky import source_counts
 from gammapy_asid.stats.significance import signed_significance
 from gammapy_asid.tasks.detection.calibrate import calibrate
 from gammapy_asid.tasks.detection.card import DetectionCard
 from gammapy_asid.tasks.detection.network import build_network
-from gammapy_asid.tasks.detection.recipe import Recipe
+from gammapy_asid.tasks.detection.recipe import DetectionRecipe
 from gammapy_asid.tasks.detection.simulator import dataset_simulator
-from gammapy_asid.tasks.detection.stream import PatchStream
+from gammapy_asid.tasks.detection.task import DetectionTask
 
 SOURCE = SkyCoord(0.52, -0.31, unit="deg", frame="galactic")
 
@@ -205,7 +206,7 @@ def test_dataset_without_background():
     dataset = cta_like(flux="3e-11 cm-2 s-1 TeV-1")
     level = dataset.background.data.sum()
     dataset.background = None
-    simulator = dataset_simulator(dataset, Recipe(name="a", patch_size=32))
+    simulator = dataset_simulator(dataset, DetectionRecipe(name="a", patch_size=32))
     # The estimate leaves the source out.
     estimate = sum(float(b.sum()) for b in simulator.background)
     assert_allclose(estimate, level, rtol=0.05)
@@ -214,7 +215,7 @@ def test_dataset_without_background():
 
 def test_lat_data_are_simulated_on_the_sky_of_the_lat(monkeypatch):
     monkeypatch.setattr("gammapy_asid.tasks.detection.simulator.build_simulator", lambda *args: args)
-    recipe = Recipe(name="a")
+    recipe = DetectionRecipe(name="a")
     used, (response,), weights = dataset_simulator(lat_like(), recipe)
     assert used is recipe
     assert weights == [1.0]
@@ -223,13 +224,13 @@ def test_lat_data_are_simulated_on_the_sky_of_the_lat(monkeypatch):
 
 
 def test_stream_is_made_of_marked_sources(simulator):
-    batch = PatchStream(simulator, 4, 2)[0]
-    assert batch["inputs"][0].shape == (4, 4 * 6 + 2 * 4 + 1, 32, 32)
+    (inputs, _), (targets, _) = SimulatedBatches(DetectionTask(), simulator, 4, 2)[0]
+    assert inputs[0].shape == (4, 4 * 6 + 2 * 4 + 1, 32, 32)
     # What a source marks has a radius of 3 nominal pixels.
     disc = np.pi * (simulator.bands.match_radius / simulator.bank.pixel_size[0].item()) ** 2
-    marked = batch["targets"][:, 1].sum((1, 2))
+    marked = targets[:, 1].sum((1, 2))
     assert float(marked.min()) < 6 * disc
-    assert batch["targets"][:, 0].max() > 0.8
+    assert targets[:, 0].max() > 0.8
 
 
 def test_untrained_network_cannot_be_calibrated(simulator):

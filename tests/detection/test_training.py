@@ -10,13 +10,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from gammapy_asid.inputs.bands import LAT_BANDS
 from gammapy_asid.learning.recipe import read_recipe
+from gammapy_asid.learning.run import train
+from gammapy_asid.learning.stream import SimulatedBatches
+from gammapy_asid.learning.trainer import TaskModule
 from gammapy_asid.tasks.detection.network import build_network
 from gammapy_asid.tasks.detection.simulated_candidates import simulated_candidates
 from gammapy_asid.tasks.detection.simulator import build_simulator
-from gammapy_asid.tasks.detection.stream import PatchStream
 from gammapy_asid.tasks.detection.targets import detection_loss, target_maps
-from gammapy_asid.tasks.detection.train import train
-from gammapy_asid.tasks.detection.training import DetectionModule
+from gammapy_asid.tasks.detection.task import DetectionTask
 
 
 @pytest.fixture(scope="module")
@@ -141,17 +142,18 @@ def test_patches(simulator):
 
 
 def test_equal_seeds_give_equal_batches(simulator):
-    stream = PatchStream(simulator, 2, 6, seed=9)
-    later = PatchStream(simulator, 2, 6, seed=9, start=4)
+    stream = SimulatedBatches(DetectionTask(), simulator, 2, 6, seed=9)
+    later = SimulatedBatches(DetectionTask(), simulator, 2, 6, seed=9, start=4)
     batches = list(stream)
     assert len(batches) == 6
     for one, other in zip(batches[4:], later, strict=True):
-        for level in one["inputs"]:
-            assert_array_equal(one["inputs"][level], other["inputs"][level])
-        for name in ("conditions", "targets", "mask"):
-            assert_array_equal(one[name], other[name])
-    other = PatchStream(simulator, 2, 6, seed=10)[0]
-    assert not torch.equal(other["inputs"][0], batches[0]["inputs"][0])
+        ((inputs, *rest), targets), ((again, *others), same) = one, other
+        for level in inputs:
+            assert_array_equal(inputs[level], again[level])
+        for value, equal in zip((*rest, *targets), (*others, *same), strict=True):
+            assert_array_equal(value, equal)
+    other = SimulatedBatches(DetectionTask(), simulator, 2, 6, seed=10)[0]
+    assert not torch.equal(other[0][0][0], batches[0][0][0][0])
 
 
 def test_simulated_candidates(simulator):
@@ -183,7 +185,7 @@ def test_killed_and_resumed_equals_uninterrupted(tiny_recipe, tmp_path, simulato
     assert sum(bool(row["loss"]) for row in rows) == 2
     assert sum(bool(row.get("recall_background") or row.get("recall_counts")) for row in rows) == 2
 
-    step = DetectionModule.training_step
+    step = TaskModule.training_step
 
     def dies(self, batch, batch_idx):
         if self.trainer.current_epoch == 1 and batch_idx == 2:
@@ -191,7 +193,7 @@ def test_killed_and_resumed_equals_uninterrupted(tiny_recipe, tmp_path, simulato
         return step(self, batch, batch_idx)
 
     with monkeypatch.context() as patch:
-        patch.setattr(DetectionModule, "training_step", dies)
+        patch.setattr(TaskModule, "training_step", dies)
         with pytest.raises(Killed):
             train(tiny_recipe, tmp_path / "cut", simulator, num_workers=0, progress=False)
     resumed = train(tiny_recipe, tmp_path / "cut", simulator, num_workers=0, progress=False)

@@ -27,14 +27,14 @@ from gammapy_asid.inputs.stamps import cut_stamps, local_psf_radii
 from gammapy_asid.learning.io import load_card
 from gammapy_asid.learning.recipe import read_recipe
 from gammapy_asid.learning.registry import list_models
+from gammapy_asid.learning.run import release, train
 from gammapy_asid.tasks.detection.card import DetectionCard
-from gammapy_asid.tasks.extension.calibrate import release_extension
 from gammapy_asid.tasks.extension.card import ExtensionCard
+from gammapy_asid.tasks.extension.loss import classes_of, extension_loss
 from gammapy_asid.tasks.extension.model import ExtensionModel
 from gammapy_asid.tasks.extension.network import ExtensionOutput
 from gammapy_asid.tasks.extension.recipe import ExtensionRecipe
 from gammapy_asid.tasks.extension.simulator import build_stamp_simulator, dataset_stamp_simulator
-from gammapy_asid.tasks.extension.training import classes_of, extension_loss, train_extension
 
 POINT, EXTENDED, EDGE, OUTSIDE = SkyCoord(
     [0.41, -0.43, 1.85, 9], [0.31, -0.29, 0, 0], unit="deg", frame="galactic"
@@ -65,9 +65,9 @@ def model(extension_dataset, extension_recipe, tmp_path_factory):
     """Weights of a tiny network, trained for some seconds."""
     folder = tmp_path_factory.mktemp("extension")
     simulator, recipe = dataset_stamp_simulator(extension_dataset, extension_recipe)
-    network = train_extension(recipe, folder / "run", simulator, progress=False)
+    network = train(recipe, folder / "run", simulator, progress=False)
     path = folder / "toy-extension.safetensors"
-    release_extension(network, recipe, simulator, path)
+    release(network, recipe, simulator, path)
     return path
 
 
@@ -280,12 +280,12 @@ def test_training_resumes_to_the_same_weights(extension_dataset, extension_recip
     simulator, recipe = dataset_stamp_simulator(extension_dataset, extension_recipe)
     optimiser = recipe.optimiser.model_copy(update={"batches_per_epoch": 2, "precision": "32-true"})
     recipe = recipe.model_copy(update={"optimiser": optimiser})
-    whole = train_extension(recipe, tmp_path / "whole", simulator, progress=False)
-    again = train_extension(recipe, tmp_path / "again", simulator, progress=False)
+    whole = train(recipe, tmp_path / "whole", simulator, progress=False)
+    again = train(recipe, tmp_path / "again", simulator, progress=False)
     for a, b in zip(whole.state_dict().values(), again.state_dict().values(), strict=True):
         assert torch.equal(a, b)
     # A finished training that is called again gives the same network.
-    resumed = train_extension(recipe, tmp_path / "whole", simulator, progress=False)
+    resumed = train(recipe, tmp_path / "whole", simulator, progress=False)
     for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True):
         assert torch.equal(a, b)
     assert (tmp_path / "whole" / "metrics.csv").read_text().count("\n") == 3

@@ -22,7 +22,7 @@ from gammapy.modeling.models import (
     TemplateSpatialModel,
 )
 
-from gammapy_asid.tasks.detection.recipe import Recipe
+from gammapy_asid.tasks.detection.recipe import DetectionRecipe
 from gammapy_asid.tasks.detection.simulator import build_simulator
 from gammapy_asid.utils.digests import digest
 from gammapy_asid.utils.work_folder import WorkFolder
@@ -116,7 +116,7 @@ def test_digest_is_that_of_any_process(tiny_recipe, make_response, tmp_path):
     path.write_bytes(pickle.dumps((tiny_recipe, make_response(0.1))))
     code = (
         "import pickle, sys; from gammapy_asid.utils.digests import digest\n"
-        "from gammapy_asid.tasks.detection.train import build_simulator\n"
+        "from gammapy_asid.tasks.detection.simulator import build_simulator\n"
         "recipe, response = pickle.load(open(sys.argv[1], 'rb'))\n"
         "simulator = build_simulator(recipe, [response], [1.0])\n"
         "print(digest([recipe, simulator, {'a', 'b', 'c'}]))"
@@ -137,7 +137,7 @@ def write(work, name, text="content"):
 
 
 def make(folder, recipe="one", **kwargs):
-    return WorkFolder(folder, "training", {"recipe": Recipe(name=recipe), "data": field()}, **kwargs)
+    return WorkFolder(folder, "training", {"recipe": DetectionRecipe(name=recipe), "data": field()}, **kwargs)
 
 
 def test_other_work_is_named(tmp_path):

@@ -1,15 +1,11 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """From a finished training to a model that ships: calibration, metrics, card."""
 
-from dataclasses import asdict
-from importlib.metadata import version
-
 import numpy as np
 
 from ...evaluation.metrics import offset_summary, purity_recall
 from ...inputs.psf import psf_radius
 from ...learning.domain import beyond_bands, ranges, sky_levels
-from ...learning.io import save_model
 from ...learning.score_calibration import (
     apply_knots,
     combined_score,
@@ -17,17 +13,12 @@ from ...learning.score_calibration import (
     fit_combination,
     fit_knots,
 )
+from ...learning.seeds import PATCHES, SKY
 from ...utils.sky_geometry import CHI2_68
-from .card import INPUTS, DetectionCard, OperatingPoint
+from .card import INPUTS, OperatingPoint
 from .simulated_candidates import simulated_candidates
 
-__all__ = ["calibrate", "release", "sky_ranges"]
-
-# Seeds of the calibration and of its test, which no training or validation uses.
-CALIBRATION_SEED, TEST_SEED = 2**32, 2**33
-
-# Seed of the patches whose sky the card describes.
-SKY_SEED = 2**34
+__all__ = ["calibrate", "card_fields", "sky_ranges"]
 
 # Knots of a calibration, and the candidates that each needs.
 N_KNOTS, PER_KNOT = 30, 10
@@ -66,8 +57,8 @@ def calibrate(network, simulator, n_patches, batch_size=32):
         draws = (simulator.draw(batch_size, (seed, i)) for i in range(n_batches))
         return simulated_candidates(network, draws)
 
-    fit, _ = candidates(CALIBRATION_SEED)
-    test, n_true = candidates(TEST_SEED)
+    fit, _ = candidates(PATCHES.calibration)
+    test, n_true = candidates(PATCHES.test)
     number = min(np.sum(c["has_background"] == known) for c in (fit, test) for known in (0, 1))
     good = (fit["score"] > 0.5) & np.isfinite(fit["offset"])
     if number < 2 * PER_KNOT or not good.any():
@@ -115,52 +106,34 @@ def calibrate(network, simulator, n_patches, batch_size=32):
     return fields
 
 
-def release(network, recipe, simulator, responses, path, n_patches=4096, overwrite=False):
-    """Calibrate a trained network and write it with its card.
+def card_fields(network, simulator, n_patches):
+    """Entries of the card of a trained network: its calibration, and the range of its training.
 
     Parameters
     ----------
     network : `~gammapy_asid.learning.unet.MultiResolutionUNet`
-        Trained network.
-    recipe : `~gammapy_asid.tasks.detection.recipe.Recipe`
-        Recipe of the training.
+        Network in evaluation mode.
     simulator : `~gammapy_asid.simulation.patch_simulator.PatchSimulator`
         Simulator of the training.
-    responses : list of `~gammapy_asid.inputs.Response`
-        Instruments of the training.
-    path : path
-        Weight file, ``NAME.safetensors``.
     n_patches : int
         Patches for the calibration, and as many for the test.
-    overwrite : bool
-        Replace existing files.
 
     Returns
     -------
-    card : `~gammapy_asid.tasks.detection.card.DetectionCard`
-        Card as written.
+    fields : dict
+        Entries of the `~gammapy_asid.tasks.detection.card.DetectionCard`.
     """
-    network = network.eval()
-    bands = responses[0].bands
-    radius = np.array([psf_radius(response) for response in responses])
+    responses = simulator.bank.responses
     exposure = np.array([np.where(r.present, r.exposure.mean(axis=1), np.nan) for r in responses])
     pixel_size = [response.pixel_size for response in responses]
-    card = DetectionCard(
-        name=recipe.name,
-        version=version("gammapy-asid"),
-        architecture=asdict(network.config),
-        bands=asdict(bands),
-        pixel_size=(min(pixel_size), max(pixel_size)),
-        psf_r68=ranges(radius),
-        exposure=ranges(exposure),
+    return {
+        "pixel_size": (min(pixel_size), max(pixel_size)),
+        "psf_r68": ranges(np.array([psf_radius(response) for response in responses])),
+        "exposure": ranges(exposure),
         **sky_ranges(simulator),
-        beyond_bands=max(beyond_bands(response) for response in responses),
-        recipe=recipe.model_dump(mode="json"),
-        recipe_sha256=recipe.sha256,
-        package_version=version("gammapy-asid"),
+        "beyond_bands": max(beyond_bands(response) for response in responses),
         **calibrate(network, simulator, n_patches),
-    )
-    return save_model(path, network.state_dict(), card, overwrite=overwrite)
+    }
 
 
 def sky_ranges(simulator, n_patches=2048, batch_size=32):
@@ -182,7 +155,7 @@ def sky_ranges(simulator, n_patches=2048, batch_size=32):
     """
     parts = []
     for i in range(-(-n_patches // batch_size)):
-        patches = simulator.draw(batch_size, (SKY_SEED, i))
+        patches = simulator.draw(batch_size, (SKY, i))
         levels = sky_levels(
             patches.batch, simulator.bank.responses, patches.instrument.numpy(), part=simulator.size
         )

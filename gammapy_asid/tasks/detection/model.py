@@ -5,11 +5,10 @@ import torch
 
 from ...inputs.batch import field_batch
 from ...inputs.tiles import Tiling
-from ...learning.io import load_card
-from ...learning.trained import load_network
+from ...learning.trained import TrainedModel
 from ...learning.unet import MultiResolutionUNet, UNetConfig
 from ...stats.significance import network_inputs
-from ...utils.devices import as_device, inference
+from ...utils.devices import inference
 from .card import DetectionCard
 from .peaks import find_centres
 
@@ -20,7 +19,7 @@ __all__ = ["DetectionModel"]
 TILE, OVERLAP = 384, 64
 
 
-class DetectionModel:
+class DetectionModel(TrainedModel):
     """Network with its card, ready to run.
 
     Parameters
@@ -33,36 +32,7 @@ class DetectionModel:
         Where it runs; by default the accelerator if there is one.
     """
 
-    def __init__(self, card, network, device=None):
-        self.card = card
-        self.bands = card.to_bands()
-        self.device = as_device(device)
-        self.network = network.eval().to(self.device, memory_format=torch.channels_last)
-
-    @classmethod
-    def load(cls, model, device=None):
-        """Load a shipped model by name, or weights with their card from a path.
-
-        Parameters
-        ----------
-        model : str or path
-            Name or path of a ``.safetensors`` file.
-        device : str or `~torch.device`, optional
-            Where it runs.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such model.
-        ValueError
-            If the weights are corrupt or not those of the card.
-        """
-        card = load_card(model, DetectionCard)
-        network = load_network(model, card, MultiResolutionUNet, UNetConfig)
-        return cls(card, network, device)
-
-    def __repr__(self):
-        return f"<DetectionModel {self.card.name!r} version {self.card.version}>"
+    Card, Network, Config = DetectionCard, MultiResolutionUNet, UNetConfig
 
     @inference()
     def output(self, cube):

@@ -11,15 +11,13 @@ from ...learning.recipe import (
     Count,
     Interval,
     LargeCount,
-    Name,
-    OptimiserRecipe,
     Positive,
-    Seed,
+    Recipe,
     StrictRecipe,
     Widths,
 )
 
-__all__ = ["InstrumentRecipe", "PlaneRecipe", "Recipe", "SourceRecipe"]
+__all__ = ["InstrumentRecipe", "PlaneRecipe", "DetectionRecipe", "SourceRecipe"]
 
 
 class InstrumentRecipe(StrictRecipe):
@@ -102,15 +100,13 @@ class SourceRecipe(StrictRecipe):
     weight_decay: float = Field(1e-2, ge=0, le=10)
 
 
-class Recipe(StrictRecipe):
+class DetectionRecipe(Recipe):
     """Everything that determines the weights of a detection model.
 
     Parameters
     ----------
-    name : str
-        Name of the model.
-    seed : int
-        Seed of the simulation and of the initial weights.
+    task, name, seed, simulator, start, optimiser
+        See `~gammapy_asid.learning.recipe.Recipe`; a model to start from has the same widths.
     instruments : tuple of `InstrumentRecipe`
         LAT responses; empty if the instrument is that of a dataset.
     plane : `PlaneRecipe`, optional
@@ -128,19 +124,13 @@ class Recipe(StrictRecipe):
         Number of patches of the fixed simulated sky.
     calibration_patches : int
         Number of patches for the calibration of the score, and as many for its test.
-    start : str, optional
-        Model of the same widths whose weights the training begins with.
     reuse : int
         How often simulated patches are used, each time turned or mirrored otherwise.
-    optimiser : `OptimiserRecipe`
-        Length and step size.
     sources : `SourceRecipe`
         Ensembles for position and flux.
     """
 
     task: Literal["detection"] = "detection"
-    name: Name
-    seed: Seed = 0
     instruments: Annotated[tuple[InstrumentRecipe, ...], Field(max_length=1000)] = ()
     plane: PlaneRecipe | None = None
     emission: str | None = None
@@ -149,9 +139,7 @@ class Recipe(StrictRecipe):
     widths: Widths = (24, 48, 96, 128)
     validation_patches: Count = 128
     calibration_patches: LargeCount = 4096
-    start: str | None = None
     reuse: int = Field(1, ge=1, le=8)
-    optimiser: OptimiserRecipe = OptimiserRecipe()
     sources: SourceRecipe = SourceRecipe()
 
     @property

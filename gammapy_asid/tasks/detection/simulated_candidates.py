@@ -5,12 +5,20 @@ import numpy as np
 import torch
 
 from ...evaluation.matching import match_brightest
+from ...evaluation.metrics import purity_recall
 from ...stats.significance import network_inputs
 from ...utils.devices import inference
 from .peaks import Peaks, find_centres
 from .targets import match_radius
 
-__all__ = ["DETECTABLE", "claimed_sources", "network_output", "simulated_candidates", "visible_sources"]
+__all__ = [
+    "DETECTABLE",
+    "claimed_sources",
+    "network_output",
+    "simulated_candidates",
+    "validation_figures",
+    "visible_sources",
+]
 
 # Expected significance from which a true source is one that the data could show.
 DETECTABLE = 2.0
@@ -80,6 +88,37 @@ def simulated_candidates(network, patches):
         # A tensor of one element would be taken for a number
         n_true += np.bincount(known[simulated.patch[visible].numpy()].astype(int), minlength=2)
     return {name: np.concatenate(parts) for name, parts in columns.items()}, n_true
+
+
+def validation_figures(network, patches):
+    """Purity and recall on simulated patches, with and without a background.
+
+    Parameters
+    ----------
+    network : `~gammapy_asid.learning.unet.MultiResolutionUNet`
+        Network in evaluation mode.
+    patches : list of `~gammapy_asid.simulation.patch_simulator.SimulatedPatches`
+        Patches with their truth.
+
+    Returns
+    -------
+    metrics : dict of float
+        ``precision``, ``recall`` at a score of 0.5 and ``recall95`` at a purity of 0.95, each ``_counts`` and
+        ``_background``.
+    """
+    candidates, n_true = simulated_candidates(network, patches)
+    metrics = {}
+    for known, name in enumerate(("counts", "background")):
+        chosen = candidates["has_background"] == known
+        if n_true[known] == 0:
+            continue
+        found = np.isfinite(candidates["offset"][chosen])
+        curve = purity_recall(candidates["score"][chosen], found, n_true[known])
+        above = candidates["score"][chosen] > 0.5
+        metrics[f"precision_{name}"] = float(found[above].mean()) if above.any() else 0.0
+        metrics[f"recall_{name}"] = float(found[above].sum() / n_true[known])
+        metrics[f"recall95_{name}"] = float(max(curve.recall[curve.purity >= 0.95], default=0.0))
+    return metrics
 
 
 def visible_sources(patches, significance):

@@ -5,7 +5,7 @@ import torch
 
 from ...inputs.bands import LAT_BANDS
 
-__all__ = ["detection_loss", "match_radius", "target_maps"]
+__all__ = ["detection_loss", "match_radius", "target_maps", "turned_targets"]
 
 # Offsets are learned within this many widths of the centre marks.
 OFFSET_RANGE = 1.5
@@ -129,3 +129,25 @@ def detection_loss(output, targets, mask):
     offset = (nll * weight).sum() / weight.sum().clamp(min=1)
     loss = 50 * centre + 10 * match + 0.1 * offset
     return {"loss": loss, "centre": centre, "match": match, "offset": offset}
+
+
+def turned_targets(targets, turn):
+    """Target maps that were turned as images, with their offsets turned too.
+
+    Parameters
+    ----------
+    targets : `~torch.Tensor`
+        Result of `target_maps`, turned by `turn` times 90 deg, and mirrored if that is above 3.
+    turn : int
+        From 1 to 7.
+
+    Returns
+    -------
+    targets : `~torch.Tensor`
+        The maps.
+    """
+    dx, dy = targets[:, 2], targets[:, 3]
+    for _ in range(turn % 4):
+        dx, dy = dy, -dx
+    dx, dy = (dy, dx) if turn > 3 else (dx, dy)
+    return torch.cat([targets[:, :2], dx[:, None], dy[:, None], targets[:, 4:]], 1)

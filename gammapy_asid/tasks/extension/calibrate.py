@@ -1,8 +1,6 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Calibrate a classifier of extension on simulations that trained nothing, and write it with its card."""
 
-from dataclasses import asdict
-from importlib.metadata import version
 from itertools import chain
 
 import numpy as np
@@ -13,17 +11,13 @@ from ...evaluation.classification import class_calibration_error
 from ...inputs.psf import psf_radius
 from ...learning.domain import ranges
 from ...learning.interval_calibration import fit_quantiles
-from ...learning.io import save_model
 from ...learning.score_calibration import fit_knots
-from .card import ExtensionCard
+from ...learning.seeds import EXTENSION
 from .model import LEVELS, ExtensionModel
 from .network import ExtensionOutput
 from .truth import ExtensionTruth
 
-__all__ = ["CALIBRATION_SEED", "TEST_SEED", "draw_stamps", "release_extension", "simulated_predictions"]
-
-#: Seeds that neither training nor validation use.
-CALIBRATION_SEED, TEST_SEED = 2**33, 2**34
+__all__ = ["calibration", "draw_stamps", "range_fields", "simulated_predictions"]
 
 BATCH = 256
 
@@ -76,68 +70,72 @@ def simulated_predictions(model, batches):
     return truth, ExtensionOutput.cat(outputs)
 
 
-def release_extension(network, recipe, simulator, path, overwrite=False):
-    """Calibrate a trained network and write it with its card.
+def range_fields(simulator, recipe):
+    """Entries of a card that say what it was trained for, and those of no calibration.
 
     Parameters
     ----------
-    network : `~gammapy_asid.tasks.extension.network.ExtensionNetwork`
-        Trained network.
-    recipe : `~gammapy_asid.tasks.extension.recipe.ExtensionRecipe`
-        Recipe of the training.
     simulator : `~gammapy_asid.simulation.stamp_simulator.StampSimulator`
         Simulator of the training.
-    path : path
-        Weight file, ``NAME.safetensors``.
-    overwrite : bool
-        Replace existing files.
+    recipe : `~gammapy_asid.tasks.extension.recipe.ExtensionRecipe`
+        Recipe of the training.
 
     Returns
     -------
-    card : `~gammapy_asid.tasks.extension.card.ExtensionCard`
-        Card as written.
+    fields : dict
+        Entries of the `~gammapy_asid.tasks.extension.card.ExtensionCard`.
     """
-    responses = [place.response for place in simulator.places]
     level = np.array([place.background.mean((1, 2)) for place in simulator.places])
     level = np.where(level > 0, level, np.nan)
     hours = np.array([scene.hours for scene in recipe.scenes])
-    card = ExtensionCard(
-        name=recipe.name,
-        version=version("gammapy-asid"),
-        architecture=asdict(network.config),
-        bands=asdict(simulator.bands),
-        edges=recipe.edges,
-        size_range=(min(s.size[0] for s in recipe.scenes), max(s.size[1] for s in recipe.scenes)),
-        psf_r68=ranges(np.array([psf_radius(response) for response in responses])),
-        background=ranges(np.concatenate([level * hours.min(), level * hours.max()])),
-        temperature=1.0,
-        bias=(0.0,) * (len(recipe.edges) + 1),
-        extended_knots=((-1.0, -1.0), (1.0, 1.0)),
-        levels=LEVELS,
-        size_quantiles=((0.0, *np.zeros(len(LEVELS))),),
-        recipe=recipe.model_dump(mode="json"),
-        recipe_sha256=recipe.sha256,
-        metrics={},
-        package_version=version("gammapy-asid"),
-    )
+    return {
+        "edges": recipe.edges,
+        "size_range": (min(s.size[0] for s in recipe.scenes), max(s.size[1] for s in recipe.scenes)),
+        "psf_r68": ranges(np.array([psf_radius(place.response) for place in simulator.places])),
+        "background": ranges(np.concatenate([level * hours.min(), level * hours.max()])),
+        "temperature": 1.0,
+        "bias": (0.0,) * (len(recipe.edges) + 1),
+        "extended_knots": ((-1.0, -1.0), (1.0, 1.0)),
+        "levels": LEVELS,
+        "size_quantiles": ((0.0, *np.zeros(len(LEVELS))),),
+        "metrics": {},
+    }
+
+
+def calibration(card, network, simulator, recipe):
+    """Entries that make the probabilities and sizes of a card true, and figures on other simulations.
+
+    Parameters
+    ----------
+    card : `~gammapy_asid.tasks.extension.card.ExtensionCard`
+        Card with `range_fields`.
+    network : `~gammapy_asid.tasks.extension.network.ExtensionNetwork`
+        Trained network.
+    simulator : `~gammapy_asid.simulation.stamp_simulator.StampSimulator`
+        Simulator of the training.
+    recipe : `~gammapy_asid.tasks.extension.recipe.ExtensionRecipe`
+        Recipe of the training.
+
+    Returns
+    -------
+    fields : dict
+        Entries of the card.
+    """
+    n, scenes = recipe.calibration_stamps, list(enumerate(recipe.scenes))
     model = ExtensionModel(card, network)
-    n = recipe.calibration_stamps
-    scenes = list(enumerate(recipe.scenes))
-    batches = (draw_stamps(simulator, n, CALIBRATION_SEED + i, scene) for i, scene in scenes)
-    fitted = _calibration(card.edges, *simulated_predictions(model, chain.from_iterable(batches)))
-    card = card.model_copy(update=fitted)
-    model = ExtensionModel(card, network)
+    batches = (draw_stamps(simulator, n, EXTENSION.calibration + i, scene) for i, scene in scenes)
+    fitted = _fitted(card.edges, *simulated_predictions(model, chain.from_iterable(batches)))
+    model = ExtensionModel(card.model_copy(update=fitted), network)
     metrics = {
         f"scene {i}": _metrics(
-            model, *simulated_predictions(model, draw_stamps(simulator, n, TEST_SEED + i, scene))
+            model, *simulated_predictions(model, draw_stamps(simulator, n, EXTENSION.test + i, scene))
         )
         for i, scene in scenes
     }
-    card = card.model_copy(update={"metrics": metrics})
-    return save_model(path, network.state_dict(), card, overwrite=overwrite)
+    return fitted | {"metrics": metrics}
 
 
-def _calibration(edges, truth, output):
+def _fitted(edges, truth, output):
     """Fields of the card that make probabilities and intervals true."""
     target = torch.from_numpy(truth.classes(edges))
     # Temperature and one bias a class (Guo et al. 2017, ICML, eq. 9), by maximum likelihood.

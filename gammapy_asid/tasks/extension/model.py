@@ -8,10 +8,9 @@ import torch
 from scipy.special import ndtr
 
 from ...learning.interval_calibration import apply_quantiles
-from ...learning.io import load_card
 from ...learning.score_calibration import apply_knots
-from ...learning.trained import load_network
-from ...utils.devices import as_device, inference
+from ...learning.trained import TrainedModel
+from ...utils.devices import inference
 from .card import ExtensionCard
 from .network import ExtensionConfig, ExtensionNetwork
 
@@ -43,7 +42,7 @@ class Extensions:
     size: np.ndarray
 
 
-class ExtensionModel:
+class ExtensionModel(TrainedModel):
     """Network with its card, ready to run.
 
     Parameters
@@ -56,35 +55,7 @@ class ExtensionModel:
         Where it runs; by default the accelerator if there is one.
     """
 
-    def __init__(self, card, network, device=None):
-        self.card = card
-        self.device = as_device(device)
-        self.network = network.eval().to(self.device, memory_format=torch.channels_last)
-
-    @classmethod
-    def load(cls, model, device=None):
-        """Load a shipped model by name, or weights with their card from a path.
-
-        Parameters
-        ----------
-        model : str or path
-            Name or path of a ``.safetensors`` file.
-        device : str or `~torch.device`, optional
-            Where it runs.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such model.
-        ValueError
-            If the weights are corrupt, not those of the card, or of another kind.
-        """
-        card = load_card(model, ExtensionCard)
-        network = load_network(model, card, ExtensionNetwork, ExtensionConfig)
-        return cls(card, network, device)
-
-    def __repr__(self):
-        return f"<ExtensionModel {self.card.name!r} version {self.card.version}>"
+    Card, Network, Config = ExtensionCard, ExtensionNetwork, ExtensionConfig
 
     @inference()
     def last_layer(self, stamps):

@@ -1,12 +1,12 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
-"""Recipe of a classifier of extension, and the simulator that it describes."""
+"""Recipe of a classifier of extension."""
 
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from ...learning.recipe import Count, LargeCount, Name, OptimiserRecipe, Seed, StrictRecipe, Widths
+from ...learning.recipe import Count, LargeCount, OptimiserRecipe, Recipe, StrictRecipe, Widths
 from ...simulation.scenes import Scene
 
 __all__ = ["ExtensionRecipe", "OtherTelescopes"]
@@ -33,15 +33,13 @@ class OtherTelescopes(StrictRecipe):
 LARGEST_NUMBER = 1e6
 
 
-class ExtensionRecipe(StrictRecipe):
+class ExtensionRecipe(Recipe):
     """Everything that determines the weights of a classifier of extension.
 
     Parameters
     ----------
-    name : str
-        Name of the model.
-    seed : int
-        Seed of the simulation and of the initial weights.
+    task, name, seed, simulator, start, optimiser
+        See `~gammapy_asid.learning.recipe.Recipe`.
     irfs : tuple of str
         Instrument responses, see `~gammapy_asid.simulation.imaging.IRF_FILES`; empty if the
         instrument is that of a dataset.
@@ -49,8 +47,6 @@ class ExtensionRecipe(StrictRecipe):
         Places in fields of pointings, drawn once.
     others : `OtherTelescopes`, optional
         Places of other telescopes, for the scenes that ask for them.
-    start : str, optional
-        Model, or path of its weights, from which the training starts.
     max_offset : float
         Largest offset from a pointing in deg.
     pointings : int
@@ -70,17 +66,12 @@ class ExtensionRecipe(StrictRecipe):
     validation_stamps, calibration_stamps : int
         Stamps of each scene on which the training is watched, and on which the probabilities are
         calibrated; as many test them.
-    optimiser : `OptimiserRecipe`
-        Length and step size.
     """
 
     task: Literal["extension"] = "extension"
-    name: Name
-    seed: Seed = 0
     irfs: tuple[str, ...] = ()
     places: int = Field(192, ge=1, le=10000)
     others: OtherTelescopes | None = None
-    start: str | None = None
     max_offset: float = Field(3.0, ge=0, le=90)
     pointings: int = Field(4, ge=1, le=1000)
     size: int = Field(72, ge=32, le=512, multiple_of=8)

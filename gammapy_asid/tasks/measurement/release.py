@@ -6,22 +6,22 @@ from importlib.metadata import version
 
 from ...learning.io import load_card, save_model
 from ...learning.registry import ensemble_path, model_files
+from ...learning.seeds import ENSEMBLES
 from ...utils.work_folder import WorkFolder
 from .calibrate import calibrate_flux, calibrate_position
 from .card import EnsembleCard
 from .source_sets import simulated_sources
-from .training import FluxTask, PositionTask, train_ensemble
+from .training import FluxTargets, PositionTargets, train_ensemble
 
 __all__ = ["release_sources"]
 
-# Seeds of training, calibration and test; those of the detection model differ.
-SEEDS = {"train": 2**34, "calibration": 2**35, "test": 2**36}
+#: What each ensemble learns, and how it is calibrated.
+KINDS = {"position": (PositionTargets, calibrate_position), "flux": (FluxTargets, calibrate_flux)}
 
 
-TASKS = {"position": (PositionTask, calibrate_position), "flux": (FluxTask, calibrate_flux)}
-
-
-def release_sources(model, weights, recipe, simulator, output, overwrite=False, progress=True):
+def release_sources(
+    model, weights, recipe, simulator, output, overwrite=False, progress=True, kinds=tuple(KINDS), device=None
+):
     """Train, calibrate and write the ensembles of a detection model.
 
     Parameters
@@ -40,6 +40,10 @@ def release_sources(model, weights, recipe, simulator, output, overwrite=False, 
         Replace existing files.
     progress : bool
         Show progress bars.
+    kinds : tuple of str
+        Which ensembles.
+    device : str or `~torch.device`, optional
+        Where the training runs; by default the accelerator if there is one.
 
     Returns
     -------
@@ -55,33 +59,35 @@ def release_sources(model, weights, recipe, simulator, output, overwrite=False, 
     """
     record = {"model": model.card, "recipe": recipe, "simulator": simulator}
     work = WorkFolder(output, "ensembles", record, overwrite)
-    paths = {kind: model_files(ensemble_path(weights, kind)) for kind in TASKS}
+    paths = {kind: model_files(ensemble_path(weights, kind)) for kind in kinds}
     work.claim([path for files in paths.values() for path in files])
-    finished = [kind for kind in TASKS if work.is_finished(paths[kind])]
-    if len(finished) == len(TASKS) and not overwrite:
+    finished = [kind for kind in kinds if work.is_finished(paths[kind])]
+    if len(finished) == len(kinds) and not overwrite:
         raise FileExistsError(
-            f"{paths['flux'][0]} exists: choose another name or overwrite it (overwrite=True, --overwrite)"
+            f"{paths[kinds[-1]][0]} exists: choose another name or overwrite it (overwrite=True, --overwrite)"
         )
     n = recipe.sources.patches
     # Rare bright sources need many patches to be calibrated.
     numbers = {"train": n, "calibration": max(1, n // 2), "test": max(1, n // 4)}
     sets = {
         name: simulated_sources(model, simulator, numbers[name], seed + recipe.seed, output, overwrite)
-        for name, seed in SEEDS.items()
-        if len(finished) < len(TASKS)
+        for name, seed in ENSEMBLES._asdict().items()
+        if len(finished) < len(kinds)
     }
     cards = {}
-    for kind, (task, calibrate) in TASKS.items():
+    for kind in kinds:
+        targets, calibrate = KINDS[kind]
         if kind in finished:
             cards[kind] = load_card(paths[kind][0], EnsembleCard)
             continue
         ensemble = train_ensemble(
-            task(sets["train"]),
+            targets(sets["train"]),
             recipe.sources,
             output,
             seed=recipe.seed,
             progress=progress,
             overwrite=overwrite,
+            device=device,
         )
         state = {name: value.half() for name, value in ensemble.state_dict().items()}
         # What is calibrated is what ships: weights in half precision.

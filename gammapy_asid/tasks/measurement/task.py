@@ -1,20 +1,53 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
-"""Positions and fluxes as learned tasks."""
+"""Positions and fluxes as learned tasks, which follow the detection of sources."""
 
-from ...learning.task import Task
-from ..detection.recipe import Recipe
+from ...learning.registry import model_files
+from ...learning.task import FollowingTask
+from ..detection.model import DetectionModel
+from ..detection.recipe import DetectionRecipe
 from .card import EnsembleCard
+from .model import SourceEnsemble
+from .release import release_sources
 
-__all__ = ["FluxesTask", "PositionsTask"]
+__all__ = ["FluxTask", "MeasurementTask", "PositionTask"]
 
 
-class PositionsTask(Task):
+class MeasurementTask(FollowingTask):
+    """An ensemble that learns from the candidates of a detection model, in steps of its own.
+
+    Means and spreads are trained one after the other on features of sources that were simulated before, see
+    `~gammapy_asid.tasks.measurement.training.train_ensemble`.
+    """
+
+    Recipe, Card, Model = DetectionRecipe, EnsembleCard, SourceEnsemble
+    after = "detection"
+    summary_note = "Coverage is the share of simulated sources inside their interval of 68 %."
+
+    def files(self, recipe, output):
+        """Weight file and card beside those of the detection model."""
+        weights, _ = super().files(recipe, output)
+        return model_files(weights.with_name(f"{weights.stem}-{self.name}.safetensors"))
+
+    def follow(self, weights, recipe, simulator, output, progress=True, device=None):
+        """See `release_sources`."""
+        model = DetectionModel.load(weights, device)
+        release_sources(
+            model, weights, recipe, simulator, output, True, progress, kinds=(self.name,), device=device
+        )
+
+    def summary(self, card):
+        """Coverage of the intervals of 68 % in simulations."""
+        figures = card.metrics if self.name == "position" else next(iter(card.metrics.values()))
+        return {"Coverage": f"{figures['coverage_68']:.2f}"}
+
+
+class PositionTask(MeasurementTask):
     """Positions of the candidates of a detection model."""
 
-    name, Card, Recipe = "position", EnsembleCard, Recipe
+    name = "position"
 
 
-class FluxesTask(Task):
+class FluxTask(MeasurementTask):
     """Fluxes of the candidates of a detection model."""
 
-    name, Card, Recipe = "flux", EnsembleCard, Recipe
+    name = "flux"

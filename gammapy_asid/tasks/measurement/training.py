@@ -10,11 +10,12 @@ from torch.utils.data import DataLoader, Dataset
 from ...learning.checkpoints import WorkCheckpoints, fit_or_stop, load_checkpoint
 from ...learning.ensembles import Ensemble, EnsembleConfig
 from ...learning.trainer import quiet
+from ...utils.devices import trainer_device
 from ...utils.work_folder import WorkFolder
 from .features import SYMMETRIES, turn_vectors
 from .simulator import FAINTEST_GIVEN
 
-__all__ = ["FluxTask", "PositionTask", "train_ensemble"]
+__all__ = ["FluxTargets", "PositionTargets", "train_ensemble"]
 
 # Deviations beyond this many units are confused sources: they pull no harder than this.
 OUTLIER = 6.0
@@ -30,7 +31,7 @@ TURN = 15.0
 LARGEST_WEIGHT = 20.0
 
 
-class PositionTask:
+class PositionTargets:
     """Offset of the true position from the fitted one, in units of the fit's error.
 
     Parameters
@@ -55,7 +56,7 @@ class PositionTask:
         return inputs, turn_vectors(self.target[rows], symmetry), self.weight[rows]
 
 
-class FluxTask:
+class FluxTargets:
     """Flux in a range of energies, on the scale of `~gammapy_asid.stats.spectral_fit.FluxScale`.
 
     The weights of the sources are those of `flux_weights`: trained on the steep distribution of fluxes,
@@ -206,12 +207,12 @@ class EnsembleModule(lightning.LightningModule):
         return optimisers, schedules
 
 
-def train_ensemble(task, recipe, output, seed=0, resume=True, progress=True, overwrite=False):
+def train_ensemble(task, recipe, output, seed=0, resume=True, progress=True, overwrite=False, device=None):
     """Train an ensemble, or go on with an interrupted training.
 
     Parameters
     ----------
-    task : `PositionTask` or `FluxTask`
+    task : `PositionTargets` or `FluxTargets`
         What is learned.
     recipe : `~gammapy_asid.training.SourceRecipe`
         Length and step size.
@@ -225,6 +226,8 @@ def train_ensemble(task, recipe, output, seed=0, resume=True, progress=True, ove
         Show a progress bar.
     overwrite : bool
         Replace the ensemble of another training in the folder.
+    device : str or `~torch.device`, optional
+        Where it runs; by default the accelerator if there is one.
 
     Returns
     -------
@@ -251,8 +254,7 @@ def train_ensemble(task, recipe, output, seed=0, resume=True, progress=True, ove
         start = 0 if checkpoint is None else checkpoint["global_step"]
         trainer = lightning.Trainer(
             max_steps=n_steps,
-            accelerator="auto",
-            devices=1,
+            **trainer_device(device),
             logger=False,
             callbacks=[
                 ModelCheckpoint(

@@ -1,10 +1,11 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
-"""Command extension, and the training of its models."""
+"""Command extension."""
 
 import click
 from rich.markup import escape
 from rich.table import Column, Table
 
+from ..utils.files import TABLE_SUFFIXES
 from .common import MODELS, console, overwrite_option, prepare, print_paths, write_models
 from .inputs import files_argument, input_file, models_option, read_datasets, read_sources
 
@@ -32,7 +33,7 @@ def extension(files, sources, models, model, output, output_models, overwrite):
     """Extended or point-like: sizes of known sources in FILES, datasets of one field."""
     from ..estimators.extension import DLExtensionClassifier
     from ..utils.files import new_file
-    from ..utils.fits_tables import TABLE_SUFFIXES, write_table
+    from ..utils.fits_tables import write_table
 
     suffixes = {"output": TABLE_SUFFIXES, "models": MODELS}
     paths = prepare(

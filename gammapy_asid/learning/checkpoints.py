@@ -93,8 +93,9 @@ def fit_or_stop(trainer):
         yield
     except SIGTERMException:
         raise SystemExit(TERMINATED) from None
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+    except (RuntimeError, ConnectionError, EOFError) as error:
+        # A process may be killed while it hands over a batch
+        if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
             raise
         raise ChildProcessError(
             "A process that simulates was killed, probably because the memory was full: take fewer "

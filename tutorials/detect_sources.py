@@ -72,7 +72,7 @@ for name in ("expected_purity", "expected_completeness"):
 #
 # Rings are coloured by score. Crosses mark the simulated sources above 2e-10 cm-2 s-1 (1-100 GeV).
 
-positions = SkyCoord(catalog.lon, catalog.lat, unit="deg", frame="galactic")
+positions = catalog.positions
 bright = dataset.counts.geom.to_image().contains(positions) & (catalog.flux(1, 100) > 2e-10)
 plot_field(candidates, dataset, catalog=positions[bright])
 plt.show()

@@ -91,7 +91,7 @@ plt.show()
 # 1e-10 cm-2 s-1 are left out: these data can't show them, and they lie near any position by chance.
 
 catalog = catalog.select(catalog.flux(1, 100) > 1e-10)
-positions = SkyCoord(catalog.lon, catalog.lat, unit="deg", frame="galactic")
+positions = catalog.positions
 true_flux = catalog.flux(1, 100)
 separation = candidates.positions[:, None].separation(positions).deg
 own = np.argmax(np.where(separation < 0.3, true_flux, 0), axis=1)

@@ -36,7 +36,7 @@ def simulate_field(way, seed):
     center = SkyCoord(
         rng.uniform(0, 360), np.degrees(np.arcsin(rng.uniform(-1, 1))), unit="deg", frame="galactic"
     )
-    sky = SkyCoord(catalog.lon, catalog.lat, unit="deg", frame="galactic")
+    sky = catalog.positions
     catalog = catalog.select(sky.separation(center).deg < WIDTH / np.sqrt(2) + MARGIN)
     width, emission = (WIDTH, WIDTH) * u.deg, analytic_emission(0)
     if way == "dataset":
@@ -50,9 +50,7 @@ def match_field(dataset, catalog, detector, estimator):
     candidates = detector.run(dataset)
     fluxes = estimator.run(dataset, candidates).table
     table, flux = candidates.table, catalog.flux(1, 100)
-    inside = dataset.counts.geom.to_image().contains(
-        SkyCoord(catalog.lon, catalog.lat, unit="deg", frame="galactic")
-    )
+    inside = dataset.counts.geom.to_image().contains(catalog.positions)
     true = np.flatnonzero((flux > FAINTEST) & inside)
     matches = match_brightest(
         table["glon"].value,

@@ -89,7 +89,7 @@ def run_field(center, detector, estimator, seed, limit):
     fluxes = estimator.run(dataset, candidates)
     seconds = {"fit": 0.0, "fits": 0}
 
-    sky = SkyCoord(catalog.lon, catalog.lat, unit="deg", frame="galactic")
+    sky = catalog.positions
     near = sky.separation(center).deg < WIDTH
     sky, flux = sky[near], catalog.flux(1, 100)[near]
     rows = []

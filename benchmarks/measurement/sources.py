@@ -233,7 +233,7 @@ def measure(ensembles, sources, found, given, simulator):
         Ensembles for ``position`` and ``flux``.
     sources, found, given : `~gammapy_asid.tasks.measurement.simulator.SimulatedSources`
         All sources; the detected and the given ones of instruments that hold 1-100 GeV.
-    simulator : `~gammapy_asid.simulation.lat_patches.PatchSimulator`
+    simulator : `~gammapy_asid.simulation.lat_patches.LatSimulator`
         Simulator of the sky.
     """
     position, flux = ensembles["position"], ensembles["flux"]

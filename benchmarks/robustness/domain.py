@@ -8,9 +8,8 @@ import torch
 
 from gammapy_asid.inputs.response import normalise_psf
 from gammapy_asid.learning.recipe import read_recipe
-from gammapy_asid.simulation.diffuse import EmissionBank
+from gammapy_asid.simulation import EmissionBank, draw_sky
 from gammapy_asid.simulation.lat_patches import LatSimulator
-from gammapy_asid.simulation.populations import draw_sky
 from gammapy_asid.tasks.detection.model import DetectionModel
 from gammapy_asid.tasks.detection.simulated_candidates import simulated_candidates, visible_sources
 from gammapy_asid.tasks.detection.simulator import emission_blur, recipe_responses

@@ -159,7 +159,7 @@ def main(args=None):
     for lon, lat in CENTRES[: args.fields]:
         centre = SkyCoord(lon, lat, unit="deg", frame="galactic")
         radius = 0.75 * N_PIX * PIXEL
-        position = SkyCoord(catalog.lon, catalog.lat, unit="deg", frame="galactic")
+        position = catalog.positions
         near = catalog.select(position.separation(centre).deg < radius + 3)
         photons = draw_photons(rng, centre, radius, near, emission)
         fields.append(

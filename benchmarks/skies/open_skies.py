@@ -4,10 +4,8 @@
 import numpy as np
 import torch
 
-from gammapy_asid.simulation.diffuse import EmissionBank
-from gammapy_asid.simulation.lat_bank import build_heldout_models, build_lat_bank
+from gammapy_asid.simulation import EmissionBank, build_heldout_models, build_lat_bank, draw_sky
 from gammapy_asid.simulation.lat_patches import LatSimulator
-from gammapy_asid.simulation.populations import draw_sky
 from gammapy_asid.tasks.detection.peaks import find_centres
 from gammapy_asid.tasks.detection.simulated_candidates import network_output
 from gammapy_asid.tasks.detection.simulator import emission_blur

@@ -16,7 +16,7 @@ from gammapy_asid.simulation import ResponseBank, emission_counts, lat_response,
 from gammapy_asid.simulation.variations import patch_grid, sample_emission
 from gammapy_asid.tasks.detection.simulator import emission_blur
 
-from .sky235_patches import psf_map, true_energy_axis
+from .response_maps import psf_map, true_energy_axis
 
 __all__ = ["INDEX", "PIXEL_SIZE", "PairSimulator", "Pairs"]
 

@@ -81,7 +81,7 @@ def draw_photons(rng, centre, radius, catalog, emission, livetime=10.0):
     psf = analytic_lat_psf(true_axis)
     rad = psf.psf_map.geom.axes["rad"].edges.to_value("rad")
     profiles = psf.psf_map.data.reshape(len(exposure), len(rad) - 1, -1)[..., 0]
-    sources = SkyCoord(catalog.lon, catalog.lat, unit="deg", frame="galactic")
+    sources = catalog.positions
     edges = true_axis.edges.to_value("GeV")
     for i, (e_min, e_max) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
         place = np.repeat(np.arange(len(sources)), rng.poisson(catalog.flux(e_min, e_max) * exposure[i]))

@@ -19,7 +19,7 @@ from gammapy_asid.inputs import Bands, dataset_from_files
 from gammapy_asid.simulation import lat_response
 
 from ..common import data_folder
-from .sky235_patches import psf_map
+from .response_maps import psf_map
 
 __all__ = ["FIELDS", "load_field", "sky_3fhl"]
 

@@ -4,7 +4,7 @@
 import astropy.units as u
 import numpy as np
 from gammapy.datasets import MapDataset
-from gammapy.irf import EDispKernelMap, PSFMap
+from gammapy.irf import EDispKernelMap
 from gammapy.maps import MapAxis, WcsNDMap
 from scipy.signal import fftconvolve
 
@@ -14,9 +14,10 @@ from gammapy_asid.simulation import lat_response
 from gammapy_asid.simulation.sky_grid import INTERVALS
 
 from ..common import data_folder
+from .response_maps import psf_map, true_energy_axis
 from .sky235 import BANDS, EXPOSURE, N_PIX, PIXEL_SIZE
 
-__all__ = ["SKY_BANDS", "emission", "patch_dataset", "psf_map", "sky_response", "true_energy_axis"]
+__all__ = ["SKY_BANDS", "emission", "patch_dataset", "sky_response"]
 
 #: Bands of the sky, all on the finest pixels.
 SKY_BANDS = Bands(BANDS, levels=(0,) * len(EXPOSURE))
@@ -54,23 +55,6 @@ def sky_response(folder=None, bands=SKY_BANDS):
     )
     response.psf[:] = smear_psf(response.psf, HEALPIX_SIZE, response.rad)
     return response
-
-
-def true_energy_axis(response):
-    """Sub-bands of a response as an axis ``energy_true``."""
-    edges = np.append(response.sub_edges[:, :-1].ravel(), response.e_max[-1])
-    return MapAxis.from_energy_edges(edges * u.GeV, name="energy_true")
-
-
-def psf_map(response):
-    """Point spread function of a response as a `~gammapy.irf.PSFMap`, the same on the whole sky."""
-    axis = true_energy_axis(response)
-    rad = MapAxis.from_nodes(response.rad, unit="deg", name="rad")
-    psf = WcsNDMap.create(binsz=180, npix=(2, 1), axes=[rad, axis], unit="sr-1")
-    psf.data += response.psf.reshape(axis.nbin, rad.nbin, 1, 1)
-    exposure = WcsNDMap(psf.geom.squash("rad"), unit="cm2 s")
-    exposure.data += response.exposure.reshape(axis.nbin, 1, 1, 1)
-    return PSFMap(psf, exposure)
 
 
 def emission(sky, model, response, patches=slice(None)):

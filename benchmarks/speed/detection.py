@@ -25,8 +25,9 @@ from gammapy_asid.simulation import (
 
 from ..common import arguments, write
 from ..skies.real_fields import load_field
+from ..skies.response_maps import psf_map
 from ..skies.sky235 import N_PIX, load_sky235
-from ..skies.sky235_patches import patch_dataset, psf_map, sky_response
+from ..skies.sky235_patches import patch_dataset, sky_response
 
 __all__ = ["detection_times", "peak_memory", "simulation_times"]
 
@@ -73,7 +74,7 @@ def simulation_times(folder, n_patches=64, n_gammapy=2, seed=0):
     intensity = torch.from_numpy(isotropic.intensity[:, :2, :2].copy()).expand(n_patches, -1, -1, -1)
     patches = np.random.default_rng(seed).choice(sky.n_patches, n_patches, replace=False)
     center = SkyCoord(sky.center_lon[patches], sky.center_lat[patches], unit="deg", frame="galactic")
-    position = SkyCoord(catalog.lon, catalog.lat, unit="deg", frame="galactic")
+    position = catalog.positions
     instrument = torch.zeros(n_patches, dtype=torch.long)
 
     def simulate():

@@ -12,9 +12,8 @@ from dataclasses import replace
 import astropy.units as u
 import numpy as np
 import torch
-from astropy.coordinates import SkyCoord
 from gammapy.datasets import MapDataset
-from gammapy.irf import EDispKernelMap, PSFMap
+from gammapy.irf import EDispKernelMap
 from gammapy.maps import Map, MapAxis, WcsGeom
 
 from gammapy_asid.inputs import LAT_BANDS, Response
@@ -34,6 +33,7 @@ from gammapy_asid.simulation.sky import SPECTRAL_PARAMETERS, interval_weights
 from gammapy_asid.simulation.variations import patch_grid, sample_emission
 
 from ..common import arguments, write
+from ..skies.response_maps import psf_map, true_energy_axis
 
 __all__ = ["compare_speed"]
 
@@ -74,7 +74,7 @@ class Patches:
             for c in zip(self.lon, self.lat, strict=True)
         ]
         sky = draw_sky(rng)
-        position = SkyCoord(sky.lon, sky.lat, unit="deg", frame="galactic")
+        position = sky.positions
         self.catalogs, self.pixels = [], []
         for geom in self.geoms:
             near = position.separation(geom.center_skydir).deg < N_PIX * PIXEL_SIZE
@@ -116,12 +116,8 @@ class Patches:
     def prepare_gammapy(self, index):
         """Dataset of one patch with background and without models."""
         response, image = self.response, self.geoms[index]
-        sub = response.sub_edges
         axis = MapAxis.from_energy_edges(response.bands.edges * u.GeV, name="energy")
-        true_axis = MapAxis.from_energy_edges([*sub[:, :-1].ravel(), sub[-1, -1]] * u.GeV, name="energy_true")
-        rad_axis = MapAxis.from_nodes(response.rad, unit="deg", name="rad")
-        geom = WcsGeom.create(npix=(2, 1), proj="CAR", binsz=180).to_cube([rad_axis, true_axis])
-        profile = response.psf.reshape(true_axis.nbin, -1)[..., None, None]
+        true_axis = true_energy_axis(response)
         position = image.get_coord().skycoord.galactic
         intensity = self.emission.interpolate(position.l.deg, position.b.deg)
         background = np.einsum("bi,yxi->byx", interval_weights(response), intensity)
@@ -131,7 +127,7 @@ class Patches:
             counts=Map.from_geom(image.to_cube([axis])),
             background=Map.from_geom(image.to_cube([axis]), data=background),
             exposure=Map.from_geom(image.to_cube([true_axis]), data=exposure, unit="cm2 s"),
-            psf=PSFMap(Map.from_geom(geom, data=profile * np.ones(geom.data_shape), unit="sr-1")),
+            psf=psf_map(response),
             edisp=EDispKernelMap.from_diagonal_response(axis, true_axis),
         )
 

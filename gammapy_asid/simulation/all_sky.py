@@ -3,7 +3,6 @@
 
 import astropy.units as u
 import numpy as np
-from astropy.coordinates import SkyCoord
 from gammapy.datasets import MapDataset
 from gammapy.irf import EDispKernelMap
 from gammapy.maps import Map, WcsGeom
@@ -94,7 +93,7 @@ def _diffuse_counts(image, emission, true_axis, exposure):
 
 def _add_photons(counts, catalog, psf, exposure, true_axis, rng):
     """Add the photons of the sources to the counts."""
-    sources = SkyCoord(catalog.lon, catalog.lat, unit="deg", frame="galactic")
+    sources = catalog.positions
     edges = true_axis.edges.to_value("GeV")
     rad = psf.psf_map.geom.axes["rad"].edges.to_value("rad")
     profiles = psf.psf_map.data.reshape(len(exposure), len(rad) - 1, -1)[..., 0]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 
 import astropy.units as u
 import numpy as np
+from astropy.coordinates import SkyCoord
 from astropy.table import QTable
 from gammapy.modeling.models import (
     ExpCutoffPowerLawSpectralModel,
@@ -99,6 +100,11 @@ class MockCatalog:
         cut = self.lambda_ > 0
         exponent[cut] -= (self.lambda_[cut, None] * energy) ** self.alpha[cut, None]
         return self.amplitude[:, None] * np.exp(exponent)
+
+    @property
+    def positions(self):
+        """Galactic positions (`~astropy.coordinates.SkyCoord`)."""
+        return SkyCoord(self.lon, self.lat, unit="deg", frame="galactic")
 
     def flux(self, e_min, e_max):
         """Photon flux between two energies in GeV, in 1 / (cm2 s), shape ``(n,)``."""

@@ -3,7 +3,6 @@
 
 import astropy.units as u
 import numpy as np
-from astropy.coordinates import SkyCoord
 from gammapy.datasets import MapDataset
 from gammapy.irf import EDispKernelMap, PSFKernel, PSFMap
 from gammapy.maps import Map, MapAxis, WcsGeom
@@ -278,9 +277,8 @@ def _source_flux(geom, catalog):
 
     Cubic shares (Keys 1981, IEEE ASSP 29, 1153), which have the width of a point; some are negative.
     """
-    position = SkyCoord(catalog.lon, catalog.lat, unit="deg", frame="galactic")
     ny, nx = geom.data_shape[1:]
-    x, y = geom.to_image().coord_to_pix(position)
+    x, y = geom.to_image().coord_to_pix(catalog.positions)
     # A tangential projection has no pixels for the far side of the sky
     inside = np.isfinite(x) & (x > 1) & (x < nx - 2) & (y > 1) & (y < ny - 2)
     x, y, catalog = x[inside], y[inside], catalog.select(inside)

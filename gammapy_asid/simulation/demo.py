@@ -96,7 +96,7 @@ def simulated_field(center=(75.0, 20.0), width=(20.0, 15.0), livetime=10.0, pixe
         pixel_size=pixel_size,
         rng=rng,
     )
-    positions = SkyCoord(catalog.lon, catalog.lat, unit="deg", frame="galactic")
+    positions = catalog.positions
     inside = dataset.counts.geom.to_image().contains(positions)
     bright = catalog.flux(1, 100) > KNOWN_FLUX
     field = DemoField(

@@ -3,7 +3,6 @@
 
 import numpy as np
 import torch
-from astropy.coordinates import SkyCoord
 from scipy.signal import fftconvolve
 
 from ..inputs.bands import BandCube
@@ -75,7 +74,7 @@ def simulate_cube(geom, response, catalog, emission=None, rng=None):
 
 def _sources(geom, response, catalog):
     """Expected counts of the sources per band."""
-    position = SkyCoord(catalog.lon, catalog.lat, unit="deg", frame="galactic")
+    position = catalog.positions
     # Behind the tangent point a projection has no place, or a wrong one.
     near = position.separation(geom.center_skydir).deg < 85
     x, y = (torch.tensor(v, dtype=torch.float32) for v in geom.coord_to_pix(position[near]))

@@ -50,7 +50,7 @@ def candidates(detector, dataset):
 
 
 def positions(catalog, dataset):
-    sky = SkyCoord(catalog.lon, catalog.lat, unit="deg", frame="galactic")
+    sky = catalog.positions
     return sky[dataset.counts.geom.to_image().contains(sky)]
 
 

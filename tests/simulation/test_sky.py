@@ -7,7 +7,6 @@ import astropy.units as u
 import numpy as np
 import pytest
 import torch
-from astropy.coordinates import SkyCoord
 from gammapy.datasets import MapDataset
 from gammapy.irf import EDispKernelMap, PSFMap
 from gammapy.maps import Map, MapAxis, WcsGeom
@@ -123,7 +122,7 @@ def test_counts_agree_with_gammapy(npred, catalog):
     bank = ResponseBank([response], half=32)
     n = len(catalog)
     zero, patch = torch.zeros(n, dtype=torch.long), torch.arange(n)
-    position = SkyCoord(catalog.lon, catalog.lat, unit="deg", frame="galactic")
+    position = catalog.positions
     x, y = (torch.tensor(v, dtype=torch.float32) for v in geom.coord_to_pix(position))
     counts = source_counts(bank, zero, spectra_of(catalog))
     rendered = render_sources(bank, zero, patch, x, y, counts, geom.data_shape, n)

@@ -7,7 +7,7 @@ from pathlib import Path
 import gammapy_asid
 
 TESTS = Path(__file__).parent
-FILES = sorted(TESTS.rglob("*.py"))
+FILES = sorted([*TESTS.rglob("test_*.py"), *TESTS.rglob("conftest.py")])
 PACKAGE = Path(gammapy_asid.__file__).parent
 
 

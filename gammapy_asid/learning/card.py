@@ -20,6 +20,11 @@ class StrictCard(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    def digested(self):
+        """Name and entries by which folders of work know a card, those of version 0.1."""
+        held = {"kind" if name == "task" else name: value for name, value in self}
+        return f"gammapy_asid.weights.card.{type(self).__name__}", held
+
 
 class BandsCard(StrictCard):
     """Bands of a model: edges in GeV, resolution levels, nominal pixel size and extents in deg."""

@@ -113,12 +113,19 @@ def _array(sha, array, parents):
 
 
 def _object(sha, value, parents):
-    """Any other object, as its class and what it holds; what shadows a method is no data."""
-    if isinstance(getattr(value, "__dict__", None), dict):
+    """Any other object, as its class and what it holds; what shadows a method is no data.
+
+    A class that was called otherwise says what its objects were, so that folders of earlier work go on: see
+    `~gammapy_asid.learning.card.StrictCard.digested`.
+    """
+    name = f"{type(value).__module__}.{type(value).__qualname__}"
+    if hasattr(type(value), "digested"):
+        name, held = value.digested()
+    elif isinstance(getattr(value, "__dict__", None), dict):
         held = {k: v for k, v in vars(value).items() if not callable(getattr(type(value), k, None))}
     else:
         held = list(value.__reduce_ex__(4)[1:3])
-    _tag(sha, "object", f"{type(value).__module__}.{type(value).__qualname__}")
+    _tag(sha, "object", name)
     _feed(sha, held, parents)
 
 

@@ -89,7 +89,7 @@ class FluxResult:
 
 def position_result(ensemble, sources):
     """Positions of an ensemble beside their truth."""
-    delta, covariance, variables = position_errors(ensemble.ensemble, sources)
+    delta, covariance, variables = position_errors(ensemble.network, sources)
     distance2 = mahalanobis2(delta, covariance)
     scale = calibrated_quantiles(ensemble.card.calibration, "detected", variables)
     bound = sources.bound[:, :2, :2].double().numpy() * sources.pixel_size.numpy()[:, None, None] ** 2
@@ -100,7 +100,7 @@ def position_result(ensemble, sources):
 
 def flux_result(ensemble, sources, zero, which=RANGE, spread=SPREADS[0]):
     """Fluxes of an ensemble beside their truth; `zero` as for `FluxPredictions.quantiles`."""
-    predictions = predict_fluxes(ensemble.ensemble, sources, which)
+    predictions = predict_fluxes(ensemble.network, sources, which)
     quantiles = predictions.quantiles(ensemble.card.calibration, sources.given.numpy(), spread, zero)
     low95, low, high, high95, _, estimate = quantiles.T
     true = predictions.true
@@ -119,7 +119,7 @@ def simulated(model, simulator, n_patches, seed, folder=None):
 
 def holds_zero(ensemble, sources, simulator):
     """Whether the intervals of 68 % and of 95 % begin at zero, bool of shape ``(2, n)``."""
-    significance = significances(ensemble.ensemble, sources, simulator.bank.responses)
+    significance = significances(ensemble.network, sources, simulator.bank.responses)
     return significance <= np.array(ensemble.card.empty_significance)[:, None]
 
 
@@ -137,7 +137,7 @@ def empty_rows(ensemble, sources, zero):
     }
     rows = []
     for which, energies in enumerate(RANGES):
-        predictions = predict_fluxes(ensemble.ensemble, sources, which)
+        predictions = predict_fluxes(ensemble.network, sources, which)
         quantiles = predictions.quantiles(ensemble.card.calibration, sources.given.numpy(), SPREADS[0], zero)
         low95, low, _, _, _, estimate = np.sinh(quantiles.T)
         bright = estimate > 3 * (estimate - low)

@@ -8,8 +8,8 @@ import numpy as np
 from ...learning.ensembles import Ensemble, EnsembleConfig, ensemble_moments
 from ...learning.io import load_card
 from ...learning.registry import ensemble_path
-from ...learning.trained import load_network
-from ...utils.devices import as_device, inference
+from ...learning.trained import TrainedModel, load_network
+from ...utils.devices import inference
 from .calibration import (
     PARTS,
     SPREADS,
@@ -73,25 +73,20 @@ class Fluxes:
     upper_limit: np.ndarray
 
 
-class SourceEnsemble:
+class SourceEnsemble(TrainedModel):
     """Ensemble with its card, ready to run.
 
     Parameters
     ----------
     card : `~gammapy_asid.tasks.measurement.card.EnsembleCard`
         Card.
-    ensemble : `~gammapy_asid.learning.ensembles.Ensemble`
+    network : `~gammapy_asid.learning.ensembles.Ensemble`
         Ensemble.
     device : str or `~torch.device`, optional
         Where it runs; by default the accelerator if there is one.
     """
 
-    def __init__(self, card, ensemble, device=None):
-        self.card, self.device = card, as_device(device)
-        self.ensemble = ensemble.eval().to(self.device)
-
-    def __repr__(self):
-        return f"<SourceEnsemble {self.card.name!r} {self.card.task}, version {self.card.version}>"
+    Card, Network, Config = EnsembleCard, Ensemble, EnsembleConfig
 
     @classmethod
     def load(cls, model, kind, device=None):
@@ -142,7 +137,7 @@ class SourceEnsemble:
             Positions with their errors.
         """
         sources = sources.to(self.device)
-        moments = ensemble_moments(*self.ensemble(sources.features.flat()))
+        moments = ensemble_moments(*self.network(sources.features.flat()))
         scale = sources.features.scale[:, None]
         mean, covariance = moments.mean * scale, moments.covariance * scale[..., None] ** 2
         covariance = covariance.double().cpu().numpy()
@@ -184,12 +179,12 @@ class SourceEnsemble:
         response, features = sources.response, sources.features
         zero = None
         if sources.given:
-            significance = flux_significance(self.ensemble, features, response)
+            significance = flux_significance(self.network, features, response)
             zero = significance <= np.array(self.card.empty_significance)[:, None]
         result = []
         for e_min, e_max in ranges:
             scale, moments = _range_moments(
-                self.ensemble,
+                self.network,
                 features,
                 response,
                 sources.power_laws,

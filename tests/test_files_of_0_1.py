@@ -17,7 +17,6 @@ import pytest
 from astropy.coordinates import SkyCoord
 from gammapy.datasets import MapDataset
 from gammapy.modeling.models import Models
-from gammapy_asid.tasks.detection.train import averaged_network
 from numpy.testing import assert_allclose
 from regions import Regions
 
@@ -35,7 +34,9 @@ from gammapy_asid.catalog.source_catalog import SourceCatalogASID
 from gammapy_asid.inputs.bands import LAT_BANDS
 from gammapy_asid.learning.io import load_card
 from gammapy_asid.learning.registry import find_model
+from gammapy_asid.learning.trainer import load_averaged
 from gammapy_asid.likelihood.fermipy import write_fermipy
+from gammapy_asid.tasks.detection.network import build_network
 from gammapy_asid.utils import work_folder
 
 FOLDER = Path(__file__).parent / "data" / "0.1"
@@ -155,7 +156,7 @@ def test_extension(expected, extension_dataset):
 def test_checkpoint(expected, tmp_path):
     path = tmp_path / "last.ckpt"
     path.write_bytes(gzip.decompress((FOLDER / "training" / "last.ckpt.gz").read_bytes()))
-    state = averaged_network(path, LAT_BANDS, (1, 1, 1, 1)).state_dict()
+    state = load_averaged(build_network(LAT_BANDS, (1, 1, 1, 1)), path).state_dict()
     sums = {name: float(state[name].double().sum()) for name in expected["checkpoint"]}
     assert sums == pytest.approx(expected["checkpoint"], rel=1e-6)
 

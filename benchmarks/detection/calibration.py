@@ -16,7 +16,7 @@ from gammapy_asid.tasks.detection.simulator import build_simulator
 
 from ..common import arguments, rows_to_markdown, write
 
-NEEDS = "the recipe's emission bank, an hour"
+NEEDS = "the recipe's emission bank, ten minutes"
 
 
 SEED = 2**34

@@ -24,7 +24,7 @@ from .limit import posterior_classes
 
 __all__ = ["PUBLISHED", "published_simulator", "two_classes"]
 
-NEEDS = "the responses of the CTAO in GAMMAPY_DATA, half an hour"
+NEEDS = "the responses of the CTAO in GAMMAPY_DATA, ten minutes"
 
 #: Neither training nor calibration use these seeds.
 SEED = 2**40

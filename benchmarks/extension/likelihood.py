@@ -39,7 +39,7 @@ from .classes import HOURS, IRF, OFFSET, PUBLISHED, SEED, published_simulator, t
 
 __all__ = ["fit_extension", "template"]
 
-NEEDS = "the responses of the CTAO in GAMMAPY_DATA, an hour"
+NEEDS = "the responses of the CTAO in GAMMAPY_DATA, half an hour"
 
 #: Bins of true energy of the fits.
 N_TRUE = 16

@@ -27,7 +27,7 @@ from ..common import arguments, rows_to_markdown, write
 from ..gammapy_fits import point_source
 from ..skies.real_fields import load_field
 
-NEEDS = "data, an hour"
+NEEDS = "data, half an hour"
 
 #: Side of a region and of the data around it, in which neighbours shine, in deg.
 WIDTH, AROUND = 2.0, 3.0

@@ -20,7 +20,7 @@ from ..common import arguments, rows_to_markdown, write
 
 __all__ = ["match_field", "simulate_field"]
 
-NEEDS = "an hour"
+NEEDS = "half an hour"
 
 WIDTH, MARGIN = 20, 6
 SEED = 2**41

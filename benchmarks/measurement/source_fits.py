@@ -27,7 +27,7 @@ from ..gammapy_fits import point_source
 
 __all__ = ["fit_source"]
 
-NEEDS = "minutes"
+NEEDS = "ten minutes"
 
 #: Galactic positions of the fields in deg.
 CENTERS = ((80, 35), (200, -15), (310, 8))

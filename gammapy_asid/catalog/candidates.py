@@ -3,13 +3,17 @@
 
 import json
 from importlib.metadata import version
+from os import PathLike
+from typing import Self, overload
 
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
-from astropy.table import QTable
-from gammapy.maps import Maps
-from gammapy.modeling.models import Models
+from astropy.table import QTable, Row, Table
+from gammapy.maps import Map, Maps
+from gammapy.modeling.models import Models, SpectralModel
+from numpy.typing import ArrayLike
+from regions import Regions
 
 from ..utils.arguments import check_kind
 from .candidate_files import read_candidates, write_candidates
@@ -45,7 +49,9 @@ class Candidates:
         If a column is missing or has a wrong unit.
     """
 
-    def __init__(self, table, maps=None, meta=None):
+    def __init__(
+        self, table: QTable, maps: Maps | dict[str, Map] | None = None, meta: dict | None = None
+    ) -> None:
         self.table = checked_table(table)
         self.maps = Maps(**(maps or {}))
         meta = {"version": version("gammapy-asid")} | (meta or {})
@@ -53,8 +59,16 @@ class Candidates:
 
     @classmethod
     def from_positions(
-        cls, positions, score, axes_68, axes_95, pos_angle=0 * u.deg, flags=0, maps=None, meta=None
-    ):
+        cls,
+        positions: SkyCoord,
+        score: ArrayLike,
+        axes_68: u.Quantity,
+        axes_95: u.Quantity,
+        pos_angle: u.Quantity = 0 * u.deg,
+        flags: ArrayLike = 0,
+        maps: Maps | dict[str, Map] | None = None,
+        meta: dict | None = None,
+    ) -> Self:
         """Make candidates of their positions and scores, without fluxes.
 
         Parameters
@@ -77,7 +91,13 @@ class Candidates:
         return cls(table, maps, meta)
 
     @classmethod
-    def from_table(cls, table, columns=None, energy_range=None, meta=None):
+    def from_table(
+        cls,
+        table: Table,
+        columns: dict[str, str | None] | None = None,
+        energy_range: u.Quantity | None = None,
+        meta: dict | None = None,
+    ) -> Self:
         """Make candidates of any list of sources.
 
         Parameters
@@ -107,8 +127,14 @@ class Candidates:
         """
         return cls(table_of_list(table, columns, energy_range, meta), meta=meta)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.table)
+
+    @overload
+    def __getitem__(self, key: int) -> Row: ...
+
+    @overload
+    def __getitem__(self, key: slice | ArrayLike) -> "Candidates": ...
 
     def __getitem__(self, key):
         """Candidates of a slice, a mask or indices, with all maps; one row for an int."""
@@ -116,7 +142,7 @@ class Candidates:
             return self.table[key]
         return Candidates(self.table[key], self.maps, self.meta)
 
-    def __str__(self):
+    def __str__(self) -> str:
         lines = [f"{type(self).__name__}: {len(self)} sources"]
         lines += [f"  {key:<22}: {value}" for key, value in self.meta.items()]
         lines += [f"  {'maps':<22}: {', '.join(self.maps) or 'none'}", ""]
@@ -126,11 +152,11 @@ class Candidates:
         return "\n".join(lines + table.pformat(max_width=-1))
 
     @property
-    def positions(self):
+    def positions(self) -> SkyCoord:
         """Positions (`~astropy.coordinates.SkyCoord`, ICRS)."""
         return SkyCoord(self.table["ra"], self.table["dec"], frame="icrs")
 
-    def with_fluxes(self, fluxes):
+    def with_fluxes(self, fluxes: SourceFluxes) -> "Candidates":
         """Candidates with the fluxes of `~gammapy_asid.DLFluxEstimator`.
 
         Parameters
@@ -154,7 +180,7 @@ class Candidates:
             columns[column.name] = fluxes.in_all_bands(column.name.replace("flux_band", "flux"))
         return self.with_columns(columns, fluxes.table["flags"], {"flux": fluxes.meta})
 
-    def with_extensions(self, extensions):
+    def with_extensions(self, extensions: SourceExtensions) -> "Candidates":
         """Candidates with the extensions of `~gammapy_asid.DLExtensionClassifier`.
 
         Parameters
@@ -182,7 +208,7 @@ class Candidates:
         if list(values.table["name"]) != list(self.table["name"]):
             raise ValueError(f"The {what} are not those of these candidates: {do} them again")
 
-    def with_columns(self, columns, flags=0, meta=None):
+    def with_columns(self, columns: QTable, flags: ArrayLike = 0, meta: dict | None = None) -> "Candidates":
         """Candidates with columns replaced or added, as a fit and an association do.
 
         Parameters
@@ -205,11 +231,11 @@ class Candidates:
         table["flags"] = table["flags"] | flags
         return Candidates(table, self.maps, self.meta | (meta or {}))
 
-    def to_catalog(self):
+    def to_catalog(self) -> SourceCatalogASID:
         """Candidates as `~gammapy_asid.catalog.source_catalog.SourceCatalogASID`."""
         return SourceCatalogASID.from_candidates(self)
 
-    def to_models(self, spectral_model=None):
+    def to_models(self, spectral_model: SpectralModel | None = None) -> Models:
         """Sources with the errors of positions and widths as parameter errors.
 
         A point, or a Gaussian where a likelihood fit found the source extended. Without a fit a Gaussian
@@ -239,7 +265,7 @@ class Candidates:
                     own.error, own.min, own.max = other.error, other.min, other.max
         return Models(models)
 
-    def to_regions(self, containment=0.95):
+    def to_regions(self, containment: float = 0.95) -> Regions:
         """Error ellipses, points where the error is not known.
 
         Parameters
@@ -259,7 +285,7 @@ class Candidates:
         """
         return error_regions(self.table, self.positions, containment)
 
-    def write(self, filename, overwrite=False):
+    def write(self, filename: str | PathLike[str], overwrite: bool = False) -> None:
         """Write table, maps and provenance to a FITS file.
 
         Parameters
@@ -279,7 +305,12 @@ class Candidates:
         write_candidates(self, filename, overwrite)
 
     @classmethod
-    def read(cls, filename, columns=None, energy_range=None):
+    def read(
+        cls,
+        filename: str | PathLike[str],
+        columns: dict[str, str | None] | None = None,
+        energy_range: u.Quantity | None = None,
+    ) -> Self:
         """Read a file that `write` or `~gammapy_asid.catalog.write_catalog` made, or any list of sources.
 
         Parameters

@@ -3,9 +3,13 @@
 
 from dataclasses import replace
 from numbers import Real
+from os import PathLike
+from typing import Any, Literal
 
 import astropy.units as u
 import numpy as np
+import torch
+from gammapy.datasets import Datasets, MapDataset
 from gammapy.estimators import ESTIMATOR_REGISTRY
 from gammapy.maps import Maps, WcsNDMap
 from scipy.spatial import KDTree
@@ -78,20 +82,19 @@ class DLSourceDetector(TrainedEstimator):
 
     def __init__(
         self,
-        model="lat",
-        threshold=0.5,
-        centres="log",
-        refine=None,
-        emission_error=None,
-        shifts=1,
-        device=None,
-    ):
-        if not isinstance(threshold, Real) or not 0 < threshold < 1:
+        model: str | PathLike[str] = "lat",
+        threshold: float = 0.5,
+        centres: Literal["log", "kmeans"] = "log",
+        refine: bool | None = None,
+        emission_error: float | None = None,
+        shifts: int = 1,
+        device: str | torch.device | None = None,
+    ) -> None:
+        if not _is_share(threshold):
             raise ValueError(f"The threshold is a probability between 0 and 1, got {threshold}")
         if centres not in ("log", "kmeans"):
             raise ValueError(f"Centres are found by 'log' or 'kmeans', got {centres!r}")
-        is_share = isinstance(emission_error, Real) and 0 < emission_error < 1
-        if emission_error is not None and not is_share:
+        if emission_error is not None and not _is_share(emission_error):
             raise ValueError(f"The error of the emission is a share between 0 and 1, got {emission_error}")
         if shifts not in range(1, 9):
             raise ValueError(f"The number of shifts is a whole number from 1 to 8, got {shifts!r}")
@@ -106,7 +109,7 @@ class DLSourceDetector(TrainedEstimator):
         self.shifts = int(shifts)
 
     @property
-    def config_parameters(self):
+    def config_parameters(self) -> dict[str, Any]:
         """Configuration, without the networks."""
         return super().config_parameters | {
             "threshold": self.threshold,
@@ -117,7 +120,7 @@ class DLSourceDetector(TrainedEstimator):
             "shifts": self.shifts,
         }
 
-    def run(self, datasets):
+    def run(self, datasets: MapDataset | Datasets | BandCube) -> Candidates:
         """Find the sources of a field.
 
         Parameters
@@ -157,11 +160,14 @@ class DLSourceDetector(TrainedEstimator):
         flags = self._flags(peaks, cube, domain)
         chosen = np.flatnonzero(peaks.score >= self.threshold)
         chosen = chosen[np.argsort(-peaks.score[chosen], kind="stable")]
-        peaks, flags, ellipses = peaks.select(chosen), flags[chosen], [v[chosen] for v in ellipses]
+        peaks, flags = peaks.select(chosen), flags[chosen]
+        axes_68, axes_95, angle = (values[chosen] for values in ellipses)
         return Candidates.from_positions(
             cube.geom.wcs.pixel_to_world(peaks.x, peaks.y),
             peaks.score,
-            *ellipses,
+            axes_68,
+            axes_95,
+            angle,
             flags=flags,
             maps=_maps(output, cube),
             meta=self._meta(cube, domain),
@@ -246,6 +252,10 @@ class DLSourceDetector(TrainedEstimator):
             "outside_training": list(domain.problems),
             "datasets": cube.meta.get("datasets", []),
         }
+
+
+def _is_share(value):
+    return isinstance(value, Real) and 0 < value < 1
 
 
 def _native(cube):

@@ -2,13 +2,22 @@
 """Extension of sources with a neural network."""
 
 import logging
+from collections.abc import Sequence
+from os import PathLike
 
 import numpy as np
+import torch
+from astropy.coordinates import SkyCoord
+from gammapy.datasets import Datasets, MapDataset
 from gammapy.estimators import ESTIMATOR_REGISTRY
+from gammapy.modeling.models import DatasetModels
 
+from ..catalog.candidates import Candidates
 from ..catalog.columns import CandidateFlag
 from ..catalog.extensions import SourceExtensions
+from ..inputs.bands import BandCube
 from ..inputs.prepare import usable_datasets
+from ..inputs.stamps import Stamps
 from ..tasks.extension.model import ExtensionModel
 from ..tasks.extension.stamps import field_stamps
 from .domain import band_cube
@@ -43,10 +52,14 @@ class DLExtensionClassifier(TrainedEstimator):
 
     tag = "DLExtensionClassifier"
 
-    def __init__(self, model="cta-extension", device=None):
+    def __init__(
+        self, model: str | PathLike[str] = "cta-extension", device: str | torch.device | None = None
+    ) -> None:
         super().__init__(model, ExtensionModel.load(model, device))
 
-    def run(self, datasets, sources):
+    def run(
+        self, datasets: MapDataset | Datasets | BandCube, sources: SkyCoord | Candidates | DatasetModels
+    ) -> SourceExtensions:
         """Classify sources.
 
         Parameters
@@ -82,7 +95,12 @@ class DLExtensionClassifier(TrainedEstimator):
             given.names, given.positions, predicted, valid, flags, meta, self.card.classes
         )
 
-    def stamps(self, datasets, positions, without=()):
+    def stamps(
+        self,
+        datasets: MapDataset | Datasets | BandCube,
+        positions: SkyCoord,
+        without: Sequence[str] = (),
+    ) -> tuple[Stamps | None, np.ndarray, np.ndarray]:
         """What the network sees of the sources.
 
         Parameters

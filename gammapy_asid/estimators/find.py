@@ -1,6 +1,9 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Candidates with their fluxes from one band cube."""
 
+from gammapy.datasets import Datasets, MapDataset
+
+from ..catalog.candidates import Candidates
 from ..inputs.prepare import usable_datasets
 from ..utils.arguments import check_estimator
 from .detector import DLSourceDetector
@@ -43,7 +46,9 @@ def default_parts(detector=None, flux_estimator=None, device=None):
     return detector, flux_estimator
 
 
-def find_with_fluxes(detector, flux_estimator, datasets):
+def find_with_fluxes(
+    detector: DLSourceDetector, flux_estimator: DLFluxEstimator, datasets: MapDataset | Datasets
+) -> Candidates:
     """Find the sources of a field and estimate their fluxes, the data brought to the bands once.
 
     Parameters

@@ -2,14 +2,22 @@
 """Fluxes of sources with a deep ensemble."""
 
 import logging
+from os import PathLike
+from typing import Any, Literal
 
 import astropy.units as u
 import numpy as np
+import torch
+from astropy.coordinates import SkyCoord
 from astropy.table import QTable
+from gammapy.datasets import Datasets, MapDataset
 from gammapy.estimators import ESTIMATOR_REGISTRY
+from gammapy.modeling.models import DatasetModels
 
+from ..catalog.candidates import Candidates
 from ..catalog.columns import CandidateFlag
 from ..catalog.fluxes import SourceFluxes
+from ..inputs.bands import BandCube
 from ..inputs.prepare import usable_datasets
 from ..inputs.psf import psf_radius
 from ..tasks.measurement.calibration import SPREADS
@@ -54,7 +62,14 @@ class DLFluxEstimator(TrainedEstimator):
 
     tag = "DLFluxEstimator"
 
-    def __init__(self, model="lat", e_min=None, e_max=None, uncertainty="mean-variance", device=None):
+    def __init__(
+        self,
+        model: str | PathLike[str] = "lat",
+        e_min: u.Quantity | None = None,
+        e_max: u.Quantity | None = None,
+        uncertainty: Literal["mean-variance", "ensemble"] = "mean-variance",
+        device: str | torch.device | None = None,
+    ) -> None:
         if uncertainty not in SPREADS:
             raise ValueError(f"The uncertainty is one of {', '.join(SPREADS)}, got {uncertainty!r}")
         e_min, e_max = (
@@ -68,7 +83,7 @@ class DLFluxEstimator(TrainedEstimator):
         self.uncertainty = uncertainty
 
     @property
-    def config_parameters(self):
+    def config_parameters(self) -> dict[str, Any]:
         """Configuration, without the networks."""
         return super().config_parameters | {
             "e_min": self.e_min,
@@ -76,7 +91,9 @@ class DLFluxEstimator(TrainedEstimator):
             "uncertainty": self.uncertainty,
         }
 
-    def run(self, datasets, sources):
+    def run(
+        self, datasets: MapDataset | Datasets | BandCube, sources: SkyCoord | Candidates | DatasetModels
+    ) -> SourceFluxes:
         """Estimate the fluxes of sources.
 
         Parameters

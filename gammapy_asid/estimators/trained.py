@@ -1,7 +1,13 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """What the estimators share that run a trained model."""
 
+from os import PathLike
+from typing import Any
+
+import torch
 from gammapy.estimators import Estimator
+
+from ..inputs.bands import Bands
 
 __all__ = ["TrainedEstimator"]
 
@@ -17,25 +23,25 @@ class TrainedEstimator(Estimator):
         That model with its card, on the device where it runs.
     """
 
-    def __init__(self, model, trained):
+    def __init__(self, model: str | PathLike[str], trained: Any) -> None:
         self.model, self.trained = model, trained
 
     @property
-    def card(self):
+    def card(self) -> Any:
         """Card of the weights."""
         return self.trained.card
 
     @property
-    def bands(self):
+    def bands(self) -> Bands:
         """Energy bands of the model (`~gammapy_asid.inputs.bands.Bands`)."""
         return self.card.to_bands()
 
     @property
-    def device(self):
+    def device(self) -> torch.device:
         """Where the model runs (`~torch.device`)."""
         return self.trained.device
 
     @property
-    def config_parameters(self):
+    def config_parameters(self) -> dict[str, Any]:
         """Configuration, without the networks."""
         return {"model": str(self.model), "device": str(self.device)}

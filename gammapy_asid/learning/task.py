@@ -73,7 +73,7 @@ class BaseTask(ABC):
             **fields,
         )
 
-    def summary(self, card) -> dict[str, Any]:
+    def summary(self, card: Any) -> dict[str, Any]:
         """Figures of a card for a list of models, by their heading."""
         return {name: value for name, value in card.metrics.items() if not isinstance(value, dict)}
 

@@ -65,17 +65,17 @@ MODULES = {
     "simulation.kernels": "inputs.psf",
     "source_lists": "catalog.source_lists",
     "sphere": "utils.sky_geometry",
-    "training": "learning.recipe tasks.detection.recipe tasks.detection.train tasks.detection.network "
-    "tasks.detection.simulator tasks.detection.calibrate tasks.detection.stream simulation.lat_patches",
+    "training": "learning.recipe learning.run tasks.detection.recipe tasks.detection.network "
+    "tasks.detection.simulator tasks.detection.calibrate simulation.lat_patches",
     "training.checkpoints": "learning.checkpoints",
     "training.dataset": "tasks.detection.simulator simulation.dataset_patches",
     "training.ensembles": "tasks.measurement.training",
-    "training.extension": "tasks.extension.training",
+    "training.extension": "learning.run tasks.extension.loss",
     "training.extension_dataset": "tasks.extension.simulator",
     "training.extension_recipe": "tasks.extension.recipe tasks.extension.network tasks.extension.simulator",
     "training.fitting": "learning.trainer",
     "training.history": "learning.history",
-    "training.module": "tasks.detection.training tasks.detection.simulated_candidates learning.trainer",
+    "training.module": "tasks.detection.simulated_candidates learning.trainer",
     "training.patches": "simulation.patch_simulator",
     "training.plane": "simulation.plane_patches",
     "training.plane_fields": "simulation.plane_fields",
@@ -85,9 +85,9 @@ MODULES = {
     "training.release_sources": "tasks.measurement.release tasks.measurement.calibrate "
     "tasks.measurement.predictions tasks.measurement.source_sets",
     "training.sources": "tasks.measurement.simulator",
-    "training.stream": "tasks.detection.stream simulation.lat_patches",
+    "training.stream": "simulation.lat_patches",
     "training.targets": "tasks.detection.targets",
-    "training.train": "tasks.detection.train tasks.detection.network tasks.detection.simulator",
+    "training.train": "learning.run tasks.detection.network tasks.detection.simulator",
     "training.transfer": "tasks.detection.transfer tasks.extension.transfer",
     "weights": "learning.io learning.registry tasks.detection.card tasks.measurement.card "
     "tasks.extension.card",
@@ -102,7 +102,36 @@ MODULES = {
 PACKAGES = ("networks", "training", "weights")
 
 #: What has another name now.
-RENAMED = {"Field": "FieldPixels", "ModelCard": "DetectionCard", "regular_dataset": "on_square_pixels"}
+RENAMED = {
+    "ModelCard": "tasks.detection.card.DetectionCard",
+    "Recipe": "tasks.detection.recipe.DetectionRecipe",
+    "regular_dataset": "inputs.square_pixels.on_square_pixels",
+    "release": "utils.old_names.release",
+    "release_extension": "learning.run.release",
+    "train_extension": "learning.run.train",
+}
+
+
+def release(network, recipe, simulator, responses, path, n_patches=4096, overwrite=False):
+    """Calibrate a detection network and write it with its card, as version 0.1 was asked to.
+
+    Parameters
+    ----------
+    network, recipe, simulator, path, overwrite
+        See `gammapy_asid.learning.run.release`.
+    responses : list
+        Instruments of the training, which the simulator has.
+    n_patches : int
+        Patches for the calibration, and as many for the test.
+
+    Returns
+    -------
+    card : `~gammapy_asid.tasks.detection.card.DetectionCard`
+        Card as written.
+    """
+    new = import_module(f"{PACKAGE}.learning.run")
+    recipe = recipe.model_copy(update={"calibration_patches": n_patches})
+    return new.release(network, recipe, simulator, path, overwrite)
 
 
 class OldModules(MetaPathFinder, Loader):
@@ -123,11 +152,13 @@ class OldModules(MetaPathFinder, Loader):
         def look_up(name):
             if name == "__all__":
                 return sorted({n for place in places for n in import_module(place).__all__})
+            if name in RENAMED:
+                place, _, new = RENAMED[name].rpartition(".")
+                return getattr(import_module(f"{PACKAGE}.{place}"), new)
             if not name.startswith("__"):
-                for place in places:
-                    new = import_module(place)
-                    if hasattr(new, RENAMED.get(name, name)):
-                        return getattr(new, RENAMED.get(name, name))
+                for new in map(import_module, places):
+                    if hasattr(new, name):
+                        return getattr(new, name)
             raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
 
         module.__getattr__ = look_up

@@ -6,6 +6,7 @@ from enum import IntFlag
 
 import astropy.units as u
 import numpy as np
+from astropy.table import QTable
 
 from ..utils.table_columns import column_text, plain_unit
 
@@ -18,6 +19,7 @@ __all__ = [
     "EXTENSION_COLUMNS",
     "FIT_COLUMNS",
     "FLUX_COLUMNS",
+    "fit_columns",
 ]
 
 
@@ -169,3 +171,24 @@ ASSOCIATION_COLUMNS = (
 
 # Columns that a table has as a group or not at all.
 GROUPS = (BAND_COLUMNS, EXTENSION_COLUMNS, FIT_COLUMNS, ASSOCIATION_COLUMNS)
+
+
+def fit_columns(rows):
+    """`FIT_COLUMNS` of fits, empty or NaN where one has no value.
+
+    Parameters
+    ----------
+    rows : list of dict
+        Values of each fit by the names of the columns, in their units.
+
+    Returns
+    -------
+    columns : `~astropy.table.QTable`
+        Columns.
+    """
+    table = QTable()
+    for column in FIT_COLUMNS:
+        empty = "" if column.dtype.startswith("U") else np.nan
+        values = [row.get(column.name, empty) for row in rows]
+        table[column.name] = column.convert(np.array(values, dtype=column.dtype))
+    return table

@@ -8,8 +8,8 @@ import numpy as np
 
 from ..catalog.fluxes import integral_flux
 from ..utils.sky_geometry import RADIUS_68
-from .region import INDEX, extended_model, log_parabola
 from .region_likelihood import RegionLikelihood
+from .trial_models import INDEX, as_gaussian, as_log_parabola
 
 __all__ = ["FitOptions", "fit_region", "fit_spectrum"]
 
@@ -76,7 +76,7 @@ def fit_region(region, options):
         raise RuntimeError("the position ran away")
     kind = "pl"
     if ts > options.curvature_ts and not source.spectral_model.index.frozen:
-        curved = log_parabola(source, *e_range)
+        curved = as_log_parabola(source, *e_range)
         fit_curved = likelihood.minimise(curved)
         gain = fit.stat - fit_curved.stat
         if gain > options.curvature_ts and not _at_limit(curved.spectral_model.beta):
@@ -119,7 +119,7 @@ def _fit_level(likelihood, source):
 
 def _extension(likelihood, source, stat):
     """Test statistic of a Gaussian against the point, and its width."""
-    extended = extended_model(source)
+    extended = as_gaussian(source)
     fit = likelihood.minimise(extended)
     row = {"ts_ext": max(0.0, stat - fit.stat)}
     if row["ts_ext"] > FAINTEST_TS and not _at_limit(extended.spatial_model.sigma):

@@ -2,41 +2,25 @@
 """Likelihood fits of candidates with Gammapy."""
 
 import logging
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from itertools import chain
 
 import astropy.units as u
 import numpy as np
-from astropy.coordinates import SkyCoord
-from astropy.table import QTable
-from gammapy.datasets import Datasets
 from gammapy.estimators import ESTIMATOR_REGISTRY, Estimator
 
 from ..catalog.candidates import Candidates
-from ..catalog.columns import FIT_COLUMNS, CandidateFlag
-from ..inputs.checks import check_expectation, each_usable
-from ..inputs.impossible import without_impossible
-from ..inputs.pixel_grid import PixelGrid
-from ..inputs.prediction import Kernels
-from ..inputs.prepare import prepare_dataset
-from ..inputs.trusted_sky import warn_of_wrong_sky
+from ..catalog.columns import CandidateFlag, fit_columns
 from ..utils.arguments import check_kind, check_number
-from ..utils.parallel import Processes, run_tasks
-from .fit import FitOptions, fit_region, fit_spectrum
+from ..utils.parallel import Processes
+from .fit import FitOptions
 from .flux_points import flux_points, shared_edges
-from .neighbours import source_rows, with_spectrum
-from .region import MARGIN, cut_region
+from .listed_sources import listed_sources
+from .source_field import SourceField, fit_sources, has_data, usable_for_fits
 
-__all__ = ["CandidateFitEstimator", "fit_columns"]
+__all__ = ["CandidateFitEstimator"]
 
 log = logging.getLogger(__name__)
 
-evaluator_log = logging.getLogger("gammapy.datasets.evaluator")
-
-#: Fits of one task of a process.
-FITS_AT_ONCE = 5
-#: Largest width of a region in deg.
+#: Largest width of a region in deg: a plane map of a wider one is no picture of the sky.
 LARGEST_WIDTH = 30.0
 
 
@@ -141,21 +125,23 @@ class CandidateFitEstimator(Processes, Estimator):
         check_kind("candidates", candidates, Candidates)
         if neighbours is not None:
             check_kind("neighbours", neighbours, Candidates)
-        datasets = _usable(datasets)
-        rows, field = source_rows(candidates), self._field(datasets, candidates, neighbours)
-        seen = _has_data(datasets, candidates.positions)
-        results = [{} for _ in rows]
-        flags = np.where(seen, 0, CandidateFlag.FIT_FAILED | CandidateFlag.OUTSIDE)
-        waiting = np.flatnonzero(seen)
-        # Each process cuts its regions itself; a task holds a few, for the field must be handed over
-        tasks = [waiting[i : i + FITS_AT_ONCE] for i in range(0, len(waiting), FITS_AT_ONCE)]
-        fits = run_tasks(_fit_some, [(field, [rows[i] for i in task]) for task in tasks], self, "Fits")
-        for i, (row, problem) in zip(waiting, chain.from_iterable(fits), strict=True):
+        datasets, sources = usable_for_fits(datasets), listed_sources(candidates)
+        field = SourceField.make(datasets, candidates, self.options, self, neighbours)
+        visible = has_data(datasets, candidates.positions)
+        results = [{} for _ in sources]
+        flags = np.where(visible, 0, CandidateFlag.FIT_FAILED | CandidateFlag.OUTSIDE)
+        waiting = np.flatnonzero(visible)
+        fits = fit_sources(field, [sources[i] for i in waiting], self)
+        for i, (row, problem) in zip(waiting, fits, strict=True):
             results[i] = row
             if problem:
                 flags[i] |= CandidateFlag.FIT_FAILED
-                log.warning(f"No fit of {rows[i]['name']}: {problem}")
-        return candidates.with_columns(fit_columns(results), flags, {"fit": _plain(self.config_parameters)})
+                log.warning(f"No fit of {sources[i].name}: {problem}")
+        meta = {
+            name: str(value) if isinstance(value, u.Quantity) else value
+            for name, value in self.config_parameters.items()
+        }
+        return candidates.with_columns(fit_columns(results), flags, {"fit": meta})
 
     def flux_points(self, datasets, candidates, energy_edges=None):
         """Flux points of fitted candidates, the rest of the field as fitted.
@@ -180,112 +166,18 @@ class CandidateFitEstimator(Processes, Estimator):
             If the data can't be used, or if the datasets share no edges and none are given.
         """
         check_kind("candidates", candidates, Candidates)
-        datasets = _usable(datasets)
-        rows, field = source_rows(candidates), self._field(datasets, candidates)
+        datasets = usable_for_fits(datasets)
+        field = SourceField.make(datasets, candidates, self.options, self)
         good = np.isfinite(candidates.table["fit_flux"])
         fitted = {model.name: model for model in candidates[good].to_models()}
         points = {}
-        for row in rows:
-            if row["name"] not in fitted:
+        for source in listed_sources(candidates):
+            if source.name not in fitted:
                 continue
-            region, source = field.region(row), fitted[row["name"]]
+            region = field.region(source)
             edges = shared_edges(region) if energy_edges is None else energy_edges
-            points[row["name"]] = flux_points(region, source, edges)
+            points[source.name] = flux_points(region, fitted[source.name], edges)
         return points
-
-    def _field(self, datasets, candidates, neighbours=None):
-        others = candidates if neighbours is None else neighbours
-        # Elsewhere the kernels are those of each region
-        kernels = [
-            Kernels(d) if PixelGrid(d.counts.geom.to_image(), None).is_nominal else None for d in datasets
-        ]
-        field = _Field(datasets, kernels, source_rows(others), others.positions, self.options)
-        return self._with_estimates(field, candidates)
-
-    def _with_estimates(self, field, candidates):
-        """Field in which every neighbour of a candidate has a flux: without one it is fitted first."""
-        names, positions, reach = candidates.table["name"], candidates.positions, field.reach
-        unknown = [
-            i
-            for i, source in enumerate(field.sources)
-            if source["spectrum"] is None
-            and np.any((positions.separation(source["position"]) < reach) & (names != source["name"]))
-        ]
-        if not unknown:
-            return field
-        tasks = [unknown[i : i + FITS_AT_ONCE] for i in range(0, len(unknown), FITS_AT_ONCE)]
-        tasks = [(field, [field.sources[i] for i in task]) for task in tasks]
-        laws = chain.from_iterable(run_tasks(_estimate_some, tasks, self, "Neighbours"))
-        sources = list(field.sources)
-        for i, law in zip(unknown, laws, strict=True):
-            sources[i] = with_spectrum(sources[i], law)
-        return replace(field, sources=sources)
-
-
-@dataclass(frozen=True)
-class _Field:
-    """What the fits of a field have in common."""
-
-    datasets: Datasets
-    kernels: list
-    sources: list
-    positions: SkyCoord
-    options: FitOptions
-
-    @property
-    def reach(self):
-        """Distance to which sources matter: one half of the diagonal of a region with its margin."""
-        return self.options.width * (1 + 2 * MARGIN) / np.sqrt(2)
-
-    def region(self, row):
-        """Region of a candidate."""
-        near = np.flatnonzero(self.positions.separation(row["position"]) < self.reach)
-        neighbours = [self.sources[i] for i in near if self.sources[i]["name"] != row["name"]]
-        return cut_region(self.datasets, self.kernels, row, neighbours, self.options)
-
-
-def _fit_some(field, rows):
-    """Values of the fits of some candidates, and what went wrong if anything did."""
-    with _quiet():
-        return [_attempt(lambda row=row: fit_region(field.region(row), field.options), {}) for row in rows]
-
-
-def _estimate_some(field, rows):
-    """Spectra of some sources; None where there is none to tell."""
-    with _quiet():
-        return [_attempt(lambda row=row: fit_spectrum(field.region(row)), None)[0] for row in rows]
-
-
-@contextmanager
-def _quiet():
-    """A neighbour beyond the edge of a region is no news."""
-    level = evaluator_log.level
-    evaluator_log.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        evaluator_log.setLevel(level)
-
-
-def _attempt(fit, otherwise):
-    """Result of a fit and an empty text, or what stands for it and what went wrong."""
-    try:
-        return fit(), ""
-    except Exception as error:  # one bad fit stops nothing
-        return otherwise, str(error) or type(error).__name__
-
-
-def _usable(datasets):
-    """Datasets whose likelihood can be told, without impossible pixels."""
-
-    def use(dataset):
-        dataset = prepare_dataset(dataset)
-        check_expectation(dataset)
-        dataset = without_impossible(dataset)
-        warn_of_wrong_sky(dataset)
-        return dataset
-
-    return Datasets(each_usable(datasets, use))
 
 
 def _angle(name, value, low, high):
@@ -297,40 +189,6 @@ def _angle(name, value, low, high):
         above = "0 or more" if low < 0 else f"above {low:g}"
         raise ValueError(f"{name} must be {above} and at most {high:g} deg, got {value}")
     return angle
-
-
-def _has_data(datasets, positions):
-    """Whether a position lies on valid pixels with exposure."""
-    seen = np.zeros(len(positions), dtype=bool)
-    placed = np.isfinite(positions.ra) & np.isfinite(positions.dec)
-    if not placed.all():
-        seen[placed] = _has_data(datasets, positions[placed])
-        return seen
-    for dataset in datasets:
-        image = dataset.counts.geom.to_image()
-        inside = np.atleast_1d(image.contains(positions))
-        exposure = dataset.exposure.sum_over_axes(keepdims=False).interp_by_coord({"skycoord": positions})
-        if dataset.mask is not None:
-            valid = dataset.mask.reduce_over_axes(np.logical_or).get_by_coord({"skycoord": positions})
-            inside &= np.nan_to_num(valid).astype(bool)
-        seen |= inside & (np.nan_to_num(exposure) > 0)
-    return seen
-
-
-def fit_columns(results):
-    """Columns of all results, NaN where a fit has no value."""
-    table = QTable()
-    for column in FIT_COLUMNS:
-        empty = "" if column.dtype.startswith("U") else np.nan
-        values = np.array([result.get(column.name, empty) for result in results], dtype=column.dtype)
-        table[column.name] = values if column.unit is None else u.Quantity(values, column.unit)
-    return table
-
-
-def _plain(parameters):
-    return {
-        name: str(value) if isinstance(value, u.Quantity) else value for name, value in parameters.items()
-    }
 
 
 ESTIMATOR_REGISTRY.append(CandidateFitEstimator)

@@ -10,52 +10,33 @@ from astropy.nddata.utils import NoOverlapError
 from gammapy.datasets import Datasets
 from gammapy.modeling.models import (
     FoVBackgroundModel,
-    GaussianSpatialModel,
-    LogParabolaSpectralModel,
     Models,
     PointSpatialModel,
-    PowerLaw2SpectralModel,
     PowerLawSpectralModel,
     SkyModel,
 )
 
-from ..catalog.fluxes import integral_flux
-from ..catalog.source_models import bounded_spectrum
 from ..inputs.changed_maps import with_changed_maps
 from ..inputs.datasets import counts_model, with_models
 from ..inputs.expected_counts import background_counts, sky_counts, template_counts
 from ..inputs.prediction import Kernels, ModelCounts
 from ..inputs.square_pixels import on_square_pixels
+from .trial_models import INDEX, FitModel, free_position, neighbour, point_source
 
-__all__ = [
-    "Region",
-    "cut_dataset",
-    "cut_region",
-    "extended_model",
-    "log_parabola",
-    "point_source",
-    "seen_range",
-]
+__all__ = ["MARGIN", "NORM_RANGE", "Region", "cut_dataset", "cut_region", "visible_range"]
 
-#: Index that spectra start from.
-INDEX = 2.3
-#: Range of levels of the background.
+#: Range of levels of the background: beyond it the background is not that of the data.
 NORM_RANGE = (0.1, 10.0)
-#: Photons of the start value of a source without a flux.
-START_COUNTS = 20
-#: Width in deg of an extended source to start from, and the range it may take.
-SIGMA, SIGMA_RANGE = 0.2, (0.02, 2.0)
-#: Declination in deg from which on positions are fitted in Galactic coordinates.
-NEAR_POLE = 60.0
-#: Margin on each side of a region, as a share of its width.
+#: Margin on each side of a region, as a share of its width: what shines in from there is a point spread
+#: function wide at a few GeV.
 MARGIN = 0.25
-#: Largest number of pixels that a distorted map takes for one.
+#: Largest number of pixels that a distorted map takes for one; more would be a region of all its rim.
 LARGEST_STRETCH = 20
-#: Share of the photons of a source that valid pixels of a bin must have.
-SEEN = 0.1
+#: Share of the photons of a source that valid pixels of a bin must have for the bin to tell its flux.
+VISIBLE = 0.1
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True)
 class Region:
     """What one fit needs.
 
@@ -80,7 +61,7 @@ class Region:
     energy_range: tuple
 
 
-def cut_region(datasets, kernels, row, neighbours, options):
+def cut_region(datasets, kernels, source, neighbours, options):
     """Cut the region of a candidate out of a field.
 
     Parameters
@@ -89,11 +70,11 @@ def cut_region(datasets, kernels, row, neighbours, options):
         Data of the field; left unchanged.
     kernels : list of `~gammapy_asid.inputs.prediction.Kernels`
         Of their responses; None where they differ from place to place with the pixels.
-    row : dict
-        The candidate, see `~gammapy_asid.likelihood.neighbours.source_rows`.
-    neighbours : list of dict
+    source : `~gammapy_asid.likelihood.listed_sources.ListedSource`
+        The candidate.
+    neighbours : list of `~gammapy_asid.likelihood.listed_sources.ListedSource`
         The others.
-    options : `~gammapy_asid.likelihood.gammapy.FitOptions`
+    options : `~gammapy_asid.likelihood.fit.FitOptions`
         Options.
 
     Returns
@@ -106,7 +87,7 @@ def cut_region(datasets, kernels, row, neighbours, options):
     RuntimeError
         If no dataset has valid data in which the candidate shows.
     """
-    position, cutouts, own_kernels, known = row["position"], [], [], []
+    position, cutouts, own_kernels, known = source.position, [], [], []
     for dataset, own in zip(datasets, kernels, strict=True):
         cutout = cut_dataset(dataset, position, options.width, own)
         if cutout is not None:
@@ -115,19 +96,21 @@ def cut_region(datasets, kernels, row, neighbours, options):
             known += _known_models(cutout, options.free_background and free)
             cutouts.append(cutout)
             own_kernels.append(Kernels(cutout) if own is None else own)
-    e_range = seen_range(cutouts, own_kernels, position)
+    e_range = visible_range(cutouts, own_kernels, position)
     datasets = Datasets(cutouts)
     for other in neighbours:
-        distance = other["position"].separation(position)
+        distance = other.position.separation(position)
         model = neighbour(other, datasets, e_range)
         free = options.free_neighbours and distance <= options.neighbour_reach
         # A flux that could not be told stays free
-        model.spectral_model.amplitude.frozen = other["spectrum"] is not None and not free
-        if not model.spectral_model.amplitude.frozen or not other["is_zero"]:
+        model.spectral_model.amplitude.frozen = other.spectrum is not None and not free
+        if not model.spectral_model.amplitude.frozen or not other.is_zero:
             known.append(model)
-    source = point_source(row, datasets, e_range, index_free=True)
-    _free_position(source, options.position_reach)
-    return Region(datasets, Models(known), source, own_kernels, e_range)
+    model = point_source(source, datasets, e_range, index_free=True)
+    free_position(model, options.position_reach)
+    return Region(
+        datasets=datasets, known=Models(known), source=model, kernels=own_kernels, energy_range=e_range
+    )
 
 
 def cut_dataset(dataset, position, width, kernels=None):
@@ -198,7 +181,7 @@ def _known_models(dataset, free):
     return models
 
 
-def seen_range(datasets, kernels, position):
+def visible_range(datasets, kernels, position):
     """Range of energies of the valid data in which a source shows.
 
     Parameters
@@ -213,7 +196,8 @@ def seen_range(datasets, kernels, position):
     Returns
     -------
     e_min, e_max : `~astropy.units.Quantity`
-        Edges of the lowest and highest bin of any dataset of which valid pixels have `SEEN` of the photons.
+        Edges of the lowest and highest bin of any dataset of which valid pixels have the share `VISIBLE` of
+        the photons.
 
     Raises
     ------
@@ -221,120 +205,14 @@ def seen_range(datasets, kernels, position):
         If there is none.
     """
     place = PointSpatialModel.from_position(position.icrs)
-    source = SkyModel(PowerLawSpectralModel(index=INDEX), place, name="source")
+    source = FitModel(PowerLawSpectralModel(index=INDEX), place, name="source")
     low, high = [], []
     for dataset, own in zip(datasets, kernels, strict=True):
         photons = ModelCounts(source, dataset, own)()
         total, inside = (image.sum(axis=(1, 2)) for image in (photons, photons * dataset.mask_safe.data))
-        seen = (total > 0) & (inside >= SEEN * total)
+        visible = (total > 0) & (inside >= VISIBLE * total)
         edges = dataset.counts.geom.axes["energy"].edges
-        low, high = [*low, *edges[:-1][seen]], [*high, *edges[1:][seen]]
+        low, high = [*low, *edges[:-1][visible]], [*high, *edges[1:][visible]]
     if not low:
         raise RuntimeError("no valid data show the position")
     return min(low), max(high)
-
-
-def point_source(row, datasets, e_range, index_free):
-    """Point source with a power law; its position is fixed.
-
-    Parameters
-    ----------
-    row : dict
-        See `cut_region`.
-    datasets : `~gammapy.datasets.Datasets`
-        Data.
-    e_range : tuple of `~astropy.units.Quantity`
-        Range of energies of the flux.
-    index_free : bool
-        Whether the photon index is free where more than one energy bin has valid data.
-
-    Returns
-    -------
-    model : `~gammapy.modeling.models.SkyModel`
-        Model with the flux of the row.
-    """
-    flux = np.nan
-    if row["spectrum"] is not None:
-        flux = integral_flux(row["spectrum"], *e_range).to_value("cm-2 s-1")
-    if not (np.isfinite(flux) and flux > 0):
-        # The size of a step, which the fit replaces
-        exposure = max(np.nanmax(d.exposure.quantity.to_value("cm2 s")) for d in datasets)
-        flux = START_COUNTS / exposure
-    # In terms of the photon flux, which hardly depends on the index
-    spectrum = PowerLaw2SpectralModel(
-        amplitude=flux * u.Unit("cm-2 s-1"), index=INDEX, emin=e_range[0], emax=e_range[1]
-    )
-    bounded_spectrum(spectrum)
-    spectrum.index.frozen = not (index_free and _n_bins(datasets) > 1)
-    place = _place(row["position"].icrs)
-    place.lon_0.frozen = place.lat_0.frozen = True
-    return SkyModel(spectral_model=spectrum, spatial_model=place, name=row["name"])
-
-
-def _n_bins(datasets):
-    """Number of different energy bins with valid data."""
-    low = [d.counts.geom.axes["energy"].edges[:-1][d.mask_safe.data.any(axis=(1, 2))] for d in datasets]
-    return len(np.unique(np.log(u.Quantity(np.concatenate(low)).to_value("GeV")).round(3)))
-
-
-def neighbour(row, datasets, e_range):
-    """Point source with a fitted spectrum, or else as `point_source`; only its level is free.
-
-    Parameters
-    ----------
-    row, datasets, e_range
-        See `point_source`.
-
-    Returns
-    -------
-    model : `~gammapy.modeling.models.SkyModel`
-        Model.
-    """
-    model = point_source(row, datasets, e_range, index_free=False)
-    if row["is_fitted"]:
-        model.spectral_model = row["spectrum"].copy()
-        model.freeze()
-        model.spectral_model.amplitude.frozen = False
-    return model
-
-
-def log_parabola(model, e_min, e_max):
-    """The same source with a curved spectrum."""
-    law = model.spectral_model
-    # Near where most photons are, level and index depend little on each other
-    reference = e_min * min(3.0, float(np.sqrt(e_max / e_min)))
-    curved = LogParabolaSpectralModel(
-        amplitude=law(reference), reference=reference, alpha=law.index.value, beta=0.05
-    )
-    place = model.spatial_model.copy()
-    return SkyModel(spectral_model=bounded_spectrum(curved), spatial_model=place, name=model.name)
-
-
-def extended_model(model):
-    """The same source as a Gaussian."""
-    place = model.spatial_model
-    shape = GaussianSpatialModel(
-        lon_0=place.lon_0.quantity, lat_0=place.lat_0.quantity, sigma=SIGMA * u.deg, frame=place.frame
-    )
-    for own, other in zip((shape.lon_0, shape.lat_0), (place.lon_0, place.lat_0), strict=True):
-        own.min, own.max, own.frozen = other.min, other.max, other.frozen
-    shape.sigma.min, shape.sigma.max = SIGMA_RANGE
-    return SkyModel(spectral_model=model.spectral_model.copy(), spatial_model=shape, name=model.name)
-
-
-def _place(position):
-    """Point at a position, near a pole of ICRS in Galactic coordinates: no fit could cross a pole."""
-    if abs(position.dec.deg) > NEAR_POLE:
-        position = position.galactic
-    lon, lat = position.spherical.lon.to("deg"), position.spherical.lat.to("deg")
-    return PointSpatialModel(lon_0=lon, lat_0=lat, frame=position.frame.name)
-
-
-def _free_position(model, reach):
-    """Free the position within a box, so that a fit cannot run away."""
-    place, reach = model.spatial_model, u.Quantity(reach).to_value("deg")
-    lon, lat = place.lon_0, place.lat_0
-    lon.frozen = lat.frozen = False
-    lat.min, lat.max = max(lat.value - reach, -90), min(lat.value + reach, 90)
-    reach = reach / np.cos(lat.quantity).value
-    lon.min, lon.max = lon.value - reach, lon.value + reach

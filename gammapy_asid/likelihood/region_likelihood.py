@@ -10,11 +10,10 @@ from gammapy.modeling.models import FoVBackgroundModel
 from .point_prediction import PointPrediction
 from .poisson_fit import cash, fisher_scoring
 from .prediction import Pixels, SourcePrediction
+from .region import NORM_RANGE
 
-__all__ = ["RegionLikelihood", "SourceFit"]
+__all__ = ["RegionLikelihood", "RegionFit"]
 
-#: Range of levels of the background.
-NORM_RANGE = (0.1, 10.0)
 #: Steps of the numerical derivatives by spectral parameters.
 SPECTRAL_STEPS = {"index": 0.1, "alpha": 0.1, "beta": 0.03}
 #: Differences by places, in pixels to either side.
@@ -23,7 +22,7 @@ WIDE, NARROW = 0.5, 0.05
 STEP, MORE_STARTS, WORST_START = 0.5, 2, 3.0
 
 
-class SourceFit:
+class RegionFit:
     """Result of a fit.
 
     Parameters
@@ -139,7 +138,7 @@ class RegionLikelihood:
 
         Returns
         -------
-        fit : `SourceFit`
+        fit : `RegionFit`
             Result.
 
         Raises
@@ -156,7 +155,7 @@ class RegionLikelihood:
                 *self.limits.T,
             )
             self.levels = fit.values
-            return SourceFit(fit.stat)
+            return RegionFit(fit.stat)
         return _MovingSource(source, self).minimise()
 
 
@@ -198,7 +197,7 @@ class _MovingSource:
             fit = min(fits, key=lambda fit: fit.stat)
         self._leave(fit.values)
         names = [self.amplitude.name, *(p.name for p in self.shape)]
-        return SourceFit(fit.stat, names, partial(self._covariance, fit.values))
+        return RegionFit(fit.stat, names, partial(self._covariance, fit.values))
 
     def _descend(self, values, share):
         return fisher_scoring(

@@ -7,10 +7,10 @@ from gammapy.datasets import Datasets
 from gammapy.estimators import ESTIMATOR_REGISTRY, Estimator
 
 from ..catalog.candidates import Candidates
-from ..catalog.columns import CandidateFlag
+from ..catalog.columns import CandidateFlag, fit_columns
 from ..inputs.checks import check_expectation, each_usable
 from ..inputs.square_pixels import on_square_pixels
-from ..likelihood.gammapy import CandidateFitEstimator, fit_columns
+from ..likelihood.gammapy import CandidateFitEstimator
 from ..utils.arguments import check_estimator, check_kind, check_number
 from ..utils.parallel import Processes
 from .folder import TileFolder, run_tiles

@@ -19,7 +19,7 @@ from numpy.testing import assert_allclose
 
 from gammapy_asid import CandidateFitEstimator, Candidates
 from gammapy_asid.inputs.prediction import Kernels
-from gammapy_asid.likelihood.neighbours import source_rows
+from gammapy_asid.likelihood.listed_sources import listed_sources
 from gammapy_asid.likelihood.point_prediction import PointPrediction
 from gammapy_asid.likelihood.poisson_fit import cash, fisher_scoring
 from gammapy_asid.likelihood.prediction import Pixels, SourcePrediction
@@ -83,9 +83,9 @@ def test_neighbour_without_a_flux_is_fitted_first(fitted):
 
 
 def test_fitted_flux_of_a_list_is_known(dataset, fitted):
-    rows = source_rows(fitted)
-    assert all(row["is_fitted"] for row in rows)
-    flux = rows[0]["spectrum"].integral(*ENERGY).to_value("cm-2 s-1")
+    sources = listed_sources(fitted)
+    assert all(source.is_fitted for source in sources)
+    flux = sources[0].spectrum.integral(*ENERGY).to_value("cm-2 s-1")
     assert_allclose(flux, fitted.table["fit_flux"][0].value)
     again = CandidateFitEstimator(refit_position=False).run(dataset, fitted[1:], neighbours=fitted)
     assert_allclose(again.table["fit_flux"][0].value, fitted.table["fit_flux"][1].value, rtol=0.01)
@@ -102,9 +102,9 @@ def test_flux_that_a_fit_found_to_be_zero_is_known():
     columns = CandidateFitEstimator(refit_position=False).run(make_dataset([]), candidates).table
     zero = Candidates(columns, meta={})
     zero.table["fit_flux"], zero.table["fit_spectrum"] = [0.0] * u.Unit("cm-2 s-1"), [""]
-    row = source_rows(zero)[0]
-    assert row["is_zero"]
-    assert row["spectrum"].integral(*ENERGY) == 0
+    faint = listed_sources(zero)[0]
+    assert faint.is_zero
+    assert faint.spectrum.integral(*ENERGY) == 0
 
 
 @pytest.mark.parametrize("seed", [0, 4])

@@ -123,7 +123,7 @@ def test_failed_fit_flags_its_row_and_stops_nothing(dataset, candidates, caplog,
             raise RuntimeError("the fit did not converge")
         return fit_region(region, options)
 
-    monkeypatch.setattr("gammapy_asid.likelihood.gammapy.fit_region", fit)
+    monkeypatch.setattr("gammapy_asid.likelihood.source_field.fit_region", fit)
     table = CandidateFitEstimator(width=1.5 * u.deg).run(dataset, candidates).table
     assert_array_equal(table["flags"] & CandidateFlag.FIT_FAILED > 0, [False, False, True])
     assert np.isnan(table["ts"][2]) and np.all(table["ts"][:2] > 25)

@@ -19,10 +19,9 @@ from gammapy.maps import HpxGeom, Map, MapAxis, WcsGeom
 from gammapy.modeling.models import PointSpatialModel, PowerLawSpectralModel, SkyModel
 
 from gammapy_asid import Candidates, DLFluxEstimator, DLSkySurvey, DLSourceDetector, SourceFluxes
-from gammapy_asid.catalog.columns import CandidateFlag
+from gammapy_asid.catalog.columns import CandidateFlag, fit_columns
 from gammapy_asid.estimators import find as find_module
 from gammapy_asid.inputs.bands import LAT_BANDS
-from gammapy_asid.likelihood.gammapy import fit_columns
 from gammapy_asid.simulation.all_sky import simulate_sky
 from gammapy_asid.simulation.diffuse import analytic_emission
 from gammapy_asid.simulation.populations import draw_sky

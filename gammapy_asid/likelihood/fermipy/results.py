@@ -6,12 +6,11 @@ import logging
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
-from astropy.table import QTable
 from gammapy.modeling.models import LogParabolaSpectralModel, PowerLawSpectralModel
 from gammapy.utils.scripts import make_path
 
 from ...catalog.candidates import Candidates
-from ...catalog.columns import FIT_COLUMNS, CandidateFlag
+from ...catalog.columns import CandidateFlag, fit_columns
 from ...catalog.fluxes import integral_flux
 from ...utils.sky_geometry import RADIUS_68, RADIUS_95
 from .files import WIDTH_IN_SIGMA, read_analysis
@@ -70,11 +69,22 @@ def read_fermipy(filename, candidates=None):
     if len(candidates) and not found.any():
         raise ValueError(f"None of the candidates is in {path}: it is the result of other sources")
     rows = [own.get(source_key(name), {}) for name in candidates.table["name"]]
-    return candidates.with_columns(_columns(rows), np.where(found, 0, CandidateFlag.FIT_FAILED), meta)
+    return candidates.with_columns(fit_columns(rows), np.where(found, 0, CandidateFlag.FIT_FAILED), meta)
 
 
 def source_key(name):
-    """Name as fermipy compares it, whatever its case and blanks."""
+    """Name as fermipy compares it, whatever its case and blanks.
+
+    Parameters
+    ----------
+    name : str
+        Name of a source.
+
+    Returns
+    -------
+    key : str
+        Equal for names that are one for fermipy.
+    """
     return str(name).replace(" ", "").lower()
 
 
@@ -90,17 +100,9 @@ def _new_candidates(analysis, rows, meta):
         np.array([row["fit_pos_angle"] for row in rows], dtype=float) * u.deg,
         meta=meta,
     )
-    columns = _columns(rows)
+    columns = fit_columns(rows)
     columns["name"] = np.array([source.name for source in sources], dtype=str)
     return candidates.with_columns(columns)
-
-
-def _columns(rows):
-    table = QTable()
-    for column in FIT_COLUMNS:
-        empty = "" if column.dtype.startswith("U") else np.nan
-        table[column.name] = column.convert([row.get(column.name, empty) for row in rows])
-    return table
 
 
 def _row(source, analysis):

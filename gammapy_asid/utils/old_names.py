@@ -40,6 +40,7 @@ MODULES = {
     "inputs.field": "inputs.pixel_grid inputs.field_pixels",
     "inputs.known_sky": "inputs.expected_counts inputs.datasets inputs.impossible inputs.changed_maps",
     "inputs.regular": "inputs.square_pixels",
+    "likelihood.neighbours": "likelihood.listed_sources",
     "networks": "tasks.detection.model tasks.detection.peaks inputs.batch learning.unet stats.known_sky "
     "stats.significance",
     "networks.blends": "stats.blends tasks.detection.doubles",

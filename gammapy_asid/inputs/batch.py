@@ -64,7 +64,7 @@ def field_batch(cubes):
     )
 
 
-@dataclass
+@dataclass(kw_only=True)
 class FieldBatch(Movable):
     """Fields of equal shape as tensors: what the network sees.
 

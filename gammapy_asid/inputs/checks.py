@@ -90,30 +90,42 @@ def check_dataset(dataset):
     if isinstance(dataset, MapDatasetOnOff):
         raise TypeError("A MapDatasetOnOff is not supported: convert it with dataset.to_map_dataset().")
     name = f"Dataset {dataset.name!r}"
-    if dataset.counts is None:
+    _check_counts_map(dataset.counts, name)
+    for what in ("background", "mask_safe", "mask_fit"):
+        _check_same_geometry(getattr(dataset, what), dataset.counts.geom, f"{name} has its {what}")
+    if dataset.background is not None:
+        _check_number(dataset.background, name, "a background")
+    _check_exposure(dataset.exposure, name)
+    _check_psf(dataset.psf, name)
+    _check_edisp(dataset, name)
+    _check_models(dataset, name)
+    _check_masks(dataset, name)
+
+
+def _check_counts_map(counts, name):
+    if counts is None:
         raise ValueError(f"{name} has no counts: set dataset.counts to a map with an 'energy' axis.")
-    geom = dataset.counts.geom
+    geom = counts.geom
     if not isinstance(geom, (WcsGeom, HpxGeom)) or isinstance(geom, RegionGeom) or not geom.is_regular:
         raise TypeError(
             f"{name} must have counts on a regular WCS or HEALPix geometry, got {type(geom).__name__}."
         )
     if geom.axes.names != ["energy"]:
         raise ValueError(f"{name} must have counts with one axis 'energy', got {geom.axes.names}.")
-    _check_number(dataset.counts, name, "counts")
-    for what in ("background", "mask_safe", "mask_fit"):
-        _check_same_geometry(getattr(dataset, what), geom, f"{name} has its {what}")
-    if dataset.background is not None:
-        _check_number(dataset.background, name, "a background")
-    _check_exposure(dataset.exposure, name)
-    if dataset.psf is None:
+    _check_number(counts, name, "counts")
+
+
+def _check_psf(psf, name):
+    if psf is None:
         raise ValueError(
             f"{name} has no PSF: set dataset.psf to a PSFMap, e.g. PSFMap.read(filename, format='gtpsf') "
             "for a file of the Fermi tool gtpsf, or PSFMap.from_gauss()."
         )
-    if not isinstance(dataset.psf, PSFMap):
-        raise ValueError(f"{name} must have a PSFMap as its psf, got {type(dataset.psf).__name__}.")
-    _check_edisp(dataset, name)
-    _check_models(dataset, name)
+    if not isinstance(psf, PSFMap):
+        raise ValueError(f"{name} must have a PSFMap as its psf, got {type(psf).__name__}.")
+
+
+def _check_masks(dataset, name):
     masks = [np.asarray(m.data, dtype=bool) for m in (dataset.mask_safe, dataset.mask_fit) if m is not None]
     if masks and not np.logical_and.reduce(masks).any():
         raise ValueError(

@@ -2,6 +2,7 @@
 """From Gammapy datasets to the band cube."""
 
 import logging
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -83,9 +84,7 @@ def to_band_cube(datasets, bands=LAT_BANDS, seed=0, without=(), shift=(0, 0)):
     e_max = np.fmax.reduce([part.e_max for part in parts])
     quadrature = Quadrature(e_min, e_max)
     rng = np.random.default_rng(seed)
-    for part in parts:
-        part.reduce(pixels, quadrature, rng)
-    return _combine(parts, pixels, bands, e_min, e_max)
+    return _combine([part.reduce(pixels, quadrature, rng) for part in parts], pixels, bands, e_min, e_max)
 
 
 def _combine(parts, pixels, bands, e_min, e_max):
@@ -143,6 +142,26 @@ def _photon_mean(share, values):
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Reduced:
+    """A dataset on the pixels of the field and in the bands."""
+
+    name: str
+    #: Valid counts, and those of the known sky (None without one), shape ``(n_bands, ny, nx)``.
+    counts: np.ndarray
+    background: np.ndarray | None
+    #: Exposure of each pixel in cm2 s, with the weight of the bins and of the part of the pixel that are
+    #: valid (the coverage), shape ``(n_bands, ny, nx)``.
+    exposure: np.ndarray
+    coverage: np.ndarray
+    #: Mean exposure of each sub-band over that of its band, shape ``(n_bands, n_sub)``.
+    sub_exposure: np.ndarray
+    psf: np.ndarray
+    #: Side in deg of pixels inside which counts lost their place, and the error of positions that this makes.
+    native: float
+    place_error: np.ndarray
+
+
 class _Part:
     """One dataset on its way into the cube.
 
@@ -182,57 +201,59 @@ class _Part:
         self.e_max = np.fmax.reduce(np.where(here, self.high[:, None], np.nan))
         self.grid = PixelGrid(dataset.counts.geom.to_image(), self.valid.any(axis=0))
 
-    def _per_band(self, images, what):
+    def _used(self, images):
+        """Bins of the model's bands, their pixels flattened."""
+        return np.asarray(images)[self.use].reshape(self.valid.shape)
+
+    def _per_band(self, images, valid, what):
         """Valid values of the bins added per band, shape ``(n_bands, n_pix)``."""
-        images = np.asarray(images)[self.use].reshape(self.valid.shape)
-        check_counts(images[self.valid], self.name, what)
-        images = np.where(self.valid, images, 0.0)
+        images = self._used(images)
+        check_counts(images[valid], self.name, what)
+        images = np.where(valid, images, 0.0)
         return np.stack([images[self.band == b].sum(axis=0) for b in range(len(self.bands))])
 
-    def _possible(self, known):
-        """Known sky per band, after pixels have become invalid that have counts and no prediction."""
-        counts, expected = (
-            np.asarray(images)[self.use].reshape(self.valid.shape)
-            for images in (self.dataset.counts.data, known)
-        )
-        bad = impossible_pixels(counts, expected, self.valid)
+    def _possible(self, known, valid):
+        """Pixels that are left where those go that have counts and no prediction."""
+        counts = self._used(self.dataset.counts.data)
+        bad = impossible_pixels(counts, self._used(known), valid)
         if bad.any():
             warn_of_impossible(self.name, counts[bad].sum(), bad.sum())
-            self.valid &= ~bad
-        return self._per_band(known, "predicted counts of background and models")
+        return valid & ~bad
 
     def reduce(self, pixels, quadrature, rng):
-        """Fill counts, background, exposure and PSF on the pixels of the field.
-
-        ``exposure`` is that of each pixel in cm2 s, with the weight of the bins
-        and of the part of the pixel that are valid (``coverage``), shape
-        ``(n_bands, ny, nx)``; ``sub_exposure`` is the mean of each sub-band over
-        that of its band, shape ``(n_bands, n_sub)``.
-        """
+        """Counts, background, exposure and PSF on the pixels of the field, as `_Reduced`."""
         regrid = pixels.regrid(self.grid)
-        self.valid = self.valid & regrid.reached
+        valid = self.valid & regrid.reached
         known = expected_counts(self.dataset, self.without)
         if known is not None:
-            known = self._possible(known)
-        self.counts = regrid.scatter(self._per_band(self.dataset.counts.data, "counts"), rng)
-        self.background = regrid.spread(known) if known is not None and known.any() else None
-        photons = self._reduce_exposure(pixels, quadrature, regrid)
+            valid = self._possible(known, valid)
+            known = self._per_band(known, valid, "predicted counts of background and models")
+        counts = self._per_band(self.dataset.counts.data, valid, "counts")
+        photons, exposures = self._exposure(pixels, quadrature, regrid, valid)
         nodes, psf = psf_nodes(self.dataset.psf, pixels.geom.center_skydir)
         weight = np.einsum("bsq,bsqn->bsn", photons, quadrature.interpolation(nodes))
-        self.psf = normalise_psf(weight @ psf)
-        self.native, self.place_error = 0.0, np.zeros(self.psf.shape[:2])
+        psf = normalise_psf(weight @ psf)
+        native, error = 0.0, np.zeros(psf.shape[:2])
         if pixels.is_spread(self.grid):
-            self.native = self.grid.spread
-            self.place_error = place_error(self.psf, self.native)
-            self.psf = smear_psf(self.psf, self.native)
+            native = self.grid.spread
+            psf, error = smear_psf(psf, native), place_error(psf, native)
+        return _Reduced(
+            name=self.name,
+            counts=regrid.scatter(counts, rng),
+            background=regrid.spread(known) if known is not None and known.any() else None,
+            psf=psf,
+            native=native,
+            place_error=error,
+            **exposures,
+        )
 
-    def _reduce_exposure(self, pixels, quadrature, regrid):
-        """Exposure of pixels and sub-bands; returns that of each point of the quadrature with its weight."""
+    def _exposure(self, pixels, quadrature, regrid, valid):
+        """Exposure of each point of the quadrature with its weight, and those of `_Reduced` by name."""
         groups = {}
-        for i, valid in enumerate(self.valid):
-            groups.setdefault(valid.tobytes(), []).append(i)
+        for i, bin_valid in enumerate(valid):
+            groups.setdefault(bin_valid.tobytes(), []).append(i)
         area = pixels.relative_area(self.grid)
-        cover = [np.minimum(regrid.spread([self.valid[bins[0]] * area])[0], 1) for bins in groups.values()]
+        cover = [np.minimum(regrid.spread([valid[bins[0]] * area])[0], 1) for bins in groups.values()]
         nodes, values = exposure_nodes(self.dataset.exposure, pixels, self.grid, regrid)
         anywhere = np.max(cover, axis=0)
         mean = (values * anywhere).sum(axis=(1, 2)) / max(anywhere.sum(), 1e-9)
@@ -247,15 +268,15 @@ class _Part:
         in_bin &= self.band[bin_index] == np.arange(len(self.bands))[:, None, None]
 
         shape = (len(self.bands), *pixels.geom.data_shape)
-        self.exposure, self.coverage = np.zeros(shape), np.zeros(shape)
+        exposure, coverage = np.zeros(shape), np.zeros(shape)
         photons = np.zeros(quadrature.weight.shape)
         for bins, part in zip(groups.values(), cover, strict=True):
             share = quadrature.weight * (in_bin & np.isin(bin_index, bins))
             per_node = np.einsum("bsq,bsqn->bn", share, weight)
             present = np.unique(self.band[bins])
-            self.exposure[present] += part * np.tensordot(per_node[present], values, axes=1)
-            self.coverage[present] = np.maximum(self.coverage[present], part)
+            exposure[present] += part * np.tensordot(per_node[present], values, axes=1)
+            coverage[present] = np.maximum(coverage[present], part)
             photons += share * at * part.sum()
         total = photons.sum(axis=(1, 2))[:, None] * quadrature.weight.sum(axis=2)
-        self.sub_exposure = np.divide(photons.sum(axis=2), total, out=np.zeros_like(total), where=total > 0)
-        return photons
+        sub_exposure = np.divide(photons.sum(axis=2), total, out=np.zeros_like(total), where=total > 0)
+        return photons, {"exposure": exposure, "coverage": coverage, "sub_exposure": sub_exposure}

@@ -1,8 +1,6 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """The known sky of a dataset: what its background and its models, of any kind, predict."""
 
-import logging
-
 import astropy.units as u
 import numpy as np
 from gammapy.maps import Map
@@ -15,11 +13,6 @@ from .pixel_grid import PixelGrid
 from .prediction import Kernels, ModelCounts
 
 __all__ = ["background_counts", "expected_counts", "sky_counts", "sky_models", "template_counts"]
-
-log = logging.getLogger(__name__)
-
-#: Share of the counts where nothing is predicted, from which the known sky itself is wrong.
-MOST = 0.5
 
 
 def template_counts(dataset):

@@ -1,15 +1,22 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Pixels with counts where the known sky allows none."""
 
+import logging
+
 import numpy as np
 from gammapy.maps import Map
 from gammapy.modeling.models import TemplateNPredModel
 
 from .datasets import with_models
-from .expected_counts import MOST, expected_counts, log
+from .expected_counts import expected_counts
 from .masks import valid_bins
 
 __all__ = ["impossible_pixels", "warn_of_impossible", "without_impossible"]
+
+log = logging.getLogger(__name__)
+
+#: Share of the counts where nothing is predicted, from which the known sky itself is wrong.
+MOST = 0.5
 
 
 def impossible_pixels(counts, expected, valid):
@@ -84,7 +91,15 @@ def _takes_away(model):
 
 
 def warn_of_impossible(name, n_counts, n_pixels):
-    """Say that pixels were left out."""
+    """Say that pixels were left out.
+
+    Parameters
+    ----------
+    name : str
+        Name of the dataset.
+    n_counts, n_pixels : float
+        What is lost.
+    """
     log.warning(
         f"Dataset {name!r} has {n_counts:.0f} counts where its background and models predict none: "
         f"these pixels and the others without a prediction in the same energy bins ({n_pixels} in all) "

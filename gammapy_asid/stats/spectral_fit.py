@@ -28,7 +28,7 @@ SHAPE_PRIOR = (0.3, 0.1)
 N_NODES = 16
 
 
-@dataclass
+@dataclass(kw_only=True)
 class PowerLaws(Movable):
     """Power laws, tensors of shape ``(n,)``.
 
@@ -176,7 +176,13 @@ def fit_power_laws(response, counts, error):
     own = own.sum(-1)
     log_amplitude = log_total - torch.log(own.sum(-1))
     predicted = torch.exp(log_amplitude)[:, None] * own
-    return PowerLaws(log_amplitude.float(), index.float(), index_error.float(), predicted.float(), reference)
+    return PowerLaws(
+        log_amplitude=log_amplitude.float(),
+        index=index.float(),
+        index_error=index_error.float(),
+        counts=predicted.float(),
+        reference=reference,
+    )
 
 
 def flux_scale(response, power_laws, counts, error, e_min, e_max):

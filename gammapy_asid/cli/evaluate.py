@@ -6,15 +6,19 @@ from pathlib import Path
 import click
 from rich.markup import escape
 
-from .common import console, expanded, overwrite_option, prepare, print_paths
+from .common import console, device_option, expanded, overwrite_option, prepare, print_paths
 from .inputs import input_file, read_datasets
 
 __all__ = ["evaluate"]
 
 
 @click.command()
-@click.argument("truth", type=input_file)
-@click.argument("lists", nargs=-1, required=True, metavar="[NAME=]LIST...")
+@click.argument("truth", type=input_file, required=False)
+@click.argument("lists", nargs=-1, metavar="[NAME=]LIST...")
+@click.option(
+    "--model",
+    help="In place of lists: a trained model, on simulations after its recipe that trained nothing.",
+)
 @click.option("--output", "-o", default="asid-evaluation", show_default=True, help="Folder of the page.")
 @click.option(
     "--dataset",
@@ -59,10 +63,12 @@ __all__ = ["evaluate"]
 @click.option("--score", multiple=True, help="Column of the score in lists that have none called score.")
 @click.option("--group", help="Column of the field in all tables: matches stay within a field.")
 @click.option("--title", default="Source detection, judged", show_default=True, help="Title of the page.")
+@device_option
 @overwrite_option
 def evaluate(
     truth,
     lists,
+    model,
     output,
     dataset,
     radius,
@@ -75,6 +81,7 @@ def evaluate(
     score,
     group,
     title,
+    device,
     overwrite,
 ):
     """Judge candidate LISTS against the TRUTH: a page with purity, completeness, positions and fluxes.
@@ -82,6 +89,11 @@ def evaluate(
     TRUTH is a table with positions and a flux, the catalog.fits of 'gammapy-asid simulate', or Gammapy models
     (YAML). LISTS are candidates or any tables with positions and a score.
     """
+    if (model is None) != bool(truth and lists):
+        raise click.UsageError("Give TRUTH and LISTS, or --model alone")
+    if model is not None:
+        judge_model(model, dataset, device)
+        return
     from ..evaluation.judge import evaluate_lists
     from ..evaluation.lists import read_candidate_list
     from ..evaluation.report import report_paths, write_report
@@ -108,6 +120,37 @@ def evaluate(
             soft_wrap=True,
         )
     print_paths({key: paths[key] for key in ("page", "numbers")})
+
+
+def judge_model(model, dataset, device):
+    """Print the figures of a trained model for each task that it serves.
+
+    Parameters
+    ----------
+    model : str
+        Shipped model, or weight file.
+    dataset : sequence of path
+        Data whose instrument it was trained for; none if the recipe tells the instrument.
+    device : str, optional
+        Where it runs.
+    """
+    from ..learning.run import evaluate_model
+    from ..tasks import TASKS, Task, find_model, get_task, list_models, load_card
+
+    datasets = read_datasets(dataset) if dataset else None
+    own = load_card(model).task
+    for name in TASKS:
+        task = get_task(name)
+        if name == own and isinstance(task, Task):
+            with console.status("Simulating"):
+                figures = evaluate_model(model, task, datasets, device)
+            figures = {key: f"{value:.4g}" for key, value in figures.items()}
+        elif name == own or model in list_models(name):
+            figures = task.summary(load_card(find_model(model, None if name == own else name)))
+        else:
+            continue
+        text = ", ".join(f"{key} {value}" for key, value in figures.items())
+        console.print(f"For {name}: {text}", soft_wrap=True)
 
 
 def _split(text):

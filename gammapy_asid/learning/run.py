@@ -13,7 +13,15 @@ from .simulator import named_simulator
 from .task import followers, get_task
 from .trainer import EpochData, TaskModule, fit_module, load_averaged
 
-__all__ = ["output_files", "prepare_simulator", "release", "train", "train_model", "training_folder"]
+__all__ = [
+    "evaluate_model",
+    "output_files",
+    "prepare_simulator",
+    "release",
+    "train",
+    "train_model",
+    "training_folder",
+]
 
 
 def prepare_simulator(recipe, datasets=None):
@@ -222,3 +230,34 @@ def train_model(
         follower.follow(weights[0], recipe, simulator, Path(output), progress=progress, device=device)
         work.finish(files[follower.name])
     return files
+
+
+def evaluate_model(model, task, datasets=None, device=None):
+    """Figures of a trained model on simulations that trained nothing.
+
+    Parameters
+    ----------
+    model : str or path
+        Shipped model, or weight file.
+    task : `~gammapy_asid.learning.task.Task`
+        Task of the model.
+    datasets : `~gammapy.datasets.Datasets`, optional
+        Data whose instrument it was trained for, if it was.
+    device : str or `~torch.device`, optional
+        Where it runs; by default the accelerator if there is one.
+
+    Returns
+    -------
+    figures : dict of float
+        Figures of the task, see `~gammapy_asid.learning.task.Task.validate`.
+
+    Raises
+    ------
+    ValueError
+        If the recipe in its card does not tell what to simulate.
+    """
+    trained = task.Model.load(model, device)
+    simulator, recipe = prepare_simulator(task.Recipe(**trained.card.recipe), datasets)
+    with torch.inference_mode():
+        figures = task.validate(trained.network, task.validation(simulator, recipe), recipe)
+    return {name: float(value) for name, value in figures.items()}

@@ -7,9 +7,18 @@ from pkgutil import iter_modules
 from ..learning.io import load_card
 from ..learning.recipe import read_recipe
 from ..learning.registry import find_model, list_models
-from ..learning.task import TASKS, get_task
+from ..learning.task import TASKS, FollowingTask, Task, get_task
 
-__all__ = ["TASKS", "find_model", "get_task", "list_models", "load_card", "read_recipe"]
+__all__ = [
+    "TASKS",
+    "FollowingTask",
+    "Task",
+    "find_model",
+    "get_task",
+    "list_models",
+    "load_card",
+    "read_recipe",
+]
 
 for _module in iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")

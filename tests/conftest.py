@@ -14,7 +14,7 @@ def toy_model(tmp_path_factory):
 
     from gammapy_asid.inputs.bands import LAT_BANDS
     from gammapy_asid.learning.io import save_model
-    from gammapy_asid.learning.registry import ENSEMBLES, ensemble_path
+    from gammapy_asid.learning.model_files import ENSEMBLES, ensemble_path
     from gammapy_asid.tasks.detection.card import DetectionCard
     from gammapy_asid.tasks.detection.network import build_network
 

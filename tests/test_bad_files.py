@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from gammapy_asid import Candidates
 from gammapy_asid.cli import main
 from gammapy_asid.learning.io import load_card, save_model
+from gammapy_asid.learning.model_files import find_model, model_files
 from gammapy_asid.learning.recipe import model_name, read_recipe
-from gammapy_asid.learning.registry import find_model, model_files
 from gammapy_asid.likelihood.fermipy import read_fermipy
 from gammapy_asid.simulation.diffuse import EmissionBank
 from gammapy_asid.tasks.detection.model import DetectionModel

@@ -33,7 +33,7 @@ from gammapy_asid import (
 from gammapy_asid.catalog.source_catalog import SourceCatalogASID
 from gammapy_asid.inputs.bands import LAT_BANDS
 from gammapy_asid.learning.io import load_card
-from gammapy_asid.learning.registry import find_model
+from gammapy_asid.learning.model_files import find_model
 from gammapy_asid.learning.trainer import load_averaged
 from gammapy_asid.likelihood.fermipy import write_fermipy
 from gammapy_asid.tasks.detection.network import build_network

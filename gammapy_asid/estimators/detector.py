@@ -20,7 +20,7 @@ from ..inputs.bands import BandCube
 from ..inputs.batch import field_batch
 from ..inputs.prepare import usable_datasets
 from ..inputs.psf import psf_radius, psf_tables
-from ..learning.registry import ensemble_path
+from ..learning.model_files import ensemble_path
 from ..tasks.detection.doubles import join_peaks, split_peaks
 from ..tasks.detection.model import DetectionModel
 from ..tasks.detection.peaks import FAINTEST_SCORE, edge_distance

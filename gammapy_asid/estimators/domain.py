@@ -10,7 +10,7 @@ from ..inputs.rebin import block_mean
 from ..inputs.trusted_sky import prediction_problem
 from ..learning.domain import field_domain
 from ..learning.io import load_card
-from ..learning.registry import list_models
+from ..learning.model_files import list_models
 from ..tasks.extension.card import ExtensionCard
 
 __all__ = ["band_cube", "check_domain", "check_instrument"]

@@ -10,8 +10,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from ..utils.files import new_file
-from .registry import card_task, find_model
-from .task import get_task
+from .model_files import card_task, find_model
+from .registry import get_task
 
 __all__ = ["load_card", "load_state", "save_model"]
 

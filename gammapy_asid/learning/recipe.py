@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from ..utils.plain_yaml import read_yaml
-from .task import TASKS, get_task
+from .registry import TASKS, get_task
 
 __all__ = ["OptimiserRecipe", "Recipe", "StrictRecipe", "model_name", "read_recipe"]
 

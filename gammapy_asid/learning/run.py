@@ -9,8 +9,8 @@ import torch
 
 from ..utils.work_folder import WorkFolder
 from .io import load_card, save_model
+from .registry import followers, get_task
 from .simulator import named_simulator
-from .task import followers, get_task
 from .trainer import EpochData, TaskModule, fit_module, load_averaged
 
 __all__ = [

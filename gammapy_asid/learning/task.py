@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
-"""What a learned task is, and the tasks that there are."""
+"""What a learned task is."""
 
 from abc import ABC, abstractmethod
 from dataclasses import asdict
@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from .card import Card
-from .registry import model_files
+from .model_files import model_files
+from .registry import TASKS
 from .seeds import VALIDATION
 from .stream import SimulatedBatches
 
-__all__ = ["TASKS", "BaseTask", "FollowingTask", "Task", "followers", "get_task"]
-
-#: Classes of the tasks by their name; one enters when it is defined.
-TASKS: dict[str, type["BaseTask"]] = {}
+__all__ = ["BaseTask", "FollowingTask", "Task"]
 
 
 class BaseTask(ABC):
@@ -285,42 +283,3 @@ class FollowingTask(BaseTask):
         device : str or `~torch.device`, optional
             Where it runs.
         """
-
-
-def get_task(name):
-    """Task of a name.
-
-    Parameters
-    ----------
-    name : str
-        Name.
-
-    Returns
-    -------
-    task : `Task`
-        Task.
-
-    Raises
-    ------
-    ValueError
-        If there is none.
-    """
-    if name not in TASKS:
-        raise ValueError(f"Unknown task {name!r}: known are {', '.join(sorted(TASKS)) or 'none'}")
-    return TASKS[name]()
-
-
-def followers(task):
-    """Tasks that follow a task, in the order of their definition.
-
-    Parameters
-    ----------
-    task : `Task`
-        Task.
-
-    Returns
-    -------
-    tasks : list of `FollowingTask`
-        Tasks.
-    """
-    return [kind() for kind in TASKS.values() if getattr(kind, "after", None) == task.name]

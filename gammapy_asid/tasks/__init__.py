@@ -5,9 +5,10 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from ..learning.io import load_card
+from ..learning.model_files import find_model, list_models
 from ..learning.recipe import read_recipe
-from ..learning.registry import find_model, list_models
-from ..learning.task import TASKS, FollowingTask, Task, get_task
+from ..learning.registry import TASKS, get_task
+from ..learning.task import FollowingTask, Task
 
 __all__ = [
     "TASKS",

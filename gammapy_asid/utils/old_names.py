@@ -90,12 +90,12 @@ MODULES = {
     "training.targets": "tasks.detection.targets",
     "training.train": "learning.run tasks.detection.network tasks.detection.simulator",
     "training.transfer": "tasks.detection.transfer tasks.extension.transfer",
-    "weights": "learning.io learning.registry tasks.detection.card tasks.measurement.card "
+    "weights": "learning.io learning.model_files tasks.detection.card tasks.measurement.card "
     "tasks.extension.card",
     "weights.card": "learning.card tasks.detection.card tasks.measurement.card",
     "weights.extension_card": "tasks.extension.card",
     "weights.io": "learning.io",
-    "weights.registry": "learning.registry",
+    "weights.registry": "learning.model_files",
     "work_folder": "utils.work_folder",
 }
 

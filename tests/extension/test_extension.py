@@ -25,8 +25,8 @@ from gammapy_asid.inputs import to_band_cube
 from gammapy_asid.inputs.psf import psf_radius
 from gammapy_asid.inputs.stamps import cut_stamps, local_psf_radii
 from gammapy_asid.learning.io import load_card
+from gammapy_asid.learning.model_files import list_models
 from gammapy_asid.learning.recipe import read_recipe
-from gammapy_asid.learning.registry import list_models
 from gammapy_asid.learning.run import release, train
 from gammapy_asid.tasks.detection.card import DetectionCard
 from gammapy_asid.tasks.extension.card import ExtensionCard

@@ -13,9 +13,10 @@ from torch import nn
 from gammapy_asid.inputs import Bands
 from gammapy_asid.learning.card import Card
 from gammapy_asid.learning.recipe import OptimiserRecipe, Recipe, read_recipe
+from gammapy_asid.learning.registry import TASKS, get_task
 from gammapy_asid.learning.run import prepare_simulator, release, train, train_model
 from gammapy_asid.learning.simulator import SIMULATORS, Simulator, register_simulator
-from gammapy_asid.learning.task import TASKS, Task, get_task
+from gammapy_asid.learning.task import Task
 from gammapy_asid.learning.trained import TrainedModel
 from gammapy_asid.tasks import load_card
 

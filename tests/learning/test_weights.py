@@ -8,7 +8,7 @@ import torch
 from gammapy_asid.inputs.bands import Bands
 from gammapy_asid.learning import registry
 from gammapy_asid.learning.io import load_card, load_state, save_model
-from gammapy_asid.learning.registry import ENSEMBLES, ensemble_path, find_model, list_models
+from gammapy_asid.learning.model_files import ENSEMBLES, ensemble_path, find_model, list_models
 from gammapy_asid.tasks.detection.card import DetectionCard
 from gammapy_asid.tasks.measurement.card import EnsembleCard
 

@@ -9,7 +9,7 @@ import torch
 from numpy.testing import assert_allclose
 
 from gammapy_asid.learning.io import load_card, load_state, save_model
-from gammapy_asid.learning.registry import ensemble_path, find_model, model_files
+from gammapy_asid.learning.model_files import ensemble_path, find_model, model_files
 from gammapy_asid.simulation.spectra import photon_flux
 from gammapy_asid.tasks.detection.model import DetectionModel
 from gammapy_asid.tasks.detection.recipe import SourceRecipe

@@ -29,15 +29,12 @@ class DetectionTask(Task):
     summary_note = "Purity and completeness are those expected at a threshold of 0.5 with a background."
 
     def simulator(self, recipe, datasets=None):
-        """See `build_simulator` and `dataset_simulator`."""
         return build_simulator(recipe) if datasets is None else dataset_simulator(datasets, recipe)
 
     def network(self, recipe, bands):
-        """See `build_network`."""
         return build_network(bands, recipe.widths)
 
     def batch(self, drawn):
-        """Network inputs and conditions; target maps and mask."""
         field = drawn.batch
         mask = field.field_mask
         targets = target_maps(
@@ -53,42 +50,34 @@ class DetectionTask(Task):
         return (network_inputs(field), field.conditions), (targets, mask)
 
     def turned(self, batch, turn):
-        """Images turned, and the offsets in them."""
         (inputs, conditions), (targets, mask) = batch
         inputs = {level: turned(images, turn) for level, images in inputs.items()}
         return (inputs, conditions), (turned_targets(turned(targets, turn), turn), turned(mask, turn))
 
     def batches(self, simulator, recipe, start):
-        """Batches of an epoch, patches used as often as the recipe says."""
         size, stop = recipe.optimiser.batch_size, start + recipe.optimiser.batches_per_epoch
         return SimulatedBatches(self, simulator, size, stop, recipe.seed, start, recipe.reuse)
 
     def forward(self, network, inputs):
-        """Output maps in full precision."""
         images, conditions = inputs
         images = {k: v.to(memory_format=torch.channels_last) for k, v in images.items()}
         return network(images, conditions).float()
 
     def loss(self, output, target, recipe):
-        """See `detection_loss`."""
         return detection_loss(output, *target)
 
     def validation(self, simulator, recipe):
-        """The fixed simulated sky."""
         size = recipe.optimiser.batch_size
         n_batches = -(-recipe.validation_patches // size)
         return [simulator.draw(size, (VALIDATION, i)) for i in range(n_batches)]
 
     def validate(self, network, drawn, recipe):
-        """Purity and recall, see `validation_figures`."""
         return validation_figures(network, drawn)
 
     def calibrate(self, network, simulator, recipe):
-        """See `card_fields`."""
         return card_fields(network, simulator, recipe.calibration_patches)
 
     def start(self, network, bands, model):
-        """See `start_from`."""
         start_from(network, bands, model)
 
     def summary(self, card):

@@ -32,33 +32,26 @@ class ExtensionTask(Task):
     summary_note = "Accuracy is that of isolated sources of all fluxes."
 
     def simulator(self, recipe, datasets=None):
-        """See `build_stamp_simulator` and `dataset_stamp_simulator`."""
         if datasets is None:
             return build_stamp_simulator(recipe)
         return dataset_stamp_simulator(datasets, recipe)[0]
 
     def settled(self, recipe, simulator):
-        """Recipe with the fluxes that suit the instrument of a dataset."""
         return recipe.model_copy(update={"scenes": tuple(simulator.scenes)})
 
     def network(self, recipe, bands):
-        """See `build_stamp_network`."""
         return build_stamp_network(recipe, len(bands))
 
     def batch(self, drawn):
-        """Stamps and true sizes."""
         return drawn.stamps.tensors, drawn.size
 
     def forward(self, network, inputs):
-        """Raw predictions (`~gammapy_asid.tasks.extension.network.ExtensionOutput`)."""
         return network.split(network(*inputs).float())
 
     def loss(self, output, target, recipe):
-        """See `extension_loss`."""
         return extension_loss(output, target, recipe.edges)
 
     def validation(self, simulator, recipe):
-        """Stamps of each scene."""
         n_chunks = -(-recipe.validation_stamps // CHUNK)
         return [
             SimulatedStamps.cat(
@@ -71,7 +64,6 @@ class ExtensionTask(Task):
         ]
 
     def validate(self, network, drawn, recipe):
-        """Losses and accuracy for each scene."""
         device = next(network.parameters()).device
         metrics = {}
         for i, simulated in enumerate(drawn):
@@ -87,13 +79,11 @@ class ExtensionTask(Task):
         return metrics
 
     def calibrate(self, network, simulator, recipe):
-        """See `calibration`."""
         fields = range_fields(simulator, recipe)
         card = self.new_card(network, recipe, simulator.bands, **fields)
         return fields | calibration(card, network, simulator, recipe)
 
     def start(self, network, bands, model):
-        """See `start_extension_from`."""
         start_extension_from(network, model)
 
     def folder(self, recipe, output):

@@ -72,32 +72,43 @@ def calibrate_flux(ensemble, calibration, test, responses):
     fields : dict
         Fields ``levels``, ``calibration``, ``empty_significance`` and ``metrics`` of the card.
     """
-    fields = {"levels": FLUX_LEVELS, "calibration": {}, "metrics": {}}
     nothing = significances(ensemble, calibration.select(calibration.empty), responses)
     if not len(nothing):
         raise ValueError("No empty place was simulated: simulate more patches")
     largest = np.quantile(nothing, EMPTY_LEVELS).round(4)
-    fields["empty_significance"] = tuple(largest.tolist())
-    calibration = calibration.select(~calibration.empty)
-    fit, check = (
-        [predict_fluxes(ensemble, sources, i) for i in range(sources.range_coordinate.shape[1])]
-        for sources in (calibration, test)
-    )
-    weight = flux_weights(calibration.significance, calibration.given).numpy()
+    rows = _flux_rows(ensemble, calibration.select(~calibration.empty))
+    zero = significances(ensemble, test, responses) <= largest[:, None]
+    return {
+        "levels": FLUX_LEVELS,
+        "calibration": rows,
+        "empty_significance": tuple(largest.tolist()),
+        "metrics": _flux_coverage(ensemble, rows, test, zero),
+    }
+
+
+def _flux_rows(ensemble, sources):
+    """Entries of a card's calibration for each spread, mode and width of the range of energies."""
+    fit = [predict_fluxes(ensemble, sources, i) for i in range(sources.range_coordinate.shape[1])]
+    weight = flux_weights(sources.significance, sources.given).numpy()
+    calibration = {}
     for spread, mode, wide in product(SPREADS, MODES, (False, True)):
-        key = calibration_key(spread, mode, wide)
-        chosen = [(calibration.given.numpy() == (mode == "given")) & (p.wide == wide) for p in fit]
+        chosen = [(sources.given.numpy() == (mode == "given")) & (p.wide == wide) for p in fit]
         pulls, variables = zip(*(p.pulls(spread) for p in fit), strict=True)
         pull = _chosen(pulls, chosen)
         variables = [_chosen(columns, chosen) for columns in zip(*variables, strict=True)]
         parts = fit_additive(pull, variables, FLUX_LEVELS[:-1])
         middle = fit_additive(pull, variables, FLUX_LEVELS[-1:], weights=_chosen([weight] * len(fit), chosen))
         rows = [np.column_stack([part, extra[:, 1]]) for part, extra in zip(parts, middle, strict=True)]
-        fields["calibration"] |= _named_rows(key, rows)
-    zero = significances(ensemble, test, responses) <= largest[:, None]
+        calibration |= _named_rows(calibration_key(spread, mode, wide), rows)
+    return calibration
+
+
+def _flux_coverage(ensemble, calibration, sources, zero):
+    """Coverage of the intervals for each entry of a calibration."""
+    check = [predict_fluxes(ensemble, sources, i) for i in range(sources.range_coordinate.shape[1])]
+    given, metrics = sources.given.numpy(), {}
     for spread in SPREADS:
-        given = test.given.numpy()
-        quantiles = [p.quantiles(fields["calibration"], given, spread, zero) for p in check]
+        quantiles = [p.quantiles(calibration, given, spread, zero) for p in check]
         for mode, wide in product(MODES, (False, True)):
             chosen = [(given == (mode == "given")) & (p.wide == wide) for p in check]
             own, true = _chosen(quantiles, chosen), _chosen([p.true for p in check], chosen)
@@ -107,12 +118,12 @@ def calibrate_flux(ensemble, calibration, test, responses):
             # Empty places apart: how many there are among the given positions is up to the user.
             for name, some in (("", true > 0), (" empty", true == 0)):
                 if some.any():
-                    fields["metrics"][calibration_key(spread, mode, wide) + name] = {
+                    metrics[calibration_key(spread, mode, wide) + name] = {
                         "coverage_68": round(float(inside68[some].mean()), 4),
                         "coverage_95": round(float(inside95[some].mean()), 4),
                         "n": int(some.sum()),
                     }
-    return fields
+    return metrics
 
 
 def _chosen(columns, chosen):

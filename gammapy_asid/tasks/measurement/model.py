@@ -7,7 +7,7 @@ import numpy as np
 
 from ...learning.ensembles import Ensemble, EnsembleConfig, ensemble_moments
 from ...learning.io import load_card
-from ...learning.registry import ensemble_path
+from ...learning.model_files import ensemble_path
 from ...learning.trained import TrainedModel, load_network
 from ...utils.devices import inference
 from .calibration import (

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 
 from ...learning.io import load_card, save_model
-from ...learning.registry import ensemble_path, model_files
+from ...learning.model_files import ensemble_path, model_files
 from ...learning.seeds import ENSEMBLES
 from ...utils.work_folder import WorkFolder
 from .calibrate import calibrate_flux, calibrate_position

@@ -1,7 +1,7 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Positions and fluxes as learned tasks, which follow the detection of sources."""
 
-from ...learning.registry import model_files
+from ...learning.model_files import model_files
 from ...learning.task import FollowingTask
 from ..detection.model import DetectionModel
 from ..detection.recipe import DetectionRecipe
@@ -24,12 +24,10 @@ class MeasurementTask(FollowingTask):
     summary_note = "Coverage is the share of simulated sources inside their interval of 68 %."
 
     def files(self, recipe, output):
-        """Weight file and card beside those of the detection model."""
         weights, _ = super().files(recipe, output)
         return model_files(weights.with_name(f"{weights.stem}-{self.name}.safetensors"))
 
     def follow(self, weights, recipe, simulator, output, progress=True, device=None):
-        """See `release_sources`."""
         model = DetectionModel.load(weights, device)
         release_sources(
             model, weights, recipe, simulator, output, True, progress, kinds=(self.name,), device=device

@@ -65,13 +65,34 @@ class Bands:
 
         Pixels that are larger than `COARSEST` nominal ones tell nothing of the angles that a model was made
         for: there they all grow together, so that the data look as the model knows them.
+
+        Parameters
+        ----------
+        size : float
+            Pixel size of the data in deg.
+
+        Returns
+        -------
+        bands : `Bands`
+            These where the pixels are small enough.
         """
         if size <= COARSEST * self.pixel_size:
             return self
         return replace(self, pixel_size=float(size) / COARSEST)
 
     def same_energies(self, other):
-        """Whether other bands differ at most by their angles."""
+        """Whether other bands differ at most by their angles.
+
+        Parameters
+        ----------
+        other : `Bands`
+            Bands.
+
+        Returns
+        -------
+        same : bool
+            True if so.
+        """
         return self.edges == other.edges and self.levels == other.levels
 
     @property
@@ -156,8 +177,41 @@ class Response:
         lo, hi = np.log(self.e_min)[:, None], np.log(self.e_max)[:, None]
         return np.exp(lo + (hi - lo) * frac)
 
+    def photons(self, index, cutoff=np.inf, reference=1.0):
+        """Photons of a power law in each sub-band, taken in its logarithmic middle.
+
+        Parameters
+        ----------
+        index : float
+            Photon index.
+        cutoff : float
+            Energy in GeV of an exponential cut-off.
+        reference : float
+            Energy in GeV at which the flux without the cut-off is 1 / (cm2 s GeV).
+
+        Returns
+        -------
+        photons : `~numpy.ndarray`
+            Shape ``(n_bands, n_sub)``; 0 where absent.
+        """
+        edges = self.sub_edges
+        energy = np.sqrt(edges[:, 1:] * edges[:, :-1])
+        flux = (energy / reference) ** -index * np.exp(-energy / cutoff)
+        return np.nan_to_num(flux * np.diff(edges) * self.exposure)
+
     def with_pixel_size(self, pixel_size):
-        """The same response on other pixels."""
+        """The same response on other pixels.
+
+        Parameters
+        ----------
+        pixel_size : float
+            Finest pixel size in deg.
+
+        Returns
+        -------
+        response : `Response`
+            A copy.
+        """
         return replace(self, pixel_size=float(pixel_size))
 
 

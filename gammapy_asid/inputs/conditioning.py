@@ -38,13 +38,8 @@ def trial_spectra(response):
     shares : `~numpy.ndarray`
         Shape ``(n_spectra, n_bands)``, each row adds to one.
     """
-    edges = response.sub_edges
     shift = _middle(response.bands) / _middle(LAT_BANDS)
-    energy, width = np.sqrt(edges[:, 1:] * edges[:, :-1]), np.diff(edges)
-    shares = [
-        np.nansum(energy**-index * np.exp(-energy / (cutoff * shift)) * width * response.exposure, axis=1)
-        for index, cutoff in TRIAL_SPECTRA
-    ]
+    shares = [response.photons(index, cutoff * shift).sum(axis=1) for index, cutoff in TRIAL_SPECTRA]
     return np.array([share / share.sum() for share in shares])
 
 
@@ -54,7 +49,18 @@ def _middle(bands):
 
 
 def n_conditions(bands):
-    """Length of the instrument description."""
+    """Length of the instrument description.
+
+    Parameters
+    ----------
+    bands : `~gammapy_asid.inputs.Bands`
+        Bands of the model.
+
+    Returns
+    -------
+    n : int
+        Number of `conditions`.
+    """
     return 5 * len(bands) + 2
 
 

@@ -24,10 +24,14 @@ def mean_psf(response, index=2.3):
     response : `~gammapy_asid.inputs.Response`
         Instrument response.
     index : float
-        Photon index.
+        Photon index; by default that of an average source.
+
+    Returns
+    -------
+    response : `~gammapy_asid.inputs.Response`
+        A copy.
     """
-    edges = np.nan_to_num(response.sub_edges, nan=1.0)
-    photons = np.sqrt(edges[:, 1:] * edges[:, :-1]) ** -index * np.diff(edges) * response.exposure
+    photons = response.photons(index)
     total = photons.sum(1, keepdims=True)
     psf = np.einsum("bk,bkr->br", photons / np.where(total > 0, total, 1), response.psf)
     return replace(response, psf=psf[:, None], exposure=response.exposure.mean(1, keepdims=True))

@@ -54,7 +54,7 @@ def source_limits(datasets, models):
     sky = batch.background if cube.has_background else known_sky(batch)
     pixels = np.array([cube.geom.wcs.world_to_pixel(m.position) for m in models])
     x, y = torch.tensor(pixels.reshape(-1, 2).T, dtype=torch.float32)
-    counts = np.array([_band_counts(m.spectral_model, response) for m in models])
+    counts = np.array([_counts_of_spectrum(m.spectral_model, response) for m in models])
     counts = torch.tensor(counts, dtype=torch.float32)
     field = torch.zeros(len(x), dtype=torch.long)
     weight = [e * m for e, m in zip(batch.exposure, batch.mask, strict=True)]
@@ -80,7 +80,7 @@ def source_limits(datasets, models):
     )
 
 
-def _band_counts(spectrum, response):
+def _counts_of_spectrum(spectrum, response):
     """Expected counts of a spectrum in each band."""
     edges = np.nan_to_num(response.sub_edges, nan=1.0)
     step = (np.arange(N_NODES) + 0.5) / N_NODES

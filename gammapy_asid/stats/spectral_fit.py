@@ -112,7 +112,7 @@ class FluxScale:
         return torch.cat([self.energies, torch.stack(columns, -1)], 1)
 
 
-def _band_counts(response, index):
+def _counts_at_nodes(response, index):
     """Counts in each band of power laws of unit amplitude at the reference, ``(n, n_bands, n_nodes)``."""
     reference = float(np.sqrt(response.bands.edges[0] * response.bands.edges[-1]))
     edges = np.nan_to_num(response.sub_edges, nan=1.0)
@@ -156,7 +156,7 @@ def fit_power_laws(response, counts, error):
         Power laws.
     """
     indices = INDICES.to(counts.device)
-    unit, _, reference = _band_counts(response, indices)
+    unit, _, reference = _counts_at_nodes(response, indices)
     unit = unit.sum(-1)
     share = (unit / unit.sum(-1, keepdim=True))[None]
     present = torch.tensor(response.present, device=counts.device)
@@ -172,7 +172,7 @@ def fit_power_laws(response, counts, error):
     index = (posterior * indices).sum(-1)
     index_error = torch.sqrt((posterior * (indices - index[:, None]) ** 2).sum(-1))
     log_total = (posterior * torch.log(level)).sum(-1)
-    own, _, _ = _band_counts(response, index)
+    own, _, _ = _counts_at_nodes(response, index)
     own = own.sum(-1)
     log_amplitude = log_total - torch.log(own.sum(-1))
     predicted = torch.exp(log_amplitude)[:, None] * own
@@ -204,7 +204,7 @@ def flux_scale(response, power_laws, counts, error, e_min, e_max):
     scale : `FluxScale`
         Flux and unit.
     """
-    nodes, middle, _ = _band_counts(response, power_laws.index)
+    nodes, middle, _ = _counts_at_nodes(response, power_laws.index)
     nodes = nodes * torch.exp(power_laws.log_amplitude.double())[:, None, None]
     low, high = torch.log(e_min.double())[:, None, None], torch.log(e_max.double())[:, None, None]
     inside = nodes * _covered(middle, low, high)
@@ -249,7 +249,7 @@ def flux_bound(information, response, spectra, e_min, e_max):
         Shape ``(n,)``.
     """
     index = spectra["index"].clamp(1, 4)
-    nodes, middle, reference = _band_counts(response, index)
+    nodes, middle, reference = _counts_at_nodes(response, index)
     # Of the local slope of each band: derivatives of the logarithm of counts and flux.
     log_x = (middle - np.log(reference)).expand_as(nodes)
     weight = nodes / nodes.sum(-1, keepdim=True).clamp(min=1e-30)

@@ -5,8 +5,21 @@ What lies here is imported when it is used: the command line and ``import gammap
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from .utils import gammapy_registries, old_names
+
+if TYPE_CHECKING:
+    from .catalog.candidates import Candidates as Candidates
+    from .catalog.extensions import SourceExtensions as SourceExtensions
+    from .catalog.fluxes import SourceFluxes as SourceFluxes
+    from .estimators.detector import DLSourceDetector as DLSourceDetector
+    from .estimators.extension import DLExtensionClassifier as DLExtensionClassifier
+    from .estimators.flux import DLFluxEstimator as DLFluxEstimator
+    from .likelihood.gammapy import CandidateFitEstimator as CandidateFitEstimator
+    from .likelihood.search import IterativeSearch as IterativeSearch
+    from .survey.sky_fits import SkyFitEstimator as SkyFitEstimator
+    from .survey.survey import DLSkySurvey as DLSkySurvey
 
 #: Public names and the modules that hold them.
 PLACES = {
@@ -28,7 +41,7 @@ old_names.install()
 gammapy_registries.install()
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name in PLACES:
         value = getattr(import_module(f"{__name__}.{PLACES[name]}"), name)
     elif name == "__version__":
@@ -48,5 +61,5 @@ def __getattr__(name):
     return value
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})

@@ -1,6 +1,7 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Candidates with their fluxes from one band cube."""
 
+import torch
 from gammapy.datasets import Datasets, MapDataset
 
 from ..catalog.candidates import Candidates
@@ -13,7 +14,11 @@ from .flux import DLFluxEstimator
 __all__ = ["default_parts", "find_with_fluxes"]
 
 
-def default_parts(detector=None, flux_estimator=None, device=None):
+def default_parts(
+    detector: DLSourceDetector | None = None,
+    flux_estimator: DLFluxEstimator | None = None,
+    device: str | torch.device | None = None,
+) -> tuple[DLSourceDetector, DLFluxEstimator]:
     """Detector and flux estimator of a search, made where they are not given.
 
     Parameters

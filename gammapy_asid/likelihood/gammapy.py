@@ -2,9 +2,11 @@
 """Likelihood fits of candidates with Gammapy."""
 
 import logging
+from typing import Any, Literal
 
 import astropy.units as u
 import numpy as np
+from gammapy.datasets import Datasets, MapDataset
 from gammapy.estimators import ESTIMATOR_REGISTRY, Estimator
 
 from ..catalog.candidates import Candidates
@@ -65,17 +67,17 @@ class CandidateFitEstimator(Processes, Estimator):
 
     def __init__(
         self,
-        width=4 * u.deg,
-        neighbour_reach=1 * u.deg,
-        position_reach=0.5 * u.deg,
-        free_background=True,
-        free_neighbours=True,
-        refit_position=True,
-        curvature_ts=9.0,
-        test_extension=False,
-        n_jobs=None,
-        parallel_backend=None,
-    ):
+        width: u.Quantity = 4 * u.deg,
+        neighbour_reach: u.Quantity = 1 * u.deg,
+        position_reach: u.Quantity = 0.5 * u.deg,
+        free_background: bool = True,
+        free_neighbours: bool = True,
+        refit_position: bool = True,
+        curvature_ts: float = 9.0,
+        test_extension: bool = False,
+        n_jobs: int | None = None,
+        parallel_backend: Literal["multiprocessing", "ray"] | None = None,
+    ) -> None:
         super().__init__(n_jobs, parallel_backend)
         width = _angle("width", width, 0, LARGEST_WIDTH)
         neighbour_reach = _angle("neighbour_reach", neighbour_reach, -1, 180)
@@ -97,7 +99,12 @@ class CandidateFitEstimator(Processes, Estimator):
         """Configuration."""
         return vars(self.options) | self.parallel_parameters
 
-    def run(self, datasets, candidates, neighbours=None):
+    def run(
+        self,
+        datasets: MapDataset | Datasets,
+        candidates: Candidates,
+        neighbours: Candidates | None = None,
+    ) -> Candidates:
         """Fit candidates.
 
         Parameters
@@ -128,7 +135,7 @@ class CandidateFitEstimator(Processes, Estimator):
         datasets, sources = usable_for_fits(datasets), listed_sources(candidates)
         field = SourceField.make(datasets, candidates, self.options, self, neighbours)
         visible = has_data(datasets, candidates.positions)
-        results = [{} for _ in sources]
+        results: list[dict[str, Any]] = [{} for _ in sources]
         flags = np.where(visible, 0, CandidateFlag.FIT_FAILED | CandidateFlag.OUTSIDE)
         waiting = np.flatnonzero(visible)
         fits = fit_sources(field, [sources[i] for i in waiting], self)

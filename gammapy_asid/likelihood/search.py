@@ -2,14 +2,17 @@
 """Search and likelihood fits in turn, until nothing new appears."""
 
 import numpy as np
+import torch
 from astropy.table import QTable, vstack
-from gammapy.datasets import Datasets
+from gammapy.datasets import Datasets, MapDataset
 from gammapy.estimators import ESTIMATOR_REGISTRY, Estimator
 from gammapy.modeling.models import Models
 
 from ..catalog.candidates import Candidates
 from ..catalog.names import iau_names
+from ..estimators.detector import DLSourceDetector
 from ..estimators.find import default_parts
+from ..estimators.flux import DLFluxEstimator
 from ..inputs.datasets import with_models
 from ..inputs.prepare import usable_datasets
 from ..utils.arguments import check_estimator, check_number
@@ -48,8 +51,14 @@ class IterativeSearch(Estimator):
     tag = "IterativeSearch"
 
     def __init__(
-        self, detector=None, flux_estimator=None, fits=None, ts_threshold=25.0, max_rounds=5, device=None
-    ):
+        self,
+        detector: DLSourceDetector | None = None,
+        flux_estimator: DLFluxEstimator | None = None,
+        fits: CandidateFitEstimator | None = None,
+        ts_threshold: float = 25.0,
+        max_rounds: int = 5,
+        device: str | torch.device | None = None,
+    ) -> None:
         check_number("ts_threshold", ts_threshold, low=0)
         check_number("max_rounds", max_rounds, low=1, whole=True)
         check_estimator("fits", fits)
@@ -69,7 +78,7 @@ class IterativeSearch(Estimator):
             "max_rounds": self.max_rounds,
         }
 
-    def run(self, datasets):
+    def run(self, datasets: MapDataset | Datasets) -> Candidates:
         """Find and fit the sources of a field.
 
         Parameters

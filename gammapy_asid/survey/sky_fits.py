@@ -1,9 +1,12 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Likelihood fits on data of any size."""
 
+from os import PathLike
+from typing import Literal
+
 import numpy as np
 from astropy.table import QTable
-from gammapy.datasets import Datasets
+from gammapy.datasets import Datasets, MapDataset
 from gammapy.estimators import ESTIMATOR_REGISTRY, Estimator
 
 from ..catalog.candidates import Candidates
@@ -52,7 +55,15 @@ class SkyFitEstimator(Processes, Estimator):
 
     tag = "SkyFitEstimator"
 
-    def __init__(self, fits=None, score_min=0.0, nside=6, folder=None, n_jobs=None, parallel_backend=None):
+    def __init__(
+        self,
+        fits: CandidateFitEstimator | None = None,
+        score_min: float = 0.0,
+        nside: int = 6,
+        folder: str | PathLike[str] | None = None,
+        n_jobs: int | None = None,
+        parallel_backend: Literal["multiprocessing", "ray"] | None = None,
+    ) -> None:
         super().__init__(n_jobs, parallel_backend)
         check_estimator("fits", fits)
         check_number("score_min", score_min)
@@ -74,7 +85,7 @@ class SkyFitEstimator(Processes, Estimator):
             **self.parallel_parameters,
         }
 
-    def run(self, datasets, candidates):
+    def run(self, datasets: MapDataset | Datasets, candidates: Candidates) -> Candidates:
         """Fit candidates.
 
         Parameters

@@ -2,11 +2,17 @@
 """Source detection on fields of any size."""
 
 import logging
+from os import PathLike
+from typing import Literal
 
+import torch
+from gammapy.datasets import Datasets, MapDataset
 from gammapy.estimators import ESTIMATOR_REGISTRY, Estimator
 
 from ..catalog.candidates import Candidates
+from ..estimators.detector import DLSourceDetector
 from ..estimators.find import default_parts, find_with_fluxes
+from ..estimators.flux import DLFluxEstimator
 from ..inputs.checks import each_usable
 from ..utils.parallel import Processes
 from .folder import TileFolder, run_tiles
@@ -57,15 +63,15 @@ class DLSkySurvey(Processes, Estimator):
 
     def __init__(
         self,
-        detector=None,
-        flux_estimator=None,
-        nside=3,
-        margin=4.5,
-        folder=None,
-        n_jobs=None,
-        parallel_backend=None,
-        device=None,
-    ):
+        detector: DLSourceDetector | None = None,
+        flux_estimator: DLFluxEstimator | None = None,
+        nside: int = 3,
+        margin: float = 4.5,
+        folder: str | PathLike[str] | None = None,
+        n_jobs: int | None = None,
+        parallel_backend: Literal["multiprocessing", "ray"] | None = None,
+        device: str | torch.device | None = None,
+    ) -> None:
         super().__init__(n_jobs, parallel_backend)
         self.detector, self.flux_estimator = default_parts(detector, flux_estimator, device)
         self.tiles = SkyTiles(nside, margin)
@@ -83,7 +89,7 @@ class DLSkySurvey(Processes, Estimator):
             **self.parallel_parameters,
         }
 
-    def run(self, datasets):
+    def run(self, datasets: MapDataset | Datasets) -> Candidates:
         """Find the sources.
 
         Parameters

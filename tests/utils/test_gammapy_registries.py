@@ -1,8 +1,10 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Estimators and catalogue are in Gammapy's registries, and cost nothing before they are used."""
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -49,3 +51,9 @@ def test_public_names():
     for name in ("nothing", "_nothing"):
         with pytest.raises(AttributeError, match=f"'gammapy_asid' has no attribute '{name}'"):
             getattr(gammapy_asid, name)
+
+
+def test_type_checkers_see_the_public_names():
+    tree = ast.parse(Path(gammapy_asid.__file__).read_text())
+    imports = next(node for node in tree.body if isinstance(node, ast.If)).body
+    assert {node.names[0].name: node.module for node in imports} == gammapy_asid.PLACES

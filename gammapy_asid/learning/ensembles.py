@@ -109,7 +109,7 @@ class Ensemble(nn.Module):
         k = self.config.targets
         diagonal = torch.exp(-parameters[..., :k].clamp(-5, 4))
         factor = torch.diag_embed(diagonal)
-        rows, columns = torch.tril_indices(k, k, -1)
+        rows, columns = torch.tril_indices(k, k, -1, device=parameters.device)
         factor[..., rows, columns] = parameters[..., k:] * diagonal[..., rows]
         return factor
 

@@ -8,6 +8,7 @@ import torch
 from scipy.interpolate import interp1d
 from scipy.ndimage import map_coordinates
 
+from ..utils.devices import Movable
 from .psf import psf_radius
 from .response import Quadrature
 
@@ -209,7 +210,7 @@ def _nearest(m, positions):
 
 
 @dataclass
-class Stamps:
+class Stamps(Movable):
     """Stamps around ``n`` candidates, the candidate in the middle of pixel ``(size // 2, size // 2)``.
 
     Parameters

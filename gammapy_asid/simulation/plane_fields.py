@@ -11,6 +11,7 @@ from gammapy.maps import WcsGeom
 
 from ..inputs.bands import Bands, Response
 from ..inputs.response import INDEX, N_SUB, normalise_psf
+from ..utils.devices import Movable
 from .imaging import ImagingInstrument
 from .pointings import PATTERNS, draw_pointings
 
@@ -47,7 +48,7 @@ N_PLACES = 3
 
 
 @dataclass
-class PlaneField:
+class PlaneField(Movable):
     """Field without sources.
 
     Parameters

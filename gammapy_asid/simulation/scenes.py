@@ -8,6 +8,7 @@ import torch
 
 from ..inputs.bands import Response
 from ..inputs.stamps import Stamps
+from ..utils.devices import Movable
 
 __all__ = ["Scene", "SimulatedStamps", "StampResponse"]
 
@@ -100,7 +101,7 @@ class Scene:
 
 
 @dataclass
-class SimulatedStamps:
+class SimulatedStamps(Movable):
     """Stamps and their truth, tensors of shape ``(n,)``.
 
     Parameters

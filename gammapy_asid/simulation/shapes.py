@@ -52,7 +52,7 @@ def shape_images(kind, x, y, size, n, elongation=None, angle=None):
     images : `~torch.Tensor`
         Shape ``(n_sources, n, n)``; what lies outside is lost.
     """
-    images = torch.zeros(len(x), n, n)
+    images = torch.zeros(len(x), n, n, device=x.device)
     for number, function in enumerate((_point, _gaussian, _disk, _shell)):
         own = torch.nonzero(kind == number)[:, 0]
         if not len(own):
@@ -61,8 +61,8 @@ def shape_images(kind, x, y, size, n, elongation=None, angle=None):
         if function is _point:
             images[own] = deposit_points(*place, n)
         elif function is _gaussian:
-            stretch = torch.ones(len(own)) if elongation is None else elongation[own]
-            turn = torch.zeros(len(own)) if angle is None else angle[own]
+            stretch = torch.ones_like(size[own]) if elongation is None else elongation[own]
+            turn = torch.zeros_like(size[own]) if angle is None else angle[own]
             images[own] = _gaussian(*place, size[own], n, stretch, turn)
         else:
             images[own] = function(*place, size[own], n)
@@ -99,16 +99,17 @@ def deposit_points(x, y, n):
             ],
             1,
         )
-        index = low.long()[:, None] + torch.arange(-1, 3)
+        index = low.long()[:, None] + torch.arange(-1, 3, device=low.device)
         inside = (index >= 0) & (index < n)
-        return torch.zeros(len(position), n).scatter_add_(1, index.clamp(0, n - 1), values * inside)
+        empty = torch.zeros(len(position), n, device=position.device)
+        return empty.scatter_add_(1, index.clamp(0, n - 1), values * inside)
 
     return along(y)[:, :, None] * along(x)[:, None, :]
 
 
 def _offsets(x, y, n):
     """Offsets of the pixels from the sources, shapes ``(n_sources, 1, n)`` and ``(n_sources, n, 1)``."""
-    pixel = torch.arange(n)
+    pixel = torch.arange(n, device=x.device)
     return (pixel - x[:, None])[:, None, :], (pixel - y[:, None])[:, :, None]
 
 

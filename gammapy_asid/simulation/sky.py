@@ -9,6 +9,7 @@ import torch.nn.functional as F
 
 from ..inputs.psf import psf_kernels
 from ..inputs.response import INDEX
+from ..utils.devices import Movable
 from .sky_grid import INTERVALS
 
 __all__ = [
@@ -59,7 +60,7 @@ def interval_weights(response, index=2.4):
 
 
 @dataclass
-class ResponseBank:
+class ResponseBank(Movable):
     """Responses as tensors, to render patches of many instruments in one batch.
 
     Parameters
@@ -90,13 +91,6 @@ class ResponseBank:
         )
         self.energy = torch.tensor(energy, dtype=torch.float32)
         self.node_weights = torch.tensor(exposure * weights * (hi - lo) / 2 * energy, dtype=torch.float32)
-
-    def to(self, device):
-        """Move all tensors to a device, in place."""
-        for name, value in vars(self).items():
-            if isinstance(value, torch.Tensor):
-                setattr(self, name, value.to(device))
-        return self
 
 
 def _node_exposure(response, energy, weights):

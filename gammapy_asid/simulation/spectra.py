@@ -24,7 +24,7 @@ def photon_flux(spectra, e_min, e_max):
     flux : `~torch.Tensor`
         1 / (cm2 s), float64, shape ``(n,)``.
     """
-    nodes, weights = (torch.tensor(v) for v in np.polynomial.legendre.leggauss(N_NODES))
+    nodes, weights = (torch.tensor(v, device=e_min.device) for v in np.polynomial.legendre.leggauss(N_NODES))
     low, high = torch.log(e_min.double())[:, None], torch.log(e_max.double())[:, None]
     energy = torch.exp((low + high) / 2 + (high - low) / 2 * nodes)
     par = {name: value.double()[:, None] for name, value in spectra.items()}

@@ -9,6 +9,7 @@ from ..inputs.psf import psf_kernels, psf_radius
 from ..inputs.stamps import Stamps, psf_description
 from ..stats.image_bounds import asimov_terms
 from ..stats.significance import fast_length
+from ..utils.devices import Movable, on_own_device, random_generator
 from .scenes import SimulatedStamps
 from .shapes import SHAPES, shape_images
 from .variations import random_structure
@@ -25,7 +26,7 @@ NEAREST = 12.0
 CONTAINMENT = 0.99
 
 
-class StampSimulator:
+class StampSimulator(Movable):
     """Simulate stamps of any of several places.
 
     Parameters
@@ -88,6 +89,12 @@ class StampSimulator:
         mean = (counts * energy).sum(-1) / total.clamp(min=1e-300)
         return total.float(), mean
 
+    @property
+    def device(self):
+        """Where stamps are simulated: by default on the processor, see `to`."""
+        return self.psf.device
+
+    @on_own_device
     def draw(self, n, seed, scene=None, keep_source=False):
         """Simulate stamps.
 
@@ -108,7 +115,7 @@ class StampSimulator:
             Stamps and truth.
         """
         rng = np.random.default_rng(seed)
-        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        generator = random_generator(int(rng.integers(2**62)), self.device)
         if scene is not None:
             return self._scene(n, scene, rng, generator, keep_source)
         numbers = np.bincount(rng.choice(len(self.scenes), n, p=self.shares), minlength=len(self.scenes))
@@ -126,7 +133,7 @@ class StampSimulator:
         source = self._draw_sources(n, scene, rng)
         if scene.reference is not None:
             source["amplitude"] = source["amplitude"] * (scene.reference / hours).sqrt()
-        size = source["size"].numpy()
+        size = source["size"].cpu().numpy()
         distance = rng.normal(size=(2, n)) * (scene.offset[0] + scene.offset[1] * size)
         x, y = (
             torch.tensor(
@@ -222,11 +229,11 @@ class StampSimulator:
         mixed = torch.stack([counts * weight, counts * (1 - weight)], -1)
         transform = torch.fft.rfft2(shape)
         cut = slice(self.margin, self.margin + self.size)
-        images = torch.empty(n, len(self.bands), self.size, self.size)
+        images = torch.empty(n, len(self.bands), self.size, self.size, device=x.device)
         for band in range(len(self.bands)):
             hard, soft = self.kernels[of_source, band].unbind(1)
             a, b = mixed[:, band, :, None, None].unbind(1)
-            product = torch.zeros(n, *transform.shape[1:], dtype=transform.dtype)
+            product = transform.new_zeros(n, *transform.shape[1:])
             product.index_add_(0, stamp, transform * (hard * a + soft * b))
             images[:, band] = torch.fft.irfft2(product, s=(self.grid, self.grid))[:, cut, cut]
         return images.clamp(min=0)

@@ -3,10 +3,11 @@
 
 import copy
 from contextlib import contextmanager
+from functools import wraps
 
 import torch
 
-__all__ = ["Movable", "as_device", "inference", "moved", "random_generator", "trainer_device"]
+__all__ = ["Movable", "as_device", "inference", "moved", "on_own_device", "random_generator", "trainer_device"]
 
 
 def as_device(device=None):
@@ -70,6 +71,19 @@ class Movable:
         for name, value in vars(self).items():
             setattr(other, name, moved(value, device))
         return other
+
+
+def on_own_device(method):
+    """Decorator of methods of a `Movable` with a ``device``: the tensors that they make are there too."""
+
+    @wraps(method)
+    def run(self, *args, **kwargs):
+        if self.device.type == "cpu":
+            return method(self, *args, **kwargs)
+        with self.device:
+            return method(self, *args, **kwargs)
+
+    return run
 
 
 def random_generator(seed, device="cpu"):

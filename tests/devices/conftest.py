@@ -8,6 +8,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_map
 
 CUDA = torch.device("cuda", 0)
+Generator = torch.Generator
 # What moves numbers between devices, and what only asks.
 TO_HOST = (torch.Tensor.numpy, torch.Tensor.__array__)
 COPIES = (torch.Tensor.copy_, torch._has_compatible_shallow_copy_type)
@@ -30,14 +31,14 @@ class Elsewhere(torch.Tensor):
                 on_host = isinstance(value, torch.Tensor) and not isinstance(value, Elsewhere)
                 if (on_host and value.dim()) or (isinstance(value, np.ndarray) and value.ndim):
                     raise RuntimeError(f"{func.__name__} got values {tuple(value.shape)} on the host")
-                if isinstance(value, torch.Generator) and not isinstance(value, OtherGenerator):
+                if isinstance(value, Generator) and not isinstance(value, OtherGenerator):
                     raise RuntimeError(f"{func.__name__} got random numbers of the host")
         with torch._C.DisableTorchFunctionSubclass():
             result = func(*args, **kwargs)
         return tree_map(_there, result)
 
 
-class OtherGenerator(torch.Generator):
+class OtherGenerator(Generator):
     """Random numbers that say that they are on the accelerator."""
 
     device = CUDA
@@ -92,10 +93,9 @@ class SecondDevice(TorchFunctionMode):
 def second_device(monkeypatch):
     """The device ``cuda`` on a machine without one; its name."""
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    generator = torch.Generator
 
     def make_generator(device="cpu"):
-        return OtherGenerator() if torch.device(device).type == "cuda" else generator(device)
+        return OtherGenerator() if torch.device(device).type == "cuda" else Generator(device)
 
     monkeypatch.setattr(torch, "Generator", make_generator)
     before = torch.__future__.get_overwrite_module_params_on_conversion()

@@ -72,7 +72,7 @@ def ring_shares(psf, width, pixels):
     share : `~torch.Tensor`
         Shape ``(n, n_bands, n_rings)``.
     """
-    order = np.argsort(CONTAINMENTS)
+    order = torch.tensor(np.argsort(CONTAINMENTS), device=psf.device)
     depth = -torch.log1p(-torch.tensor(CONTAINMENTS, device=psf.device)[order])
     log_radius = torch.cat([psf[..., :1], psf[..., :1] + psf[..., 1:]], -1)[..., order]
     square = torch.exp(2 * log_radius) + 2 * depth * (width**2 + 1 / 6)

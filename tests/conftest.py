@@ -228,6 +228,45 @@ def make_response():
 
 
 @pytest.fixture(scope="session")
+def plane_simulator():
+    """Simulator of patches of two fields, with a response like that of the CTAO: the same at all offsets but
+    for the effective area."""
+    import astropy.units as u
+    import numpy as np
+    from astropy.coordinates import SkyCoord
+    from gammapy.irf import PSF3D, Background2D, EffectiveAreaTable2D
+    from gammapy.maps import MapAxis, WcsGeom
+
+    from gammapy_asid.inputs.bands import Bands
+    from gammapy_asid.simulation.plane_fields import plane_field
+    from gammapy_asid.simulation.plane_patches import PlaneSimulator
+
+    bands = Bands((100.0, 1e3, 1e4, 1e5), (1, 0, 0), 0.04, extents=(0.1, 0.25))
+    energy = MapAxis.from_energy_bounds(0.05, 200, 12, unit="TeV", name="energy_true")
+    offset = MapAxis.from_edges([0, 1, 2, 3, 4, 5], unit="deg", name="offset")
+    area = 2e6 * np.minimum(1, energy.center.value) * np.exp(-((offset.center.value[:, None] / 4) ** 2))
+    rad = MapAxis.from_edges(np.linspace(0, 0.6, 61), unit="deg", name="rad")
+    sigma = 0.04 * energy.center.value[:, None, None] ** -0.2
+    psf = np.exp(-0.5 * (rad.center.value / sigma) ** 2) / (2 * np.pi * np.radians(sigma) ** 2)
+    psf = np.broadcast_to(psf, (12, 5, 60))
+    seen = MapAxis.from_energy_bounds(0.05, 200, 12, unit="TeV")
+    rate = 10.0 * seen.center.value[:, None] ** -2.5 * np.ones(5)
+    irf = {
+        "aeff": EffectiveAreaTable2D(axes=[energy, offset], data=area.T, unit="m2"),
+        "psf": PSF3D(axes=[energy, offset, rad], data=psf, unit="sr-1"),
+        "bkg": Background2D(axes=[seen, offset], data=rate, unit="s-1 sr-1 TeV-1"),
+    }
+    center = SkyCoord(0, 0, unit="deg", frame="galactic")
+    geom = WcsGeom.create(skydir=center, width=(5.1, 4.1), binsz=0.04, frame="galactic", proj="TAN")
+    pointings = center.directional_offset_by([0, 180] * u.deg, 0.7 * u.deg)
+    fields = [
+        plane_field(np.random.default_rng(0), irf, bands, energies, geom, pointings, 10 * u.h)
+        for energies in ((100.0, 1e3, 1e4, 1e5), (300.0, 1e3, 1e4))
+    ]
+    return PlaneSimulator(fields, size=32, background_share=0.5)
+
+
+@pytest.fixture(scope="session")
 def tiny_recipe():
     """Recipe of a tiny detection network."""
     from gammapy_asid.learning.recipe import OptimiserRecipe

@@ -98,7 +98,7 @@ class DatasetSimulator(FieldSimulator):
 
     def _draw(self, n, rng, generator, instrument):
         instrument = torch.zeros(n, dtype=torch.long)
-        has_background = torch.from_numpy(rng.random(n) < self.background_share)
+        has_background = torch.tensor(rng.random(n) < self.background_share)
         background, mask, exposure, reach = self._cut(rng, n)
         emission, prediction = self._background(rng, generator, background)
 
@@ -141,15 +141,15 @@ class DatasetSimulator(FieldSimulator):
         side = self.size + 2 * MARGIN
         number = rng.poisson(DENSITY * (side / 64) ** 2 * rng.uniform(*DENSITY_RANGE, n))
         total = number.sum()
-        patch = torch.from_numpy(np.repeat(np.arange(n), number))
+        patch = torch.tensor(np.repeat(np.arange(n), number))
         x, y = torch.tensor(rng.uniform(-MARGIN, self.size + MARGIN, (2, total)) - 0.5, dtype=torch.float32)
         spectra = self._unit_spectra(rng.normal(*INDEX, total))
         counts = source_counts(self.bank, torch.zeros(total, dtype=torch.long), spectra).double()
         limit = detection_flux(counts.sum(-1), self.expected, self.information)
-        ratio = torch.from_numpy(10 ** rng.uniform(*FLUX, total))
+        ratio = torch.tensor(10 ** rng.uniform(*FLUX, total))
         kind, width = self._shapes(rng, total)
         # Extended sources are as bright over the background under them as points.
-        flux = ratio * (limit * torch.hypot(torch.ones(total), width / self.psf_width))
+        flux = ratio * (limit * torch.hypot(torch.ones_like(width), width / self.psf_width))
         spectra["amplitude"] = (spectra["amplitude"].double() * flux).float()
         sources = PatchSources(
             patch=patch,
@@ -169,9 +169,11 @@ class DatasetSimulator(FieldSimulator):
         """Kind and width in finest pixels of sources: points alone where the bands know no extents."""
         kind, width = torch.zeros(n, dtype=torch.long), torch.zeros(n)
         if self.bands.extents:
-            wide = rng.random(n) < EXTENDED_SHARE
-            width[wide] = torch.tensor(np.exp(rng.uniform(*np.log(WIDTHS), wide.sum())), dtype=torch.float32)
-            kind[wide] = torch.from_numpy(1 + rng.choice(len(SHAPES) - 1, wide.sum(), p=SHAPE_SHARES))
+            wide = torch.tensor(rng.random(n) < EXTENDED_SHARE)
+            n_wide = int(wide.sum())
+            widths = np.exp(rng.uniform(*np.log(WIDTHS), n_wide))
+            width[wide] = torch.tensor(widths, dtype=torch.float32)
+            kind[wide] = torch.tensor(1 + rng.choice(len(SHAPES) - 1, n_wide, p=SHAPE_SHARES))
         return kind, width
 
     def _unit_spectra(self, index):

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from ..stats.significance import fast_length
+from ..utils.devices import Movable
 from .patch_images import sum_on_level
 from .shapes import shape_images
 from .sky import SPECTRAL_PARAMETERS, source_counts
@@ -19,7 +20,7 @@ FINER = 2**FINER_LEVEL
 INDEX = 2.3
 
 
-class ExtendedSources:
+class ExtendedSources(Movable):
     """Images of extended sources, by FFT with the point spread functions of a bank.
 
     Parameters

@@ -88,7 +88,7 @@ def image_significance(images, patch, reach, emission):
     significance : `~torch.Tensor`
         Standard deviations, shape ``(n_sources,)``.
     """
-    squared = torch.zeros(len(patch))
+    squared = torch.zeros(len(patch), device=patch.device)
     for image, r, e in zip(images, reach, emission, strict=True):
         squared += ((r[patch] * image) ** 2 / e[patch].clamp(min=MIN_BACKGROUND)).sum((1, 2))
     return torch.sqrt(squared)

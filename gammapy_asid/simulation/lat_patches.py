@@ -63,11 +63,11 @@ class LatSimulator(PatchSimulator):
         self.plane_share = plane_share
 
     def _draw(self, n, rng, generator, instrument):
-        drawn = torch.from_numpy(rng.choice(len(self.weights), n, p=self.weights))
+        drawn = torch.tensor(rng.choice(len(self.weights), n, p=self.weights))
         instrument = drawn if instrument is None else torch.full((n,), instrument)
         centres, roll = self._places(rng, n)
         exposure = torch.tensor(rng.lognormal(0, LEVEL_SPREAD, n), dtype=torch.float32)
-        has_background = torch.from_numpy(rng.random(n) < self.background_share)
+        has_background = torch.tensor(rng.random(n) < self.background_share)
         emission, prediction = self._emission(generator, instrument, centres, roll, exposure)
         sources = self._sources(rng, instrument, centres, roll, exposure)
         known = self.known_sources(rng, sources.patch, sources.flux, MODELLED, has_background)
@@ -113,7 +113,7 @@ class LatSimulator(PatchSimulator):
         catalog = self.draw_sky(rng, scale=rng.uniform(*DENSITY))
         patch, index, x, y = self._project(catalog, instrument, centres, roll)
         spectra = {
-            name: torch.tensor(getattr(catalog, name)[index], dtype=torch.float32)
+            name: torch.tensor(getattr(catalog, name), dtype=torch.float32)[index]
             for name in SPECTRAL_PARAMETERS
         }
         # The network knows the mean exposure only: what differs from it counts as brighter sky.
@@ -122,10 +122,10 @@ class LatSimulator(PatchSimulator):
             patch=patch,
             x=x,
             y=y,
-            flux=torch.tensor(catalog.flux(*FLUX_RANGE)[index], dtype=torch.float32) * exposure[patch],
+            flux=torch.tensor(catalog.flux(*FLUX_RANGE), dtype=torch.float32)[index] * exposure[patch],
             spectra=spectra,
             counts=source_counts(self.bank, instrument[patch], spectra),
-            latitude=torch.tensor(catalog.lat[index], dtype=torch.float32),
+            latitude=torch.tensor(catalog.lat, dtype=torch.float32)[index],
         )
 
     def _project(self, catalog, instrument, centres, roll):
@@ -164,4 +164,4 @@ class LatSimulator(PatchSimulator):
                 cy, cx = rng.uniform(0, self.size, 2)
                 radius = rng.uniform(*HOLE_RADIUS)
                 image[(grid[:, None] - cy) ** 2 + (grid - cx) ** 2 < radius**2] = 0
-        return torch.from_numpy(mask)
+        return torch.tensor(mask)

@@ -11,6 +11,7 @@ from ..inputs.batch import FieldBatch
 from ..inputs.conditioning import conditions, extended_kernels, feature_kernels, trial_spectra
 from ..stats.known_sky import MIN_BACKGROUND
 from ..stats.significance import score_terms
+from ..utils.devices import Movable, on_own_device
 from .patch_images import values_at
 from .patches import SimulatedPatches
 from .sky import ResponseBank, render_sources
@@ -32,7 +33,7 @@ MODELLED_SHARE, LISTED_SHARE = 0.35, 0.85
 FLUX_ERROR, PSF_WIDTH = 0.02, 0.4
 
 
-class PatchSimulator(ABC):
+class PatchSimulator(Movable, ABC):
     """Patches seen by random instruments: base of the simulators of skies.
 
     Parameters
@@ -65,6 +66,12 @@ class PatchSimulator(ABC):
         """Bands of the patches (`~gammapy_asid.inputs.Bands`)."""
         return self.bank.bands
 
+    @property
+    def device(self):
+        """Where patches are simulated: by default on the CPU, see ``to``."""
+        return self.filters.device
+
+    @on_own_device
     def draw(self, n, seed, instrument=None):
         """Simulate patches.
 
@@ -82,7 +89,7 @@ class PatchSimulator(ABC):
         patches : `SimulatedPatches`
             Patches and truth.
         """
-        return self._draw(n, *generators(seed), instrument)
+        return self._draw(n, *generators(seed, self.device), instrument)
 
     @abstractmethod
     def _draw(self, n, rng, generator, instrument):
@@ -124,8 +131,9 @@ class PatchSimulator(ABC):
             Modelled counts of the patches per band.
         """
         total = sources.counts.sum((1, 2))
-        error = torch.randn(3, len(total), generator=generator) / torch.sqrt(total.clamp(min=1))
-        factor = 1 + error[0] + FLUX_ERROR * torch.randn(len(total), generator=generator)
+        there = {"generator": generator, "device": total.device}
+        error = torch.randn(3, len(total), **there) / torch.sqrt(total.clamp(min=1))
+        factor = 1 + error[0] + FLUX_ERROR * torch.randn(len(total), **there)
         pixel_size = self.bank.pixel_size[instrument].float()[sources.patch]
         # The fit of a source that is hardly seen stays near its seed.
         shift = (PSF_WIDTH * self.bands.scale / pixel_size * error[1:]).clamp(-1, 1)
@@ -159,8 +167,8 @@ class PatchSimulator(ABC):
         """
         n = len(has_background)
         limit = np.where(rng.random(n) < MODELLED_SHARE, 10 ** rng.uniform(*limits, n), np.inf)
-        bright = flux > torch.tensor(limit, dtype=torch.float32)[patch]
-        chosen = torch.from_numpy(rng.random(len(patch)) < LISTED_SHARE)
+        bright = flux > torch.tensor(limit, dtype=torch.float32, device=flux.device)[patch]
+        chosen = torch.tensor(rng.random(len(patch)) < LISTED_SHARE, device=flux.device)
         return bright & chosen & has_background[patch]
 
     def significance(self, instrument, sources, emission, mask):
@@ -180,7 +188,7 @@ class PatchSimulator(ABC):
             Root of the information (`~gammapy_asid.stats.significance.score_terms`) times the
             squared counts, at the nearest pixel; shape ``(n,)``.
         """
-        squared, counts = torch.zeros(len(sources.patch)), sources.seen_counts
+        squared, counts = torch.zeros_like(sources.x), sources.seen_counts
         for band, level in enumerate(self.bands.levels):
             b, m = emission[band].clamp(min=MIN_BACKGROUND), mask[band]
             kernels = self.filters[instrument, band]

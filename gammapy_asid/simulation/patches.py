@@ -7,6 +7,7 @@ import torch
 
 from ..inputs.bands import Bands
 from ..inputs.batch import FieldBatch
+from ..utils.devices import Movable
 
 __all__ = ["PatchSources", "SimulatedPatches"]
 
@@ -78,7 +79,7 @@ class PatchSources:
 
 
 @dataclass(kw_only=True)
-class SimulatedPatches:
+class SimulatedPatches(Movable):
     """Patches with their truth.
 
     Parameters

@@ -98,9 +98,9 @@ class PlaneSimulator(FieldSimulator):
             chosen[:] = instrument // self.stride
         corners = np.array([self.corners[f][rng.integers(len(self.corners[f]))] for f in chosen])
         # The network knows the response of the field, photons arrive by that of the nearest place.
-        nominal = torch.from_numpy(chosen * self.stride)
+        nominal = torch.tensor(chosen * self.stride)
         local = nominal + 1 + self._nearest_places(chosen, corners)
-        has_background = torch.from_numpy(rng.random(n) < self.background_share)
+        has_background = torch.tensor(rng.random(n) < self.background_share)
         background, exposure, mask = (
             self._cut(name, chosen, corners) for name in ("background", "exposure", "mask")
         )
@@ -122,7 +122,7 @@ class PlaneSimulator(FieldSimulator):
         expected, prediction, mask, exposure = (
             turned_patches(images, turns) for images in (expected, prediction, mask, exposure)
         )
-        turn = torch.from_numpy(turns)[sources.patch]
+        turn = torch.tensor(turns)[sources.patch]
         sources.x, sources.y = turned_places(sources.x, sources.y, turn, self.size)
         batch = self.observe(nominal, expected, prediction, mask, exposure, has_background, generator)
         return self._with_truth(batch, sources.select(~known), nominal, expected)
@@ -166,7 +166,7 @@ class PlaneSimulator(FieldSimulator):
     def _emission(self, rng, generator, instrument, latitude):
         """Counts of the interstellar emission for the mean exposure, and their prediction."""
         n, size = len(latitude), self.size
-        pixel_size = self.bank.pixel_size[instrument].numpy()
+        pixel_size = self.bank.pixel_size[instrument].cpu().numpy()
         rows = np.abs(latitude[:, None] + np.arange(size) * pixel_size[:, None])
         profile = 0
         for weight, scale in LAYERS:
@@ -211,13 +211,13 @@ class PlaneSimulator(FieldSimulator):
             exposure=torch.stack(relative, 1),
             width=width,
             pixel_width=width / self.bank.pixel_size[nominal].float()[patch],
-            kind=torch.from_numpy(plane.shape),
+            kind=torch.tensor(plane.shape),
         )
 
     def _project(self, rng, instrument, latitude):
         """Sources of a random plane in and near the patches, their patch and their position."""
         sources = draw_plane(rng, self.classes, scale=np.exp(rng.uniform(*np.log(DENSITY))))
-        pixel_size = self.bank.pixel_size[instrument].numpy()[:, None]
+        pixel_size = self.bank.pixel_size[instrument].cpu().numpy()[:, None]
         longitude = rng.uniform(-LONGITUDE, LONGITUDE, (len(latitude), 1))
         lon = (sources.catalog.lon - longitude + 180) % 360 - 180
         x = lon * np.cos(np.radians(sources.catalog.lat)) / pixel_size + (self.size - 1) / 2
@@ -228,4 +228,4 @@ class PlaneSimulator(FieldSimulator):
         )
         patch, index = np.nonzero(near)
         place = (torch.tensor(v[patch, index], dtype=torch.float32) for v in (x, y))
-        return sources.select(index), torch.from_numpy(patch), *place
+        return sources.select(index), torch.tensor(patch), *place

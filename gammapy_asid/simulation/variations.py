@@ -13,23 +13,25 @@ __all__ = ["generators", "patch_axes", "patch_grid", "random_emission", "random_
 LEVEL_ERROR, TILT, STRUCTURE_ERROR, SHARED, GOODNESS = 0.2, 0.1, 0.15, 0.1, 1.3
 
 
-def generators(seed):
+def generators(seed, device="cpu"):
     """Random numbers of NumPy and of torch from one seed.
 
     Parameters
     ----------
     seed : int or sequence of int
-        Equal seeds give equal numbers.
+        Equal seeds give equal numbers on the same kind of device.
+    device : str or `~torch.device`
+        Where the numbers of torch are drawn.
 
     Returns
     -------
     rng : `~numpy.random.Generator`
         Of NumPy.
     generator : `~torch.Generator`
-        Of torch, on the CPU.
+        Of torch.
     """
     rng = np.random.default_rng(seed)
-    return rng, torch.Generator().manual_seed(int(rng.integers(2**62)))
+    return rng, torch.Generator(device).manual_seed(int(rng.integers(2**62)))
 
 
 def patch_grid(centres, roll, width, n):
@@ -109,7 +111,7 @@ def sample_emission(bank, vectors):
     return sampled.view(*bank.shape[:2], n, gy, gx).permute(2, 0, 1, 3, 4)
 
 
-def random_structure(n, size, generator, slope=2.5, device="cpu"):
+def random_structure(n, size, generator, slope=2.5):
     """Gaussian random images with a power law as power spectrum and unit variance.
 
     Parameters
@@ -120,20 +122,19 @@ def random_structure(n, size, generator, slope=2.5, device="cpu"):
         Source of randomness.
     slope : float
         The power falls as ``k**-slope``; by default nearly as that of interstellar gas.
-    device : str or `~torch.device`
-        Where the images go.
 
     Returns
     -------
     images : `~torch.Tensor`
-        Shape ``(n, size, size)``.
+        Shape ``(n, size, size)``, on the device of the generator.
     """
-    k = torch.fft.fftfreq(2 * size)
-    power = (k[:, None] ** 2 + torch.fft.rfftfreq(2 * size) ** 2).clamp(min=(0.5 / size) ** 2) ** (-slope / 4)
+    device = generator.device
+    ky, kx = torch.fft.fftfreq(2 * size, device=device), torch.fft.rfftfreq(2 * size, device=device)
+    power = (ky[:, None] ** 2 + kx**2).clamp(min=(0.5 / size) ** 2) ** (-slope / 4)
     power[0, 0] = 0
-    white = torch.randn(n, 2 * size, 2 * size, generator=generator)
+    white = torch.randn(n, 2 * size, 2 * size, generator=generator, device=device)
     field = torch.fft.irfft2(torch.fft.rfft2(white) * power)[:, :size, :size]
-    return (field / field.std((1, 2), keepdim=True)).to(device)
+    return field / field.std((1, 2), keepdim=True)
 
 
 def random_emission(models, generator):
@@ -156,12 +157,12 @@ def random_emission(models, generator):
         Intensity, shape ``(n_patches, n_intervals, gy, gx)``.
     """
     n, n_models, n_intervals, size, _ = models.shape
-    uniform = torch.rand(n, 6, generator=generator).to(models.device)
-    normal = torch.randn(n, 3, generator=generator).to(models.device)
+    there = {"generator": generator, "device": models.device}
+    uniform, normal = torch.rand(n, 6, **there), torch.randn(n, 3, **there)
 
     def mixture():
-        logits = torch.randn(n, n_models, generator=generator).to(models.device)
-        sharp = 1 + 9 * (torch.rand(n, 1, generator=generator).to(models.device) < 0.5)
+        logits = torch.randn(n, n_models, **there)
+        sharp = 1 + 9 * (torch.rand(n, 1, **there) < 0.5)
         return torch.softmax(2 * logits * sharp, 1)
 
     own = mixture()
@@ -169,7 +170,7 @@ def random_emission(models, generator):
     other = (1 - error) * own + error * mixture()
     truth = torch.einsum("pm,pmiyx->piyx", own, models)
     prediction = torch.einsum("pm,pmiyx->piyx", other, models)
-    structure = random_structure(2 * n, size, generator, device=models.device).view(2, n, 1, size, size)
+    structure = random_structure(2 * n, size, generator).view(2, n, 1, size, size)
     strength = SHARED * uniform[:, 1, None, None, None]
     truth = truth * torch.exp(strength * structure[0])
     # The tilt pivots at the middle of the intervals.

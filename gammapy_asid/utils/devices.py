@@ -7,7 +7,7 @@ from functools import wraps
 
 import torch
 
-__all__ = ["Movable", "as_device", "inference", "moved", "on_own_device", "random_generator", "trainer_device"]
+__all__ = ["Movable", "as_device", "inference", "moved", "on_own_device", "trainer_device"]
 
 
 def as_device(device=None):
@@ -84,24 +84,6 @@ def on_own_device(method):
             return method(self, *args, **kwargs)
 
     return run
-
-
-def random_generator(seed, device="cpu"):
-    """Random numbers of Torch on a device.
-
-    Parameters
-    ----------
-    seed : int
-        Equal seeds give equal numbers on one kind of device.
-    device : str or `~torch.device`
-        Device.
-
-    Returns
-    -------
-    generator : `~torch.Generator`
-        Generator.
-    """
-    return torch.Generator(device).manual_seed(seed)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ...learning.ensembles import Moments, ensemble_moments
+from ...utils.devices import inference
 from .calibration import (
     FLUX_LEVELS,
     MODES,
@@ -23,11 +24,13 @@ from .features import fitted_significance
 __all__ = ["FluxPredictions", "position_errors", "predict_fluxes", "significances"]
 
 
-@torch.inference_mode()
+@inference()
 def _predict(ensemble, inputs, chunk=4096):
     """Moments of the predictions, computed in parts."""
-    parts = [ensemble_moments(*ensemble(part)) for part in inputs.split(chunk)]
-    return Moments(*(torch.cat(columns) for columns in zip(*(vars(p).values() for p in parts), strict=True)))
+    device = next(ensemble.parameters()).device
+    parts = [ensemble_moments(*ensemble(part.to(device))) for part in inputs.split(chunk)]
+    columns = zip(*(vars(p).values() for p in parts), strict=True)
+    return Moments(*(torch.cat(column).cpu() for column in columns))
 
 
 def position_errors(ensemble, sources):
@@ -138,7 +141,8 @@ def significances(ensemble, sources, responses, chunk=4096):
     for instrument, response in enumerate(responses):
         own = torch.nonzero(sources.given & (sources.instrument == instrument))[:, 0]
         for part in own.split(chunk):
-            result[part.numpy()] = flux_significance(ensemble, sources.features.select(part), response)
+            features = sources.features.select(part).to(next(ensemble.parameters()).device)
+            result[part.numpy()] = flux_significance(ensemble, features, response)
     return result
 
 

@@ -10,6 +10,7 @@ from ...inputs.psf import psf_tables
 from ...simulation.spectra import photon_flux
 from ...stats.source_images import position_information
 from ...stats.spectral_fit import flux_bound, flux_scale
+from ...utils.devices import moved
 from ...utils.tensor_rows import TensorRows
 from ..detection.peaks import FAINTEST_SCORE, find_centres
 from ..detection.simulated_candidates import claimed_sources, network_output, visible_sources
@@ -127,20 +128,20 @@ def simulate_sources(model, simulator, n_patches, seed, batch_size=32):
     Yields
     ------
     sources : `SimulatedSources`
-        Sources of one batch.
+        Sources of one batch, on the CPU.
     """
-    tables = {}
+    simulator, tables = simulator.to(model.device), {}
     for i in range(-(-n_patches // batch_size)):
         rng = np.random.default_rng((seed, i))
         instrument = int(rng.choice(len(simulator.weights), p=simulator.weights))
         response = simulator.bank.responses[instrument]
         if instrument not in tables:
-            tables[instrument] = psf_tables(response)
+            tables[instrument] = psf_tables(response).to(model.device)
         patches = simulator.draw(batch_size, (seed, i, 1), instrument)
-        given = bool(i % 2)
-        rows = _given(patches, rng) if given else _detected(model, patches)
+        given, on_host = bool(i % 2), patches.to("cpu")
+        rows = _given(on_host, rng) if given else _detected(model, on_host)
         if len(rows["true"]):
-            yield _collect(patches, response, tables[instrument], rows, given, rng)
+            yield _collect(patches, response, tables[instrument], rows, given, rng).to("cpu")
 
 
 def _detected(model, patches):
@@ -210,8 +211,8 @@ def _empty_places(patches, nominal, rng):
 
 
 def _collect(patches, response, tables, rows, given, rng):
-    batch = patches.batch
-    field, true = torch.as_tensor(rows["field"]), torch.as_tensor(rows["true"])
+    batch, device = patches.batch, patches.batch.device
+    field, true = (torch.as_tensor(rows[name], device=device) for name in ("field", "true"))
     score = None if given else rows["score"]
     fitted = fit_batch(batch, response, field, rows["x"], rows["y"], score, rows["sigma"], not given, tables)
     fit, features, power_laws = fitted.fit, fitted.features, fitted.power_laws
@@ -221,14 +222,14 @@ def _collect(patches, response, tables, rows, given, rng):
     empty = true < 0
     spectra = {name: _of_sources(value, true, 1.0) for name, value in patches.spectra.items()}
     spectra["amplitude"] = torch.where(empty, 0.0, spectra["amplitude"])
-    ranges, columns = _energy_ranges(response, len(true), rng), []
+    ranges, columns = moved(_energy_ranges(response, len(true), rng), device), []
     for e_min, e_max in ranges:
         scale = flux_scale(
             response, power_laws.select(keep), fit.counts[keep], fit.counts_error[keep], e_min, e_max
         )
         coordinate = scale.coordinate(photon_flux(spectra, e_min, e_max))
         columns.append((scale.inputs(), coordinate, scale.start, scale.width, scale.log_unit))
-    start = (torch.as_tensor(rows[axis], dtype=torch.float32)[keep] for axis in ("x", "y"))
+    start = (torch.as_tensor(rows[axis], dtype=torch.float32).to(device)[keep] for axis in ("x", "y"))
     place = [
         torch.where(empty, own, _of_sources(value, true))
         for own, value in zip(start, (patches.x, patches.y), strict=True)
@@ -241,7 +242,7 @@ def _collect(patches, response, tables, rows, given, rng):
     n = len(true)
     return SimulatedSources(
         features.select(keep),
-        torch.full((n,), given),
+        torch.full((n,), given, device=device),
         place - torch.stack([fit.x, fit.y], -1)[keep],
         *(torch.stack(v, 1) for v in zip(*columns, strict=True)),
         _of_sources(patches.flux, true),
@@ -249,7 +250,7 @@ def _collect(patches, response, tables, rows, given, rng):
         torch.where(empty, _mean_latitude(patches)[fields], _of_sources(patches.latitude, true)),
         batch.has_background[fields],
         _isolated(patches, true, fields, place),
-        torch.linalg.inv(information.sum(1) + 1e-6 * torch.eye(3)),
+        torch.linalg.inv(information.sum(1) + 1e-6 * torch.eye(3, device=device)),
         torch.stack([flux_bound(information[:, :, 2, 2], response, spectra, *r) for r in ranges], 1),
         batch.pixel_size[fields],
         patches.instrument[fields],
@@ -292,7 +293,9 @@ def _isolated(patches, true, field, place):
     """Whether no other true source of comparable flux is near, or, at an empty place, none that is fitted."""
     distance = torch.hypot(*(place[:, None] - torch.stack([patches.x, patches.y], -1)).unbind(-1))
     nominal = patches.bands.pixel_size / patches.batch.pixel_size[field]
-    other = (field[:, None] == patches.patch) & (true[:, None] != torch.arange(len(patches.x)))
+    other = (field[:, None] == patches.patch) & (
+        true[:, None] != torch.arange(len(patches.x), device=true.device)
+    )
     flux = _of_sources(patches.flux, true)[:, None]
     comparable = torch.where(
         flux > 0, patches.flux > NEIGHBOUR_FLUX * flux, patches.significance >= FAINTEST_GIVEN

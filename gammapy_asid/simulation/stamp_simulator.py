@@ -9,10 +9,10 @@ from ..inputs.psf import psf_kernels, psf_radius
 from ..inputs.stamps import Stamps, psf_description
 from ..stats.image_bounds import asimov_terms
 from ..stats.significance import fast_length
-from ..utils.devices import Movable, on_own_device, random_generator
+from ..utils.devices import Movable, on_own_device
 from .scenes import SimulatedStamps
 from .shapes import SHAPES, shape_images
-from .variations import random_structure
+from .variations import generators, random_structure
 
 __all__ = ["StampSimulator"]
 
@@ -114,8 +114,7 @@ class StampSimulator(Movable):
         simulated : `SimulatedStamps`
             Stamps and truth.
         """
-        rng = np.random.default_rng(seed)
-        generator = random_generator(int(rng.integers(2**62)), self.device)
+        rng, generator = generators(seed, self.device)
         if scene is not None:
             return self._scene(n, scene, rng, generator, keep_source)
         numbers = np.bincount(rng.choice(len(self.scenes), n, p=self.shares), minlength=len(self.scenes))

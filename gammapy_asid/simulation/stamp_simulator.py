@@ -284,10 +284,10 @@ class StampSimulator(Movable):
         number = rng.poisson(scene.neighbours, n)
         # All of a stamp are known, or none.
         factor = torch.tensor((rng.random(n) < 0.5) * np.exp(rng.normal(0, 0.1, n)), dtype=torch.float32)
-        some = torch.tensor(np.flatnonzero(number))
+        number, some = number[number > 0], torch.tensor(np.flatnonzero(number))
         truth = torch.zeros(n, len(self.bands), self.size, self.size)
         if len(some):
-            stamp = torch.tensor(np.repeat(np.arange(len(some)), number[some]))
+            stamp = torch.tensor(np.repeat(np.arange(len(some)), number))
             k = len(stamp)
             source = self._draw_sources(k, scene, rng)
             if scene.reference is not None:

@@ -24,18 +24,14 @@ from gammapy_asid.inputs.bands_of_dataset import bands_for_dataset
 from gammapy_asid.inputs.convert import to_band_cube
 from gammapy_asid.inputs.prepare import usable_datasets
 from gammapy_asid.learning.recipe import read_recipe
+from gammapy_asid.learning.task import get_task
 from gammapy_asid.simulation.dataset_patches import DatasetSimulator
 from gammapy_asid.simulation.demo import demo_field, simulated_field
 from gammapy_asid.simulation.plane_fields import draw_fields
 from gammapy_asid.simulation.plane_patches import PlaneSimulator
 from gammapy_asid.simulation.survey_dataset import survey_dataset
-from gammapy_asid.tasks.detection.network import build_network
 from gammapy_asid.tasks.detection.simulator import build_simulator
-from gammapy_asid.tasks.detection.stream import PatchStream
-from gammapy_asid.tasks.detection.targets import detection_loss
-from gammapy_asid.tasks.extension.network import build_stamp_network
 from gammapy_asid.tasks.extension.simulator import build_stamp_simulator
-from gammapy_asid.tasks.extension.training import extension_loss
 from gammapy_asid.tasks.measurement.fitted_sources import fit_field
 
 from ..common import Parts, arguments, rows_to_markdown, write
@@ -184,41 +180,22 @@ def simulator_speed(name, devices):
         there = simulator.to(device)
         seconds, _ = _seconds(lambda there=there: there.draw(n, 5), device)
         result["patches per second"][device] = n / seconds
-        step = _extension_step(there, n) if name == "stamps" else _detection_step(there, n)
-        result["seconds of a training step"][device], _ = _seconds(step, device)
+        recipe = read_recipe("cta-extension" if name == "stamps" else "lat")
+        result["seconds of a training step"][device], _ = _seconds(_step(recipe, there, n), device)
     return result
 
 
-def _detection_step(simulator, n):
-    batch = PatchStream(simulator, n, 1)[0]
-    network = build_network(simulator.bands, read_recipe("lat").widths).to(simulator.device)
-    return _step(
-        network,
-        lambda: detection_loss(
-            network(batch["inputs"], batch["conditions"]), batch["targets"], batch["mask"]
-        ),
-    )
-
-
-def _extension_step(simulator, n):
-    drawn, recipe = simulator.draw(n, 3), read_recipe("cta-extension")
-    network = build_stamp_network(recipe, len(simulator.bands)).to(simulator.device)
-
-    def losses():
-        output = network.split(network(*drawn.stamps.tensors))
-        return extension_loss(output, drawn.size, tuple(recipe.edges))
-
-    return _step(network, losses)
-
-
-def _step(network, losses):
-    """Step of the optimiser; in single precision."""
+def _step(recipe, simulator, n):
+    """Step of a training in single precision, always with the same batch."""
+    task = get_task(recipe.task)
+    inputs, target = task.batch(simulator.draw(n, 3))
+    network = task.network(recipe, simulator.bands).to(simulator.device)
     network.train().to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-4)
 
     def step():
         optimiser.zero_grad()
-        losses()["loss"].backward()
+        task.loss(task.forward(network, inputs), target, recipe)["loss"].backward()
         optimiser.step()
 
     return step
@@ -266,7 +243,7 @@ def tables(results, devices):
 def parser():
     """Arguments of the program."""
     parser = arguments(__doc__, "devices")
-    accelerator = "cuda" if torch.cuda.is_available() else "cpu:0"
+    accelerator = "cuda" if torch.cuda.is_available() else "cpu"
     parser.add_argument("--device", default=accelerator, help="device beside the processor")
     return parser
 

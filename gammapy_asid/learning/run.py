@@ -7,6 +7,7 @@ from pathlib import Path
 import lightning
 import torch
 
+from ..utils.devices import as_device, moved
 from ..utils.work_folder import WorkFolder
 from .io import load_card, save_model
 from .registry import followers, get_task
@@ -136,8 +137,10 @@ def train(
     if recipe.start is not None:
         task.start(network, simulator.bands, recipe.start)
     module = TaskModule(task, network.to(memory_format=torch.channels_last), recipe, validation)
+    # Processes of their own have no accelerator
+    drawn_by = simulator if num_workers else moved(simulator, as_device(device))
     data = EpochData(
-        lambda start: task.batches(simulator, recipe, start), optimiser.batches_per_epoch, num_workers
+        lambda start: task.batches(drawn_by, recipe, start), optimiser.batches_per_epoch, num_workers
     )
     last = fit_module(module, data, optimiser, work, progress, device)
     return load_averaged(task.network(recipe, simulator.bands), last)

@@ -9,18 +9,13 @@ from gammapy_asid import DLFluxEstimator, DLSourceDetector
 from gammapy_asid.inputs.bands_of_dataset import bands_for_dataset
 from gammapy_asid.inputs.convert import to_band_cube
 from gammapy_asid.inputs.stamps import Stamps
+from gammapy_asid.learning.task import get_task
 from gammapy_asid.simulation.dataset_patches import DatasetSimulator
 from gammapy_asid.simulation.demo import simulated_field
 from gammapy_asid.tasks.detection.model import DetectionModel
-from gammapy_asid.tasks.detection.network import build_network
-from gammapy_asid.tasks.detection.simulated_candidates import simulated_candidates
 from gammapy_asid.tasks.detection.simulator import build_simulator
-from gammapy_asid.tasks.detection.stream import PatchStream
-from gammapy_asid.tasks.detection.targets import detection_loss
 from gammapy_asid.tasks.extension.model import ExtensionModel
-from gammapy_asid.tasks.extension.network import build_stamp_network
 from gammapy_asid.tasks.extension.simulator import dataset_stamp_simulator
-from gammapy_asid.tasks.extension.training import extension_loss
 from gammapy_asid.tasks.measurement.simulator import simulate_sources
 
 
@@ -119,31 +114,20 @@ def test_simulators(name, simulators, second_device):
     assert_same(simulator.draw(6, 5), moved.draw(6, 5))
 
 
-def test_training_step_of_the_detection(simulators, second_device):
-    results = []
+@pytest.mark.parametrize("name, recipe", [("lat", "tiny_recipe"), ("stamps", "extension_recipe")])
+def test_training_step(name, recipe, simulators, request, second_device):
+    recipe, results = request.getfixturevalue(recipe), []
+    task = get_task(recipe.task)
+    drawn = task.validation(simulators[name], recipe)
     for device in ("cpu", second_device):
         torch.manual_seed(0)
-        network = build_network(simulators["lat"].bands, (4, 4, 4, 4)).to(device)
-        batch = PatchStream(simulators["lat"].to(device), 4, 1)[0]
-        output = network(batch["inputs"], batch["conditions"])
-        parts = detection_loss(output, batch["targets"], batch["mask"])
+        simulator = simulators[name].to(device)
+        network = task.network(recipe, simulator.bands).to(device)
+        inputs, target = task.batch(simulator.draw(4, 3))
+        parts = task.loss(task.forward(network, inputs), target, recipe)
         parts["loss"].backward()
         results.append(parts | {n: p.grad for n, p in network.named_parameters()})
-        simulated_candidates(network.eval(), [simulators["lat"].draw(2, 1)])
-    assert_same(*results)
-
-
-def test_training_step_of_the_extension(simulators, extension_recipe, second_device):
-    results = []
-    for device in ("cpu", second_device):
-        torch.manual_seed(0)
-        simulator = simulators["stamps"].to(device)
-        network = build_stamp_network(extension_recipe, len(simulator.bands)).to(device)
-        drawn = simulator.draw(16, 3)
-        output = network.split(network(*drawn.stamps.tensors))
-        parts = extension_loss(output, drawn.size, extension_recipe.edges)
-        parts["loss"].backward()
-        results.append(parts | {n: p.grad for n, p in network.named_parameters()})
+        task.validate(network.eval(), drawn, recipe)
     assert_same(*results)
 
 

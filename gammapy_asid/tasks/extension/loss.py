@@ -15,7 +15,7 @@ SIZE_WEIGHT = 0.3
 
 def classes_of(size, edges):
     """Class of each size in deg, an integer tensor."""
-    return torch.bucketize(size, torch.tensor(edges, dtype=size.dtype), right=True)
+    return torch.bucketize(size, size.new_tensor(edges), right=True)
 
 
 def extension_loss(output, size, edges):

@@ -53,7 +53,9 @@ def test_plot_score_map(candidates):
 
 
 def test_plot_empty(candidates):
-    plot_field(candidates[:0]).figure.canvas.draw()
+    ax = plot_field(candidates[:0])
+    ax.figure.canvas.draw()
+    assert not ax.texts and len(ax.collections[-1].get_offsets()) == 0
 
 
 def test_plot_training_history(tmp_path):

@@ -246,6 +246,24 @@ def test_pairs_are_found_up_to_five_standard_deviations(own, other):
     assert pairs["sigma"][0] == pytest.approx(4.8, rel=0.02)
 
 
+@pytest.mark.parametrize("large", [(0.3, 0.05), (0.05, 0.3)])
+def test_pairs_of_large_errors_are_found_among_many_of_small_ones(large):
+    """The search reaches five standard deviations of the worst candidate and of the worst counterpart."""
+    lon = 100 + 5 * np.arange(9.0)
+    own, other = np.full(9, 0.01), np.full(9, 0.01)
+    own[2], other[6] = large
+    positions = SkyCoord(lon, 0 * lon, unit="deg")
+    axes = np.stack([own, own / 10], -1) * u.deg
+    candidates = Candidates.from_positions(
+        positions, np.full(9, 0.9), axes * RADIUS_68, axes * RADIUS_95, 90 * u.deg
+    )
+    moved = positions.directional_offset_by(90 * u.deg, 4.9 * np.hypot(own, other) * u.deg)
+    pairs = match_counterparts(candidates, Counterparts.from_catalog("known", catalog(moved, sigma=other)))
+    assert sorted(pairs["candidate"]) == list(range(9))
+    assert pairs["candidate"].tolist() == pairs["counterpart"].tolist()
+    assert pairs["sigma"] == pytest.approx(4.9, rel=0.02)
+
+
 @pytest.mark.parametrize("again", [1, 2, 4])
 def test_entries_at_one_place_count_together(again):
     """As 4FGL lists pulsar and nebula: whether they are one or several, the candidate has its counterpart."""

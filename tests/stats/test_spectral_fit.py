@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 
 from gammapy_asid.simulation.sky import ResponseBank, source_counts
 from gammapy_asid.simulation.spectra import photon_flux
-from gammapy_asid.stats.spectral_fit import FluxScale, fit_power_laws, flux_bound, flux_scale
+from gammapy_asid.stats.spectral_fit import INDICES, FluxScale, fit_power_laws, flux_bound, flux_scale
 
 
 def power_law(response, index, flux=3e-8):
@@ -42,6 +42,25 @@ def test_power_laws_are_recovered(response):
         scale = flux_scale(response, laws, counts, torch.sqrt(counts), *ends)
         assert_allclose(torch.exp(scale.log_flux), photon_flux(spectra, *ends), rtol=0.12)
         assert_allclose(scale.observed, scale.predicted, rtol=0.15)
+
+
+def test_bright_spectra_are_as_uncertain_as_spectra_are_curved(response):
+    """Without noise the bands scatter by 20 % around a power law, and the index is known no better."""
+    trial = INDICES[5:].numpy()
+    own = int(np.argmin(np.abs(trial - 2.3)))
+    _, counts = power_law(response, trial.tolist())
+    share = (counts / counts.sum(1, keepdim=True)).double().numpy()
+    # Posterior of the index, with its prior, for the counts of one of 2.3
+    ratio = share[own] / share
+    chi2 = ((ratio - ratio.mean(1, keepdims=True)) ** 2).sum(1) / 0.2**2 + 2 * np.log(share).sum(1)
+    chi2 += ((trial - 2.3) / 0.4) ** 2
+    posterior = np.exp(-0.5 * (chi2 - chi2.min()))
+    mean, square = (np.average(trial**power, weights=posterior) for power in (1, 2))
+    for scale in (1e3, 1e5):
+        bright = scale * counts[own : own + 1]
+        laws = fit_power_laws(response, bright, torch.sqrt(bright))
+        assert float(laws.index) == pytest.approx(mean, abs=1e-3)
+        assert float(laws.index_error) == pytest.approx(np.sqrt(square - mean**2), rel=0.03)
 
 
 def test_unit_is_the_error_of_the_counts(response):

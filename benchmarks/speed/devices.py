@@ -24,7 +24,7 @@ from gammapy_asid.inputs.bands_of_dataset import bands_for_dataset
 from gammapy_asid.inputs.convert import to_band_cube
 from gammapy_asid.inputs.prepare import usable_datasets
 from gammapy_asid.learning.recipe import read_recipe
-from gammapy_asid.learning.task import get_task
+from gammapy_asid.learning.registry import get_task
 from gammapy_asid.simulation.dataset_patches import DatasetSimulator
 from gammapy_asid.simulation.demo import demo_field, simulated_field
 from gammapy_asid.simulation.plane_fields import draw_fields

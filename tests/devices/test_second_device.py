@@ -9,7 +9,7 @@ from gammapy_asid import DLFluxEstimator, DLSourceDetector
 from gammapy_asid.inputs.bands_of_dataset import bands_for_dataset
 from gammapy_asid.inputs.convert import to_band_cube
 from gammapy_asid.inputs.stamps import Stamps
-from gammapy_asid.learning.task import get_task
+from gammapy_asid.learning.registry import get_task
 from gammapy_asid.simulation.dataset_patches import DatasetSimulator
 from gammapy_asid.simulation.demo import simulated_field
 from gammapy_asid.tasks.detection.model import DetectionModel

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gammapy_asid.likelihood.fermipy import read_fermipy
-from gammapy_asid.likelihood.fermipy.npy import DEEPEST, load_results, plain_pickle
+from gammapy_asid.likelihood.fermipy.npy import load_results
+from gammapy_asid.likelihood.fermipy.plain_pickle import DEEPEST, plain_pickle
 
 VALUES = {
     "numbers": [1, -3, 2**70, 1.5, float("inf"), True, None, 1 + 2j],

@@ -42,9 +42,10 @@ SECTIONS = (
 #: Units in which fermipy takes energies, angles, times and plain numbers.
 UNITS = (u.MeV, u.deg, u.s, u.dimensionless_unscaled)
 
-#: Energies in GeV where the candidates do not tell theirs.
+#: Energies in GeV where the candidates do not tell theirs: where the model ``lat`` sees most.
 ENERGY_RANGE = (1.0, 1000.0)
-#: Smallest and largest side of the region in deg, and its margin around the outermost candidates.
+#: Smallest and largest side of the region in deg, and its margin around the outermost candidates: fermipy's
+#: usual side; above 40 deg a plane map is distorted; the point spread function is 3 deg wide at 200 MeV.
 ROI_WIDTH, ROI_WIDTH_MAX, ROI_MARGIN = 10.0, 40.0, 3.0
 #: Sources of catalogues are taken from a square that is larger by this, in deg: their PSF reaches in.
 CATALOG_MARGIN = 10.0
@@ -82,34 +83,36 @@ def fermipy_config(candidates, evfile=None, scfile=None, ltcube=None, roi_width=
     if not len(candidates):
         raise ValueError("There are no candidates to hand over to fermipy")
     own, folder = _own_config(config)
+    full = CONFIG | own | {name: section | own.get(name, {}) for name, section in CONFIG.items()}
     files = {"evfile": evfile, "scfile": scfile, "ltcube": ltcube}
-    given = {name: str(make_path(file)) for name, file in files.items() if file is not None}
-    data = own.get("data", {}) | given
-    new = source_dicts(candidates)
-    names = {source_key(source["name"]) for source in new}
-    # A candidate that was handed over before is replaced
-    old = own.get("model", {}).get("sources") or []
-    old = [source for source in old if source_key(source.get("name", "")) not in names]
-    full = {name: CONFIG.get(name, {}) | own.get(name, {}) for name in CONFIG} | {
-        name: section for name, section in own.items() if name not in CONFIG
-    }
-    full["data"] = {
-        # Paths on the command line start where one is, those of a file at the file
-        name: _absolute(value, Path() if name in given else folder) if name in files else value
-        for name, value in data.items()
-    }
+    full["data"] = _data(own.get("data", {}), files, folder)
     _check_data(full)
     centre, width = _region(candidates, full["selection"], full["binning"], roi_width)
     full["binning"] = full["binning"] | {"roiwidth": width}
     full["selection"] = centre | _energies(candidates, full["selection"]) | full["selection"]
-    # Without a limit fermipy would take a whole catalogue
-    full["model"] = {"src_roiwidth": width + CATALOG_MARGIN} | full["model"]
-    for name in _other_diffuse(own):
-        full["model"].pop(name)
-    full["model"]["sources"] = [*old, *new]
+    full["model"] = _model(own, width, source_dicts(candidates))
+    # fermipy writes next to the configuration
     fileio = {name: v for name, v in own.get("fileio", {}).items() if name not in ("outdir", "workdir")}
     full.pop("fileio", None)
     return full | ({"fileio": fileio} if fileio else {})
+
+
+def _data(own, files, folder):
+    """Section of the data, absolute: paths of arguments start here, those of a file at the file."""
+    data = {name: _absolute(value, folder) if name in files else value for name, value in own.items()}
+    named = {name: str(make_path(file)) for name, file in files.items() if file is not None}
+    return data | {name: _absolute(value, Path()) for name, value in named.items()}
+
+
+def _model(own, width, new):
+    """Section of the model, with new sources; one that was handed over before is replaced."""
+    # Without a limit fermipy would take a whole catalogue
+    model = {"src_roiwidth": width + CATALOG_MARGIN} | CONFIG["model"] | own.get("model", {})
+    for name in _other_diffuse(own):
+        model.pop(name)
+    names = {source_key(source["name"]) for source in new}
+    old = model.get("sources") or []
+    return model | {"sources": [s for s in old if source_key(s.get("name", "")) not in names] + new}
 
 
 def _own_config(config):
@@ -153,26 +156,19 @@ def _plain(value, where):
     ValueError
         If it is something else, or no number.
     """
-    if value is None or isinstance(value, bool | np.bool_):
-        return None if value is None else bool(value)
-    if isinstance(value, str | PurePath):
-        return str(value)
-    if isinstance(value, dict):
-        return {str(key): _plain(part, f"{where}: {key}") for key, part in value.items()}
     if isinstance(value, u.Quantity):
-        unit = next((unit for unit in UNITS if value.unit.is_equivalent(unit)), None)
-        if unit is None:
-            raise ValueError(f"{where} is in {value.unit}: fermipy knows energies, angles and times only")
-        value = value.to_value(unit)
+        value = _in_fermipy_units(value, where)
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{where} is {value}: give a number")
+    if isinstance(value, dict):
+        return {str(key): _plain(part, f"{where}: {key}") for key, part in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(part, where) for part in value]
-    if isinstance(value, int):
-        return value
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise ValueError(f"{where} is {value}: give a number")
+    if isinstance(value, str | PurePath):
+        return str(value)
+    if value is None or isinstance(value, bool | int | float):
         return value
     raise ValueError(
         f"{where} is a {type(value).__name__}, which a configuration of fermipy can't hold: "
@@ -180,13 +176,22 @@ def _plain(value, where):
     )
 
 
+def _in_fermipy_units(quantity, where):
+    unit = next((unit for unit in UNITS if quantity.unit.is_equivalent(unit)), None)
+    if unit is None:
+        raise ValueError(f"{where} is in {quantity.unit}: fermipy knows energies, angles and times only")
+    return quantity.to_value(unit)
+
+
 def _absolute(value, folder):
+    """A path that exists made absolute; what else stands there, such as a name with variables, as it is."""
     if isinstance(value, str) and (folder / value).exists():
         return str((folder / value).resolve())
     return value
 
 
 def _check_data(config):
+    """An error where a configuration has no events or no spacecraft file, also not in its components."""
     places = [config["data"]] + [part.get("data") or {} for part in config.get("components", ())]
     for name, what in (("evfile", "events (FT1)"), ("scfile", "spacecraft file (FT2)")):
         if not any(place.get(name) for place in places):
@@ -235,6 +240,7 @@ def _region(candidates, selection, binning, roi_width):
 
 
 def _width(roi_width):
+    """Side of the region in deg from an argument."""
     try:
         width = float(u.Quantity(roi_width, "deg").value)
     except (TypeError, ValueError, u.UnitConversionError):
@@ -245,6 +251,7 @@ def _width(roi_width):
 
 
 def _energies(candidates, selection):
+    """Ends of the range of energies in MeV as entries of the selection, which may state its own."""
     if selection.get("logemin") is not None or selection.get("logemax") is not None:
         return {}
     low, high = candidates.meta.get("energy_range") or ENERGY_RANGE

@@ -11,7 +11,7 @@ from .columns import BAND_COLUMNS, COLUMNS, FLUX_COLUMNS, GROUPS
 from .names import iau_names
 from .source_lists import list_columns
 
-__all__ = ["checked_table", "table_of_list", "table_of_positions"]
+__all__ = ["check_same_sources", "checked_table", "table_of_list", "table_of_positions"]
 
 
 def checked_table(table):
@@ -47,6 +47,32 @@ def checked_table(table):
     for column in columns:
         checked[column.name].info.description = column.description
     return checked
+
+
+def check_same_sources(table, what, values, kind, do):
+    """Check that values are those of candidates.
+
+    Parameters
+    ----------
+    table : `~astropy.table.QTable`
+        Candidates.
+    what : str
+        What the values are called in errors.
+    values : object
+        Values with a table of their own.
+    kind : type
+        What they must be.
+    do : str
+        What makes them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are of another kind, or those of other sources.
+    """
+    check_kind(what, values, kind)
+    if list(values.table["name"]) != list(table["name"]):
+        raise ValueError(f"The {what} are not those of these candidates: {do} them again")
 
 
 def table_of_list(table, columns=None, energy_range=None, meta=None):

@@ -15,10 +15,8 @@ from gammapy.modeling.models import Models, SpectralModel
 from numpy.typing import ArrayLike
 from regions import Regions
 
-from ..utils.arguments import check_kind
 from .candidate_files import read_candidates, write_candidates
-from .candidate_tables import checked_table, table_of_list, table_of_positions
-from .columns import BAND_COLUMNS, EXTENSION_COLUMNS, FLUX_COLUMNS
+from .candidate_tables import check_same_sources, checked_table, table_of_list, table_of_positions
 from .extensions import SourceExtensions
 from .fluxes import SourceFluxes
 from .regions import error_regions
@@ -26,6 +24,11 @@ from .source_catalog import SourceCatalogASID
 from .source_models import EXTENDED, extended_model
 
 __all__ = ["Candidates"]
+
+File = str | PathLike[str]
+Renamed = dict[str, str | None] | None
+MapsOfField = Maps | dict[str, Map] | None
+Meta = dict | None
 
 
 class Candidates:
@@ -49,9 +52,7 @@ class Candidates:
         If a column is missing or has a wrong unit.
     """
 
-    def __init__(
-        self, table: QTable, maps: Maps | dict[str, Map] | None = None, meta: dict | None = None
-    ) -> None:
+    def __init__(self, table: QTable, maps: MapsOfField = None, meta: Meta = None) -> None:
         self.table = checked_table(table)
         self.maps = Maps(**(maps or {}))
         meta = {"version": version("gammapy-asid")} | (meta or {})
@@ -66,8 +67,8 @@ class Candidates:
         axes_95: u.Quantity,
         pos_angle: u.Quantity = 0 * u.deg,
         flags: ArrayLike = 0,
-        maps: Maps | dict[str, Map] | None = None,
-        meta: dict | None = None,
+        maps: MapsOfField = None,
+        meta: Meta = None,
     ) -> Self:
         """Make candidates of their positions and scores, without fluxes.
 
@@ -87,16 +88,11 @@ class Candidates:
         maps, meta
             See `Candidates`.
         """
-        table = table_of_positions(positions, score, axes_68, axes_95, pos_angle, flags)
-        return cls(table, maps, meta)
+        return cls(table_of_positions(positions, score, axes_68, axes_95, pos_angle, flags), maps, meta)
 
     @classmethod
     def from_table(
-        cls,
-        table: Table,
-        columns: dict[str, str | None] | None = None,
-        energy_range: u.Quantity | None = None,
-        meta: dict | None = None,
+        cls, table: Table, columns: Renamed = None, energy_range: u.Quantity | None = None, meta: Meta = None
     ) -> Self:
         """Make candidates of any list of sources.
 
@@ -119,11 +115,9 @@ class Candidates:
 
         Raises
         ------
-        TypeError
-            If it is no table.
-        ValueError
-            If there are no positions, values of them are missing, names repeat, or a column holds something
-            else.
+        TypeError, ValueError
+            If it is no table, there are no positions, values of them are missing, names repeat, or a column
+            holds something else.
         """
         return cls(table_of_list(table, columns, energy_range, meta), meta=meta)
 
@@ -174,11 +168,8 @@ class Candidates:
         ValueError
             If the fluxes are those of other sources.
         """
-        self._check_same("fluxes", fluxes, SourceFluxes, "estimate")
-        columns = QTable(fluxes.table[FLUX_COLUMNS])
-        for column in BAND_COLUMNS:
-            columns[column.name] = fluxes.in_all_bands(column.name.replace("flux_band", "flux"))
-        return self.with_columns(columns, fluxes.table["flags"], {"flux": fluxes.meta})
+        check_same_sources(self.table, "fluxes", fluxes, SourceFluxes, "estimate")
+        return self.with_columns(fluxes.candidate_columns, fluxes.table["flags"], {"flux": fluxes.meta})
 
     def with_extensions(self, extensions: SourceExtensions) -> "Candidates":
         """Candidates with the extensions of `~gammapy_asid.DLExtensionClassifier`.
@@ -198,17 +189,11 @@ class Candidates:
         ValueError
             If the extensions are those of other sources.
         """
-        self._check_same("extensions", extensions, SourceExtensions, "classify")
-        columns = QTable(extensions.table[[column.name for column in EXTENSION_COLUMNS]])
+        check_same_sources(self.table, "extensions", extensions, SourceExtensions, "classify")
+        columns = extensions.candidate_columns
         return self.with_columns(columns, extensions.table["flags"], {"extension": extensions.meta})
 
-    def _check_same(self, what, values, kind, do):
-        """Check that values are those of these candidates."""
-        check_kind(what, values, kind)
-        if list(values.table["name"]) != list(self.table["name"]):
-            raise ValueError(f"The {what} are not those of these candidates: {do} them again")
-
-    def with_columns(self, columns: QTable, flags: ArrayLike = 0, meta: dict | None = None) -> "Candidates":
+    def with_columns(self, columns: QTable, flags: ArrayLike = 0, meta: Meta = None) -> "Candidates":
         """Candidates with columns replaced or added, as a fit and an association do.
 
         Parameters
@@ -257,12 +242,8 @@ class Candidates:
         if "extended_prob" in self.table.colnames:
             fitted = np.isfinite(self.table["ts_ext"]) if "ts_ext" in self.table.colnames else False
             for i in np.flatnonzero((self.table["extended_prob"] > EXTENDED) & ~np.asarray(fitted)):
-                point, row = models[i].spatial_model, self.table[i]
-                error = (row["ext_sigma_errn"] + row["ext_sigma_errp"]) / 2
-                models[i].spatial_model = extended_model(self.positions[i], row["ext_sigma"], error)
-                for name in ("lon_0", "lat_0"):
-                    own, other = getattr(models[i].spatial_model, name), getattr(point, name)
-                    own.error, own.min, own.max = other.error, other.min, other.max
+                point = models[i].spatial_model
+                models[i].spatial_model = extended_model(self.positions[i], self.table[i], point)
         return Models(models)
 
     def to_regions(self, containment: float = 0.95) -> Regions:
@@ -285,7 +266,7 @@ class Candidates:
         """
         return error_regions(self.table, self.positions, containment)
 
-    def write(self, filename: str | PathLike[str], overwrite: bool = False) -> None:
+    def write(self, filename: File, overwrite: bool = False) -> None:
         """Write table, maps and provenance to a FITS file.
 
         Parameters
@@ -297,20 +278,13 @@ class Candidates:
 
         Raises
         ------
-        FileExistsError
-            If the file exists and `overwrite` is False.
-        ValueError
-            If the name is not that of a FITS file.
+        FileExistsError, ValueError
+            If the file exists and `overwrite` is False, or its name is not that of a FITS file.
         """
         write_candidates(self, filename, overwrite)
 
     @classmethod
-    def read(
-        cls,
-        filename: str | PathLike[str],
-        columns: dict[str, str | None] | None = None,
-        energy_range: u.Quantity | None = None,
-    ) -> Self:
+    def read(cls, filename: File, columns: Renamed = None, energy_range: u.Quantity | None = None) -> Self:
         """Read a file that `write` or `~gammapy_asid.catalog.write_catalog` made, or any list of sources.
 
         Parameters
@@ -322,9 +296,7 @@ class Candidates:
 
         Raises
         ------
-        FileNotFoundError
-            If there is no such file.
-        ValueError
-            If it is no list of sources.
+        FileNotFoundError, ValueError
+            If there is no such file, or it is no list of sources.
         """
         return cls(*read_candidates(filename, columns, energy_range))

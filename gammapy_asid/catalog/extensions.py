@@ -9,6 +9,7 @@ from astropy.coordinates import SkyCoord
 from astropy.table import QTable
 from gammapy.modeling.models import Models, PointSpatialModel, SkyModel
 
+from .columns import EXTENSION_COLUMNS
 from .source_models import EXTENDED, START_SPECTRUM, bounded_spectrum, extended_model
 
 __all__ = ["SourceExtensions"]
@@ -44,6 +45,11 @@ class SourceExtensions:
         """Positions (`~astropy.coordinates.SkyCoord`, ICRS)."""
         return SkyCoord(self.table["ra"], self.table["dec"], frame="icrs")
 
+    @property
+    def candidate_columns(self):
+        """Columns for candidates (`~astropy.table.QTable`)."""
+        return QTable(self.table[[column.name for column in EXTENSION_COLUMNS]])
+
     def to_models(self, spectral_model=None):
         """Gaussians for sources that are more probably extended than points, points for the others.
 
@@ -62,8 +68,7 @@ class SourceExtensions:
         models = []
         for position, row in zip(self.positions, self.table, strict=True):
             if row["extended_prob"] > EXTENDED:
-                error = (row["ext_sigma_errn"] + row["ext_sigma_errp"]) / 2
-                spatial = extended_model(position, row["ext_sigma"], error)
+                spatial = extended_model(position, row)
             else:
                 spatial = PointSpatialModel.from_position(position)
             models.append(SkyModel(spectrum.copy(), spatial, name=str(row["name"])))

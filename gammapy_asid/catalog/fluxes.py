@@ -8,6 +8,8 @@ from astropy.table import QTable, Table
 from gammapy.estimators import FluxPoints
 from gammapy.modeling.models import PowerLawSpectralModel
 
+from .columns import BAND_COLUMNS, FLUX_COLUMNS
+
 __all__ = ["SourceFluxes", "integral_flux"]
 
 
@@ -76,6 +78,14 @@ class SourceFluxes:
         values = np.full((len(self), len(self.meta["bands"])), np.nan) * column.unit
         values[:, self.bands.meta["index"]] = column
         return values
+
+    @property
+    def candidate_columns(self):
+        """Columns for candidates (`~astropy.table.QTable`): those of the flux and of that in the bands."""
+        columns = QTable(self.table[FLUX_COLUMNS])
+        for column in BAND_COLUMNS:
+            columns[column.name] = self.in_all_bands(column.name.replace("flux_band", "flux"))
+        return columns
 
     def _row(self, source):
         if isinstance(source, str):

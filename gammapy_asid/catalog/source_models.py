@@ -11,15 +11,17 @@ __all__ = ["EXTENDED", "START_SPECTRUM", "bounded_spectrum", "extended_model"]
 EXTENDED = 0.5
 
 
-def extended_model(position, sigma, error):
-    """Gaussian at a position.
+def extended_model(position, row, point=None):
+    """Gaussian at a position, of the width that a classifier of extension found.
 
     Parameters
     ----------
     position : `~astropy.coordinates.SkyCoord`
         Position.
-    sigma, error : `~astropy.units.Quantity`
-        Width and its error.
+    row : `~astropy.table.Row`
+        Row with the columns ``ext_sigma``, ``ext_sigma_errn`` and ``ext_sigma_errp``.
+    point : `~gammapy.modeling.models.PointSpatialModel`, optional
+        Model whose errors and bounds of the position are taken.
 
     Returns
     -------
@@ -27,9 +29,13 @@ def extended_model(position, sigma, error):
         Model with the error of its parameter ``sigma``.
     """
     model = GaussianSpatialModel.from_position(position)
-    model.sigma.quantity = sigma
-    model.sigma.error = error.to_value(model.sigma.unit)
-    return bounded_place(model, np.nan * u.deg)
+    model.sigma.quantity = row["ext_sigma"]
+    model.sigma.error = ((row["ext_sigma_errn"] + row["ext_sigma_errp"]) / 2).to_value(model.sigma.unit)
+    bounded_place(model, np.nan * u.deg)
+    for name in () if point is None else ("lon_0", "lat_0"):
+        own, other = getattr(model, name), getattr(point, name)
+        own.error, own.min, own.max = other.error, other.min, other.max
+    return model
 
 
 #: Ranges of a photon index and of a curvature in a fit.

@@ -177,28 +177,6 @@ class Response:
         lo, hi = np.log(self.e_min)[:, None], np.log(self.e_max)[:, None]
         return np.exp(lo + (hi - lo) * frac)
 
-    def photons(self, index, cutoff=np.inf, reference=1.0):
-        """Photons of a power law in each sub-band, taken in its logarithmic middle.
-
-        Parameters
-        ----------
-        index : float
-            Photon index.
-        cutoff : float
-            Energy in GeV of an exponential cut-off.
-        reference : float
-            Energy in GeV at which the flux without the cut-off is 1 / (cm2 s GeV).
-
-        Returns
-        -------
-        photons : `~numpy.ndarray`
-            Shape ``(n_bands, n_sub)``; 0 where absent.
-        """
-        edges = self.sub_edges
-        energy = np.sqrt(edges[:, 1:] * edges[:, :-1])
-        flux = (energy / reference) ** -index * np.exp(-energy / cutoff)
-        return np.nan_to_num(flux * np.diff(edges) * self.exposure)
-
     def with_pixel_size(self, pixel_size):
         """The same response on other pixels.
 

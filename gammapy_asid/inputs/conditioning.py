@@ -6,7 +6,7 @@ import torch
 from scipy.special import ndtr
 
 from .bands import LAT_BANDS
-from .psf import mean_psf, psf_kernels, psf_radius, psf_width
+from .psf import mean_psf, psf_kernels, psf_radius, psf_width, sub_band_photons
 
 __all__ = [
     "TRIAL_SPECTRA",
@@ -39,7 +39,9 @@ def trial_spectra(response):
         Shape ``(n_spectra, n_bands)``, each row adds to one.
     """
     shift = _middle(response.bands) / _middle(LAT_BANDS)
-    shares = [response.photons(index, cutoff * shift).sum(axis=1) for index, cutoff in TRIAL_SPECTRA]
+    shares = [
+        sub_band_photons(response, index, cutoff * shift).sum(axis=1) for index, cutoff in TRIAL_SPECTRA
+    ]
     return np.array([share / share.sum() for share in shares])
 
 

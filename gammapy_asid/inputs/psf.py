@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-__all__ = ["PHASES", "mean_psf", "psf_kernels", "psf_radius", "psf_tables", "psf_width"]
+__all__ = ["PHASES", "mean_psf", "psf_kernels", "psf_radius", "psf_tables", "psf_width", "sub_band_photons"]
 
 #: Places of a source within a pixel along each axis, and steps of the tables in a pixel.
 PHASES = 5
@@ -14,6 +14,31 @@ PHASES = 5
 # 68 % radius of a two-dimensional Gaussian in its widths, `RADIUS_68`, as the shipped networks know it: the
 # digits left out would change what they see.
 _RADIUS_68 = 1.51
+
+
+def sub_band_photons(response, index, cutoff=np.inf, reference=1.0):
+    """Photons of a power law in each sub-band, taken in its logarithmic middle.
+
+    Parameters
+    ----------
+    response : `~gammapy_asid.inputs.Response`
+        Instrument response.
+    index : float
+        Photon index.
+    cutoff : float
+        Energy in GeV of an exponential cut-off.
+    reference : float
+        Energy in GeV at which the flux without the cut-off is 1 / (cm2 s GeV).
+
+    Returns
+    -------
+    photons : `~numpy.ndarray`
+        Shape ``(n_bands, n_sub)``; 0 where absent.
+    """
+    edges = response.sub_edges
+    energy = np.sqrt(edges[:, 1:] * edges[:, :-1])
+    flux = (energy / reference) ** -index * np.exp(-energy / cutoff)
+    return np.nan_to_num(flux * np.diff(edges) * response.exposure)
 
 
 def mean_psf(response, index=2.3):
@@ -31,7 +56,7 @@ def mean_psf(response, index=2.3):
     response : `~gammapy_asid.inputs.Response`
         A copy.
     """
-    photons = response.photons(index)
+    photons = sub_band_photons(response, index)
     total = photons.sum(1, keepdims=True)
     psf = np.einsum("bk,bkr->br", photons / np.where(total > 0, total, 1), response.psf)
     return replace(response, psf=psf[:, None], exposure=response.exposure.mean(1, keepdims=True))

@@ -158,9 +158,9 @@ def _dataset_simulator():
 
 
 def _stamp_simulator():
-    return build_stamp_simulator(
-        read_recipe("cta-extension").model_copy(update={"places": 8, "others": None})
-    )
+    recipe = read_recipe("cta-extension")
+    fewer = {"places": 8, "others": None, "scenes": recipe.scenes[:2], "shares": (0.5, 0.5)}
+    return build_stamp_simulator(recipe.model_copy(update=fewer))
 
 
 #: Simulators by name, and the size of a batch.

@@ -97,7 +97,7 @@ def _densities(simulator, scene, size, index):
         values = {"size": size[i], "index": index[j], "amplitude": 1e-12, "elongation": 1.0, "angle": 0.0}
         source = {name: torch.full((n,), float(v)) for name, v in values.items()}
         source["kind"] = torch.ones(n, dtype=torch.long)
-        images = simulator.source_images(torch.zeros(n, dtype=torch.long), torch.arange(n), x, y, source)
+        images = simulator.bank.images(torch.zeros(n, dtype=torch.long), torch.arange(n), x, y, source)
         density[i, j] = _sums(images, ring).sum(0) / ones.clamp(min=1)
     return density * scene.hours[0]
 
@@ -107,7 +107,7 @@ def _rings(simulator, simulated, rows, density):
     ring = _ring_of(_distance(simulator, simulated.x[rows], simulated.y[rows]))
     stamps = simulated.stamps
     counts, background = (_sums(v[rows], ring) for v in (stamps.counts, stamps.background))
-    exposure = _sums(simulator.exposure[:1].expand(len(counts), -1, -1, -1), ring)
+    exposure = _sums(simulator.bank.exposure[:1].expand(len(counts), -1, -1, -1), ring)
     signal = density.flatten(2) * exposure.flatten(1)[:, None, None]
     return counts.flatten(1)[:, None, None], background.flatten(1)[:, None, None], signal
 

@@ -35,7 +35,7 @@ class StampResponse:
     other: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Scene:
     """What is drawn beside the source.
 
@@ -100,7 +100,7 @@ class Scene:
     other: bool = False
 
 
-@dataclass
+@dataclass(kw_only=True)
 class SimulatedStamps(Movable):
     """Stamps and their truth, tensors of shape ``(n,)``.
 
@@ -145,9 +145,20 @@ class SimulatedStamps(Movable):
 
     @classmethod
     def cat(cls, parts):
-        """Join batches."""
+        """Join batches.
+
+        Parameters
+        ----------
+        parts : list of `SimulatedStamps`
+            Batches, all with the counts of the sources or none.
+
+        Returns
+        -------
+        simulated : `SimulatedStamps`
+            All stamps.
+        """
         stamps = Stamps(*(torch.cat(v) for v in zip(*(p.stamps.tensors for p in parts), strict=True)))
         names = [f.name for f in fields(cls) if f.name not in ("stamps", "source")]
         values = {name: torch.cat([getattr(p, name) for p in parts]) for name in names}
-        has_source = parts[0].source is not None
-        return cls(stamps, **values, source=torch.cat([p.source for p in parts]) if has_source else None)
+        source = None if parts[0].source is None else torch.cat([p.source for p in parts])
+        return cls(stamps=stamps, source=source, **values)

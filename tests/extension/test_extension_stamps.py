@@ -165,7 +165,7 @@ def test_emission_and_neighbours_add_to_both(simulator):
     assert totals[2] == pytest.approx(float(totals[0]), rel=1e-5)
     crowded = replace(quiet, neighbours=3.0, log_flux=(-10.5, 0), hours=(1, 1))
     drawn = simulator.draw(32, 7, crowded)
-    excess = drawn.stamps.background.sum((1, 2, 3)) - simulator.background[drawn.place].sum((1, 2, 3))
+    excess = drawn.stamps.background.sum((1, 2, 3)) - simulator.bank.background[drawn.place].sum((1, 2, 3))
     # About half of the stamps have known neighbours.
     assert 4 < (excess > 10).sum() < 28
     assert excess.min() == pytest.approx(0, abs=1)

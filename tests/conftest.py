@@ -189,7 +189,7 @@ def power_law_catalog():
     """Function that makes a mock catalogue of power laws with photon fluxes between 1 and 100 GeV."""
     import numpy as np
 
-    from gammapy_asid.simulation.catalog import MockCatalog
+    from gammapy_asid.simulation.mock_catalog import MockCatalog
 
     def make(positions, flux, index=2.3):
         n = len(flux)

@@ -41,8 +41,8 @@ from gammapy.modeling.models import (
 from gammapy_asid import DLFluxEstimator, DLSourceDetector
 from gammapy_asid.likelihood import CandidateFitEstimator, disagreements
 from gammapy_asid.plots import plot_field, plot_ts_against_score
-from gammapy_asid.simulation.dataset import simulate_dataset
 from gammapy_asid.simulation.diffuse import analytic_emission
+from gammapy_asid.simulation.lat_dataset import simulate_dataset
 from gammapy_asid.simulation.populations import draw_sky
 
 # %%

@@ -34,8 +34,8 @@ from gammapy.modeling import Fit
 
 from gammapy_asid import DLSourceDetector
 from gammapy_asid.plots import plot_field, plot_score_map
-from gammapy_asid.simulation.dataset import simulate_dataset
 from gammapy_asid.simulation.diffuse import analytic_emission
+from gammapy_asid.simulation.lat_dataset import simulate_dataset
 from gammapy_asid.simulation.populations import draw_sky
 
 # %%

@@ -44,8 +44,8 @@ from gammapy_asid.evaluation import (
     ts_map_candidates,
     write_report,
 )
-from gammapy_asid.simulation.dataset import simulate_dataset
 from gammapy_asid.simulation.diffuse import analytic_emission
+from gammapy_asid.simulation.lat_dataset import simulate_dataset
 from gammapy_asid.simulation.populations import draw_sky
 
 # %%

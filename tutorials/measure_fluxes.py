@@ -27,8 +27,8 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 
 from gammapy_asid import DLFluxEstimator, DLSourceDetector
-from gammapy_asid.simulation.dataset import simulate_dataset
 from gammapy_asid.simulation.diffuse import analytic_emission
+from gammapy_asid.simulation.lat_dataset import simulate_dataset
 from gammapy_asid.simulation.populations import draw_sky
 from gammapy_asid.stats.bounds import source_limits
 

@@ -11,7 +11,8 @@ from gammapy.irf import EDispKernelMap, PSFMap
 from gammapy.maps import Map, MapAxis, WcsGeom
 
 from gammapy_asid.simulation import analytic_lat_exposure, analytic_lat_psf
-from gammapy_asid.simulation.dataset import energy_axes, interval_shares
+from gammapy_asid.simulation.analytic_lat import energy_axes
+from gammapy_asid.simulation.sky_grid import interval_shares
 
 __all__ = ["Photons", "draw_photons", "photon_dataset", "scaled_psf"]
 
@@ -145,6 +146,7 @@ def _diffuse(image, emission, true_axis, exposure):
     galactic = image.get_coord().skycoord.galactic
     intensity = emission.interpolate(galactic.l.deg, galactic.b.deg)
     intensity = intensity * image.solid_angle().to_value("sr")[..., None]
-    share = interval_shares(true_axis.edges.to_value("GeV")) * exposure[:, None]
+    edges = true_axis.edges.to_value("GeV")
+    share = interval_shares(edges[:-1], edges[1:]) * exposure[:, None]
     share = share.reshape(len(EDGES) - 1, -1, share.shape[1]).sum(axis=1)
     return np.moveaxis(np.nan_to_num(intensity) @ share.T, -1, 0)

@@ -53,7 +53,7 @@ def response():
         ratio = (edges[1:] / edges[:-1])[:, None]
         energy = edges[:-1, None] * ratio ** ((np.arange(n_sub) + 0.5) / n_sub)
         rad = 12 * np.linspace(0, 1, 400) ** 2
-        # The 68 % radius and King function of gammapy_asid.simulation.dataset.
+        # The 68 % radius and King function of gammapy_asid.simulation.analytic_lat.
         scale2 = ((0.64 * energy**-1.6 + 0.11**2) / (1 / 0.32 - 1))[..., None]
         psf, exposure = (1 + rad**2 / scale2) ** -2, analytic_lat_exposure(energy)
         name, full = "analytic", Response(LAT_BANDS, edges[:-1], edges[1:], exposure, rad, psf, PIXEL_SIZE)

@@ -9,7 +9,7 @@ import astropy.units as u
 import numpy as np
 from gammapy.modeling.models import Models
 
-from ..simulation.catalog import MockCatalog
+from ..simulation.mock_catalog import MockCatalog
 from ..utils.plain_yaml import read_yaml
 from ..utils.table_columns import column_name, column_values
 from ..utils.table_files import read_any_table

@@ -2,13 +2,14 @@
 """Simulated skies: populations, instruments, diffuse emission, and the counts they make."""
 
 from ..inputs.psf import psf_kernels
-from .catalog import MockCatalog
-from .dataset import analytic_lat_exposure, analytic_lat_psf, simulate_dataset
+from .analytic_lat import analytic_lat_exposure, analytic_lat_psf
+from .cube import simulate_cube
 from .diffuse import EmissionBank, EmissionModel, analytic_emission
-from .field import simulate_cube
 from .fit_populations import fit_populations
 from .instruments import ExposureMap, lat_response
 from .lat_bank import build_heldout_models, build_lat_bank
+from .lat_dataset import simulate_dataset
+from .mock_catalog import MockCatalog
 from .populations import DEFAULT_POPULATIONS, Population, draw_sky
 from .sky import ResponseBank, emission_counts, render_sources, source_counts
 

@@ -7,14 +7,8 @@ from gammapy.datasets import MapDataset
 from gammapy.irf import EDispKernelMap
 from gammapy.maps import Map, WcsGeom
 
-from .dataset import (
-    ENERGY_EDGES,
-    N_TRUE,
-    analytic_lat_exposure,
-    analytic_lat_psf,
-    energy_axes,
-    interval_shares,
-)
+from .analytic_lat import ENERGY_EDGES, N_TRUE, analytic_lat_exposure, analytic_lat_psf, energy_axes
+from .sky_grid import interval_shares
 
 __all__ = ["simulate_sky"]
 
@@ -34,7 +28,7 @@ def simulate_sky(
     ----------
     image : `~gammapy.maps.WcsGeom` or `~gammapy.maps.HpxGeom`
         Pixels, in Galactic coordinates for a HEALPix map or any frame for a WCS map.
-    catalog : `~gammapy_asid.simulation.catalog.MockCatalog`
+    catalog : `~gammapy_asid.simulation.mock_catalog.MockCatalog`
         Sources.
     emission : `~gammapy_asid.simulation.diffuse.EmissionModel`
         Diffuse emission that makes the counts.
@@ -86,7 +80,8 @@ def _diffuse_counts(image, emission, true_axis, exposure):
     lon, lat = (np.nan_to_num(angle.deg) for angle in (galactic.l, galactic.b))
     solid = np.where(np.isfinite(galactic.l), np.nan_to_num(image.solid_angle().to_value("sr")), 0)
     intensity = emission.interpolate(lon, lat) * solid[..., None]
-    share = interval_shares(true_axis.edges.to_value("GeV")) * exposure[:, None]
+    edges = true_axis.edges.to_value("GeV")
+    share = interval_shares(edges[:-1], edges[1:]) * exposure[:, None]
     share = share.reshape(-1, N_TRUE, share.shape[1]).sum(axis=1)
     return np.stack([(intensity @ weight).astype(np.float32) for weight in share])
 

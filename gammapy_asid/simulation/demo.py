@@ -12,8 +12,8 @@ from gammapy.catalog import SourceCatalog3FHL
 from gammapy.datasets import MapDataset
 
 from ..utils.arguments import check_number
-from .dataset import simulate_dataset
 from .diffuse import analytic_emission
+from .lat_dataset import simulate_dataset
 from .populations import draw_sky
 
 __all__ = ["DemoField", "demo_field", "galactic_centre_field", "simulated_field"]

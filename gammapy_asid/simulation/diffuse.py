@@ -26,7 +26,7 @@ from .sky_grid import (
     N_LAT,
     N_LON,
     fill_healpix,
-    gaussian_field,
+    gaussian_map,
     integrate_intervals,
     interpolate_wcs,
     interval_slice,
@@ -247,7 +247,7 @@ def analytic_emission(seed=0):
     """
     rng = np.random.default_rng(seed)
     lon, lat = np.meshgrid(*sky_grid())
-    field = gaussian_field((np.arange(384) + 5.0) ** -2.6, 128, rng)
+    field = gaussian_map((np.arange(384) + 5.0) ** -2.6, 128, rng)
     structure = np.exp(0.25 * healpy.get_interp_val(field, lon, lat, lonlat=True))
 
     abs_lon, abs_lat = np.abs(lon), np.abs(lat)

@@ -11,7 +11,7 @@ from scipy.optimize import nnls
 from ..inputs.bands import Bands
 from .diffuse import EmissionBank, EmissionModel
 from .instruments import lat_response
-from .sky_grid import fill_healpix, gaussian_field, sky_grid
+from .sky_grid import fill_healpix, gaussian_map, sky_grid
 
 __all__ = ["build_heldout_models", "build_lat_bank"]
 
@@ -143,7 +143,7 @@ def fit_gas(folder, tracers, halo, reference, name, fwhm, small_scale, seed):
         gas.append(np.maximum(healpy.get_interp_val(column / np.median(column), lon, lat, lonlat=True), 0))
     ell = np.arange(3 * nside)
     power = np.where(ell > 180, np.maximum(ell, 1.0) ** -3, 0)
-    turbulence = gaussian_field(power, nside, np.random.default_rng(seed))
+    turbulence = gaussian_map(power, nside, np.random.default_rng(seed))
     # The square root stands for dust too warm to follow the column in the inner plane
     gas = np.stack([*gas, np.sqrt(gas[-1])]) * np.exp(small_scale * turbulence)
     lon = (lon + 180) % 360 - 180

@@ -13,8 +13,8 @@ from gammapy.modeling.models import (
 )
 from scipy.optimize import minimize
 
-from .catalog import MockCatalog
 from .fit_populations import _laplace, _rounded, _trial
+from .mock_catalog import MockCatalog
 from .populations import Population, _draw_population
 from .shapes import SHAPES, shell_size
 

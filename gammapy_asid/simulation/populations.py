@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .catalog import MockCatalog
+from .mock_catalog import MockCatalog
 
 __all__ = ["DEFAULT_POPULATIONS", "Population", "draw_sky"]
 

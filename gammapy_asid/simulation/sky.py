@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from ..inputs.psf import psf_kernels
 from ..inputs.response import INDEX
 from ..utils.devices import Movable
-from .sky_grid import INTERVALS
+from .sky_grid import interval_shares
 
 __all__ = [
     "SPECTRAL_PARAMETERS",
@@ -30,17 +30,13 @@ BRIGHT = 30.0
 N_NODES = 3
 
 
-def interval_weights(response, index=2.4):
+def interval_weights(response):
     """Exposure-weighted share of each standard energy interval in each band.
-
-    The share of an interval that a band covers in part is that of a power law.
 
     Parameters
     ----------
     response : `~gammapy_asid.inputs.Response`
         Instrument response.
-    index : float
-        Spectral index inside an interval.
 
     Returns
     -------
@@ -48,14 +44,7 @@ def interval_weights(response, index=2.4):
         Shape ``(n_bands, n_intervals)``, cm2 s: band counts per solid angle are
         the weights times the intensities of the intervals.
     """
-    lo, hi = np.array(INTERVALS[:-1]), np.array(INTERVALS[1:])
-
-    def flux(e_min, e_max):
-        return np.where(e_max > e_min, e_min ** (1 - index) - e_max ** (1 - index), 0.0)
-
-    edges = response.sub_edges
-    a, b = edges[:, :-1, None], edges[:, 1:, None]
-    share = flux(np.maximum(a, lo), np.minimum(b, hi)) / flux(lo, hi)
+    share = interval_shares(response.sub_edges[:, :-1], response.sub_edges[:, 1:])
     return np.nansum(np.nan_to_num(share) * response.exposure[..., None], axis=1)
 
 

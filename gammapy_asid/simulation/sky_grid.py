@@ -18,9 +18,10 @@ from scipy.ndimage import gaussian_filter1d, map_coordinates
 __all__ = [
     "INTERVALS",
     "fill_healpix",
-    "gaussian_field",
+    "gaussian_map",
     "integrate_intervals",
     "interpolate_wcs",
+    "interval_shares",
     "interval_slice",
     "sky_grid",
     "smooth_planes",
@@ -29,9 +30,13 @@ __all__ = [
 #: Edges of the energy intervals in GeV.
 INTERVALS = (0.3, 0.5, 1.0, 2.0, 7.0, 10.0, 20.0, 50.0, 500.0, 1000.0)
 
+# Step of the grid in deg, the width of the LAT's point spread function at a few GeV, and its nodes.
 GRID_STEP = 0.25
 N_LAT = 721
 N_LON = 1441
+
+#: Share of an interval in a part of it follows this power law, near that of the whole emission.
+DIFFUSE_INDEX = 2.4
 
 
 def sky_grid():
@@ -76,15 +81,69 @@ def integrate_intervals(energy, dnde):
     return np.stack(result)
 
 
+def interval_shares(e_min, e_max):
+    """Share of the photons of each interval that lie between two energies.
+
+    Parameters
+    ----------
+    e_min, e_max : `~numpy.ndarray`
+        Energies in GeV, shape ``(...,)``.
+
+    Returns
+    -------
+    shares : `~numpy.ndarray`
+        Shape ``(..., n_intervals)``.
+    """
+
+    def integral(low, high):
+        return np.where(high > low, low ** (1 - DIFFUSE_INDEX) - high ** (1 - DIFFUSE_INDEX), 0.0)
+
+    low, high = np.array(INTERVALS[:-1]), np.array(INTERVALS[1:])
+    inside = integral(np.maximum(e_min[..., None], low), np.minimum(e_max[..., None], high))
+    return inside / integral(low, high)
+
+
 def interval_slice(e_min, e_max):
-    """Intervals between two edges."""
+    """Intervals between two edges.
+
+    Parameters
+    ----------
+    e_min, e_max : float
+        Edges in GeV.
+
+    Returns
+    -------
+    intervals : slice
+        Indices of the intervals.
+
+    Raises
+    ------
+    ValueError
+        If one is no edge.
+    """
     if e_min not in INTERVALS or e_max not in INTERVALS:
         raise ValueError(f"Band {e_min}-{e_max} GeV: its edges must be among {INTERVALS}")
     return slice(INTERVALS.index(e_min), INTERVALS.index(e_max))
 
 
 def fill_healpix(values):
-    """Replace invalid pixels of a RING map by the mean of their valid neighbours."""
+    """Replace invalid pixels of a map by the mean of their valid neighbours.
+
+    Parameters
+    ----------
+    values : array-like
+        RING HEALPix map, shape ``(n_pix,)``.
+
+    Returns
+    -------
+    values : `~numpy.ndarray`
+        Without NaN, shape ``(n_pix,)``.
+
+    Raises
+    ------
+    ValueError
+        If no pixel is valid.
+    """
     values = np.array(values, dtype=float)
     bad = np.flatnonzero(~np.isfinite(values))
     while len(bad):
@@ -99,7 +158,22 @@ def fill_healpix(values):
 
 
 def interpolate_wcs(geom, planes, lon, lat):
-    """Bilinear interpolation of WCS images to their outer border, across the seam of an all-sky one."""
+    """Bilinear interpolation of WCS images to their outer border, across the seam of an all-sky one.
+
+    Parameters
+    ----------
+    geom : `~gammapy.maps.WcsGeom`
+        Image geometry.
+    planes : `~numpy.ndarray`
+        Images, shape ``(n, ny, nx)``.
+    lon, lat : `~numpy.ndarray`
+        Galactic positions in deg, of one shape.
+
+    Returns
+    -------
+    values : `~numpy.ndarray`
+        NaN outside the images, shape of the positions after ``(n,)``.
+    """
     column, row = geom.coord_to_pix(SkyCoord(lon, lat, unit="deg", frame="galactic"))
     n_row, n_column = planes.shape[1:]
     if np.isclose(n_column * geom.pixel_scales[0].to_value("deg"), 360):
@@ -116,7 +190,7 @@ def interpolate_wcs(geom, planes, lon, lat):
     return np.where(outside, np.nan, data)
 
 
-def gaussian_field(power, nside, rng):
+def gaussian_map(power, nside, rng):
     """Gaussian random HEALPix map of unit variance.
 
     Parameters
@@ -127,11 +201,16 @@ def gaussian_field(power, nside, rng):
         Resolution of the map.
     rng : `~numpy.random.Generator`
         Source of randomness.
+
+    Returns
+    -------
+    values : `~numpy.ndarray`
+        RING HEALPix map, shape ``(n_pix,)``.
     """
     l_max = len(power) - 1
     real, imaginary = rng.normal(size=(2, healpy.Alm.getsize(l_max)))
-    field = healpy.alm2map(healpy.almxfl(real + 1j * imaginary, np.sqrt(power)), nside, lmax=l_max)
-    return field / field.std()
+    values = healpy.alm2map(healpy.almxfl(real + 1j * imaginary, np.sqrt(power)), nside, lmax=l_max)
+    return values / values.std()
 
 
 def smooth_planes(planes, sigma):

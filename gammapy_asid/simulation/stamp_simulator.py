@@ -17,14 +17,15 @@ __all__ = ["StampSimulator"]
 
 # Distance in pixels from which another source is a neighbour and not a part of the same one.
 NEAREST = 12.0
-# Share of the stamps whose neighbours are known, all or none, and spread of the logarithm of the known fluxes.
+# Share of the stamps whose neighbours are known, all or none, and spread of the logarithm of the known
+# fluxes.
 KNOWN_SHARE, KNOWN_ERROR = 0.5, 0.1
 
 # Range of photon indices: beyond it no power law is measured.
 INDICES = (1.2, 5.0)
 
-# Interstellar emission is a ridge with clouds: spread of its distance from the stamp's centre and range of its
-# scale height in deg, and strength of the clouds.
+# Interstellar emission is a ridge with clouds: spread of its distance from the stamp's centre and range of
+# its scale height in deg, and strength of the clouds.
 RIDGE_DISTANCE, RIDGE_HEIGHT, CLOUDS = 0.7, (0.2, 3.0), 0.3
 # Range of the logarithm of its intensity at 1 TeV in cm-2 s-1 TeV-1 sr-1, up to that of the Galactic plane
 # (2014PhRvD..90l2007A), of its photon indices, and spread of the errors of its prediction.

@@ -16,8 +16,8 @@ from numpy.testing import assert_allclose
 from gammapy_asid import DLSourceDetector
 from gammapy_asid.catalog.columns import COLUMNS
 from gammapy_asid.inputs import to_band_cube
-from gammapy_asid.simulation.dataset import simulate_dataset
 from gammapy_asid.simulation.diffuse import analytic_emission
+from gammapy_asid.simulation.lat_dataset import simulate_dataset
 from gammapy_asid.simulation.populations import draw_sky
 from gammapy_asid.tasks.detection import model as model_module
 from gammapy_asid.utils.sky_geometry import sky_ellipses

@@ -14,8 +14,8 @@ from gammapy_asid import DLFluxEstimator
 from gammapy_asid.learning.ensembles import Moments
 from gammapy_asid.learning.io import load_card
 from gammapy_asid.learning.model_files import ensemble_path
-from gammapy_asid.simulation.dataset import simulate_dataset
 from gammapy_asid.simulation.diffuse import analytic_emission
+from gammapy_asid.simulation.lat_dataset import simulate_dataset
 from gammapy_asid.tasks.measurement.calibration import flux_quantiles
 from gammapy_asid.tasks.measurement.card import EnsembleCard
 

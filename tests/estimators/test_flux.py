@@ -17,8 +17,8 @@ from numpy.testing import assert_allclose
 
 from gammapy_asid import DLFluxEstimator, DLSourceDetector
 from gammapy_asid.catalog.columns import CandidateFlag
-from gammapy_asid.simulation.dataset import simulate_dataset
 from gammapy_asid.simulation.diffuse import analytic_emission
+from gammapy_asid.simulation.lat_dataset import simulate_dataset
 from gammapy_asid.stats.bounds import source_limits
 
 CENTER = SkyCoord(80, 30, unit="deg", frame="galactic")

@@ -41,7 +41,7 @@ from gammapy_asid.evaluation import (
     threshold_curve,
     write_report,
 )
-from gammapy_asid.simulation.catalog import MockCatalog
+from gammapy_asid.simulation.mock_catalog import MockCatalog
 
 
 def run(*args):

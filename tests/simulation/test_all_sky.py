@@ -8,9 +8,9 @@ from gammapy.maps import HpxGeom, WcsGeom
 
 from gammapy_asid.inputs.checks import check_dataset
 from gammapy_asid.simulation.all_sky import simulate_sky
-from gammapy_asid.simulation.catalog import MockCatalog
-from gammapy_asid.simulation.dataset import analytic_lat_exposure
+from gammapy_asid.simulation.analytic_lat import analytic_lat_exposure
 from gammapy_asid.simulation.diffuse import analytic_emission
+from gammapy_asid.simulation.mock_catalog import MockCatalog
 from gammapy_asid.simulation.populations import draw_sky
 
 EDGES = (1.0, 7.0, 20.0, 200.0)

@@ -21,8 +21,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.integrate import quad
 from scipy.stats import kstest
 
-from gammapy_asid.simulation.catalog import SOURCE_CLASSES, MockCatalog
 from gammapy_asid.simulation.fit_populations import fit_populations
+from gammapy_asid.simulation.mock_catalog import SOURCE_CLASSES, MockCatalog
 from gammapy_asid.simulation.populations import DEFAULT_POPULATIONS, Population, draw_sky
 
 

@@ -8,14 +8,10 @@ from gammapy.maps import MapAxis, WcsGeom
 from numpy.testing import assert_allclose
 from scipy.ndimage import gaussian_filter
 
-from gammapy_asid.simulation.catalog import MockCatalog
-from gammapy_asid.simulation.dataset import (
-    _psf_kernel,
-    analytic_lat_exposure,
-    analytic_lat_psf,
-    simulate_dataset,
-)
+from gammapy_asid.simulation.analytic_lat import analytic_lat_exposure, analytic_lat_psf
 from gammapy_asid.simulation.diffuse import analytic_emission
+from gammapy_asid.simulation.lat_dataset import _psf_kernel, simulate_dataset
+from gammapy_asid.simulation.mock_catalog import MockCatalog
 
 CENTER = SkyCoord(80, 30, unit="deg", frame="galactic")
 EDGES = (1.0, 3.0, 10.0, 100.0)

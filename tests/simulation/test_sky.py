@@ -16,9 +16,9 @@ from gammapy_asid.inputs.bands import LAT_BANDS, Response
 from gammapy_asid.inputs.convert import to_band_cube
 from gammapy_asid.inputs.psf import mean_psf, psf_kernels
 from gammapy_asid.inputs.rebin import block_sum
-from gammapy_asid.simulation.catalog import MockCatalog
+from gammapy_asid.simulation.cube import simulate_cube
 from gammapy_asid.simulation.diffuse import EmissionModel
-from gammapy_asid.simulation.field import simulate_cube
+from gammapy_asid.simulation.mock_catalog import MockCatalog
 from gammapy_asid.simulation.sky import (
     SPECTRAL_PARAMETERS,
     ResponseBank,

@@ -26,7 +26,7 @@ BATCH = 32
 def parser():
     """Arguments."""
     own = arguments(__doc__, "calibration", model="lat", recipe="lat")
-    own.add_argument("--patches", type=int, default=4096)
+    own.add_argument("--patches", type=int, default=4096, help="number of patches")
     return own
 
 

@@ -199,7 +199,7 @@ def to_markdown(results):
 def parser():
     """Arguments."""
     own = arguments(__doc__, "front", data=True, model="lat", bank=None)
-    own.add_argument("--patches", type=int, default=2048)
+    own.add_argument("--patches", type=int, default=2048, help="number of patches")
     return own
 
 

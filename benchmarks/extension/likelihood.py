@@ -173,7 +173,7 @@ def comparison(truth, edges, table, ts_ext, sigma):
 def parser():
     """Arguments."""
     own = arguments(__doc__, "extension_likelihood", model="cta-extension")
-    own.add_argument("--sources", type=int, default=300)
+    own.add_argument("--sources", type=int, default=300, help="number of sources")
     own.add_argument("--points", type=float, default=0.25, help="share of points")
     return own
 

@@ -56,7 +56,7 @@ def rows_by_width(size, ts, radius, probability):
 def parser():
     """Arguments."""
     own = arguments(__doc__, "extension_psf", model="cta-extension")
-    own.add_argument("--sources", type=int, default=6000)
+    own.add_argument("--sources", type=int, default=6000, help="number of sources")
     return own
 
 

@@ -202,7 +202,7 @@ def _covers(sources, simulator):
 def parser():
     """Arguments."""
     own = arguments(__doc__, "sources", model="lat", recipe="lat")
-    own.add_argument("--patches", type=int, default=6000)
+    own.add_argument("--patches", type=int, default=6000, help="number of patches")
     own.add_argument("--folder", help="folder where simulated sources are kept, to go on or use again")
     own.add_argument("--unseen", help="emission bank with a model that no training saw")
     return own

@@ -79,7 +79,7 @@ def measure(model, patches):
 def parser():
     """Arguments."""
     own = arguments(__doc__, "domain")
-    own.add_argument("--patches", type=int, default=256)
+    own.add_argument("--patches", type=int, default=256, help="number of patches")
     return own
 
 

@@ -12,7 +12,7 @@ from .detection_plots import (
     plot_threshold,
 )
 from .drawing import beside, coloured, label_flux, panels
-from .results import LATITUDE_EDGES, LATITUDE_RANGES
+from .numbers import LATITUDE_EDGES, LATITUDE_RANGES
 
 __all__ = [
     "draw_faint",

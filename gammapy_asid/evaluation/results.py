@@ -10,16 +10,13 @@ from ..learning.score_calibration import expected_calibration_error
 from ..utils.sky_geometry import RADIUS_68, ellipse_covariance
 from .lists import CandidateList
 from .matching import Matches
-from .metrics import PurityRecall, binned_fraction, binomial_interval, offset_summary
+from .metrics import PurityRecall
+from .numbers import list_numbers, plain
 from .thresholds import ThresholdCurve
 from .truth import FLUX_4FGL, RANGE_4FGL, Truth
 
 __all__ = ["Evaluation", "ListResult"]
 
-#: Edges in the absolute value of the Galactic latitude, deg.
-LATITUDE_EDGES = (0, 2, 5, 10, 20, 40, 60, 90)
-#: Ranges in which quantities are also given against flux, deg.
-LATITUDE_RANGES = ((0, 5), (5, 20), (20, 90))
 #: Bins in flux: width in decades, and that of samples below `SMALL_SAMPLE` sources.
 FLUX_STEP, FLUX_STEP_SMALL, SMALL_SAMPLE = 0.25, 0.5, 150
 
@@ -205,101 +202,5 @@ class Evaluation:
         metrics : dict
             ``settings``, ``sample`` and ``lists``, the last by label.
         """
-        lists = {result.label: self._list_metrics(result) for result in self.results}
-        return _plain({"settings": self.settings, "sample": self.sample, "lists": lists})
-
-    def _list_metrics(self, result):
-        listed, matches, kept, found = result.candidates, result.matches, result.kept, result.found
-        whole = _at(matches.is_matched, len(self.truth))
-        working = _at(matches.is_matched[kept], len(self.truth)) | {
-            "threshold": result.threshold if len(listed) else None,
-            "reaches_purity": result.reaches_purity,
-            "optimal_purity": _ratio(result.optimal.is_matched.sum(), kept.sum()),
-            "optimal_completeness": _ratio(result.optimal.is_matched.sum(), len(self.truth)),
-            **offset_summary(matches.separation[kept]),
-            "fakes_near_faint_sources": result.n_faint_matches,
-        }
-        metrics = {
-            "candidates": len(listed),
-            "left_out": result.n_left_out,
-            "chance": result.chance,
-            "whole_list": whole,
-            "working_threshold": working,
-            "average_precision": result.curve.average_precision,
-            "average_precision_optimal": result.optimal_curve.average_precision,
-            "calibration_error": result.calibration_error,
-            "faint": dict(
-                zip(("gained", "fakes"), result.faint.at_threshold(result.threshold), strict=True),
-                true=result.faint.n_true,
-            ),
-            "completeness_by_flux": _binned(self.truth.flux, found, self.edges),
-            "completeness_by_latitude": _binned(np.abs(self.truth.lat), found, LATITUDE_EDGES),
-            "purity_by_latitude": _binned(np.abs(listed.lat[kept]), matches.is_matched[kept], LATITUDE_EDGES),
-            "positions": _coverage(self.position_pit(result), {"inside_68": 0.68, "inside_95": 0.95}),
-            "fluxes": self._flux_metrics(result),
-        }
-        flux = self.candidate_flux(result)
-        if flux is not None:
-            metrics["purity_by_flux"] = _binned(flux[kept], matches.is_matched[kept], self.edges)
-        for name, curve in {"curve": result.curve, "optimal_curve": result.optimal_curve}.items():
-            metrics[name] = {key: getattr(curve, key) for key in ("threshold", "purity", "recall")}
-        metrics["faint_curve"] = {key: getattr(result.faint, key) for key in ("threshold", "gained", "fakes")}
-        return metrics
-
-    def _flux_metrics(self, result):
-        pairs, pull = self.flux_pairs(result), self.flux_pull(result)
-        if pairs is None or len(pairs["flux"]) == 0:
-            return None
-        low, middle, high = np.quantile(np.log(pairs["flux"] / pairs["true"]), [0.16, 0.5, 0.84])
-        return {
-            "number": len(pairs["flux"]),
-            "energy_range": pairs["energy_range"],
-            "median_ratio": np.exp(middle),
-            "log_scatter_68": (high - low) / 2,
-            "pull_number": len(pull),
-            "pull_mean": pull.mean() if len(pull) else None,
-            "pull_std": pull.std() if len(pull) else None,
-            "inside_68": np.mean(np.abs(pull) < 1) if len(pull) else None,
-        }
-
-
-def _at(is_matched, n_true):
-    """Purity and completeness of some candidates, with 68 % intervals."""
-    n_matched = int(np.sum(is_matched))
-    values = {"candidates": len(is_matched), "real": n_matched}
-    for name, total in (("purity", len(is_matched)), ("completeness", n_true)):
-        fraction, low, high = (float(value[0]) for value in binomial_interval(n_matched, total))
-        values |= {name: fraction, f"{name}_low": low, f"{name}_high": high}
-    return values
-
-
-def _ratio(number, total):
-    return number / total if total else np.nan
-
-
-def _binned(value, success, edges):
-    fraction, low, high = binned_fraction(value, success, edges)
-    number = np.histogram(value, edges)[0]
-    return {"edges": edges, "fraction": fraction, "low": low, "high": high, "number": number}
-
-
-def _coverage(pit, levels):
-    """Share of truths inside stated regions, with 68 % intervals; None without any."""
-    if len(pit) == 0:
-        return None
-    values = {"number": len(pit)}
-    for name, level in levels.items():
-        fraction, low, high = (float(v[0]) for v in binomial_interval(int(np.sum(pit < level)), len(pit)))
-        values |= {name: fraction, f"{name}_low": low, f"{name}_high": high}
-    return values
-
-
-def _plain(value):
-    """Numbers and lists of Python; NaN and infinity, which JSON does not have, are None."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not np.isfinite(value) else value
+        lists = {result.label: list_numbers(self, result) for result in self.results}
+        return plain({"settings": self.settings, "sample": self.sample, "lists": lists})

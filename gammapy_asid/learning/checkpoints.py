@@ -29,14 +29,13 @@ class WorkCheckpoints(TorchCheckpointIO):
         self.work = work
 
     def save_checkpoint(self, checkpoint, path, storage_options=None):
-        """Write a checkpoint beside its place, and move it there."""
+        # Beside its place, and moved there
         content = io.BytesIO()
         torch.save(checkpoint, content)
         with self.work.new_file(Path(path).name) as temporary:
             temporary.write_bytes(content.getbuffer())
 
     def load_checkpoint(self, path, map_location=None, weights_only=None):
-        """See `load_checkpoint`."""
         return load_checkpoint(path, map_location)
 
 

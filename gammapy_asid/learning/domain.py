@@ -243,7 +243,18 @@ def _energies(response, band):
 
 
 def ranges(values):
-    """Smallest and largest value of each column, 0 to 0 where a band is always absent."""
+    """Smallest and largest value of each band.
+
+    Parameters
+    ----------
+    values : `~numpy.ndarray`
+        Shape ``(n, n_bands)``, NaN in absent bands.
+
+    Returns
+    -------
+    ranges : tuple of tuple of float
+        One pair a band, 0 to 0 where it is always absent.
+    """
     low = np.min(np.nan_to_num(values, nan=np.inf), axis=0)
     high = np.max(np.nan_to_num(values, nan=-np.inf), axis=0)
     return tuple((float(a), float(b)) if a <= b else (0.0, 0.0) for a, b in zip(low, high, strict=True))

@@ -44,6 +44,7 @@ class _Layers(nn.Module):
         sizes = ((inputs, width), (width, width), (width, outputs))
         self.weights = nn.ParameterList(nn.Parameter(torch.empty(members, *size)) for size in sizes)
         self.biases = nn.ParameterList(nn.Parameter(torch.zeros(members, 1, size[1])) for size in sizes)
+        # He et al. 2015, ICCV, 1026; outputs start near zero
         for weight, gain in zip(self.weights, (2.0, 2.0, 0.02), strict=True):
             nn.init.normal_(weight, std=(gain / weight.shape[1]) ** 0.5)
 
@@ -76,12 +77,26 @@ class Ensemble(nn.Module):
         self.register_buffer("input_scale", torch.ones(config.inputs))
 
     def standardise(self, inputs):
-        """Set the zero point and scale of the inputs from a sample, shape ``(n, inputs)``."""
+        """Set the zero point and scale of the inputs from a sample.
+
+        Parameters
+        ----------
+        inputs : `~torch.Tensor`
+            Sample, shape ``(n, inputs)``.
+        """
         self.input_mean.copy_(inputs.mean(0))
+        # Inputs that hardly vary in the sample are not blown up
         self.input_scale.copy_(1 / inputs.std(0).clamp(min=1e-2))
 
     def prepare(self, inputs):
-        """Inputs of every member, shape ``(members, n, inputs)``."""
+        """Standardised inputs of every member, shape ``(members, n, inputs)``.
+
+        Parameters
+        ----------
+        inputs : `~torch.Tensor`
+            See `forward`.
+        """
+        # Nothing counts beyond six standard deviations, where hardly anything was learned
         inputs = ((inputs - self.input_mean) * self.input_scale).clamp(-6, 6)
         return inputs.expand(self.config.members, -1, -1) if inputs.dim() == 2 else inputs
 
@@ -105,8 +120,15 @@ class Ensemble(nn.Module):
         return self.mean(inputs), self.factor(self.spread(inputs))
 
     def factor(self, parameters):
-        """Cholesky factor of the inverse covariance from the outputs of the network."""
+        """Cholesky factor of the inverse covariance, see `forward`.
+
+        Parameters
+        ----------
+        parameters : `~torch.Tensor`
+            Outputs of the layers ``spread``, shape ``(members, n, spreads)``.
+        """
         k = self.config.targets
+        # Bounded, so that no source pulls without limit
         diagonal = torch.exp(-parameters[..., :k].clamp(-5, 4))
         factor = torch.diag_embed(diagonal)
         rows, columns = torch.tril_indices(k, k, -1, device=parameters.device)

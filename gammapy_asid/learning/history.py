@@ -26,7 +26,7 @@ class History(lightning.Callback):
         self.path = Path(path)
 
     def on_train_epoch_end(self, trainer, pl_module):
-        """Add the row of the epoch, in place of an earlier one."""
+        # The row of an epoch takes the place of an earlier one
         rows = []
         if self.path.exists():
             with open(self.path, newline="") as file:

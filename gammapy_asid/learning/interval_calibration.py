@@ -113,6 +113,7 @@ def fit_quantiles(pull, spread, levels, weights=None, min_count=100, cuts=CUTS):
         raise ValueError(f"{n} sources are too few for a recalibration: simulate more patches")
     weights = np.ones(n) if weights is None else weights
     pull = np.broadcast_to(pull if np.ndim(pull) > 1 else np.asarray(pull)[:, None], (n, len(levels)))
+    # With too few for the bins of the whole range there is one
     cuts = [cut for cut in cuts if min(cut, 1 - cut) * n >= min_count and n >= 8 * min_count]
     parts = np.split(np.argsort(spread, kind="stable"), (np.array(cuts) * n).astype(int))
     rows = [

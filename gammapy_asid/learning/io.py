@@ -15,7 +15,7 @@ from .registry import get_task
 
 __all__ = ["load_card", "load_state", "save_model"]
 
-#: Largest card in bytes.
+#: Largest card in bytes, far above those that ship: it is read into the memory.
 LARGEST_CARD = 2**25
 
 

@@ -35,6 +35,7 @@ def model_name(path):
         File of the dataset.
     """
     stem = re.sub(r"[^\w+-]+", "-", Path(path).name.lstrip(".").split(".")[0]).strip("-")
+    # A task may add its suffix
     return stem.encode()[: LONGEST_NAME - 20].decode(errors="ignore") or "dataset"
 
 

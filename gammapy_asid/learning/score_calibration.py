@@ -107,6 +107,7 @@ def fit_knots(score, is_matched, n_knots=30):
     x = logit(np.clip(score[order], SCORE_MARGIN, 1 - SCORE_MARGIN))
     y = IsotonicRegression().fit_transform(x, is_matched[order])
 
+    # A little everywhere: where all predictions are false there is no variance
     weight = np.cumsum(y * (1 - y) + 1e-3)
     bins = np.minimum((weight / weight[-1] * n_knots).astype(int), n_knots - 1)
     number = np.bincount(bins, minlength=n_knots)
@@ -184,6 +185,7 @@ def fit_combination(score, height, is_matched):
     """
     from sklearn.linear_model import LogisticRegression
 
+    # Three weights of many candidates need no penalty to speak of
     fit = LogisticRegression(C=1e3, max_iter=1000).fit(_columns(score, height), is_matched)
     return tuple(float(v) for v in (fit.intercept_[0], *fit.coef_[0]))
 

@@ -5,9 +5,9 @@ Batches of the training have the seeds ``(recipe.seed, number)`` with ``recipe.s
 task all other draws have larger first numbers, so that what watches, calibrates and tests was never learned.
 """
 
-__all__ = ["ENSEMBLES", "EXTENSION", "PATCHES", "SKY", "VALIDATION", "StageSeeds"]
-
 from typing import NamedTuple
+
+__all__ = ["ENSEMBLES", "EXTENSION", "PATCHES", "SKY", "VALIDATION", "StageSeeds"]
 
 
 class StageSeeds(NamedTuple):

@@ -18,7 +18,15 @@ class Simulator(Protocol):
         """Bands of what it draws."""
 
     def draw(self, n: int, seed: Any) -> Any:
-        """Draw ``n`` examples, equal for equal seeds, as the ``batch`` of the task takes them."""
+        """Draw examples, as the ``batch`` of the task takes them.
+
+        Parameters
+        ----------
+        n : int
+            Number of examples.
+        seed : int or tuple of int
+            Seed; equal seeds give equal examples.
+        """
 
 
 #: Functions that make a simulator of a recipe, by the name that the recipe gives.

@@ -72,7 +72,13 @@ class BaseTask(ABC):
         )
 
     def summary(self, card: Any) -> dict[str, Any]:
-        """Figures of a card for a list of models, by their heading."""
+        """Figures for a list of models, by their heading.
+
+        Parameters
+        ----------
+        card : `~gammapy_asid.learning.card.Card`
+            Card of the model.
+        """
         return {name: value for name, value in card.metrics.items() if not isinstance(value, dict)}
 
 
@@ -110,10 +116,8 @@ class Task(BaseTask):
 
         Parameters
         ----------
-        recipe : `~gammapy_asid.learning.recipe.Recipe`
-            Recipe.
-        bands : `~gammapy_asid.inputs.Bands`
-            Bands of the simulator.
+        recipe, bands
+            Recipe, and the bands of its simulator.
         """
 
     @abstractmethod
@@ -158,12 +162,10 @@ class Task(BaseTask):
 
         Parameters
         ----------
-        network : `~torch.nn.Module`
-            Network in evaluation mode.
+        network, recipe
+            Network in evaluation mode, and recipe.
         drawn : list
             Result of `validation`.
-        recipe : `~gammapy_asid.learning.recipe.Recipe`
-            Recipe.
 
         Returns
         -------
@@ -179,10 +181,8 @@ class Task(BaseTask):
         ----------
         network : `~torch.nn.Module`
             Trained network in evaluation mode.
-        simulator : `~gammapy_asid.learning.simulator.Simulator`
-            Simulator of the training.
-        recipe : `~gammapy_asid.learning.recipe.Recipe`
-            Recipe.
+        simulator, recipe
+            Those of the training.
 
         Returns
         -------
@@ -191,7 +191,13 @@ class Task(BaseTask):
         """
 
     def settled(self, recipe, simulator):
-        """Recipe with what the simulator of a dataset settled; by default as it was."""
+        """Recipe with what the simulator of a dataset settled; by default as it was.
+
+        Parameters
+        ----------
+        recipe, simulator
+            Argument and result of `simulator`.
+        """
         return recipe
 
     def validation(self, simulator, recipe):
@@ -199,10 +205,8 @@ class Task(BaseTask):
 
         Parameters
         ----------
-        simulator : `~gammapy_asid.learning.simulator.Simulator`
-            Simulator.
-        recipe : `~gammapy_asid.learning.recipe.Recipe`
-            Recipe.
+        simulator, recipe
+            Those of the training.
         """
         return [simulator.draw(recipe.optimiser.batch_size, (VALIDATION, 0))]
 
@@ -221,7 +225,13 @@ class Task(BaseTask):
         return SimulatedBatches(self, simulator, optimiser.batch_size, stop, recipe.seed, start)
 
     def forward(self, network, inputs):
-        """Output of the network in full precision for the inputs of `batch`."""
+        """Output of the network in full precision.
+
+        Parameters
+        ----------
+        network, inputs
+            Network, and the inputs of `batch`.
+        """
         return network(*inputs).float()
 
     def start(self, network, bands, model):
@@ -256,7 +266,13 @@ class Task(BaseTask):
         raise ValueError(f"What was drawn for {self.name} is used once: leave out 'reuse'")
 
     def folder(self, recipe, output):
-        """Folder of the checkpoints of a training below the folder of the model."""
+        """Folder of the checkpoints of a training.
+
+        Parameters
+        ----------
+        recipe, output
+            See `files`; by default the folder of the model itself.
+        """
         return Path(output)
 
 
@@ -278,8 +294,6 @@ class FollowingTask(BaseTask):
             Of that model.
         output : path
             Folder of what the training needs; what it holds of other trainings is replaced.
-        progress : bool
-            Show a progress bar.
-        device : str or `~torch.device`, optional
-            Where it runs.
+        progress, device
+            See `~gammapy_asid.learning.run.train`.
         """

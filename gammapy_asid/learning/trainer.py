@@ -44,6 +44,7 @@ class EpochData(lightning.LightningDataModule):
             self.batches(self.trainer.current_epoch * self.batches_per_epoch),
             batch_size=None,
             num_workers=self.num_workers,
+            # Enough to bridge a batch that takes longer
             prefetch_factor=4 if self.num_workers else None,
         )
 
@@ -72,7 +73,6 @@ class TaskModule(lightning.LightningModule):
         self.task, self.network, self.recipe, self.validation = task, network, recipe, validation
 
     def training_step(self, batch, batch_idx):
-        """Loss of one batch."""
         inputs, target = batch
         parts = self.task.loss(self.task.forward(self.network, inputs), target, self.recipe)
         size = self.recipe.optimiser.batch_size
@@ -81,12 +81,11 @@ class TaskModule(lightning.LightningModule):
         return parts["loss"]
 
     def validation_step(self, batch, batch_idx):
-        """Figures of the task, in full precision, also where the training runs in half."""
+        # In full precision also where the training runs in half
         with torch.autocast(self.device.type, enabled=False):
             self.log_dict(self.task.validate(self.network, self.validation, self.recipe), batch_size=1)
 
     def configure_optimizers(self):
-        """See `cosine_cycles`."""
         return cosine_cycles(self.network.parameters(), self.recipe.optimiser)
 
 
@@ -147,7 +146,7 @@ def fit_module(module, data, optimiser, work, progress=True, device=None):
         enable_model_summary=False,
         num_sanity_val_steps=0,
         reload_dataloaders_every_n_epochs=1,
-        gradient_clip_val=1.0,
+        gradient_clip_val=1.0,  # no batch moves the weights far
         plugins=[WorkCheckpoints(work)],
     )
     with work.alone():
@@ -195,9 +194,10 @@ def cosine_cycles(parameters, recipe):
     def factor(step):
         cycle = min(bisect_right(bounds, step), len(bounds) - 1)
         step, length = step - bounds[cycle - 1], bounds[cycle] - bounds[cycle - 1]
-        rise = max(1, length // 20)
+        rise = max(1, length // 20)  # 5 %
         if step < rise:
             return (step + 1) / rise
+        # The last steps still count a little
         return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, length - rise)))) + 1e-3
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)

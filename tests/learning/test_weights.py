@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gammapy_asid.inputs.bands import Bands
-from gammapy_asid.learning import registry
+from gammapy_asid.learning import model_files
 from gammapy_asid.learning.io import load_card, load_state, save_model
 from gammapy_asid.learning.model_files import ENSEMBLES, ensemble_path, find_model, list_models
 from gammapy_asid.tasks.detection.card import DetectionCard
@@ -115,7 +115,7 @@ def test_save_refuses(model, card):
 
 
 def test_names(model, monkeypatch):
-    monkeypatch.setattr(registry, "DATA", model.parent)
+    monkeypatch.setattr(model_files, "DATA", model.parent)
     assert list_models() == ["toy"]
     assert find_model("toy") == model
     with pytest.raises(ValueError, match="Unknown model 'cta': known are toy"):

@@ -102,14 +102,12 @@ class Candidates:
             List with positions: ``ra`` and ``dec``, ``RAJ2000`` and ``DEJ2000``, ``glon`` and ``glat`` and
             the like, in any case. A column without a unit is in that of `COLUMNS`. Names, errors of positions
             (also ``Conf_95_SemiMajor``, ``r95``, ``e_RAJ2000``, ...), score and fluxes are taken where they
-            are; what is not there is NaN. Flags, and the columns of fits, extensions and associations, are
-            taken of tables of this package only.
+            are, else NaN; flags, fits, extensions and associations of tables of this package only.
         columns : dict of str, optional
             Columns of the list by the names of `COLUMNS`, such as ``{"ra": "lon", "dec": "lat"}``; None for
             one that is to be left out.
         energy_range : `~astropy.units.Quantity`, optional
-            Energies of the flux where no columns ``e_min`` and ``e_max`` tell them. Fluxes without a range
-            are left out, with a warning.
+            Energies of fluxes without columns ``e_min`` and ``e_max``. Fluxes without any are left out.
         meta : dict, optional
             Provenance.
 

@@ -70,6 +70,16 @@ class Column:
     def convert(self, values):
         """Values in the type and unit of the column.
 
+        Parameters
+        ----------
+        values : array-like
+            Values.
+
+        Returns
+        -------
+        values : `~numpy.ndarray` or `~astropy.units.Quantity`
+            The same in type and unit.
+
         Raises
         ------
         ValueError

@@ -187,7 +187,18 @@ class SourceCatalogASID(SourceCatalog):
 
     @classmethod
     def from_candidates(cls, candidates):
-        """Catalogue of `~gammapy_asid.Candidates`."""
+        """Catalogue of `~gammapy_asid.Candidates`.
+
+        Parameters
+        ----------
+        candidates : `~gammapy_asid.Candidates`
+            Candidates.
+
+        Returns
+        -------
+        catalog : `SourceCatalogASID`
+            Catalogue.
+        """
         catalog = cls.__new__(cls)
         table = catalog_table(candidates)
         catalog._set(table, candidates.meta)

@@ -4,7 +4,6 @@
 import logging
 
 import numpy as np
-from astropy.coordinates import SkyCoord
 from gammapy.datasets import MapDataset, MapDatasetOnOff
 from gammapy.irf import EDispKernelMap, PSFMap
 from gammapy.maps import HpxGeom, RegionGeom, WcsGeom
@@ -12,17 +11,17 @@ from gammapy.modeling.models import FoVBackgroundModel, TemplateSpatialModel
 
 from .datasets import as_list
 from .expected_counts import background_counts, template_counts
-from .longitudes import wrapped_geom
 from .masks import valid_bins
+from .pixel_grid import same_pixels
 
-__all__ = ["COUNTS_UNITS", "check_counts", "check_dataset", "check_expectation", "each_usable", "same_pixels"]
+__all__ = ["COUNTS_UNITS", "check_counts", "check_dataset", "check_expectation", "each_usable"]
 
 log = logging.getLogger(__name__)
 
 #: Units of numbers of photons.
 COUNTS_UNITS = ("", "ct", "ph")
-#: Relative tolerance of energy edges, and that of positions in pixels: files hold single precision.
-ENERGY_TOLERANCE, PIXEL_TOLERANCE = 1e-3, 0.02
+#: Relative tolerance of energy edges: files hold single precision.
+ENERGY_TOLERANCE = 1e-3
 
 
 def each_usable(datasets, use):
@@ -131,29 +130,6 @@ def _check_masks(dataset, name):
         raise ValueError(
             f"{name} has an empty mask: set dataset.mask_safe or dataset.mask_fit to True where valid."
         )
-
-
-def same_pixels(one, other):
-    """Whether two image geometries have the same pixels in the same order.
-
-    Compared are the positions of pixels, since one grid can be described in several ways.
-    """
-    if type(one) is not type(other) or one.data_shape != other.data_shape:
-        return False
-    one, other = wrapped_geom(one), wrapped_geom(other)
-    if isinstance(one, WcsGeom):
-        if one == other:
-            return True
-        sample = np.meshgrid(*(np.linspace(0, n - 1, 9).round() for n in one.data_shape[::-1]))
-        sky = [SkyCoord(*geom.pix_to_coord(sample), frame=geom.frame) for geom in (one, other)]
-    else:
-        sky = [geom.get_coord().skycoord for geom in (one, other)]
-    inside = [np.isfinite(some.spherical.lon.deg) for some in sky]
-    if not np.array_equal(*inside):
-        return False
-    distance = sky[0][inside[0]].separation(sky[1][inside[0]]).deg
-    size = np.degrees(np.sqrt(np.nanmedian(one.solid_angle().to_value("sr"))))
-    return bool(np.all(distance < PIXEL_TOLERANCE * size))
 
 
 def _check_same_geometry(m, geom, which):

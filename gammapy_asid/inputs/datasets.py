@@ -85,7 +85,20 @@ def with_models(dataset, models, name=None, **maps):
 
 
 def renamed_models(dataset, name):
-    """Copies of the models of a dataset for one of another name."""
+    """Copies of the models of a dataset for one of another name.
+
+    Parameters
+    ----------
+    dataset : `~gammapy.datasets.MapDataset`
+        Data.
+    name : str
+        Name of the other dataset.
+
+    Returns
+    -------
+    models : list of models
+        Copies with their names.
+    """
     models = []
     for model in dataset.models or ():
         if isinstance(model, FoVBackgroundModel):
@@ -96,12 +109,38 @@ def renamed_models(dataset, name):
 
 
 def is_on(m, image):
-    """Whether a map has the pixels of an image."""
+    """Whether a map has the pixels of an image.
+
+    Parameters
+    ----------
+    m : `~gammapy.maps.Map`
+        Map.
+    image : `~gammapy.maps.Geom`
+        Image geometry.
+
+    Returns
+    -------
+    is_on : bool
+        True if so.
+    """
     return same_image(m.geom.to_image(), image)
 
 
 def counts_model(counts, name):
-    """Model of the dataset of a name that predicts a map of counts."""
+    """Model of the dataset of a name that predicts a map of counts.
+
+    Parameters
+    ----------
+    counts : `~gammapy.maps.Map`
+        Counts.
+    name : str
+        Name of the dataset.
+
+    Returns
+    -------
+    model : `~gammapy.modeling.models.TemplateNPredModel`
+        Model, which shares the map.
+    """
     return TemplateNPredModel(counts, name=f"templates of {name}", datasets_names=[name], copy_data=False)
 
 

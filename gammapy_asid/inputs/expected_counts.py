@@ -92,7 +92,18 @@ def expected_counts(dataset, without=()):
 
 
 def background_counts(dataset):
-    """Background of a dataset times its model (`~gammapy.maps.Map`)."""
+    """Background of a dataset times its model (`~gammapy.maps.Map`).
+
+    Parameters
+    ----------
+    dataset : `~gammapy.datasets.MapDataset`
+        Data with a background.
+
+    Returns
+    -------
+    counts : `~gammapy.maps.Map`
+        On the geometry of the background.
+    """
     background, model = dataset.background, dataset.background_model
     if model is None:
         return background
@@ -104,7 +115,18 @@ def background_counts(dataset):
 
 
 def sky_models(dataset):
-    """Models of a dataset that its response shows: neither background nor templates of counts."""
+    """Models of a dataset that its response shows: neither background nor templates of counts.
+
+    Parameters
+    ----------
+    dataset : `~gammapy.datasets.MapDataset`
+        Data.
+
+    Returns
+    -------
+    models : list of `~gammapy.modeling.models.SkyModel`
+        The models themselves.
+    """
     others = FoVBackgroundModel | TemplateNPredModel
     return [model for model in dataset.models or () if not isinstance(model, others)]
 

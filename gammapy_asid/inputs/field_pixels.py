@@ -97,15 +97,48 @@ class FieldPixels:
         return PixelGrid(self.geom, None).size
 
     def is_aligned(self, grid):
-        """Whether the pixels of `grid` fit those of the field by a whole number."""
+        """Whether the pixels of `grid` fit those of the field by a whole number.
+
+        Parameters
+        ----------
+        grid : `~gammapy_asid.inputs.pixel_grid.PixelGrid`
+            Pixels of a dataset.
+
+        Returns
+        -------
+        is_aligned : bool
+            True if so.
+        """
         return self.reference is not None and same_image(grid.geom, self.reference)
 
     def is_spread(self, grid):
-        """Whether counts of `grid` lose their place inside the native pixel."""
+        """Whether counts of `grid` lose their place inside the native pixel.
+
+        Parameters
+        ----------
+        grid : `~gammapy_asid.inputs.pixel_grid.PixelGrid`
+            Pixels of a dataset.
+
+        Returns
+        -------
+        is_spread : bool
+            True if so.
+        """
         return not (self.is_aligned(grid) and self.scale >= 1)
 
     def relative_area(self, grid):
-        """Area of the pixels of `grid` over that of a pixel of the field, a scalar or shape ``(n_pix,)``."""
+        """Area of the pixels of `grid` over that of a pixel of the field, a scalar or shape ``(n_pix,)``.
+
+        Parameters
+        ----------
+        grid : `~gammapy_asid.inputs.pixel_grid.PixelGrid`
+            Pixels of a dataset.
+
+        Returns
+        -------
+        area : float or `~numpy.ndarray`
+            One for all, or shape ``(n_pix,)``.
+        """
         if self.is_aligned(grid):
             return self.scale**-2
         if grid.is_hpx:
@@ -113,11 +146,33 @@ class FieldPixels:
         return np.nan_to_num(grid.geom.solid_angle().to_value("deg2").ravel()) / self.pixel_size**2
 
     def pixel(self, sky):
-        """Pixel coordinates ``(x, y)`` of directions."""
+        """Pixel coordinates ``(x, y)`` of directions.
+
+        Parameters
+        ----------
+        sky : `~astropy.coordinates.SkyCoord`
+            Directions.
+
+        Returns
+        -------
+        pixels : `~numpy.ndarray`
+            Shape ``(2, ...)``.
+        """
         return np.stack(self.geom.coord_to_pix(sky))
 
     def regrid(self, grid):
-        """Transfer of the images of `grid` to the field (`~gammapy_asid.inputs.rebin.Regrid`)."""
+        """Transfer of the images of `grid` to the field (`~gammapy_asid.inputs.rebin.Regrid`).
+
+        Parameters
+        ----------
+        grid : `~gammapy_asid.inputs.pixel_grid.PixelGrid`
+            Pixels of a dataset.
+
+        Returns
+        -------
+        regrid : `~gammapy_asid.inputs.rebin.Regrid`
+            Transfer.
+        """
         shape = self.geom.data_shape
         if self.is_aligned(grid):
             n_side = max(1, round(1 / self.scale))

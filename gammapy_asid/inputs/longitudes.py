@@ -49,7 +49,18 @@ def wrapped_geom(geom):
 
 
 def wrapped_map(m):
-    """Map on `wrapped_geom`, which shares its data."""
+    """Map on `wrapped_geom`, which shares its data.
+
+    Parameters
+    ----------
+    m : `~gammapy.maps.Map` or None
+        Map.
+
+    Returns
+    -------
+    m : `~gammapy.maps.Map` or None
+        The same one where nothing is odd.
+    """
     if m is None:
         return None
     geom = wrapped_geom(m.geom)
@@ -57,7 +68,18 @@ def wrapped_map(m):
 
 
 def wrapped_irf(irf):
-    """Point spread function or energy dispersion with its maps on `wrapped_geom`."""
+    """Point spread function or energy dispersion with its maps on `wrapped_geom`.
+
+    Parameters
+    ----------
+    irf : `~gammapy.irf.PSFMap`, `~gammapy.irf.EDispMap` or None
+        Response.
+
+    Returns
+    -------
+    irf : object
+        The same one where nothing is odd.
+    """
     if irf is None:
         return None
     name = "psf_map" if isinstance(irf, PSFMap) else "edisp_map"
@@ -67,7 +89,18 @@ def wrapped_irf(irf):
 
 
 def wrapped_models(models):
-    """Models, those with a map of an odd reference copied with it on `wrapped_geom`."""
+    """Models, those with a map of an odd reference copied with it on `wrapped_geom`.
+
+    Parameters
+    ----------
+    models : `~gammapy.modeling.models.Models` or None
+        Models.
+
+    Returns
+    -------
+    models : `~gammapy.modeling.models.Models` or None
+        Models.
+    """
     return None if models is None else Models([_wrapped_model(model) for model in models])
 
 

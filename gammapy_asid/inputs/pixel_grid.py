@@ -5,12 +5,17 @@ from functools import cached_property
 
 import numpy as np
 from astropy.coordinates import SkyCoord
-from gammapy.maps import HpxGeom
+from gammapy.maps import HpxGeom, WcsGeom
 
-__all__ = ["PixelGrid", "same_image"]
+from .longitudes import wrapped_geom
+
+__all__ = ["PixelGrid", "same_image", "same_pixels"]
 
 #: Largest relative deviation of a pixel's sides from a common square.
 DISTORTION = 0.03
+
+#: Tolerance of positions in pixels: files hold single precision.
+PIXEL_TOLERANCE = 0.02
 
 
 class PixelGrid:
@@ -145,5 +150,49 @@ class PixelGrid:
 
 
 def same_image(one, other):
-    """Whether two image geometries are the same, in their description too."""
+    """Whether two image geometries are the same, in their description too.
+
+    Parameters
+    ----------
+    one, other : `~gammapy.maps.Geom`
+        Image geometries.
+
+    Returns
+    -------
+    same : bool
+        True if so.
+    """
     return type(one) is type(other) and one == other
+
+
+def same_pixels(one, other):
+    """Whether two image geometries have the same pixels in the same order.
+
+    Compared are the positions of pixels, since one grid can be described in several ways.
+
+    Parameters
+    ----------
+    one, other : `~gammapy.maps.Geom`
+        Image geometries.
+
+    Returns
+    -------
+    same : bool
+        True if so, up to `PIXEL_TOLERANCE` of a pixel.
+    """
+    if type(one) is not type(other) or one.data_shape != other.data_shape:
+        return False
+    one, other = wrapped_geom(one), wrapped_geom(other)
+    if isinstance(one, WcsGeom):
+        if one == other:
+            return True
+        sample = np.meshgrid(*(np.linspace(0, n - 1, 9).round() for n in one.data_shape[::-1]))
+        sky = [SkyCoord(*geom.pix_to_coord(sample), frame=geom.frame) for geom in (one, other)]
+    else:
+        sky = [geom.get_coord().skycoord for geom in (one, other)]
+    inside = [np.isfinite(some.spherical.lon.deg) for some in sky]
+    if not np.array_equal(*inside):
+        return False
+    distance = sky[0][inside[0]].separation(sky[1][inside[0]]).deg
+    size = np.degrees(np.sqrt(np.nanmedian(one.solid_angle().to_value("sr"))))
+    return bool(np.all(distance < PIXEL_TOLERANCE * size))

@@ -99,7 +99,13 @@ class ModelCounts:
         )
 
     def add_to(self, total):
-        """Add the counts at the present parameters to a map on the geometry of the counts."""
+        """Add the counts at the present parameters to a map on the geometry of the counts.
+
+        Parameters
+        ----------
+        total : `~gammapy.maps.Map`
+            Counts, which are changed.
+        """
         evaluator, dataset = self.evaluator, self.dataset
         if evaluator.needs_update:
             # It has its kernels already

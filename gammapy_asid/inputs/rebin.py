@@ -23,18 +23,55 @@ def block_sum(array, k):
 
 
 def block_mean(array, k):
-    """Mean over blocks of ``k x k`` pixels, as `block_sum`."""
+    """Mean over blocks of ``k x k`` pixels, as `block_sum`.
+
+    Parameters
+    ----------
+    array, k
+        See `block_sum`.
+
+    Returns
+    -------
+    mean : `~numpy.ndarray`
+        Last two axes are the blocks.
+    """
     return block_sum(array, k) / k**2
 
 
 def pad_to_block(array, block):
-    """Zeros (False) added at the top and right, up to a multiple of ``block``."""
+    """Zeros (False) added at the top and right, up to a multiple of ``block``.
+
+    Parameters
+    ----------
+    array : `~numpy.ndarray`
+        Last two axes are the image.
+    block : int
+        Pixels along a side of a block.
+
+    Returns
+    -------
+    padded : `~numpy.ndarray`
+        A copy.
+    """
     pad = [(0, 0)] * (array.ndim - 2) + [(0, -n % block) for n in array.shape[-2:]]
     return np.pad(array, pad)
 
 
 def padded_geom(geom, block):
-    """Image geometry of `pad_to_block`: the same WCS, more pixels."""
+    """Image geometry of `pad_to_block`: the same WCS, more pixels.
+
+    Parameters
+    ----------
+    geom : `~gammapy.maps.WcsGeom`
+        Image geometry.
+    block : int
+        Pixels along a side of a block.
+
+    Returns
+    -------
+    geom : `~gammapy.maps.WcsGeom`
+        Image geometry.
+    """
     ny, nx = geom.data_shape
     return WcsGeom(geom.wcs.deepcopy(), npix=(nx + -nx % block, ny + -ny % block))
 

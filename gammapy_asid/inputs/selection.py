@@ -45,7 +45,20 @@ class Shape:
         return 0.5 * float(np.hypot(*self.sizes)) if self.kind == "BOX" else self.sizes[-1]
 
     def contains(self, sky, margin):
-        """Whether directions lie inside, away from the border by a margin in deg."""
+        """Whether directions lie inside, away from the border by a margin in deg.
+
+        Parameters
+        ----------
+        sky : `~astropy.coordinates.SkyCoord`
+            Directions.
+        margin : float or `~numpy.ndarray`
+            Margin.
+
+        Returns
+        -------
+        inside : `~numpy.ndarray`
+            Bool, in the shape of the directions.
+        """
         if self.kind != "BOX":
             distance = self.centre.separation(sky).deg
             inner = self.sizes[0] + margin if self.kind == "ANNULUS" else -1
@@ -81,7 +94,18 @@ class Selection:
         return smallest.centre, smallest.reach
 
     def contains(self, geom):
-        """Pixels of an image geometry that lie inside throughout."""
+        """Pixels of an image geometry that lie inside throughout.
+
+        Parameters
+        ----------
+        geom : `~gammapy.maps.WcsGeom`
+            Image geometry.
+
+        Returns
+        -------
+        inside : `~numpy.ndarray`
+            Bool, shape of the image.
+        """
         sky = geom.get_coord().skycoord
         inside = np.isfinite(sky.spherical.lon.deg)
         # One half of the diagonal of a pixel
@@ -92,7 +116,18 @@ class Selection:
         return inside
 
     def whole_bins(self, edges):
-        """Energy bins that lie inside throughout; edges in GeV."""
+        """Energy bins that lie inside throughout; edges in GeV.
+
+        Parameters
+        ----------
+        edges : `~numpy.ndarray`
+            Shape ``(n + 1,)``.
+
+        Returns
+        -------
+        inside : `~numpy.ndarray`
+            Bool, shape ``(n,)``.
+        """
         return (edges[:-1] > self.e_min * 0.999) & (edges[1:] < self.e_max * 1.001)
 
 

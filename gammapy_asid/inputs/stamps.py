@@ -265,6 +265,17 @@ def describe_psf(radii, pixel_size):
 
 
 def psf_description(response):
-    """Result of `describe_psf` for a response, shape ``(n_bands, 4)``."""
+    """Result of `describe_psf` for a response, shape ``(n_bands, 4)``.
+
+    Parameters
+    ----------
+    response : `~gammapy_asid.inputs.Response`
+        Instrument response.
+
+    Returns
+    -------
+    description : `~numpy.ndarray`
+        Shape ``(n_bands, 4)``; NaN in absent bands.
+    """
     radii = np.stack([psf_radius(response, share) for share in CONTAINMENTS], axis=-1)
     return describe_psf(radii, response.pixel_size)

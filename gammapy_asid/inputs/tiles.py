@@ -24,12 +24,33 @@ class Tile:
     inner: tuple
 
     def cut(self, array, level=0):
-        """Outer part of an array whose last two axes have pixels of `level`."""
+        """Outer part of an array whose last two axes have pixels of `level`.
+
+        Parameters
+        ----------
+        array : `~numpy.ndarray` or `~torch.Tensor`
+            Array of the field.
+        level : int
+            Resolution level.
+
+        Returns
+        -------
+        part : `~numpy.ndarray` or `~torch.Tensor`
+            View of it.
+        """
         y, x = (slice(s.start >> level, s.stop >> level) for s in self.outer)
         return array[..., y, x]
 
     def put(self, result, out):
-        """Write the inner part of a tile's result (finest pixels) into the field's array."""
+        """Write the inner part of a tile's result (finest pixels) into the field's array.
+
+        Parameters
+        ----------
+        result : `~numpy.ndarray`
+            Result of the tile, its last two axes the outer part.
+        out : `~numpy.ndarray`
+            Array of the field, which is changed.
+        """
         y, x = (
             slice(i.start - o.start, i.stop - o.start) for i, o in zip(self.inner, self.outer, strict=True)
         )

@@ -42,16 +42,49 @@ class BandData:
         return F.pad(image, [self.half] * 4).flatten()
 
     def cut(self, image):
-        """Stamps of an image."""
+        """Stamps of an image.
+
+        Parameters
+        ----------
+        image : `~torch.Tensor`
+            Shape ``(n_fields, ny, nx)``.
+
+        Returns
+        -------
+        stamps : `~torch.Tensor`
+            Shape ``(n, k, k)``.
+        """
         return self._padded(image)[self.index]
 
     def total(self, stamps):
-        """Image of all stamps together, flattened and with a border."""
+        """Image of all stamps together, flattened and with a border.
+
+        Parameters
+        ----------
+        stamps : `~torch.Tensor`
+            Shape ``(n, k, k)``.
+
+        Returns
+        -------
+        image : `~torch.Tensor`
+            For `cut` by ``index``, or for `inner`.
+        """
         image = torch.zeros_like(self.exposure)
         return image.index_add_(0, self.index.flatten(), stamps.flatten()) * self.exposure
 
     def inner(self, image):
-        """Images of `total` without the border, shape as the counts of the batch."""
+        """Images of `total` without the border, shape as the counts of the batch.
+
+        Parameters
+        ----------
+        image : `~torch.Tensor`
+            Result of `total`.
+
+        Returns
+        -------
+        images : `~torch.Tensor`
+            Shape ``(n_fields, ny, nx)``.
+        """
         n, ny, nx = self.shape
         inside = slice(self.half, -self.half)
         return image.view(n, ny + 2 * self.half, nx + 2 * self.half)[:, inside, inside]
@@ -96,7 +129,22 @@ class BandFit:
 
     @classmethod
     def start(cls, data, sky, x, y):
-        """No photons of the sources yet."""
+        """No photons of the sources yet.
+
+        Parameters
+        ----------
+        data : `BandData`
+            Data.
+        sky : `~torch.Tensor`
+            Known sky, shape as the counts of the batch.
+        x, y : `~torch.Tensor`
+            Positions in finest pixels, shape ``(n,)``.
+
+        Returns
+        -------
+        fit : `BandFit`
+            First state.
+        """
         return cls(
             data=data,
             photons=_Photons.at(data, x, y),
@@ -108,11 +156,33 @@ class BandFit:
         )
 
     def with_sky(self, sky):
-        """With another known sky, its level not yet fitted."""
+        """With another known sky, its level not yet fitted.
+
+        Parameters
+        ----------
+        sky : `~torch.Tensor`
+            Known sky, shape as the counts of the batch.
+
+        Returns
+        -------
+        fit : `BandFit`
+            New state.
+        """
         return replace(self, sky=self.data.cut(sky), factor=torch.ones_like(self.factor))
 
     def moved(self, x, y):
-        """With the sources at other positions."""
+        """With the sources at other positions.
+
+        Parameters
+        ----------
+        x, y : `~torch.Tensor`
+            Positions in finest pixels, shape ``(n,)``.
+
+        Returns
+        -------
+        fit : `BandFit`
+            New state.
+        """
         return replace(self, photons=_Photons.at(self.data, x, y)) if self.data.present else self
 
     def stepped(self):
@@ -126,11 +196,11 @@ class BandFit:
         total = self.data.total(self.photons.share * self.amplitude[:, None, None])
         others = (total[self.data.index] - self.own).clamp(min=0)
         now = replace(self, image=self.data.inner(total), others=others)
-        excess, weight = now.residual_terms()
+        excess, weight = now._residual_terms()
         psf, sky, prior = self.photons.psf, self.sky, self.data.prior
         gradient_a = (psf * excess).sum((1, 2))
         gradient_c = (sky * excess).sum((1, 2)) + (1 - self.factor) / prior**2
-        aa, ac, cc = now.level_terms(self.photons.crowd, weight)
+        aa, ac, cc = now._level_terms(self.photons.crowd, weight)
         determinant = aa * cc - ac**2
         amplitude = (self.amplitude + (cc * gradient_a - ac * gradient_c) / determinant).clamp(min=0)
         factor = (self.factor + (aa * gradient_c - ac * gradient_a) / determinant).clamp(0.3, 3)
@@ -146,12 +216,12 @@ class BandFit:
         """Model of the stamps."""
         return (self.factor[:, None, None] * self.sky + self.others + self.own).clamp(min=MIN_BACKGROUND)
 
-    def residual_terms(self):
+    def _residual_terms(self):
         """Relative excess of the counts over the model, and the weight of squared terms, on valid pixels."""
         model, valid = self.expected, self.data.valid
         return (self.data.counts / model - 1) * valid, valid / model
 
-    def level_terms(self, photons, weight):
+    def _level_terms(self, photons, weight):
         """Information of amplitude and level of the background: both shares and the mixed one."""
         psf, sky = self.photons.psf, self.sky
         aa = (psf * photons * weight).sum((1, 2)) + 1e-6
@@ -161,14 +231,14 @@ class BandFit:
     def amplitude_error(self):
         """Error of the amplitude with the background's level free and its structure uncertain."""
         psf, valid = self.photons.psf, self.data.valid
-        aa, ac, cc = self.level_terms(psf, valid / self.expected)
+        aa, ac, cc = self._level_terms(psf, valid / self.expected)
         area = 1 / (psf**2).sum((1, 2)).clamp(min=1e-3)
         structure = STRUCTURE * (self.sky * valid).mean((1, 2)) * area
         return torch.hypot(torch.sqrt(cc / (aa * cc - ac**2)), structure)
 
     def position_terms(self):
         """Gradient and information of the position in pixels of the finest level."""
-        excess, weight = self.residual_terms()
+        excess, weight = self._residual_terms()
         a = self.amplitude[:, None, None] / 2**self.data.level
         sx, sy = a * self.photons.psf_x, a * self.photons.psf_y
         gradient = torch.stack([(sx * excess).sum((1, 2)), (sy * excess).sum((1, 2))], -1)
@@ -188,5 +258,16 @@ class BandFit:
         return (self.data.counts - model) / torch.sqrt(model + 0.5) * self.data.valid
 
     def at_centre(self, stamps):
-        """Values of stamps at the pixels of the sources."""
+        """Values of stamps at the pixels of the sources.
+
+        Parameters
+        ----------
+        stamps : `~torch.Tensor`
+            Shape ``(n, k, k)``.
+
+        Returns
+        -------
+        values : `~torch.Tensor`
+            Shape ``(n,)``.
+        """
         return stamps[:, self.data.half, self.data.half]

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 __all__ = ["known_sky", "local_normalisation"]
 
 
-def gaussian_matrix(n, sigma):
+def _gaussian_matrix(n, sigma):
     """Matrices that sum with Gaussian weights along an axis, shape ``(len(sigma), n, n)``."""
     position = torch.arange(n, device=sigma.device, dtype=sigma.dtype)
     distance = position[:, None] - position
@@ -37,7 +37,7 @@ def local_normalisation(counts, background, sigma, known, n_iter=6):
     ratio : `~torch.Tensor`
         Shape ``(n, ny, nx)``.
     """
-    rows, columns = gaussian_matrix(counts.shape[1], sigma), gaussian_matrix(counts.shape[2], sigma)
+    rows, columns = _gaussian_matrix(counts.shape[1], sigma), _gaussian_matrix(counts.shape[2], sigma)
     mean = (counts.sum((1, 2)) + 0.1) / background.sum((1, 2)).clamp(min=1e-6)
     # 25 counts tie a predicted normalisation to 20 %.
     prior = torch.where(known, 25.0, 2.0)[:, None, None]
@@ -51,7 +51,20 @@ def local_normalisation(counts, background, sigma, known, n_iter=6):
 
 
 def upsample(image, shape):
-    """Bilinear interpolation of ``(n, ny, nx)`` images to a finer grid."""
+    """Bilinear interpolation of ``(n, ny, nx)`` images to a finer grid.
+
+    Parameters
+    ----------
+    image : `~torch.Tensor`
+        Images.
+    shape : tuple of int
+        ``(ny, nx)`` of the finer grid.
+
+    Returns
+    -------
+    image : `~torch.Tensor`
+        Shape ``(n, *shape)``.
+    """
     if image.shape[-2:] == tuple(shape):
         return image
     return F.interpolate(image[:, None], size=tuple(shape), mode="bilinear", align_corners=False)[:, 0]

@@ -102,7 +102,18 @@ def signed_significance(observed, expected, information):
 
 
 def compress(significance):
-    """Variance-stabilised significance: linear near zero, logarithmic far out."""
+    """Variance-stabilised significance: linear near zero, logarithmic far out.
+
+    Parameters
+    ----------
+    significance : `~torch.Tensor`
+        In standard deviations.
+
+    Returns
+    -------
+    compressed : `~torch.Tensor`
+        Half of it near zero.
+    """
     return 2 * torch.asinh(significance / 4)
 
 

@@ -14,7 +14,20 @@ STAMP_HALF = (10, 8, 6, 5)
 
 
 def on_level(x, level):
-    """Coordinate in pixels of a level of a coordinate in finest pixels."""
+    """Coordinate in pixels of a level of a coordinate in finest pixels.
+
+    Parameters
+    ----------
+    x : `~torch.Tensor`
+        Finest pixels.
+    level : int
+        Resolution level.
+
+    Returns
+    -------
+    x : `~torch.Tensor`
+        Pixels of the level.
+    """
     return (x + 0.5) / 2**level - 0.5
 
 
@@ -92,7 +105,22 @@ def source_stamps(images, field, column, row, half):
 
 
 def add_stamps(stamps, field, column, row, shape):
-    """Sum of stamps around pixels, shape ``(n_fields, ny, nx)``: the reverse of `source_stamps`."""
+    """Sum of stamps around pixels, shape ``(n_fields, ny, nx)``: the reverse of `source_stamps`.
+
+    Parameters
+    ----------
+    stamps : `~torch.Tensor`
+        Shape ``(n, k, k)``, `k` odd.
+    field, column, row : `~torch.Tensor`
+        Field and central pixel of each stamp, shape ``(n,)``.
+    shape : tuple of int
+        ``(n_fields, ny, nx)``.
+
+    Returns
+    -------
+    images : `~torch.Tensor`
+        Of that shape.
+    """
     half = stamps.shape[-1] // 2
     n_fields, ny, nx = shape
     wide = n_fields, ny + 2 * half, nx + 2 * half
@@ -102,7 +130,22 @@ def add_stamps(stamps, field, column, row, shape):
 
 
 def nearest_pixel(x, y, level, shape):
-    """Pixel of a level in which each source lies, the nearest one if it lies outside."""
+    """Pixel of a level in which each source lies, the nearest one if it lies outside.
+
+    Parameters
+    ----------
+    x, y : `~torch.Tensor`
+        Positions in finest pixels, shape ``(n,)``.
+    level : int
+        Resolution level.
+    shape : tuple of int
+        Shape of images of the level, ``(..., ny, nx)``.
+
+    Returns
+    -------
+    column, row : `~torch.Tensor`
+        Shape ``(n,)``.
+    """
     ny, nx = shape[-2:]
     column = torch.round(on_level(x, level)).long().clamp(0, nx - 1)
     return column, torch.round(on_level(y, level)).long().clamp(0, ny - 1)

@@ -66,7 +66,18 @@ class Movable:
     """Base of classes whose attributes hold tensors."""
 
     def to(self, device):
-        """A copy with all tensors on a device, see `moved`."""
+        """A copy with all tensors on a device, see `moved`.
+
+        Parameters
+        ----------
+        device : str or `~torch.device`
+            Device.
+
+        Returns
+        -------
+        other : `Movable`
+            Of the same class.
+        """
         other = copy.copy(self)
         for name, value in vars(self).items():
             setattr(other, name, moved(value, device))
@@ -74,7 +85,18 @@ class Movable:
 
 
 def on_own_device(method):
-    """Decorator of methods of a `Movable` with a ``device``: the tensors that they make are there too."""
+    """Decorator of methods of a `Movable` with a ``device``: the tensors that they make are there too.
+
+    Parameters
+    ----------
+    method : callable
+        Method.
+
+    Returns
+    -------
+    method : callable
+        Method that runs there.
+    """
 
     @wraps(method)
     def run(self, *args, **kwargs):

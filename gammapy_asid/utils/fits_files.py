@@ -90,7 +90,18 @@ def _check_end(hdulist, size, filename):
 
 
 def is_fits(path):
-    """Whether a file begins as FITS does, compressed or not."""
+    """Whether a file begins as FITS does, compressed or not.
+
+    Parameters
+    ----------
+    path : path
+        File.
+
+    Returns
+    -------
+    is_fits : bool
+        False also for a file that can't be read.
+    """
     try:
         with _opened(path) as file:
             return file.read(6) == b"SIMPLE"

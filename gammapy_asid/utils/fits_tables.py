@@ -30,7 +30,18 @@ __all__ = [
 
 
 def fits_text(text):
-    """Text in the characters that FITS holds."""
+    """Text in the characters that FITS holds.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+
+    Returns
+    -------
+    text : str
+        Others as backslash and number.
+    """
     return str(text).encode("unicode_escape").decode("ascii")
 
 
@@ -43,7 +54,23 @@ def _each(column, change):
 
 
 def fits_path(filename):
-    """Path of a FITS file to write; a `ValueError` if its name says that it is another kind of file."""
+    """Path of a FITS file to write; a `ValueError` if its name says that it is another kind of file.
+
+    Parameters
+    ----------
+    filename : str or path
+        File.
+
+    Returns
+    -------
+    path : `~pathlib.Path`
+        The same.
+
+    Raises
+    ------
+    ValueError
+        If its name says that it is another kind of file.
+    """
     path = make_path(filename)
     if not path.name.lower().endswith(FITS_SUFFIXES):
         raise ValueError(f"{path} is written as FITS: its name must end in {', '.join(FITS_SUFFIXES)}")
@@ -51,7 +78,18 @@ def fits_path(filename):
 
 
 def is_own_file(path):
-    """Whether a file holds candidates or a catalogue that this package wrote."""
+    """Whether a file holds candidates or a catalogue that this package wrote.
+
+    Parameters
+    ----------
+    path : path
+        File.
+
+    Returns
+    -------
+    is_own : bool
+        True if so.
+    """
     if not is_fits(path):
         return False
     with open_fits(path) as hdulist:
@@ -73,7 +111,20 @@ def primary_hdu(meta):
 
 
 def table_hdu(table, name):
-    """HDU of a table with a name."""
+    """HDU of a table with a name.
+
+    Parameters
+    ----------
+    table : `~astropy.table.QTable`
+        Table; left unchanged.
+    name : str
+        Name of the HDU.
+
+    Returns
+    -------
+    hdu : `~astropy.io.fits.BinTableHDU`
+        HDU, its texts in characters of FITS.
+    """
     table = table.copy(copy_data=False)
     for column in table.colnames:
         if table[column].dtype.kind == "U":
@@ -86,7 +137,18 @@ def table_hdu(table, name):
 
 
 def provenance_hdu(meta):
-    """HDU ``PROVENANCE`` of a dictionary of anything JSON can hold."""
+    """HDU ``PROVENANCE`` of a dictionary of anything JSON can hold.
+
+    Parameters
+    ----------
+    meta : dict
+        Keys are texts.
+
+    Returns
+    -------
+    hdu : `~astropy.io.fits.BinTableHDU`
+        Columns ``key`` and ``value``.
+    """
     # JSON has its own form of characters that are not ASCII
     values = [json.dumps(value) for value in meta.values()]
     hdu = fits.table_to_hdu(QTable({"key": [fits_text(key) for key in meta], "value": values}))
@@ -95,7 +157,20 @@ def provenance_hdu(meta):
 
 
 def read_table(hdulist, name):
-    """Table of an HDU; what is not known is NaN in it, not masked."""
+    """Table of an HDU; what is not known is NaN in it, not masked.
+
+    Parameters
+    ----------
+    hdulist : `~astropy.io.fits.HDUList`
+        File.
+    name : str
+        Name of the HDU.
+
+    Returns
+    -------
+    table : `~astropy.table.QTable`
+        Table.
+    """
     table = QTable.read(hdulist[name], mask_invalid=False)
     for column in table.colnames:
         if table[column].dtype.kind in "SU":
@@ -106,7 +181,18 @@ def read_table(hdulist, name):
 
 
 def read_provenance(hdulist):
-    """Dictionary that `provenance_hdu` made."""
+    """Dictionary that `provenance_hdu` made.
+
+    Parameters
+    ----------
+    hdulist : `~astropy.io.fits.HDUList`
+        File.
+
+    Returns
+    -------
+    meta : dict
+        Provenance.
+    """
     rows = QTable.read(hdulist["PROVENANCE"])
     return {_plain_text(str(row["key"])): json.loads(row["value"]) for row in rows}
 

@@ -59,7 +59,7 @@ MODULES = {
     "networks.source_fit": "stats.point_fit stats.source_stamps stats.source_images",
     "networks.source_model": "tasks.measurement.model tasks.measurement.calibration "
     "tasks.measurement.fitted_sources tasks.detection.peaks",
-    "networks.spectral_fit": "stats.spectral_fit",
+    "networks.spectral_fit": "stats.spectral_fit stats.flux_scale",
     "networks.unet": "learning.unet",
     "plain_yaml": "utils.plain_yaml",
     "simulation.catalog": "simulation.mock_catalog",

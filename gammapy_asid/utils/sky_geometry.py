@@ -19,18 +19,51 @@ __all__ = [
 
 
 def unit_vectors(lon, lat):
-    """Unit vectors of directions in deg, shape ``(..., 3)``."""
+    """Unit vectors of directions in deg, shape ``(..., 3)``.
+
+    Parameters
+    ----------
+    lon, lat : array-like
+        Directions in deg.
+
+    Returns
+    -------
+    vectors : `~numpy.ndarray`
+        Shape ``(..., 3)``.
+    """
     lon, lat = np.radians(np.atleast_1d(lon)), np.radians(np.atleast_1d(lat))
     return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
 
 
 def chord(angle):
-    """Distance of the unit vectors of two directions from their angle in deg."""
+    """Distance of the unit vectors of two directions from their angle in deg.
+
+    Parameters
+    ----------
+    angle : float or `~numpy.ndarray`
+        Angle in deg.
+
+    Returns
+    -------
+    distance : float or `~numpy.ndarray`
+        Up to 2.
+    """
     return 2 * np.sin(np.radians(angle) / 2)
 
 
 def chord_angle(distance):
-    """Angle in deg between two directions from the distance of their unit vectors."""
+    """Angle in deg between two directions from the distance of their unit vectors.
+
+    Parameters
+    ----------
+    distance : float or `~numpy.ndarray`
+        Distance, see `chord`.
+
+    Returns
+    -------
+    angle : float or `~numpy.ndarray`
+        In deg.
+    """
     return np.degrees(2 * np.arcsin(np.clip(np.asarray(distance) / 2, 0, 1)))
 
 

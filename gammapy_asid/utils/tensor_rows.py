@@ -12,12 +12,34 @@ class TensorRows(Movable):
     """Base of dataclasses of tensors, lists of tensors or such dataclasses, one row per source in each."""
 
     def select(self, rows):
-        """Rows at an index or mask."""
+        """Rows at an index or mask.
+
+        Parameters
+        ----------
+        rows : `~torch.Tensor`
+            Index or mask.
+
+        Returns
+        -------
+        selected : `TensorRows`
+            Of the same class.
+        """
         return type(self)(**{name: _select(value, rows) for name, value in vars(self).items()})
 
     @classmethod
     def cat(cls, parts):
-        """Rows of several parts one after the other."""
+        """Rows of several parts one after the other.
+
+        Parameters
+        ----------
+        parts : iterable of `TensorRows`
+            Of this class, at least one.
+
+        Returns
+        -------
+        rows : `TensorRows`
+            All of them.
+        """
         parts = list(parts)
         return cls(**{name: _cat([getattr(part, name) for part in parts]) for name in vars(parts[0])})
 

@@ -133,6 +133,16 @@ class WorkFolder:
     def find_or_refuse(self, name):
         """As `find`, for files that nobody wants to lose: None only if there is none or it may be replaced.
 
+        Parameters
+        ----------
+        name : str
+            Name of the file.
+
+        Returns
+        -------
+        path : `~pathlib.Path` or None
+            File.
+
         Raises
         ------
         ValueError
@@ -173,12 +183,29 @@ class WorkFolder:
                 self._list(self._key(path), None)
 
     def finish(self, paths):
-        """List files that were claimed and are written now."""
+        """List files that were claimed and are written now.
+
+        Parameters
+        ----------
+        paths : list of `~pathlib.Path`
+            Files in the folder.
+        """
         for path in paths:
             self._list(self._key(path), _file_hash(path))
 
     def is_finished(self, paths):
-        """Whether files are there as `finish` listed them."""
+        """Whether files are there as `finish` listed them.
+
+        Parameters
+        ----------
+        paths : list of `~pathlib.Path`
+            Files in the folder.
+
+        Returns
+        -------
+        is_finished : bool
+            True if all are.
+        """
         hashes = self._hashes()
         return all(path.is_file() and _file_hash(path) in hashes.get(self._key(path), ()) for path in paths)
 

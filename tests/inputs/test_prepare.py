@@ -17,9 +17,9 @@ from gammapy.modeling.models import (
     TemplateSpatialModel,
 )
 
-from gammapy_asid.inputs.checks import same_pixels
 from gammapy_asid.inputs.convert import to_band_cube
 from gammapy_asid.inputs.longitudes import wrapped_geom
+from gammapy_asid.inputs.pixel_grid import same_pixels
 from gammapy_asid.inputs.prepare import prepare_dataset
 from gammapy_asid.likelihood import CandidateFitEstimator
 from gammapy_asid.survey import SkyTiles, TileCutter

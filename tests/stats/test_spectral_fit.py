@@ -10,7 +10,8 @@ from numpy.testing import assert_allclose
 
 from gammapy_asid.simulation.sky import ResponseBank, source_counts
 from gammapy_asid.simulation.spectra import photon_flux
-from gammapy_asid.stats.spectral_fit import INDICES, FluxScale, fit_power_laws, flux_bound, flux_scale
+from gammapy_asid.stats.flux_scale import FluxScale, flux_bound, flux_scale
+from gammapy_asid.stats.spectral_fit import INDICES, fit_power_laws
 
 
 def power_law(response, index, flux=3e-8):

@@ -6,7 +6,8 @@ import torch
 
 from ...learning.ensembles import ensemble_moments
 from ...learning.interval_calibration import apply_additive
-from ...stats.spectral_fit import fit_power_laws, flux_scale
+from ...stats.flux_scale import flux_scale
+from ...stats.spectral_fit import fit_power_laws
 from ...utils.devices import inference
 from .features import fitted_counts
 
@@ -141,7 +142,7 @@ def flux_quantiles(calibration, key, moments, spread, start, width, log_unit, ze
     spread : {"mean-variance", "ensemble"}
         Way to the uncertainty.
     start, width, log_unit : `~numpy.ndarray`
-        Of the `~gammapy_asid.stats.spectral_fit.FluxScale` of the sources, shape ``(n,)``.
+        Of the `~gammapy_asid.stats.flux_scale.FluxScale` of the sources, shape ``(n,)``.
     zero : `~numpy.ndarray`, optional
         Whether the intervals of 68 % and of 95 % begin at zero, as at places that could be empty, bool of
         shape ``(2, n)``; by default none: detected sources are taken to be there.

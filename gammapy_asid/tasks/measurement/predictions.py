@@ -71,7 +71,7 @@ class FluxPredictions:
     moments : `~gammapy_asid.learning.ensembles.Moments`
         Predictions on the learned scale.
     start, width, log_unit : `~numpy.ndarray`
-        That scale, see `~gammapy_asid.stats.spectral_fit.FluxScale`.
+        That scale, see `~gammapy_asid.stats.flux_scale.FluxScale`.
     true : `~numpy.ndarray`
         True flux on the scale ``asinh(F / 2 s)``, 0 at empty places.
     wide : `~numpy.ndarray`

@@ -8,8 +8,8 @@ import torch
 
 from ...inputs.psf import psf_tables
 from ...simulation.spectra import photon_flux
+from ...stats.flux_scale import flux_bound, flux_scale
 from ...stats.source_images import position_information
-from ...stats.spectral_fit import flux_bound, flux_scale
 from ...utils.devices import moved
 from ...utils.tensor_rows import TensorRows
 from ..detection.peaks import FAINTEST_SCORE, find_centres
@@ -59,7 +59,7 @@ class SimulatedSources(TensorRows):
         and a random one.
     range_start, range_width, range_log_unit : `~torch.Tensor`
         Zero point and unit of the learned scale, and the logarithm of the flux with which it is made, see
-        `~gammapy_asid.stats.spectral_fit.FluxScale`; shape ``(n, N_RANGES)``.
+        `~gammapy_asid.stats.flux_scale.FluxScale`; shape ``(n, N_RANGES)``.
     flux, significance, latitude : `~torch.Tensor`
         True flux as the simulator gives it, expected significance, Galactic latitude in deg (of an empty
         place: the mean of the sources of its patch).
@@ -72,7 +72,7 @@ class SimulatedSources(TensorRows):
         ``(n, 3, 3)``.
     range_bound : `~torch.Tensor`
         Relative error of the flux in each range that the photons allow, see
-        `~gammapy_asid.stats.spectral_fit.flux_bound`; shape ``(n, N_RANGES)``.
+        `~gammapy_asid.stats.flux_scale.flux_bound`; shape ``(n, N_RANGES)``.
     pixel_size : `~torch.Tensor`
         Finest pixel size in deg.
     instrument : `~torch.Tensor`

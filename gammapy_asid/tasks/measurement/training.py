@@ -57,7 +57,7 @@ class PositionTargets:
 
 
 class FluxTargets:
-    """Flux in a range of energies, on the scale of `~gammapy_asid.stats.spectral_fit.FluxScale`.
+    """Flux in a range of energies, on the scale of `~gammapy_asid.stats.flux_scale.FluxScale`.
 
     The weights of the sources are those of `flux_weights`: trained on the steep distribution of fluxes,
     estimates would be drawn to the faint end (Eddington 1913, MNRAS 73, 359).

@@ -88,14 +88,12 @@ def list_columns(table, columns=None, energy_range=None):
 
 
 def _renamed(table, columns):
-    """The list with the names of candidates for the columns that are told; None drops a column."""
+    """The list with the names of candidates for its columns; None drops one."""
     table = table.copy(copy_data=False)
-    for name, told in columns.items():
-        found = None if told is None else column_name(table, (told,))
-        if told is not None and found is None:
-            raise ValueError(
-                f"The list has no column {told!r} for {name}: it has {', '.join(table.colnames)}"
-            )
+    for name, own in columns.items():
+        found = None if own is None else column_name(table, (own,))
+        if own is not None and found is None:
+            raise ValueError(f"The list has no column {own!r} for {name}: it has {', '.join(table.colnames)}")
         taken = column_name(table, (name,))
         if taken is not None and taken != found:
             table.remove_column(taken)
@@ -115,9 +113,11 @@ def _fluxes(table, energy_range):
     flux = {name: _column(table, name, unit) for name in names}
     low, high = _column(table, "e_min", u.GeV), _column(table, "e_max", u.GeV)
     found = column_name(table, ("flux", *OTHER_NAMES["flux"]))
-    given = RANGES.get(found) if energy_range is None else u.Quantity(energy_range, u.GeV).value
-    if given is not None:
-        low, high = np.where(np.isfinite(low), low, given[0]), np.where(np.isfinite(high), high, given[1])
+    default = RANGES.get(found) if energy_range is None else u.Quantity(energy_range, u.GeV).value
+    if default is not None:
+        low, high = (
+            np.where(np.isfinite(e), e, other) for e, other in zip((low, high), default, strict=True)
+        )
     lost = np.isfinite(flux["flux"]) & ~(np.isfinite(low) & np.isfinite(high))
     if lost.any():
         log.warning(

@@ -242,6 +242,7 @@ def _extended(geom, grids):
     for grid in grids:
         xy = np.stack(grid.boxes(lambda sky: np.stack(geom.coord_to_pix(sky)), 2))[:, grid.valid]
         half = grid.size / PixelGrid(geom, None).size / 4
+        # A hundredth of a pixel is rounding
         low = np.minimum(low, np.floor(np.nanmin(xy, axis=(1, 2)) - half + 0.5 + 1e-2)).astype(int)
         high = np.maximum(high, np.ceil(np.nanmax(xy, axis=(1, 2)) + half + 0.5 - 1e-2)).astype(int)
     wcs = geom.wcs.deepcopy()

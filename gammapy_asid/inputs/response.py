@@ -25,7 +25,8 @@ N_SUB = 3
 #: Offsets at which point spread functions are tabulated, in deg: steps of 0.7 mdeg at 0, 0.4 deg at 12.
 RAD = 0.02 * np.sinh(np.linspace(0, np.arcsinh(12 / 0.02), 200))
 
-_N_POINTS = 32
+#: Energies of the quadrature in a sub-band: effective areas are smooth on a thirtieth of it.
+N_POINTS = 32
 # Harmonics of the place inside a pixel: the error of a point is right to 3 %.
 N_HARMONICS = 8
 
@@ -48,9 +49,9 @@ class Quadrature:
     """
 
     def __init__(self, e_min, e_max):
-        step = (np.arange(N_SUB * _N_POINTS) + 0.5) / (N_SUB * _N_POINTS)
+        step = (np.arange(N_SUB * N_POINTS) + 0.5) / (N_SUB * N_POINTS)
         log = np.log(e_min)[:, None] + np.log(e_max / e_min)[:, None] * step
-        self.energy = np.exp(log).reshape(-1, N_SUB, _N_POINTS)
+        self.energy = np.exp(log).reshape(-1, N_SUB, N_POINTS)
         weight = self.energy ** (1 - INDEX)
         total = weight.sum(axis=(1, 2), keepdims=True)
         self.weight = np.nan_to_num(weight / total)

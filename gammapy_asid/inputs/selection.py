@@ -128,6 +128,7 @@ class Selection:
         inside : `~numpy.ndarray`
             Bool, shape ``(n,)``.
         """
+        # A thousandth is rounding: headers state energies in few digits
         return (edges[:-1] > self.e_min * 0.999) & (edges[1:] < self.e_max * 1.001)
 
 

@@ -15,6 +15,9 @@ __all__ = ["BandData", "BandFit"]
 # where not.
 LEVEL_PRIOR = (0.05, 0.1)
 
+# Range of that level: beyond it a fit has run away.
+LEVEL_RANGE = (0.3, 3.0)
+
 # Relative error of the known sky over the size of a source.
 STRUCTURE = 0.02
 
@@ -203,7 +206,7 @@ class BandFit:
         aa, ac, cc = now._level_terms(self.photons.crowd, weight)
         determinant = aa * cc - ac**2
         amplitude = (self.amplitude + (cc * gradient_a - ac * gradient_c) / determinant).clamp(min=0)
-        factor = (self.factor + (aa * gradient_c - ac * gradient_a) / determinant).clamp(0.3, 3)
+        factor = (self.factor + (aa * gradient_c - ac * gradient_a) / determinant).clamp(*LEVEL_RANGE)
         return replace(now, amplitude=amplitude, factor=factor)
 
     @property
@@ -224,6 +227,7 @@ class BandFit:
     def _level_terms(self, photons, weight):
         """Information of amplitude and level of the background: both shares and the mixed one."""
         psf, sky = self.photons.psf, self.sky
+        # A source that no pixel sees has the error of a thousand photons
         aa = (psf * photons * weight).sum((1, 2)) + 1e-6
         ac = (psf * sky * weight).sum((1, 2))
         return aa, ac, (sky**2 * weight).sum((1, 2)) + 1 / self.data.prior**2
@@ -253,7 +257,7 @@ class BandFit:
         return 2 * (terms * self.data.valid).sum((1, 2))
 
     def residuals(self):
-        """Counts minus model over the root of the model."""
+        """Counts minus model over the root of the model, to which an empty pixel adds half a count."""
         model = self.expected
         return (self.data.counts - model) / torch.sqrt(model + 0.5) * self.data.valid
 

@@ -64,10 +64,10 @@ def source_limits(datasets, models):
     information = position_information(tables, batch.levels, expected, weight, field, x, y, counts)
     information = information.sum(1).double().numpy()
     covariance = np.full(information.shape, np.nan)
-    seen = np.linalg.det(information) > 0
-    covariance[seen] = np.linalg.inv(information[seen])
+    informed = np.linalg.det(information) > 0
+    covariance[informed] = np.linalg.inv(information[informed])
     axes = np.full((len(x), 2), np.nan)
-    axes[seen] = np.sqrt(np.linalg.eigvalsh(covariance[seen, :2, :2]))[:, ::-1] * response.pixel_size
+    axes[informed] = np.sqrt(np.linalg.eigvalsh(covariance[informed, :2, :2]))[:, ::-1] * response.pixel_size
     return QTable(
         {
             "name": [m.name for m in models],

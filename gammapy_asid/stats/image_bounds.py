@@ -6,10 +6,9 @@ import torch
 
 __all__ = ["asimov_terms", "asimov_ts", "position_covariance", "sample_offsets", "source_image"]
 
-#: Pixels nearer than this to a source, in pixels, are integrated on a finer grid.
-NEAR = 10
-
-OVERSAMPLE = 5
+#: Pixels nearer than this to a source, in pixels, are integrated on a grid finer by a factor: there the point
+#: spread function is steep.
+NEAR, OVERSAMPLE = 10, 5
 
 
 def source_image(x, y, counts, response, shape):
@@ -111,9 +110,9 @@ def position_covariance(source, gradient, background):
     """
     derivatives = np.stack([*gradient, source]).reshape(3, -1).astype(float)
     expected = (source + background).ravel()
-    seen = expected > 0
-    derivatives = derivatives[:, seen]
-    information = (derivatives / expected[seen]) @ derivatives.T
+    valid = expected > 0
+    derivatives = derivatives[:, valid]
+    information = (derivatives / expected[valid]) @ derivatives.T
     return np.linalg.inv(information)[:2, :2]
 
 

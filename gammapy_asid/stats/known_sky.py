@@ -38,15 +38,17 @@ def local_normalisation(counts, background, sigma, known, n_iter=6):
         Shape ``(n, ny, nx)``.
     """
     rows, columns = _gaussian_matrix(counts.shape[1], sigma), _gaussian_matrix(counts.shape[2], sigma)
+    # A tenth of a count keeps the level of an empty field above zero
     mean = (counts.sum((1, 2)) + 0.1) / background.sum((1, 2)).clamp(min=1e-6)
-    # 25 counts tie a predicted normalisation to 20 %.
+    # 25 counts tie a predicted normalisation to 20 %; 2 tie another one only where there are hardly any.
     prior = torch.where(known, 25.0, 2.0)[:, None, None]
     centre = torch.where(known, torch.ones_like(mean), mean)[:, None, None]
     smooth_background = rows @ background @ columns + prior / centre
     clipped = counts
     for _ in range(n_iter):
         level = (rows @ clipped @ columns + prior) / smooth_background * background
-        clipped = torch.where(counts > level + 2.5 * torch.sqrt(level + 0.5), level, counts)
+        # Half a count is the variance of an empty pixel
+        clipped = torch.where(counts > level + CLIP * torch.sqrt(level + 0.5), level, counts)
     return (rows @ clipped @ columns + prior) / smooth_background
 
 
@@ -76,8 +78,11 @@ SMOOTHING = (2.5, 1.2)
 # Smallest expected counts of a pixel, where the prediction is zero.
 MIN_BACKGROUND = 1e-5
 
-# The normalisation is found on pixels of this level or coarser.
+# The normalisation is found on pixels of this level or coarser: a scale of the smooth background has three.
 NORMALISATION_LEVEL = 2
+
+# Standard deviations above the smooth level from which a pixel holds a source.
+CLIP = 2.5
 
 
 def known_sky(batch):

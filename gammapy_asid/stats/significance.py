@@ -218,27 +218,25 @@ def network_inputs(batch):
         of the extents those of extended sources, in both ways.
     """
     background = known_sky(batch)
-    bands, combined = significance_maps(batch, background)
-    extended = given_extended = extended_maps(batch, background)
-    given_bands, given_combined = bands, combined
+    ways = [(*significance_maps(batch, background), extended_maps(batch, background))]
     if batch.has_background.any():
         known = batch.has_background[:, None, None]
-        given = [torch.where(known, b, n) for b, n in zip(batch.background, background, strict=True)]
-        given = [b.clamp(min=MIN_BACKGROUND) for b in given]
-        given_bands, given_combined = significance_maps(batch, given)
-        given_extended = extended_maps(batch, given)
+        predicted = [torch.where(known, b, n) for b, n in zip(batch.background, background, strict=True)]
+        predicted = [b.clamp(min=MIN_BACKGROUND) for b in predicted]
+        ways.append((*significance_maps(batch, predicted), extended_maps(batch, predicted)))
+    # Without a prediction both are the same
+    bands, combined, extended = zip(ways[0], ways[-1], strict=True)
     inputs = {}
     for band, level in enumerate(batch.levels):
         present = (batch.spectra[:, 0, band] > 0).float()[:, None, None] * batch.mask[band]
         channels = [
-            compress(bands[band]),
-            compress(given_bands[band]),
+            *(compress(maps[band]) for maps in bands),
             torch.log1p(batch.counts[band]),
+            # A hundredth of a count is as good as none
             torch.log(background[band] + 0.01),
         ]
         inputs.setdefault(level, []).extend(c * present for c in channels)
-    maps = [*compress(combined).unbind(1), *compress(given_combined).unbind(1)]
-    inputs[0].extend([*maps, batch.field_mask])
-    for level, *both in zip(batch.extent_levels, extended, given_extended, strict=True):
+    inputs[0].extend([m for maps in combined for m in compress(maps).unbind(1)] + [batch.field_mask])
+    for level, *both in zip(batch.extent_levels, *extended, strict=True):
         inputs.setdefault(level, []).extend(m for image in both for m in compress(image).unbind(1))
     return {level: torch.stack(channels, 1) for level, channels in inputs.items()}

@@ -9,7 +9,8 @@ from ..inputs.psf import PHASES
 
 __all__ = ["nearest_pixel", "on_level", "sample_psf", "source_stamps"]
 
-# Half width of the stamps in pixels of each level.
+# Half width of the stamps in pixels of each level: for the LAT 1, 1.6, 2.4 and 4 deg, as wide as the cores of
+# the point spread functions of the bands on it.
 STAMP_HALF = (10, 8, 6, 5)
 
 

@@ -239,11 +239,11 @@ def _angles(column, sexagesimal):
     """Angles in deg; texts such as 05:34:31.9 are in the unit `sexagesimal`."""
     if column.dtype.kind in "OSU":
         text = column_text(column)
-        given = ~np.isin(text, ("", "--", "nan"))
-        if any(re.search(r"\d\s*[ :hmd]\s*\d", value) for value in text[given]):
+        filled = ~np.isin(text, ("", "--", "nan"))
+        if any(re.search(r"\d\s*[ :hmd]\s*\d", value) for value in text[filled]):
             angles = np.full(len(text), np.nan)
             try:
-                angles[given] = Angle(text[given], sexagesimal).deg
+                angles[filled] = Angle(text[filled], sexagesimal).deg
             except ValueError as error:
                 raise ValueError(f"The column {column.info.name} holds no angles: {error}") from None
             return angles

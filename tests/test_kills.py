@@ -26,6 +26,8 @@ from gammapy_asid.utils.parallel import run_tasks
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes of Unix"),
     pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),
+    # News of a killed process may arrive inside of a destructor, where Python prints and drops the error
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
 

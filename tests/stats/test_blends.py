@@ -6,8 +6,9 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from gammapy_asid.stats.blends import elongation, split_blends
+from gammapy_asid.stats.blends import _scaled, elongation, split_blends
 from gammapy_asid.stats.point_fit import fit_sources
+from gammapy_asid.stats.source_stamps import sample_psf
 from gammapy_asid.tasks.detection.doubles import split_peaks
 from gammapy_asid.tasks.detection.peaks import Peaks
 
@@ -89,3 +90,13 @@ def test_nothing_to_split(fields, tables):
     batch, _, _ = fields.pair(tables, (0.0, 0.0), seed=0)
     empty = torch.zeros(0)
     assert len(split_blends(batch, tables, torch.zeros(0, dtype=torch.long), empty, empty).x) == 0
+
+
+def test_wider_point_spread_function(tables):
+    """Twice as wide: a quarter of the height at twice the distance, and slopes that are derivatives."""
+    wide, at, step = _scaled(tables, 2.0), torch.tensor([0.5]), 0.05
+    psf, east, north = sample_psf(wide[3], 2 * at, at, 8)
+    assert_allclose(psf[0, 8, 8], sample_psf(tables[3], at, at / 2, 8)[0][0, 8, 8] / 4, rtol=0.02)
+    for slope, dx, dy in ((east, step, 0), (north, 0, step)):
+        up, down = (sample_psf(wide[3], 2 * at + s * dx, at + s * dy, 8)[0] for s in (1, -1))
+        assert_allclose(slope, (up - down) / (2 * step), atol=0.05 * slope.abs().max().item())

@@ -2,6 +2,7 @@
 """Tests of the maximum-likelihood fit of many sources."""
 
 import numpy as np
+import pytest
 import torch
 from numpy.testing import assert_allclose
 
@@ -55,6 +56,19 @@ def test_fit_of_expected_counts_finds_the_truth(fields, tables):
     fixed = fit_sources(batch, tables, field, x, y, free_position=False)
     assert torch.equal(fixed.x, x)
     assert_allclose(fixed.counts[:, 2:], counts[:, 2:], rtol=0.1)
+
+
+@pytest.mark.parametrize("share", [0.03, 0.1])
+def test_faint_sources_stay_near_the_start(fields, tables, share):
+    """A fit is the mean of start and data, weighted with the prior of 1.5 pixels and with the data."""
+    field, moved = torch.zeros(1, dtype=torch.long), torch.tensor([0.5, -0.4])
+    x, y = fields.middle[:, None]
+    expected = fields.with_sources(tables, 1, field, x, y, share * fields.counts[None])
+    batch = fields.batch(expected, background=fields.sky(1))
+    fit = fit_sources(batch, tables, field, x + moved[0], y + moved[1])
+    information = fit.information[0]
+    back = torch.linalg.solve(information + torch.eye(2) / 1.5**2, information @ -moved)
+    assert_allclose(torch.cat([fit.x - x, fit.y - y]) - moved, back, atol=2e-3)
 
 
 def test_close_sources_are_separated(fields, tables):

@@ -3,6 +3,7 @@
 
 from dataclasses import dataclass
 
+import astropy.units as u
 import numpy as np
 from astropy.table import QTable, Table
 from gammapy.estimators import FluxPoints
@@ -10,7 +11,10 @@ from gammapy.modeling.models import PowerLawSpectralModel
 
 from .columns import BAND_COLUMNS, FLUX_COLUMNS
 
-__all__ = ["SourceFluxes", "integral_flux"]
+__all__ = ["FLUX_UNIT", "SourceFluxes", "integral_flux"]
+
+#: Unit of photon fluxes. Astropy reads a text anew each time, which takes as long as the flux itself.
+FLUX_UNIT = u.Unit("cm-2 s-1")
 
 
 def integral_flux(spectrum, e_min, e_max):

@@ -14,6 +14,7 @@ from ..utils.table_columns import (
     source_names,
     table_positions,
 )
+from .fluxes import FLUX_UNIT
 
 __all__ = ["list_columns"]
 
@@ -108,9 +109,8 @@ def _column(table, name, unit):
 
 
 def _fluxes(table, energy_range):
-    unit = u.Unit("cm-2 s-1")
     names = ("flux", "flux_err", "flux_errn", "flux_errp", "flux_ul")
-    flux = {name: _column(table, name, unit) for name in names}
+    flux = {name: _column(table, name, FLUX_UNIT) for name in names}
     low, high = _column(table, "e_min", u.GeV), _column(table, "e_max", u.GeV)
     found = column_name(table, ("flux", *OTHER_NAMES["flux"]))
     default = RANGES.get(found) if energy_range is None else u.Quantity(energy_range, u.GeV).value
@@ -130,4 +130,4 @@ def _fluxes(table, energy_range):
     mean = (flux["flux_errn"] + flux["flux_errp"]) / 2
     flux["flux_err"] = np.where(np.isfinite(flux["flux_err"]), flux["flux_err"], mean)
     energies = {"e_min": low * u.GeV, "e_max": high * u.GeV}
-    return energies | {name: value * unit for name, value in flux.items()}
+    return energies | {name: value * FLUX_UNIT for name, value in flux.items()}

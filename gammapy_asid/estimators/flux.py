@@ -16,7 +16,7 @@ from gammapy.modeling.models import DatasetModels
 
 from ..catalog.candidates import Candidates
 from ..catalog.columns import CandidateFlag
-from ..catalog.fluxes import SourceFluxes
+from ..catalog.fluxes import FLUX_UNIT, SourceFluxes
 from ..inputs.bands import BandCube
 from ..inputs.prepare import usable_datasets
 from ..inputs.psf import psf_radius
@@ -31,8 +31,6 @@ from .trained import TrainedEstimator
 __all__ = ["DLFluxEstimator"]
 
 log = logging.getLogger(__name__)
-
-UNIT = u.Unit("cm-2 s-1")
 
 #: Columns of a flux, besides whether it is an upper limit.
 COLUMNS = ("flux", "flux_err", "flux_errn", "flux_errp", "flux_ul")
@@ -171,7 +169,7 @@ class DLFluxEstimator(TrainedEstimator):
 
     def _too_bright(self, flux):
         """Flag of sources that are brighter than those of the training."""
-        bright = flux > self.trained.brightest * UNIT
+        bright = flux > self.trained.brightest * FLUX_UNIT
         if bright.any():
             log.warning(
                 f"{bright.sum()} sources are brighter than those for which model {self.card.name!r} was "
@@ -196,7 +194,7 @@ class DLFluxEstimator(TrainedEstimator):
 
 def _no_columns(n, n_ranges):
     """Columns of sources without a flux."""
-    columns = {name: np.full((n, n_ranges), np.nan) * UNIT for name in COLUMNS}
+    columns = {name: np.full((n, n_ranges), np.nan) * FLUX_UNIT for name in COLUMNS}
     return columns | {"is_ul": np.zeros((n, n_ranges), bool), "index": np.full(n, np.nan)}
 
 
@@ -219,14 +217,14 @@ def _outside_training(domain, x, y):
 
 
 def _columns(fluxes):
-    errn = np.maximum(fluxes.flux - fluxes.low68, 0) * UNIT
-    errp = np.maximum(fluxes.high68 - fluxes.flux, 0) * UNIT
+    errn = np.maximum(fluxes.flux - fluxes.low68, 0) * FLUX_UNIT
+    errp = np.maximum(fluxes.high68 - fluxes.flux, 0) * FLUX_UNIT
     return {
-        "flux": fluxes.flux * UNIT,
+        "flux": fluxes.flux * FLUX_UNIT,
         "flux_err": (errn + errp) / 2,
         "flux_errn": errn,
         "flux_errp": errp,
-        "flux_ul": fluxes.upper_limit * UNIT,
+        "flux_ul": fluxes.upper_limit * FLUX_UNIT,
         "is_ul": fluxes.low95 <= 0,
     }
 
@@ -240,7 +238,7 @@ def _outshone(x, y, flux, cube):
         return np.zeros(len(x), int)
     outshone = np.ones(len(x), dtype=bool)
     radius = psf_radius(cube.response) / cube.response.pixel_size
-    for band, own in zip(np.flatnonzero(cube.response.present), flux.T.to_value(UNIT), strict=True):
+    for band, own in zip(np.flatnonzero(cube.response.present), flux.T.to_value(FLUX_UNIT), strict=True):
         block = 2 ** cube.bands.levels[band]
         row, column = (((a + 0.5) // block).astype(int) for a in (y, x))
         exposure = cube.response.exposure[band].mean() * cube.exposure[band][row, column]

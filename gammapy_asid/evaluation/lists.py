@@ -7,10 +7,11 @@ import astropy.units as u
 import numpy as np
 
 from ..catalog.candidates import Candidates
+from ..catalog.fluxes import FLUX_UNIT
 from ..utils.fits_tables import is_own_file
 from ..utils.table_columns import column_name, column_values
 from ..utils.table_files import read_any_table
-from .sky_rows import FLUX_UNIT, SkyRows, check_finite, fields_of, galactic_positions
+from .sky_rows import SkyRows, check_finite, fields_of, galactic_positions
 
 __all__ = ["CandidateList", "read_candidate_list"]
 

@@ -3,15 +3,12 @@
 
 from dataclasses import fields, replace
 
-import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
 
 from ..utils.table_columns import column_name, table_positions
 
-__all__ = ["FLUX_UNIT", "SkyRows", "check_finite", "fields_of", "galactic_positions"]
-
-FLUX_UNIT = u.Unit("cm-2 s-1")
+__all__ = ["SkyRows", "check_finite", "fields_of", "galactic_positions"]
 
 
 class SkyRows:

@@ -9,11 +9,12 @@ import astropy.units as u
 import numpy as np
 from gammapy.modeling.models import Models
 
+from ..catalog.fluxes import FLUX_UNIT
 from ..simulation.mock_catalog import MockCatalog
 from ..utils.plain_yaml import read_yaml
 from ..utils.table_columns import column_name, column_values
 from ..utils.table_files import read_any_table
-from .sky_rows import FLUX_UNIT, SkyRows, check_finite, fields_of, galactic_positions
+from .sky_rows import SkyRows, check_finite, fields_of, galactic_positions
 
 __all__ = ["Truth", "read_truth"]
 

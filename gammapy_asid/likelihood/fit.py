@@ -6,24 +6,24 @@ from dataclasses import dataclass
 import astropy.units as u
 import numpy as np
 
-from ..catalog.fluxes import integral_flux
+from ..catalog.fluxes import FLUX_UNIT, integral_flux
 from ..utils.sky_geometry import RADIUS_68
 from .region_likelihood import RegionLikelihood
 from .trial_models import INDEX, as_gaussian, as_log_parabola
 
 __all__ = ["FitOptions", "fit_region", "fit_spectrum"]
 
-#: Below this test statistic a source has no position or spectrum worth stating.
+#: Below this test statistic, that of one standard deviation, a source has no position or spectrum to state.
 FAINTEST_TS = 1.0
-#: Indices that a fit may start from.
+#: Indices that a fit may start from: a hard, a common and a soft spectrum, so that one is near.
 INDICES = (1.5, INDEX, 3.5)
-#: Longest step of an index for the error of the flux.
-LONGEST_STEP = 0.1
-#: A parameter this near to the end of its range, as a share of it, ran away.
+#: Step of an index for the error of the flux, in its errors, and the longest: the flux is linear there.
+STEP, LONGEST_STEP = 0.1, 0.1
+#: A parameter this near to the end of its range, as a share of it, ran away: a fit stops there to rounding.
 AT_LIMIT = 1e-3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FitOptions:
     """Choices of a fit, see `~gammapy_asid.likelihood.CandidateFitEstimator`."""
 
@@ -70,7 +70,7 @@ def fit_region(region, options):
         ts = max(0.0, without - fit.stat)
     row = {"fit_e_min": e_range[0].to_value("GeV"), "fit_e_max": e_range[1].to_value("GeV")}
     if ts < FAINTEST_TS:
-        flux = integral_flux(source.spectral_model, *e_range).to_value("cm-2 s-1")
+        flux = integral_flux(source.spectral_model, *e_range).to_value(FLUX_UNIT)
         return row | {"ts": ts, "sqrt_ts": np.sqrt(ts), "fit_flux": flux}
     if any(not p.frozen and _at_limit(p) for p in (place.lon_0, place.lat_0)):
         raise RuntimeError("the position ran away")
@@ -155,14 +155,14 @@ def _spectrum(source, kind, fit, e_range):
     names = [name for name in names if not law.parameters[name].frozen]
     covariance = fit.covariance(["amplitude", *names])
     errors = dict(zip(["amplitude", *names], np.sqrt(np.diag(covariance)), strict=True))
-    flux = integral_flux(law, *e_range).to_value("cm-2 s-1")
+    flux = integral_flux(law, *e_range).to_value(FLUX_UNIT)
     # Linear in the amplitude, differences for the others
     gradient = [flux / law.amplitude.value]
     for name in names:
         moved = law.copy()
-        step = min(0.1 * errors[name], LONGEST_STEP)
+        step = min(STEP * errors[name], LONGEST_STEP)
         moved.parameters[name].value += step
-        gradient.append((integral_flux(moved, *e_range).to_value("cm-2 s-1") - flux) / step)
+        gradient.append((integral_flux(moved, *e_range).to_value(FLUX_UNIT) - flux) / step)
     index = "index" if kind == "pl" else "alpha"
     row = {
         "fit_flux": flux,

@@ -14,7 +14,7 @@ from .region_likelihood import RegionLikelihood
 
 __all__ = ["as_fitted", "flux_points", "shared_edges"]
 
-#: Edges that differ by less than this relative to themselves are one.
+#: Edges that differ by less than this relative to themselves are one: files hold single precision.
 SAME_EDGE = 1e-4
 #: Columns that points of other datasets share.
 POINT_COLUMNS = (

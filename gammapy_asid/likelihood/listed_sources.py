@@ -7,7 +7,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from gammapy.modeling.models import PowerLawSpectralModel, SpectralModel
 
-from ..catalog.fluxes import integral_flux
+from ..catalog.fluxes import FLUX_UNIT, integral_flux
 from .trial_models import INDEX
 
 __all__ = ["ListedSource", "listed_sources"]
@@ -85,7 +85,7 @@ def listed_sources(candidates):
             # Too faint for a spectrum of its own
             law = PowerLawSpectralModel(index=INDEX)
             unit_flux = integral_flux(law, row["fit_e_min"], row["fit_e_max"])
-            law.amplitude.value *= fit_flux / unit_flux.to_value("cm-2 s-1")
+            law.amplitude.value *= fit_flux / unit_flux.to_value(FLUX_UNIT)
             known = {"spectrum": law, "is_zero": fit_flux <= 0}
         elif row["flux"].value > 0:
             known = {"spectrum": model.spectral_model}

@@ -7,7 +7,7 @@ from astropy.coordinates import SkyCoord
 from gammapy.irf import EDispKernel
 from gammapy.modeling.models import PointSpatialModel
 
-from ..catalog.fluxes import integral_flux
+from ..catalog.fluxes import FLUX_UNIT, integral_flux
 
 __all__ = ["PointPrediction"]
 
@@ -36,7 +36,20 @@ class PointPrediction:
 
     @staticmethod
     def serves(model, pixels):
-        """Whether it holds for a model: a point, counts and exposure on the same pixels."""
+        """Whether it holds for a model: a point, counts and exposure on the same pixels.
+
+        Parameters
+        ----------
+        model : `~gammapy.modeling.models.SkyModel`
+            Model.
+        pixels : `~gammapy_asid.likelihood.prediction.Pixels`
+            Pixels to predict.
+
+        Returns
+        -------
+        serves : bool
+            If not, `~gammapy_asid.likelihood.prediction.SourcePrediction` does.
+        """
         return (
             isinstance(model.spatial_model, PointSpatialModel)
             and model.temporal_model is None
@@ -83,7 +96,7 @@ class _View:
             return None
         spectrum = tuple(self.law.parameters.value)
         if spectrum != self.spectrum:
-            flux = integral_flux(self.law, self.edges[:-1], self.edges[1:]).to_value("cm-2 s-1")
+            flux = integral_flux(self.law, self.edges[:-1], self.edges[1:]).to_value(FLUX_UNIT)
             self.spectrum, self.weights = spectrum, (self.response * flux[:, None]).T
         n_true, *size = self.image.shape
         counts = np.zeros(self.shape)

@@ -12,12 +12,17 @@ __all__ = ["PoissonFit", "cash", "fisher_scoring"]
 SMALLEST = 1e-25
 #: Expected counts of a pixel that are as good as none.
 NOTHING = 1e-6
-#: The fit ends where a step would gain less than this in the statistic.
+#: Expected counts below this are raised to it in second derivatives, whose squares must not overflow.
+LEAST_EXPECTED = 1e-12
+#: The fit ends where a step would gain less than this in the statistic, a hundredth of what is read from one.
 TOLERANCE = 1e-3
-#: Iterations after which it has failed.
+#: Iterations after which it has failed; most fits need fewer than ten.
 MAX_ITERATIONS = 100
-#: Damping from which no shorter step can gain anything.
-LARGEST_DAMPING = 1e6
+#: Damping, relative to the curvature: the first that is tried, how it grows where a step gains nothing and
+#: falls where one does, and that from which no shorter step can gain anything.
+FIRST_DAMPING, MORE_DAMPING, LESS_DAMPING, LARGEST_DAMPING = 0.1, 4, 8, 1e6
+#: Part of the curvature that is added, so that parameters that do the same can be told apart.
+RIDGE = 1e-10
 
 
 @dataclass(frozen=True)
@@ -37,9 +42,20 @@ class PoissonFit:
 
 
 def cash(expected, counts):
-    """Cash statistic, twice the negative logarithm of the likelihood (Cash 1979, ApJ 228, 939)."""
-    seen = counts > 0
-    return 2 * (expected.sum() - counts[seen] @ np.log(np.maximum(expected[seen], SMALLEST)))
+    """Cash statistic, twice the negative logarithm of the likelihood (Cash 1979, ApJ 228, 939).
+
+    Parameters
+    ----------
+    expected, counts : `~numpy.ndarray`
+        Expected and observed counts, shape ``(n_pix,)``.
+
+    Returns
+    -------
+    stat : float
+        Statistic.
+    """
+    hit = counts > 0
+    return 2 * (expected.sum() - counts[hit] @ np.log(np.maximum(expected[hit], SMALLEST)))
 
 
 def fisher_scoring(counts, expect, derive, start, lower, upper):
@@ -80,7 +96,7 @@ def fisher_scoring(counts, expect, derive, start, lower, upper):
         derivatives, floored = derive(values), np.maximum(expected, SMALLEST)
         gradient = 2 * derivatives @ (1 - counts / floored)
         # No counts where nothing is expected: the statistic is a straight line there
-        weight = np.where((counts == 0) & (expected < NOTHING), 0, 1 / np.maximum(floored, 1e-12))
+        weight = np.where((counts == 0) & (expected < NOTHING), 0, 1 / np.maximum(floored, LEAST_EXPECTED))
         information = (derivatives * weight) @ derivatives.T
         room = (lower - values, upper - values)
         if _gain(_step(gradient, information, 0.0, *room), gradient, information) < TOLERANCE:
@@ -91,7 +107,7 @@ def fisher_scoring(counts, expect, derive, start, lower, upper):
             gained = stat - cash(trial, counts)
             if gained > 0:
                 break
-            damping = max(4 * damping, 0.1)
+            damping = max(MORE_DAMPING * damping, FIRST_DAMPING)
             if damping > LARGEST_DAMPING:
                 break
         if gained > 0:
@@ -99,7 +115,7 @@ def fisher_scoring(counts, expect, derive, start, lower, upper):
         if damping >= 1 and gained < TOLERANCE:
             # At a kink no step goes far
             return PoissonFit(float(stat), values)
-        damping /= 8
+        damping /= LESS_DAMPING
     raise RuntimeError("the fit did not converge")
 
 
@@ -115,7 +131,7 @@ def _step(gradient, information, damping, lower, upper):
         return step
     curvature = 2 * information[np.ix_(move, move)]
     scale = np.sqrt(np.diag(curvature))
-    scaled = curvature / scale / scale[:, None] + (damping + 1e-10) * np.eye(len(scale))
+    scaled = curvature / scale / scale[:, None] + (damping + RIDGE) * np.eye(len(scale))
     slope, low, high = gradient[move] / scale, lower[move] * scale, upper[move] * scale
     best = -np.linalg.solve(scaled, slope)
     if np.any(best < low) or np.any(best > high):

@@ -32,7 +32,18 @@ class Pixels:
         self.counts = self.flat([d.counts.data for d in datasets])
 
     def flat(self, images):
-        """Vector of images, one per dataset; None stands for zeros."""
+        """Vector of images.
+
+        Parameters
+        ----------
+        images : list of `~numpy.ndarray`
+            One per dataset; None stands for zeros.
+
+        Returns
+        -------
+        vector : `~numpy.ndarray`
+            Their valid pixels, shape ``(n_pix,)``.
+        """
         parts = [
             np.zeros(mask.sum()) if image is None else np.asarray(image, dtype=float)[mask]
             for image, mask in zip(images, self.masks, strict=True)
@@ -40,7 +51,18 @@ class Pixels:
         return np.concatenate(parts)
 
     def images(self, vector):
-        """Images of a vector, one per dataset, zero where not valid."""
+        """Images of a vector.
+
+        Parameters
+        ----------
+        vector : `~numpy.ndarray`
+            Shape ``(n_pix,)``.
+
+        Returns
+        -------
+        images : list of `~numpy.ndarray`
+            One per dataset, zero where not valid.
+        """
         images = [np.zeros(mask.shape) for mask in self.masks]
         ends = np.cumsum([mask.sum() for mask in self.masks])
         for image, mask, part in zip(images, self.masks, np.split(vector, ends[:-1]), strict=True):
@@ -48,7 +70,20 @@ class Pixels:
         return images
 
     def background(self, name, model=None):
-        """Background of the dataset of that name, times its model if there is one."""
+        """Background of one dataset.
+
+        Parameters
+        ----------
+        name : str
+            Name of the dataset.
+        model : `~gammapy.modeling.models.FoVBackgroundModel`, optional
+            Factor.
+
+        Returns
+        -------
+        counts : `~numpy.ndarray`
+            Zero in the other datasets, shape ``(n_pix,)``.
+        """
         images = []
         for dataset in self.datasets:
             own = dataset.background if dataset.name == name else None

@@ -11,7 +11,7 @@ from gammapy.modeling.models import (
     SkyModel,
 )
 
-from ..catalog.fluxes import integral_flux
+from ..catalog.fluxes import FLUX_UNIT, integral_flux
 from ..catalog.source_models import bounded_spectrum
 
 __all__ = ["INDEX", "as_gaussian", "as_log_parabola", "free_position", "neighbour", "point_source"]
@@ -65,14 +65,14 @@ def point_source(source, datasets, e_range, index_free):
     """
     flux = np.nan
     if source.spectrum is not None:
-        flux = integral_flux(source.spectrum, *e_range).to_value("cm-2 s-1")
+        flux = integral_flux(source.spectrum, *e_range).to_value(FLUX_UNIT)
     if not (np.isfinite(flux) and flux > 0):
         # The size of a step, which the fit replaces
         exposure = max(np.nanmax(d.exposure.quantity.to_value("cm2 s")) for d in datasets)
         flux = START_COUNTS / exposure
     # In terms of the photon flux, which hardly depends on the index
     spectrum = PowerLaw2SpectralModel(
-        amplitude=flux * u.Unit("cm-2 s-1"), index=INDEX, emin=e_range[0], emax=e_range[1]
+        amplitude=flux * FLUX_UNIT, index=INDEX, emin=e_range[0], emax=e_range[1]
     )
     bounded_spectrum(spectrum)
     spectrum.index.frozen = not (index_free and _n_bins(datasets) > 1)

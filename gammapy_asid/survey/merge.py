@@ -11,7 +11,8 @@ from ..utils.sky_geometry import chord, chord_angle, unit_vectors
 
 __all__ = ["merge_tiles"]
 
-#: Largest distance in deg at which two candidates can be one, and the largest reach out of a core.
+#: Largest distance in deg at which two candidates can be one, and the largest reach out of a core: a wider
+#: error circle says little of a place, and would join what is near it by chance.
 LARGEST_ERROR = 0.5
 
 

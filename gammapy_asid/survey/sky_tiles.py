@@ -55,18 +55,51 @@ class SkyTiles:
         return healpy.nside2npix(self.nside)
 
     def centre(self, tile):
-        """Centre of a tile (`~astropy.coordinates.SkyCoord`)."""
+        """Centre of a tile.
+
+        Parameters
+        ----------
+        tile : int
+            Tile.
+
+        Returns
+        -------
+        centre : `~astropy.coordinates.SkyCoord`
+            Centre.
+        """
         lon, lat = healpy.pix2ang(self.nside, tile, lonlat=True)
         return SkyCoord(lon, lat, unit="deg", frame=self.frame)
 
     def radius(self, tile):
-        """Radius of a tile in deg: the farthest corner of the core, and the margin."""
+        """Radius of a tile: the farthest corner of the core, and the margin.
+
+        Parameters
+        ----------
+        tile : int
+            Tile.
+
+        Returns
+        -------
+        radius : float
+            In deg.
+        """
         corners = healpy.boundaries(self.nside, tile, step=4)
         cosine = healpy.pix2vec(self.nside, tile) @ corners
         return float(np.degrees(np.arccos(cosine.min()))) + self.margin
 
     def owner(self, positions):
-        """Tile whose core holds each position, shape ``(n,)``."""
+        """Tiles that own positions.
+
+        Parameters
+        ----------
+        positions : `~astropy.coordinates.SkyCoord`
+            Shape ``(n,)``.
+
+        Returns
+        -------
+        tiles : `~numpy.ndarray`
+            Tile whose core holds each position, shape ``(n,)``.
+        """
         galactic = positions.galactic.spherical
         return healpy.ang2pix(self.nside, galactic.lon.deg, galactic.lat.deg, lonlat=True)
 
@@ -89,6 +122,7 @@ class SkyTiles:
         """
         inside = self.owner(positions) == tile
         vectors = positions.galactic.cartesian.xyz.value.T
+        # Points a tenth of a degree apart at nside 3: no circle about a position slips through
         outline = healpy.boundaries(self.nside, tile, step=256).T
         cosine = (vectors @ outline.T).max(axis=1) if len(vectors) else np.zeros(0)
         return inside | (np.degrees(np.arccos(cosine.clip(-1, 1))) < reach)
@@ -116,7 +150,18 @@ class TileCutter:
         self.vectors = np.moveaxis(sky.cartesian.xyz.value, 0, -1).astype(np.float32)
 
     def tiles_with_data(self, tiles):
-        """Numbers of the tiles whose core holds valid pixels."""
+        """Tiles in whose core the dataset has data.
+
+        Parameters
+        ----------
+        tiles : `SkyTiles`
+            All tiles.
+
+        Returns
+        -------
+        numbers : set of int
+            Those whose core holds valid pixels.
+        """
         valid = np.isfinite(self.vectors).all(axis=-1) & valid_bins(self.dataset).any(axis=0)
         if not valid.any():
             return set()
@@ -161,7 +206,22 @@ class TileCutter:
 
 
 def cut_tile(cutters, tiles, tile):
-    """Parts of several datasets in a tile (`~gammapy.datasets.Datasets`)."""
+    """Parts of several datasets in a tile.
+
+    Parameters
+    ----------
+    cutters : list of `TileCutter`
+        One for each dataset.
+    tiles : `SkyTiles`
+        All tiles.
+    tile : int
+        Tile.
+
+    Returns
+    -------
+    datasets : `~gammapy.datasets.Datasets`
+        Parts.
+    """
     centre, radius = tiles.centre(tile), tiles.radius(tile)
     return Datasets([part for cutter in cutters for part in cutter.cut(centre, radius)])
 

@@ -50,7 +50,23 @@ class Source:
     values: dict = field(default_factory=dict)
 
     def get(self, name):
-        """A value, NaN where there is none; a `ValueError` if it is no number."""
+        """A value.
+
+        Parameters
+        ----------
+        name : str
+            Its name in fermipy.
+
+        Returns
+        -------
+        value : float
+            Value, NaN where there is none.
+
+        Raises
+        ------
+        ValueError
+            If it is no number.
+        """
         value = self.values.get(name)
         if value is None or np.ma.is_masked(value):
             return np.nan

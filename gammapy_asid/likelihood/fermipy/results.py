@@ -11,7 +11,7 @@ from gammapy.utils.scripts import make_path
 
 from ...catalog.candidates import Candidates
 from ...catalog.columns import CandidateFlag, fit_columns
-from ...catalog.fluxes import integral_flux
+from ...catalog.fluxes import FLUX_UNIT, integral_flux
 from ...utils.sky_geometry import RADIUS_68, RADIUS_95
 from .files import WIDTH_IN_SIGMA, read_analysis
 
@@ -165,7 +165,7 @@ def _spectrum(source, energies):
     else:
         law, kind = LogParabolaSpectralModel(alpha=index, beta=beta, **shape), "lp"
     return row | {
-        "fit_flux": integral_flux(law, *(e_range * u.GeV)).to_value("cm-2 s-1"),
+        "fit_flux": integral_flux(law, *(e_range * u.GeV)).to_value(FLUX_UNIT),
         "fit_spectrum": kind,
         "fit_e_ref": reference / 1e3,
         "fit_index": index,

@@ -4,26 +4,16 @@
 import numpy as np
 
 from .detection_plots import (
-    plot_flux_distribution,
     plot_fraction,
     plot_latitude,
     plot_purity_recall,
     plot_reliability,
     plot_threshold,
 )
-from .drawing import beside, coloured, label_flux, panels
+from .drawing import FigureSpec, beside, coloured, label_flux, panels
 from .numbers import LATITUDE_EDGES, LATITUDE_RANGES
 
-__all__ = [
-    "draw_faint",
-    "draw_flux",
-    "draw_flux_by_latitude",
-    "draw_flux_distribution",
-    "draw_latitude",
-    "draw_purity_recall",
-    "draw_reliability",
-    "draw_sky",
-]
+__all__ = ["DETECTION_FIGURES"]
 
 #: Sources in a range of latitudes below which it gets no panel of its own.
 MIN_SOURCES = 10
@@ -61,7 +51,7 @@ def _in_range(lat, latitude):
     return (np.abs(lat) >= latitude[0]) & (np.abs(lat) <= latitude[1])
 
 
-def draw_flux(evaluation):
+def _draw_flux(evaluation):
     """Completeness and purity against flux."""
     figure, axes = panels()
     _by_flux(evaluation, axes[0])
@@ -71,7 +61,7 @@ def draw_flux(evaluation):
     return figure
 
 
-def draw_latitude(evaluation):
+def _draw_latitude(evaluation):
     """Completeness and purity against latitude."""
     figure, ((left, right),) = panels()
     for result, style in beside(evaluation):
@@ -86,7 +76,7 @@ def draw_latitude(evaluation):
     return figure
 
 
-def draw_flux_by_latitude(evaluation):
+def _draw_flux_by_latitude(evaluation):
     """Completeness and purity against flux in ranges of latitude; None for fewer than two."""
     ranges = [r for r in LATITUDE_RANGES if np.sum(_in_range(evaluation.truth.lat, r)) >= MIN_SOURCES]
     if len(ranges) < 2:
@@ -101,7 +91,7 @@ def draw_flux_by_latitude(evaluation):
     return figure
 
 
-def draw_purity_recall(evaluation):
+def _draw_purity_recall(evaluation):
     """Purity against recall in both matchings."""
     figure, ((left, right),) = panels()
     for ax, name, title in (
@@ -120,7 +110,7 @@ def draw_purity_recall(evaluation):
     return figure
 
 
-def draw_faint(evaluation):
+def _draw_faint(evaluation):
     """Faint sources gained against fakes."""
     figure, ((ax,),) = panels(columns=1, size=(5, 4.1))
     curves = {result.label: result.faint for result in evaluation.results}
@@ -134,18 +124,7 @@ def draw_faint(evaluation):
     return figure
 
 
-def draw_flux_distribution(evaluation):
-    """Fluxes of all true sources and of those found."""
-    figure, ((ax,),) = panels(columns=1, size=(5, 4.1))
-    found = {result.label: result.found for result in evaluation.results}
-    plot_flux_distribution(
-        evaluation.truth.flux, found, evaluation.edges, ax=ax, flux_limit=evaluation.flux_limit
-    )
-    label_flux(ax, evaluation)
-    return figure
-
-
-def draw_reliability(evaluation):
+def _draw_reliability(evaluation):
     """Share of real candidates against score; None without probabilities."""
     shown = [(r, style) for r, style in coloured(evaluation) if r.candidates.is_probability]
     if not shown:
@@ -160,37 +139,48 @@ def draw_reliability(evaluation):
     return figure
 
 
-def draw_sky(evaluation):
-    """Sources found and missed, and fakes."""
-    n = len(evaluation.results)
-    lon, lat = _centred(evaluation, evaluation.truth)
-    width = max(np.ptp(lon), 1.0) / max(np.ptp(lat), 1.0)
-    columns = 1 if width > 1.6 else min(n, 2)
-    rows = -(-n // columns)
-    panel = 9.8 / max(columns, 1) if columns > 1 else 6.5 if width < 1.6 else 9.8
-    figure, axes = panels(rows, columns, (panel, np.clip(panel / width, 3.2, 6) + 0.5))
-    for ax in axes.ravel()[n:]:
-        ax.set_visible(False)
-    for ax, (result, style) in zip(axes.ravel(), coloured(evaluation), strict=False):
-        size = 6 + 14 * np.clip(np.log10(evaluation.truth.flux / evaluation.edges[0]), 0, 3)
-        found, kept = result.found, result.kept
-        real = result.matches.is_matched
-        x, y = _centred(evaluation, result.candidates.select(kept & ~real))
-        ax.scatter(
-            lon[~found], lat[~found], s=size[~found], facecolors="none", edgecolors="0.55", label="missed"
-        )
-        ax.scatter(lon[found], lat[found], s=size[found], color=style["color"], lw=0, label="found")
-        ax.scatter(x, y, marker="x", s=28, color="#111111", linewidths=1.2, label="fake")
-        ax.set_title(result.label, loc="left")
-        ax.set(xlabel="l [deg]", ylabel="b [deg]", aspect="equal")
-        ax.invert_xaxis()
-        ax.xaxis.set_major_formatter(lambda value, _: f"{value % 360:g}")
-        # Above the axes, where no source is
-        ax.legend(loc="lower right", bbox_to_anchor=(1, 0.99), ncols=3, columnspacing=1.2, handletextpad=0.2)
-    return figure
-
-
-def _centred(evaluation, rows):
-    """Longitude near that of the centre, and latitude."""
-    centre = evaluation.sample["center"][0]
-    return centre + (rows.lon - centre + 180) % 360 - 180, rows.lat
+#: Figures of the page, in order.
+DETECTION_FIGURES = {
+    "flux": FigureSpec(
+        "Purity and completeness",
+        "Against flux",
+        "Share of true sources found, and of candidates that are real, with 68 % binomial intervals. "
+        "Both at the working threshold.",
+        _draw_flux,
+    ),
+    "latitude": FigureSpec(
+        "Purity and completeness",
+        "Against Galactic latitude",
+        "The same against the absolute value of the latitude, for sources of all fluxes.",
+        _draw_latitude,
+    ),
+    "flux_by_latitude": FigureSpec(
+        "Purity and completeness",
+        "Against flux, by latitude",
+        "Completeness (top) and purity (bottom) in ranges of latitude.",
+        _draw_flux_by_latitude,
+        "Fewer than two ranges of latitude hold ten true sources.",
+    ),
+    "purity_recall": FigureSpec(
+        "Precision and recall",
+        "All thresholds",
+        "Published matching: in order of decreasing score each candidate claims the brightest source left "
+        "within the radius. Optimal matching: as many pairs as possible at each threshold. Dots mark the "
+        "working thresholds.",
+        _draw_purity_recall,
+    ),
+    "faint": FigureSpec(
+        "Precision and recall",
+        "Faint sources gained against fakes",
+        "As the threshold goes down, faint true sources are gained, and fakes with them. "
+        "Dots mark the working thresholds.",
+        _draw_faint,
+    ),
+    "reliability": FigureSpec(
+        "Precision and recall",
+        "Reliability of the score",
+        "Of candidates with a score of 0.8, four in five should be real. Bins hold equal numbers.",
+        _draw_reliability,
+        "No list has scores between 0 and 1.",
+    ),
+}

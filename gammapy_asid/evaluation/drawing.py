@@ -1,12 +1,39 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """What plots and figures share: axes, panels and the styles of lists."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "beside", "coloured", "current_axes", "label_flux", "panels"]
+__all__ = ["COLOURS", "FigureSpec", "beside", "coloured", "current_axes", "label_flux", "panels"]
 
 #: Colours of the lists, in their order.
 COLOURS = ("#0b62a4", "#d1662a", "#2f8f5b", "#8a4fa3", "#a8323e", "#5d6d7e")
+
+
+@dataclass(frozen=True)
+class FigureSpec:
+    """One figure of the page.
+
+    Parameters
+    ----------
+    section : str
+        Section of the page.
+    title, caption : str
+        Title, and what is to be seen.
+    draw : callable
+        Takes an `~gammapy_asid.evaluation.Evaluation`, returns a figure, or None where there is
+        nothing to draw.
+    missing : str
+        Why there may be nothing.
+    """
+
+    section: str
+    title: str
+    caption: str
+    draw: Callable
+    missing: str = ""
 
 
 def current_axes(ax):

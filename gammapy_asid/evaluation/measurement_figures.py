@@ -3,13 +3,14 @@
 
 import numpy as np
 
-from .drawing import coloured, label_flux, panels
+from .detection_plots import plot_flux_distribution
+from .drawing import FigureSpec, coloured, label_flux, panels
 from .measurement_plots import plot_binned, plot_coverage, plot_flux_recovery, plot_offset, plot_pull
 
-__all__ = ["draw_coverage", "draw_flux_pull", "draw_flux_recovery", "draw_offset"]
+__all__ = ["MEASUREMENT_FIGURES"]
 
 
-def draw_offset(evaluation):
+def _draw_offset(evaluation):
     """Offsets against flux; None where nothing is found."""
     shown = [(r, style) for r, style in coloured(evaluation) if len(r.pairs[0])]
     if not shown:
@@ -29,7 +30,7 @@ def draw_offset(evaluation):
     return figure
 
 
-def draw_coverage(evaluation):
+def _draw_coverage(evaluation):
     """Coverage of the error ellipses; None without any."""
     pits = [(style, evaluation.position_pit(result)) for result, style in coloured(evaluation)]
     pits = [(style, pit) for style, pit in pits if len(pit)]
@@ -50,7 +51,7 @@ def draw_coverage(evaluation):
     return figure
 
 
-def draw_flux_recovery(evaluation):
+def _draw_flux_recovery(evaluation):
     """Measured against true fluxes; None without any."""
     pairs = [(r, style, evaluation.flux_pairs(r)) for r, style in coloured(evaluation)]
     pairs = [(r, style, pair) for r, style, pair in pairs if pair is not None and len(pair["flux"])]
@@ -70,7 +71,7 @@ def draw_flux_recovery(evaluation):
     return figure
 
 
-def draw_flux_pull(evaluation):
+def _draw_flux_pull(evaluation):
     """Deviations of fluxes in units of their errors; None without any."""
     figure, ((ax,),) = panels(columns=1, size=(5, 4.1))
     for result, style in coloured(evaluation):
@@ -84,3 +85,56 @@ def draw_flux_pull(evaluation):
     ax.legend(loc="upper left")
     ax.set_title("Fluxes in units of their errors")
     return figure
+
+
+def _draw_flux_distribution(evaluation):
+    """Fluxes of all true sources and of those found."""
+    figure, ((ax,),) = panels(columns=1, size=(5, 4.1))
+    found = {result.label: result.found for result in evaluation.results}
+    plot_flux_distribution(
+        evaluation.truth.flux, found, evaluation.edges, ax=ax, flux_limit=evaluation.flux_limit
+    )
+    label_flux(ax, evaluation)
+    return figure
+
+
+#: Figures of the page, in order.
+MEASUREMENT_FIGURES = {
+    "offset": FigureSpec(
+        "Positions",
+        "Offset against flux",
+        "Distance of each real candidate from its source, and the 68 % percentile in bins. "
+        "Dashed: the matching radius, beyond which nothing is counted.",
+        _draw_offset,
+        "No candidate is real.",
+    ),
+    "coverage": FigureSpec(
+        "Positions",
+        "Coverage of error ellipses",
+        "Share of true positions inside the stated regions, against the stated probability; dots at 68 and "
+        "95 %. Above the diagonal errors are too large, below too small. Right: its derivative, flat if the "
+        "errors are true.",
+        _draw_coverage,
+        "No list has error ellipses.",
+    ),
+    "flux_recovery": FigureSpec(
+        "Fluxes",
+        "Measured against true flux",
+        "Real candidates at the working threshold. Faint ones are found where they fluctuate upwards.",
+        _draw_flux_recovery,
+        "No list has fluxes.",
+    ),
+    "flux_pull": FigureSpec(
+        "Fluxes",
+        "Flux errors",
+        "Measured minus true flux over the error on that side; dashed: a normal distribution.",
+        _draw_flux_pull,
+        "No list has errors of fluxes in an energy range in which the truth is known.",
+    ),
+    "flux_distribution": FigureSpec(
+        "Fluxes",
+        "Distribution of fluxes",
+        "All true sources, and those found at the working threshold.",
+        _draw_flux_distribution,
+    ),
+}

@@ -46,7 +46,7 @@ def open_skies(responses, bank, background_share):
         Simulator.
     """
     weights = np.ones(len(responses))
-    blurred = torch.from_numpy(bank.smooth(emission_blur(responses, weights)).intensity)
+    blurred = bank.smooth(emission_blur(responses, weights)).to_torch()
     return OpenSkies(responses, weights, blurred, draw_sky, background_share=background_share)
 
 

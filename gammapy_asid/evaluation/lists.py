@@ -73,6 +73,16 @@ class CandidateList(SkyRows):
 
         Bands that the range cuts count in part, as a spectrum of photon index 2 would; without bands
         the whole flux is scaled so.
+
+        Parameters
+        ----------
+        e_min, e_max : float
+            Energies in GeV.
+
+        Returns
+        -------
+        flux : `~numpy.ndarray` or None
+            In cm-2 s-1, shape ``(n,)``.
         """
         if self.flux is None:
             return None
@@ -85,7 +95,20 @@ class CandidateList(SkyRows):
 
     @classmethod
     def from_candidates(cls, candidates, label="candidates"):
-        """List of `~gammapy_asid.catalog.candidates.Candidates`."""
+        """List of `~gammapy_asid.catalog.candidates.Candidates`.
+
+        Parameters
+        ----------
+        candidates : `~gammapy_asid.catalog.candidates.Candidates`
+            Candidates.
+        label : str
+            Name of the list.
+
+        Returns
+        -------
+        listed : `CandidateList`
+            List.
+        """
         listed = cls.from_table(candidates.table, label)
         edges = (candidates.meta.get("flux") or {}).get("bands")
         if listed.flux is None or not edges or "flux_band" not in candidates.table.colnames:

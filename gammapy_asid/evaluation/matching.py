@@ -53,7 +53,18 @@ class Matches:
         return index
 
     def true_score(self, score):
-        """Score at which each true source is found, ``-inf`` if never, shape ``(n_true,)``."""
+        """Score at which each true source is found, ``-inf`` if never, shape ``(n_true,)``.
+
+        Parameters
+        ----------
+        score : array-like
+            Score of each prediction, shape ``(n_pred,)``.
+
+        Returns
+        -------
+        score : `~numpy.ndarray`
+            Shape ``(n_true,)``.
+        """
         index = self.pred_index
         if len(score) == 0:
             return np.full(self.n_true, -np.inf)
@@ -61,7 +72,18 @@ class Matches:
 
 
 def angular_separation(lon1, lat1, lon2, lat2):
-    """Angular separation in deg of positions in deg, of the broadcast shape."""
+    """Angular separation in deg of positions in deg, of the broadcast shape.
+
+    Parameters
+    ----------
+    lon1, lat1, lon2, lat2 : array-like
+        Positions in deg.
+
+    Returns
+    -------
+    separation : `~numpy.ndarray`
+        In deg.
+    """
     distance = np.linalg.norm(unit_vectors(lon1, lat1) - unit_vectors(lon2, lat2), axis=-1)
     return chord_angle(distance)
 

@@ -33,7 +33,18 @@ class PurityRecall:
         return float(np.sum(np.diff(self.recall, prepend=0) * self.purity))
 
     def threshold_at_purity(self, purity):
-        """Lowest threshold at which the purity is reached, ``inf`` if at none."""
+        """Lowest threshold at which the purity is reached, ``inf`` if at none.
+
+        Parameters
+        ----------
+        purity : float
+            Purity.
+
+        Returns
+        -------
+        threshold : float
+            Score.
+        """
         reached = np.flatnonzero(self.purity >= purity)
         return float(self.threshold[reached[-1]]) if len(reached) else np.inf
 
@@ -41,6 +52,16 @@ class PurityRecall:
         """Purity and recall of the predictions at or above a threshold.
 
         Without any such prediction the purity is NaN and the recall 0.
+
+        Parameters
+        ----------
+        threshold : float
+            Score.
+
+        Returns
+        -------
+        purity, recall : float
+            Shares.
         """
         n_above = np.searchsorted(-self.threshold, -threshold, side="right")
         if n_above == 0:

@@ -41,7 +41,18 @@ def on_valid_data(datasets, positions):
 
 
 def valid_images(datasets):
-    """Maps that are true on the valid data of each dataset, one after the other."""
+    """Maps that are true on the valid data of each dataset, one after the other.
+
+    Parameters
+    ----------
+    datasets : `~gammapy.datasets.MapDataset` or `~gammapy.datasets.Datasets`
+        Data.
+
+    Yields
+    ------
+    valid : `~gammapy.maps.Map`
+        Image of bool.
+    """
     for dataset in Datasets(datasets):
         if dataset.mask is None:
             yield Map.from_geom(dataset.counts.geom.to_image(), data=True, dtype=bool)

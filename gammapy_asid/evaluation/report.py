@@ -14,7 +14,18 @@ PAGE = "index.html"
 
 
 def report_paths(folder):
-    """Page and numbers that `write_report` makes in a folder, beside pictures of names of their own."""
+    """Page and numbers that `write_report` makes in a folder, beside pictures of names of their own.
+
+    Parameters
+    ----------
+    folder : str or path
+        Folder.
+
+    Returns
+    -------
+    paths : dict of str to `~pathlib.Path`
+        ``page`` and ``numbers``.
+    """
     return {"page": Path(folder) / PAGE, "numbers": Path(folder) / NUMBERS}
 
 

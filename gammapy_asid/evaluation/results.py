@@ -128,11 +128,27 @@ class Evaluation:
         return FLUX_4FGL if np.allclose(self.truth.energy_range, RANGE_4FGL) else None
 
     def candidate_flux(self, result):
-        """Fluxes of the candidates of a result in the energy range of the truth, None without any."""
+        """Fluxes of the candidates of a result in the energy range of the truth, None without any.
+
+        Parameters
+        ----------
+        result : `~gammapy_asid.evaluation.ListResult`
+            One of the results.
+
+        Returns
+        -------
+        flux : `~numpy.ndarray` or None
+            In cm-2 s-1.
+        """
         return result.candidates.fluxes(*self.truth.energy_range)
 
     def flux_pairs(self, result):
         """Measured and true fluxes of the real candidates, and their errors, in one energy range.
+
+        Parameters
+        ----------
+        result : `~gammapy_asid.evaluation.ListResult`
+            One of the results.
 
         Returns
         -------
@@ -155,7 +171,18 @@ class Evaluation:
         return columns | {"energy_range": own}
 
     def flux_pull(self, result):
-        """Deviations of fluxes from the truth in units of the error on that side; empty without errors."""
+        """Deviations of fluxes from the truth in units of the error on that side; empty without errors.
+
+        Parameters
+        ----------
+        result : `~gammapy_asid.evaluation.ListResult`
+            One of the results.
+
+        Returns
+        -------
+        pull : `~numpy.ndarray`
+            Of the real candidates with errors.
+        """
         pairs = self.flux_pairs(result)
         if pairs is None or pairs["errn"] is None or pairs["errp"] is None:
             return np.zeros(0)
@@ -169,6 +196,11 @@ class Evaluation:
 
         The ellipses of 68 and of 95 % are both honoured: between and beyond them the logarithm of the
         probability outside is linear in the squared deviation, as it is for a Gaussian.
+
+        Parameters
+        ----------
+        result : `~gammapy_asid.evaluation.ListResult`
+            One of the results.
 
         Returns
         -------

@@ -23,7 +23,18 @@ class SkyRows:
         return SkyCoord(self.lon, self.lat, unit="deg", frame="galactic")
 
     def select(self, mask):
-        """The same with some of the rows, given by a mask or indices."""
+        """The same with some of the rows, given by a mask or indices.
+
+        Parameters
+        ----------
+        mask : `~numpy.ndarray`
+            Bool of shape ``(n,)``, or indices.
+
+        Returns
+        -------
+        rows : `SkyRows`
+            Of the same class.
+        """
         columns = {
             f.name: getattr(self, f.name)[mask]
             for f in fields(self)
@@ -42,6 +53,11 @@ def galactic_positions(table, who):
     who : str
         What the table is called in errors.
 
+    Returns
+    -------
+    lon, lat : `~numpy.ndarray`
+        Shape ``(n,)``.
+
     Raises
     ------
     ValueError
@@ -53,7 +69,27 @@ def galactic_positions(table, who):
 
 
 def fields_of(table, name, who):
-    """Column of the field of each row, None without a name; a `ValueError` if the table lacks it."""
+    """Field of each row, where fields overlap.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        Table.
+    name : str or None
+        Column of the field.
+    who : str
+        What the table is called in errors.
+
+    Returns
+    -------
+    group : `~numpy.ndarray` or None
+        Values of the column, None without a name.
+
+    Raises
+    ------
+    ValueError
+        If the table lacks the column.
+    """
     if name is None:
         return None
     column = column_name(table, (name,))
@@ -63,7 +99,20 @@ def fields_of(table, name, who):
 
 
 def check_finite(who, what, *values):
-    """Raise a `ValueError` that counts the rows where a value is missing."""
+    """Refuse rows where a value is missing.
+
+    Parameters
+    ----------
+    who, what : str
+        What the rows and the values are called in errors.
+    *values : `~numpy.ndarray`
+        Values, shape ``(n,)`` each.
+
+    Raises
+    ------
+    ValueError
+        If a value is not finite, with the number of such rows.
+    """
     bad = ~np.all([np.isfinite(value) for value in values], axis=0)
     if np.any(bad):
         raise ValueError(f"{who} has {np.sum(bad)} rows without a {what}: drop them")

@@ -40,7 +40,18 @@ class ThresholdCurve:
     n_true: int
 
     def at_threshold(self, threshold):
-        """Numbers of gained sources and fakes at or above a threshold."""
+        """Numbers of gained sources and fakes at or above a threshold.
+
+        Parameters
+        ----------
+        threshold : float
+            Score.
+
+        Returns
+        -------
+        gained, fakes : int
+            Numbers.
+        """
         n_above = np.searchsorted(-self.threshold, -threshold, side="right")
         return (int(self.gained[n_above - 1]), int(self.fakes[n_above - 1])) if n_above else (0, 0)
 

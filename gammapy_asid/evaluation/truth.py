@@ -65,20 +65,57 @@ class Truth(SkyRows):
             raise ValueError(f"The truth has {bad.sum()} fluxes that are not positive: drop these sources")
 
     def fluxes(self, e_min, e_max):
-        """Fluxes between two energies in GeV, None if the spectra are not known."""
+        """Fluxes between two energies in GeV, None if the spectra are not known.
+
+        Parameters
+        ----------
+        e_min, e_max : float
+            Energies in GeV.
+
+        Returns
+        -------
+        flux : `~numpy.ndarray` or None
+            In cm-2 s-1, shape ``(n,)``.
+        """
         if np.allclose((e_min, e_max), self.energy_range):
             return self.flux
         return None if self.flux_between is None else self.flux_between(e_min, e_max)[self.index]
 
     @classmethod
     def from_catalog(cls, catalog, energy_range=(1.0, 100.0)):
-        """Truth of a `~gammapy_asid.simulation.MockCatalog`."""
+        """Truth of a `~gammapy_asid.simulation.MockCatalog`.
+
+        Parameters
+        ----------
+        catalog : `~gammapy_asid.simulation.MockCatalog`
+            Catalogue.
+        energy_range : tuple of float
+            Energy range of the fluxes in GeV.
+
+        Returns
+        -------
+        truth : `Truth`
+            True sources.
+        """
         flux = catalog.flux(*energy_range)
         return cls(catalog.lon, catalog.lat, flux, tuple(energy_range), flux_between=catalog.flux)
 
     @classmethod
     def from_models(cls, models, energy_range=(1.0, 100.0)):
-        """Truth of `~gammapy.modeling.models.Models`; those without a position are left out."""
+        """Truth of `~gammapy.modeling.models.Models`; those without a position are left out.
+
+        Parameters
+        ----------
+        models : `~gammapy.modeling.models.Models`
+            Models.
+        energy_range : tuple of float
+            Energy range of the fluxes in GeV.
+
+        Returns
+        -------
+        truth : `Truth`
+            True sources.
+        """
         placed = [m for m in models if getattr(m, "spatial_model", None) is not None]
         placed = [m for m in placed if m.position is not None]
 

@@ -43,7 +43,23 @@ class XmlParameters:
         return self._parameters[name]
 
     def value(self, name):
-        """Value of a parameter."""
+        """Value of a parameter.
+
+        Parameters
+        ----------
+        name : str
+            Name of the parameter.
+
+        Returns
+        -------
+        value : float
+            Value times scale.
+
+        Raises
+        ------
+        ValueError
+            If it is missing, or no number.
+        """
         return self._number(name, "value") * self._number(name, "scale")
 
     def _number(self, name, attribute):
@@ -57,11 +73,44 @@ class XmlParameters:
         return number
 
     def is_free(self, name):
-        """Whether a fit varies it."""
+        """Whether a fit varies it.
+
+        Parameters
+        ----------
+        name : str
+            Name of the parameter.
+
+        Returns
+        -------
+        is_free : bool
+            Whether it is free.
+
+        Raises
+        ------
+        ValueError
+            If it is missing.
+        """
         return self._get(name).get("free", "0") == "1"
 
     def fill(self, parameter, name, unit, sign=1):
-        """Give value, error and whether it is free to a Gammapy parameter."""
+        """Give value, error and whether it is free to a Gammapy parameter.
+
+        Parameters
+        ----------
+        parameter : `~gammapy.modeling.Parameter`
+            Parameter to change.
+        name : str
+            Name of the parameter.
+        unit : str or `~astropy.units.Unit`
+            Unit of the value in the element.
+        sign : int
+            Factor on the value: indices have the other sign there.
+
+        Raises
+        ------
+        ValueError
+            If it is missing, or no number.
+        """
         parameter.quantity = sign * self.value(name) * u.Unit(unit)
         parameter.error = abs(self._number(name, "error") * self._number(name, "scale"))
         parameter.frozen = not self.is_free(name)
@@ -109,7 +158,20 @@ def read_spectrum(element, folder):
 
 
 def scaled_spectrum(model, factor):
-    """Spectral model times a factor."""
+    """Spectral model times a factor.
+
+    Parameters
+    ----------
+    model : `~gammapy.modeling.models.SpectralModel`
+        Model.
+    factor : float
+        Factor.
+
+    Returns
+    -------
+    model : `~gammapy.modeling.models.SpectralModel`
+        The same for a factor of 1.
+    """
     if factor == 1:
         return model
     norm = PowerLawNormSpectralModel(norm=factor)

@@ -2,6 +2,7 @@
 """Imaging telescopes: responses in bands as a function of the offset from the pointing."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import astropy.units as u
 import numpy as np
@@ -117,7 +118,7 @@ class ImagingInstrument:
             offset,
             photons / weight.sum(2),
             normalise_psf(psf.clip(min=0)),
-            np.stack([_background(irf["bkg"], low, high, offset) for low, high in _pairs(bands.edges)]),
+            np.stack([_background(irf["bkg"], low, high, offset) for low, high in pairwise(bands.edges)]),
             name,
         )
 
@@ -266,15 +267,22 @@ class ImagingField:
     background: np.ndarray
 
     def response(self, position=None):
-        """Response at a position, by default the centre (`~gammapy_asid.inputs.Response`)."""
+        """Response at a position, by default the centre (`~gammapy_asid.inputs.Response`).
+
+        Parameters
+        ----------
+        position : `~astropy.coordinates.SkyCoord`, optional
+            Position.
+
+        Returns
+        -------
+        response : `~gammapy_asid.inputs.Response`
+            Response with the pixel size of the field.
+        """
         position = self.geom.center_skydir if position is None else position
         separation = self.pointings.separation(position).deg
         pixel_size = float(np.mean(self.geom.pixel_scales.to_value("deg")))
         return self.instrument.response(separation, self.livetime, pixel_size)
-
-
-def _pairs(edges):
-    return zip(edges[:-1], edges[1:], strict=True)
 
 
 def _background(background, low, high, offset):

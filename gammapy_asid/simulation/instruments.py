@@ -187,6 +187,16 @@ class ExposureMap:
 
         A HEALPix file without COORDSYS counts as equatorial: where it is Galactic, read
         it with ``COORDSYS='G'`` in its header and give the map.
+
+        Parameters
+        ----------
+        path : path
+            File.
+
+        Returns
+        -------
+        exposure : `ExposureMap`
+            Exposure.
         """
         return cls(Map.read(path))
 

@@ -40,7 +40,18 @@ V07_LEVEL = 1.0325
 
 
 def coarse_v07(folder):
-    """v07 on a grid of 1.5 deg with the isotropic spectrum: the spectra of the other models."""
+    """v07 on a grid of 1.5 deg with the isotropic spectrum: the spectra of the other models.
+
+    Parameters
+    ----------
+    folder : path
+        Data folder.
+
+    Returns
+    -------
+    model : `~gammapy_asid.simulation.EmissionModel`
+        Model.
+    """
     folder = Path(folder)
     return EmissionModel.from_cube(folder / V07_CUBE, "v07") + EmissionModel.isotropic(folder / ISOTROPIC)
 
@@ -51,6 +62,20 @@ def fine_v07(folder, spectrum, n_steps=8):
     The counts are blurred with the point spread function of front and back events:
     below 7 GeV this is undone by Richardson-Lucy steps (Richardson 1972, JOSA 62,
     55) from the sharp map at the highest energies.
+
+    Parameters
+    ----------
+    folder : path
+        Data folder.
+    spectrum : `~gammapy_asid.simulation.EmissionModel`
+        Gives the division of each band, see `coarse_v07`.
+    n_steps : int
+        Richardson-Lucy steps; more of them sharpen the noise of the table of the PSF.
+
+    Returns
+    -------
+    model : `~gammapy_asid.simulation.EmissionModel`
+        Model.
     """
     folder = Path(folder)
     counts = [fill_healpix(np.load(folder / V07_COUNTS.format(band))) for band in range(len(V07_EXPOSURE))]

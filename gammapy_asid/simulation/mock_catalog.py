@@ -107,7 +107,18 @@ class MockCatalog:
         return SkyCoord(self.lon, self.lat, unit="deg", frame="galactic")
 
     def flux(self, e_min, e_max):
-        """Photon flux between two energies in GeV, in 1 / (cm2 s), shape ``(n,)``."""
+        """Photon flux between two energies.
+
+        Parameters
+        ----------
+        e_min, e_max : float
+            Energies in GeV.
+
+        Returns
+        -------
+        flux : `~numpy.ndarray`
+            In 1 / (cm2 s), shape ``(n,)``.
+        """
         half = np.log(e_max / e_min) / 2
         energy = np.sqrt(e_min * e_max) * np.exp(half * NODES)
         return self.dnde(energy) @ (half * NODE_WEIGHTS * energy)
@@ -120,6 +131,16 @@ class MockCatalog:
     @classmethod
     def from_table(cls, table):
         """Catalogue of a table as made by `to_table`.
+
+        Parameters
+        ----------
+        table : `~astropy.table.Table`
+            Table.
+
+        Returns
+        -------
+        catalog : `MockCatalog`
+            Catalogue.
 
         Raises
         ------
@@ -155,7 +176,18 @@ class MockCatalog:
 
     @classmethod
     def read(cls, path):
-        """Read a FITS file made by `write`."""
+        """Read a FITS file made by `write`.
+
+        Parameters
+        ----------
+        path : str or `~pathlib.Path`
+            File.
+
+        Returns
+        -------
+        catalog : `MockCatalog`
+            Catalogue.
+        """
         return cls.from_table(QTable.read(regular_file(path), format="fits"))
 
     def to_models(self):

@@ -77,7 +77,18 @@ class PlaneSources:
         return EQUAL_WIDTH[self.shape] * self.size
 
     def select(self, keep):
-        """Sources at an index or mask."""
+        """Sources at an index or mask.
+
+        Parameters
+        ----------
+        keep : `~numpy.ndarray`
+            Bool of shape ``(n,)``, or indices.
+
+        Returns
+        -------
+        sources : `PlaneSources`
+            The chosen ones.
+        """
         return PlaneSources(self.catalog.select(keep), self.shape[keep], self.size[keep])
 
 

@@ -76,13 +76,35 @@ class Population:
         return knots, power, density / edges[-1], edges / edges[-1]
 
     def density(self, flux):
-        """Expected number of sources per flux, dN/dS, inside the limits; shape as `flux`."""
+        """Expected number of sources per flux, dN/dS, inside the limits; shape as `flux`.
+
+        Parameters
+        ----------
+        flux : array-like
+            Photon flux in 1 / (cm2 s).
+
+        Returns
+        -------
+        density : `~numpy.ndarray`
+            In cm2 s.
+        """
         knots, power, density, _ = self._pieces()
         piece = np.clip(np.searchsorted(knots, flux, side="right") - 1, 0, len(power) - 1)
         return self.number * density[piece] * (flux / knots[piece]) ** (power[piece] - 1)
 
     def number_above(self, flux):
-        """Expected number of sources brighter than a flux; shape as `flux`."""
+        """Expected number of sources brighter than a flux; shape as `flux`.
+
+        Parameters
+        ----------
+        flux : array-like
+            Photon flux in 1 / (cm2 s).
+
+        Returns
+        -------
+        number : `~numpy.ndarray`
+            Number.
+        """
         knots, power, density, edges = self._pieces()
         flux = np.clip(flux, knots[0], knots[-1])
         piece = np.clip(np.searchsorted(knots, flux, side="right") - 1, 0, len(power) - 1)
@@ -90,7 +112,20 @@ class Population:
         return self.number * (1 - edges[piece] - density[piece] * knots[piece] * growth / power[piece])
 
     def draw_flux(self, rng, n):
-        """Fluxes of ``n`` sources, by inversion of the cumulative distribution."""
+        """Fluxes of ``n`` sources, by inversion of the cumulative distribution.
+
+        Parameters
+        ----------
+        rng : `~numpy.random.Generator`
+            Random numbers.
+        n : int
+            Number of sources.
+
+        Returns
+        -------
+        flux : `~numpy.ndarray`
+            Photon flux in 1 / (cm2 s), shape ``(n,)``.
+        """
         knots, power, density, edges = self._pieces()
         share = rng.random(n)
         piece = np.searchsorted(edges, share, side="right") - 1

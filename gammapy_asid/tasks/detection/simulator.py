@@ -4,7 +4,6 @@
 from dataclasses import replace
 
 import numpy as np
-import torch
 
 from ...inputs.bands import LAT_BANDS
 from ...inputs.bands_of_dataset import bands_for_dataset
@@ -126,7 +125,7 @@ def build_simulator(recipe, responses=None, weights=None, bank=None):
     return LatSimulator(
         responses,
         weights,
-        torch.from_numpy(bank.smooth(emission_blur(responses, weights)).intensity),
+        bank.smooth(emission_blur(responses, weights)).to_torch(),
         draw_sky,
         size=recipe.patch_size,
         background_share=recipe.background_share,

@@ -23,7 +23,7 @@ class PatchSources:
     flux : `~torch.Tensor`
         Photon flux in 1 / (cm2 s).
     spectra : dict of `~torch.Tensor`
-        See `~gammapy_asid.simulation.sky.source_counts`.
+        See `~gammapy_asid.simulation.spectra.differential_flux`.
     counts : `~torch.Tensor`
         Expected counts for the mean exposure of the patch, shape ``(n, n_bands, n_sub)``.
     latitude : `~torch.Tensor`
@@ -95,7 +95,7 @@ class SimulatedPatches(Movable):
         Standard deviations at which each of them would be seen on average, were it alone
         on the true emission; shape ``(n_sources,)``.
     spectra : dict of `~torch.Tensor`
-        Their spectra, see `~gammapy_asid.simulation.sky.source_counts`; each of shape ``(n_sources,)``.
+        Their spectra, see `~gammapy_asid.simulation.spectra.differential_flux`; each of shape ``(n_sources,)``.
     counts : `~torch.Tensor`
         Expected counts of each of them in the bands on valid sky, shape ``(n_sources, n_bands)``.
     latitude : `~torch.Tensor`

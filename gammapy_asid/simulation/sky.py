@@ -11,6 +11,7 @@ from ..inputs.psf import psf_kernels
 from ..inputs.response import INDEX
 from ..utils.devices import Movable
 from .sky_grid import interval_shares
+from .spectra import differential_flux
 
 __all__ = [
     "SPECTRAL_PARAMETERS",
@@ -106,21 +107,15 @@ def source_counts(bank, instrument, spectra):
     instrument : `~torch.Tensor`
         Index of each source's response, shape ``(n,)``.
     spectra : dict of `~torch.Tensor`
-        ``amplitude`` (1 / (cm2 s GeV)), ``reference`` (GeV), ``index``, ``beta``,
-        ``lambda_`` (1/GeV) and ``alpha``, each of shape ``(n,)``.
+        See `~gammapy_asid.simulation.spectra.differential_flux`, shape ``(n,)`` each.
 
     Returns
     -------
     counts : `~torch.Tensor`
         Shape ``(n, n_bands, n_sub)``.
     """
-    energy = bank.energy[instrument]
     par = {k: v[:, None, None, None] for k, v in spectra.items()}
-    log_x = torch.log(energy / par["reference"])
-    exponent = -(par["index"] + par["beta"] * log_x) * log_x
-    exponent = exponent - (par["lambda_"] * energy) ** par["alpha"]
-    dnde = par["amplitude"] * torch.exp(exponent)
-    return (dnde * bank.node_weights[instrument]).sum(-1)
+    return (differential_flux(par, bank.energy[instrument]) * bank.node_weights[instrument]).sum(-1)
 
 
 def render_sources(bank, instrument, patch, x, y, counts, shape, n_patches, faintest=1e-3):

@@ -1,12 +1,33 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
-"""Photon fluxes of simulated spectra."""
+"""Fluxes of simulated spectra."""
 
 import numpy as np
 import torch
 
-__all__ = ["photon_flux"]
+__all__ = ["differential_flux", "photon_flux"]
 
 N_NODES = 24
+
+
+def differential_flux(spectra, energy):
+    """Differential flux of log-parabolas with a cut-off.
+
+    Parameters
+    ----------
+    spectra : dict of `~torch.Tensor`
+        ``amplitude`` (1 / (cm2 s GeV)), ``reference`` (GeV), ``index``, ``beta``, ``lambda_`` (1/GeV) and
+        ``alpha``, for each energy.
+    energy : `~torch.Tensor`
+        Energies in GeV.
+
+    Returns
+    -------
+    flux : `~torch.Tensor`
+        1 / (cm2 s GeV), shape of the energies.
+    """
+    log_x = torch.log(energy / spectra["reference"])
+    exponent = -(spectra["index"] + spectra["beta"] * log_x) * log_x
+    return spectra["amplitude"] * torch.exp(exponent - (spectra["lambda_"] * energy) ** spectra["alpha"])
 
 
 def photon_flux(spectra, e_min, e_max):
@@ -15,7 +36,7 @@ def photon_flux(spectra, e_min, e_max):
     Parameters
     ----------
     spectra : dict of `~torch.Tensor`
-        See `~gammapy_asid.simulation.sky.source_counts`, shape ``(n,)`` each.
+        See `differential_flux`, shape ``(n,)`` each.
     e_min, e_max : `~torch.Tensor`
         Energies in GeV, shape ``(n,)``.
 
@@ -28,6 +49,4 @@ def photon_flux(spectra, e_min, e_max):
     low, high = torch.log(e_min.double())[:, None], torch.log(e_max.double())[:, None]
     energy = torch.exp((low + high) / 2 + (high - low) / 2 * nodes)
     par = {name: value.double()[:, None] for name, value in spectra.items()}
-    log_x = torch.log(energy / par["reference"])
-    exponent = -(par["index"] + par["beta"] * log_x) * log_x - (par["lambda_"] * energy) ** par["alpha"]
-    return (par["amplitude"] * torch.exp(exponent) * energy * weights).sum(-1) * (high - low)[:, 0] / 2
+    return (differential_flux(par, energy) * energy * weights).sum(-1) * (high - low)[:, 0] / 2

@@ -5,7 +5,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ..inputs.psf import psf_kernels, psf_radius
+from ..inputs.psf import psf_kernels, psf_radius, sub_band_photons
 from ..inputs.stamps import psf_description
 from ..stats.significance import fast_length
 from ..utils.devices import Movable
@@ -52,11 +52,9 @@ class StampBank(Movable):
     def _transforms(self, response):
         """Fourier transforms of the point spread functions of a hard and of a soft spectrum."""
         kernels = psf_kernels(response, half=min(self.margin, (self.grid - 1) // 2), phases=1)[:, :, 0, 0]
-        energy = np.sqrt(response.sub_edges[:, 1:] * response.sub_edges[:, :-1])
-        width = np.diff(response.sub_edges)
         mixed = []
         for index in (HARD, SOFT):
-            photons = np.nan_to_num((energy / 1e3) ** -index * width * response.exposure)
+            photons = sub_band_photons(response, index, reference=1e3)
             share = photons / np.maximum(photons.sum(1, keepdims=True), 1e-300)
             mixed.append(torch.einsum("bs,bsyx->byx", torch.tensor(share, dtype=torch.float32), kernels))
         kernels = torch.stack(mixed, 1)

@@ -162,7 +162,7 @@ def flux_bound(information, response, spectra, e_min, e_max):
     response : `~gammapy_asid.inputs.Response`
         Instrument response.
     spectra : dict of `~torch.Tensor`
-        True spectra, see `~gammapy_asid.simulation.sky.source_counts`.
+        True spectra, see `~gammapy_asid.simulation.spectra.differential_flux`.
     e_min, e_max : `~torch.Tensor`
         Range of energies of each source in GeV, shape ``(n,)``.
 

@@ -4,7 +4,7 @@
 import json
 from importlib.metadata import version
 from os import PathLike
-from typing import Self, overload
+from typing import Self, TypeAlias, overload
 
 import astropy.units as u
 import numpy as np
@@ -27,7 +27,7 @@ __all__ = ["Candidates"]
 
 File = str | PathLike[str]
 Renamed = dict[str, str | None] | None
-MapsOfField = Maps | dict[str, Map] | None
+MapsOfField: TypeAlias = Maps | dict[str, Map] | None
 Meta = dict | None
 
 

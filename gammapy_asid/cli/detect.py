@@ -11,6 +11,7 @@ from .common import (
     MODELS,
     PICTURES,
     console,
+    device_option,
     expanded,
     model_option,
     overwrite_option,
@@ -40,8 +41,9 @@ SUFFIXES = {"output": FITS_SUFFIXES, "models": MODELS, "plot": PICTURES}
 @click.option("--regions", type=click.Path(dir_okay=False), help="DS9 region file of the error ellipses.")
 @click.option("--output-models", type=click.Path(dir_okay=False), help="Candidates as Gammapy models (YAML).")
 @click.option("--plot", type=click.Path(dir_okay=False), help="Picture of the field.")
+@device_option
 @overwrite_option
-def detect(files, models, model, threshold, output, regions, output_models, plot, overwrite):
+def detect(files, models, model, threshold, output, regions, output_models, plot, device, overwrite):
     """Find the sources in FILES: datasets of one field, FITS or the YAML of several."""
     from ..estimators.detector import DLSourceDetector
 
@@ -55,7 +57,7 @@ def detect(files, models, model, threshold, output, regions, output_models, plot
     paths = prepare(paths, overwrite, (*files, models), SUFFIXES)
     datasets = read_datasets(files, models)
     with console.status("Looking for sources"):
-        candidates = find_sources(DLSourceDetector(model=model, threshold=threshold), datasets)
+        candidates = find_sources(DLSourceDetector(model=model, threshold=threshold, device=device), datasets)
     say_known_sky(datasets)
     print_candidates(candidates)
     write_products(candidates, paths, overwrite, datasets)
@@ -76,8 +78,9 @@ def detect(files, models, model, threshold, output, regions, output_models, plot
 @click.option(
     "--output", "-o", default="fluxes.fits", show_default=True, help="Table of fluxes (FITS or ECSV)."
 )
+@device_option
 @overwrite_option
-def flux(files, sources, models, model, e_min, e_max, output, overwrite):
+def flux(files, sources, models, model, e_min, e_max, output, device, overwrite):
     """Fluxes of known sources in FILES: datasets of one field, FITS or the YAML of several."""
     import astropy.units as u
 
@@ -89,7 +92,7 @@ def flux(files, sources, models, model, e_min, e_max, output, overwrite):
     listed, datasets = read_sources(sources), read_datasets(files, models)
     e_min, e_max = (None if e is None else e * u.GeV for e in (e_min, e_max))
     with console.status("Estimating fluxes"):
-        result = DLFluxEstimator(model=model, e_min=e_min, e_max=e_max).run(datasets, listed)
+        result = DLFluxEstimator(model=model, e_min=e_min, e_max=e_max, device=device).run(datasets, listed)
     say_known_sky(datasets)
     low, high = result.meta["energy_range"]
     table = Table(Column("Name", no_wrap=True), "Flux", "-", "+", "Upper limit", "Flags")
@@ -109,14 +112,15 @@ def flux(files, sources, models, model, e_min, e_max, output, overwrite):
 @click.option("--output", "-o", default="asid-demo", show_default=True, help="Folder of the results.")
 @model_option
 @threshold_option
+@device_option
 @overwrite_option
-def demo(output, model, threshold, overwrite):
+def demo(output, model, threshold, device, overwrite):
     """Find sources in the Galactic centre ($GAMMAPY_DATA) or, without data, in a simulated field."""
     from ..estimators.detector import DLSourceDetector
     from ..simulation.demo import demo_field
 
     paths = prepare({key: expanded(output) / name for key, name in PRODUCTS.items()}, overwrite)
-    detector = DLSourceDetector(model=model, threshold=threshold)
+    detector = DLSourceDetector(model=model, threshold=threshold, device=device)
     with console.status("Preparing the field"):
         field = demo_field()
     console.print(f"[bold]{field.title}[/]")

@@ -6,7 +6,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from ..utils.files import TABLE_SUFFIXES
-from .common import MODELS, console, overwrite_option, prepare, print_paths, write_models
+from .common import MODELS, console, device_option, overwrite_option, prepare, print_paths, write_models
 from .inputs import files_argument, input_file, models_option, read_datasets, read_sources
 
 __all__ = ["extension"]
@@ -28,8 +28,9 @@ __all__ = ["extension"]
 @click.option(
     "--output-models", type=click.Path(dir_okay=False), help="Points and Gaussians as Gammapy models (YAML)."
 )
+@device_option
 @overwrite_option
-def extension(files, sources, models, model, output, output_models, overwrite):
+def extension(files, sources, models, model, output, output_models, device, overwrite):
     """Extended or point-like: sizes of known sources in FILES, datasets of one field."""
     from ..estimators.extension import DLExtensionClassifier
     from ..utils.files import new_file
@@ -41,7 +42,7 @@ def extension(files, sources, models, model, output, output_models, overwrite):
     )
     listed, datasets = read_sources(sources), read_datasets(files, models)
     with console.status("Classifying"):
-        result = DLExtensionClassifier(model=model).run(datasets, listed)
+        result = DLExtensionClassifier(model=model, device=device).run(datasets, listed)
     table = Table(
         Column("Name", no_wrap=True), "Class", "Probability", "Extended", "Sigma (deg)", "-", "+", "Flags"
     )

@@ -12,6 +12,7 @@ from .candidates import print_fits
 from .common import (
     PICTURES,
     console,
+    device_option,
     expanded,
     model_option,
     overwrite_option,
@@ -55,8 +56,11 @@ extension_option = click.option("--extension", is_flag=True, help="Test each can
     "--output", "-o", default="fitted.fits", show_default=True, help="Candidates with their TS (FITS)."
 )
 @click.option("--plot", type=click.Path(dir_okay=False), help="Picture of TS against score.")
+@device_option
 @overwrite_option
-def fit(files, models, source_file, model, threshold, ts, width, extension, jobs, output, plot, overwrite):
+def fit(
+    files, models, source_file, model, threshold, ts, width, extension, jobs, output, plot, device, overwrite
+):
     """Likelihood fits of candidates in FILES: datasets of one field, FITS or the YAML of several."""
     import astropy.units as u
 
@@ -71,7 +75,7 @@ def fit(files, models, source_file, model, threshold, ts, width, extension, jobs
     datasets = read_datasets(files, models)
     fits = CandidateFitEstimator(width=width * u.deg, test_extension=extension, n_jobs=jobs)
     if listed is None:
-        detector = DLSourceDetector(model=model, threshold=threshold)
+        detector = DLSourceDetector(model=model, threshold=threshold, device=device)
         candidates = IterativeSearch(detector, fits=fits, ts_threshold=ts).run(datasets)
         for number, counts in enumerate(candidates.meta["search"]["rounds"], start=1):
             console.print(f"round {number}: {counts['new']} new, {counts['significant']} significant")
@@ -120,6 +124,7 @@ def fit(files, models, source_file, model, threshold, ts, width, extension, jobs
 )
 @jobs_option
 @click.option("--output", "-o", default="catalog.fits", show_default=True, help="Catalogue (FITS).")
+@device_option
 @overwrite_option
 def catalog(
     files,
@@ -142,6 +147,7 @@ def catalog(
     folder,
     jobs,
     output,
+    device,
     overwrite,
 ):
     """Make a catalogue of FILES, Gammapy datasets, or of the maps of the Fermi tools.
@@ -170,7 +176,9 @@ def catalog(
         datasets = read_datasets(files, models)
     else:
         datasets = _read_maps(maps, emission, isotropic, frame, energy_range)
-    detector = DLSourceDetector(model=model, threshold=threshold, emission_error=emission_error)
+    detector = DLSourceDetector(
+        model=model, threshold=threshold, emission_error=emission_error, device=device
+    )
     folders = {name: None if folder is None else expanded(folder) / name for name in ("survey", "fits")}
     candidates = DLSkySurvey(detector, folder=folders["survey"], n_jobs=jobs).run(datasets)
     say_known_sky(datasets)

@@ -51,6 +51,7 @@ class DLExtensionClassifier(TrainedEstimator):
     """
 
     tag = "DLExtensionClassifier"
+    trained: ExtensionModel
 
     def __init__(
         self, model: str | PathLike[str] = "cta-extension", device: str | torch.device | None = None

@@ -8,6 +8,7 @@ import torch
 from gammapy.estimators import Estimator
 
 from ..inputs.bands import Bands
+from ..learning.trained import TrainedModel
 
 __all__ = ["TrainedEstimator"]
 
@@ -19,11 +20,11 @@ class TrainedEstimator(Estimator):
     ----------
     model : str or path
         Name of a shipped model, or path of weights with their card beside them.
-    trained : object
+    trained : `~gammapy_asid.learning.trained.TrainedModel`
         That model with its card, on the device where it runs.
     """
 
-    def __init__(self, model: str | PathLike[str], trained: Any) -> None:
+    def __init__(self, model: str | PathLike[str], trained: TrainedModel) -> None:
         self.model, self.trained = model, trained
 
     @property

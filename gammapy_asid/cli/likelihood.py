@@ -156,7 +156,6 @@ def catalog(
     """
     import astropy.units as u
 
-    from ..catalog.association import associate
     from ..catalog.catalog_table import write_catalog
     from ..estimators.detector import DLSourceDetector
     from ..likelihood.gammapy import CandidateFitEstimator
@@ -189,8 +188,7 @@ def catalog(
         candidates = estimator.run(datasets, candidates)
         print_fits(candidates)
     if known:
-        candidates = associate(candidates, known)
-        _print_associations(candidates)
+        candidates = _associated(candidates, known)
     write_catalog(candidates, paths["output"], overwrite=overwrite)
     print_paths(paths)
 
@@ -219,12 +217,17 @@ def _read_maps(maps, emission, isotropic, frame, energy_range):
         ]
 
 
-def _print_associations(candidates):
+def _associated(candidates, known):
+    """Candidates with their counterparts, how many is printed."""
+    from ..catalog.association import associate
+
+    candidates = associate(candidates, known)
     for name, result in candidates.meta["association"]["catalogs"].items():
         console.print(
             f"{result['associations']} associated with {escape(name)}; chance alone gives "
             f"{100 * result['false_match_rate']:.1f} % of the candidates a counterpart"
         )
+    return candidates
 
 
 def _catalogs(counterparts):

@@ -95,7 +95,7 @@ class SimulatedPatches(Movable):
         Standard deviations at which each of them would be seen on average, were it alone
         on the true emission; shape ``(n_sources,)``.
     spectra : dict of `~torch.Tensor`
-        Their spectra, see `~gammapy_asid.simulation.spectra.differential_flux`; each of shape ``(n_sources,)``.
+        Their spectra, see `~gammapy_asid.simulation.spectra.differential_flux`, shape ``(n_sources,)`` each.
     counts : `~torch.Tensor`
         Expected counts of each of them in the bands on valid sky, shape ``(n_sources, n_bands)``.
     latitude : `~torch.Tensor`

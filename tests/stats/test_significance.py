@@ -14,6 +14,7 @@ from gammapy_asid.stats.significance import (
     BAND_CHANNELS,
     compress,
     correlate,
+    fast_length,
     network_inputs,
     score_terms,
     signed_significance,
@@ -208,3 +209,10 @@ def test_to_device():
     assert batch.counts[0].device.type == "cpu"
     assert len(moved) == 2
     assert {f.name for f in fields(moved)} == set(vars(batch))
+
+
+def test_fast_length():
+    lengths = [2**a * 3**b * 5**c for a in range(1, 13) for b in range(9) for c in range(7)]
+    fast = np.unique(lengths)
+    n = np.arange(1, 5001)
+    assert [fast_length(int(i)) for i in n] == fast[np.searchsorted(fast, n)].tolist()

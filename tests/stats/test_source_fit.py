@@ -134,3 +134,18 @@ def test_information_is_that_of_the_image(fields, response, tables):
     ones = [torch.ones_like(t) for t in total]
     information = position_information(tables, fields.levels, total, ones, torch.tensor([0]), x, y, only)
     assert_allclose(torch.linalg.inv(information.sum(1))[0, :2, :2], expected, rtol=0.1, atol=1e-4)
+
+
+def test_a_step_leaves_the_state_before_it(fields, tables):
+    field, place = torch.zeros(1, dtype=torch.long), fields.middle[:, None]
+    expected = fields.with_sources(tables, 1, field, *place, fields.counts[None])
+    batch = fields.batch(expected, background=fields.sky(1))
+    start = BandFit.start(BandData(batch, 3, tables[3], field, *place), fields.sky(1)[3], *place)
+    one = start.stepped()
+    assert start.amplitude == 0 < one.amplitude
+    assert not torch.equal(one.moved(*(place + 0.3)).photons.psf, one.photons.psf)
+    # In any order
+    assert torch.equal(start.stepped().amplitude, one.amplitude)
+    assert torch.equal(start.with_sky(fields.sky(1)[3]).stepped().expected, one.expected)
+    with pytest.raises(AttributeError):
+        one.amplitude = start.amplitude

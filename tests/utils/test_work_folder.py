@@ -5,10 +5,13 @@ import os
 import pickle
 import subprocess
 import sys
+from functools import partial
+from pathlib import PurePosixPath
 
 import astropy.units as u
 import numpy as np
 import pytest
+import torch
 from astropy.table import Table
 from gammapy.datasets import MapDataset
 from gammapy.irf import PSFMap
@@ -74,6 +77,30 @@ def test_equal_data_have_equal_digests():
         dataset.models = [FoVBackgroundModel(dataset_name=dataset.name)]
     assert digest(background[0]) == digest(background[1])
     assert digest({"a": 1, "b": [2.0, None]}) == digest({"b": (np.float64(2), None), "a": np.int64(1)})
+
+
+@pytest.mark.parametrize(
+    ("value", "start"),
+    [
+        (None, "f15ea2e6abf2"),
+        (1.5, "0a3c4467d62a"),
+        (np.float64(1.5), "0a3c4467d62a"),
+        ("a", "169b60836f39"),
+        (b"a", "982706176aba"),
+        ([1, ("b",)], "4774b7282ac8"),
+        ({"b": 1, "a": None}, "47851f050403"),
+        ({1, 2}, "0c849216f41d"),
+        (u.m, "7788fe304a4a"),
+        (3 * u.m, "73dab42d9bb3"),
+        (np.arange(3), "7f2ca90de5ef"),
+        (torch.ones(2, dtype=torch.bfloat16), "0d937d467fd1"),
+        (int, "136f063af387"),
+        (partial(int, base=3), "d06f7637406a"),
+        (PurePosixPath("/x"), "df30deb06676"),
+    ],
+)
+def test_digests_are_those_of_version_0_1(value, start):
+    assert digest(value).startswith(start)
 
 
 @pytest.mark.parametrize(

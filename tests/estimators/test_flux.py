@@ -20,6 +20,7 @@ from gammapy_asid.catalog.columns import CandidateFlag
 from gammapy_asid.simulation.diffuse import analytic_emission
 from gammapy_asid.simulation.lat_dataset import simulate_dataset
 from gammapy_asid.stats.bounds import source_limits
+from gammapy_asid.utils.sky_geometry import RADIUS_68
 
 CENTER = SkyCoord(80, 30, unit="deg", frame="galactic")
 #: Photon fluxes 1-100 GeV and positions of the sources.
@@ -214,3 +215,15 @@ def test_limits_of_sources(dataset, fluxes):
     assert np.all(np.diff(limits["pos_err_68"]) > 0)
     with pytest.raises(ValueError, match="needs a position"):
         source_limits(dataset, Models([FoVBackgroundModel(dataset_name=dataset.name)]))
+
+
+def test_limits_beside_masked_data(dataset):
+    """The error of a place beside an edge is an ellipse; its radius is that of a circle of equal area."""
+    cut = dataset.copy(name="cut")
+    lon = cut.counts.geom.to_image().get_coord().skycoord.galactic.l
+    cut.mask_safe.data &= lon < POSITIONS[0].l + 0.05 * u.deg
+    spectrum = PowerLawSpectralModel(amplitude="2.6e-8 cm-2 s-1 GeV-1", reference="1 GeV", index=2.3)
+    model = SkyModel(spectrum, PointSpatialModel.from_position(POSITIONS[0]), name="source")
+    row = source_limits(cut, Models([model]))[0]
+    assert row["semi_major"] > 1.2 * row["semi_minor"]
+    assert_allclose(row["pos_err_68"], RADIUS_68 * np.sqrt(row["semi_major"] * row["semi_minor"]))

@@ -73,6 +73,18 @@ def test_unit_is_the_error_of_the_counts(response):
     assert relative == pytest.approx(float(error[0, 3] / counts[0, 3]), rel=0.1)
 
 
+@pytest.mark.parametrize(("error", "weight"), [(0.2, 0.5), (0.1, 0.8), (0.6, 0.1)])
+def test_flux_is_between_power_law_and_counts(response, error, weight):
+    """Bands scatter by 20 % around a power law: the counts of a band weigh as their error is to that."""
+    _, counts = power_law(response, [2.3])
+    laws = fit_power_laws(response, 1e3 * counts, torch.sqrt(1e3 * counts))
+    ends = torch.tensor([2.0]), torch.tensor([7.0])
+    laws_alone = flux_scale(response, laws, laws.counts, error * laws.counts, *ends)
+    more = flux_scale(response, laws, 1.3 * laws.counts, error * laws.counts, *ends)
+    ratio = float(torch.exp(more.log_flux - laws_alone.log_flux))
+    assert ratio == pytest.approx(1 + 0.3 * weight, rel=1e-3)
+
+
 def test_bound_is_that_of_the_bands(response):
     spectra, counts = power_law(response, [2.3])
     ends = torch.tensor([2.0]), torch.tensor([7.0])

@@ -232,7 +232,7 @@ def test_models_of_candidates(classifier, dataset, candidates):
 def test_estimator(classifier):
     assert DLExtensionClassifier in ESTIMATOR_REGISTRY
     assert "toy-extension" in str(classifier)
-    assert classifier.config_parameters.keys() == {"model"}
+    assert classifier.config_parameters.keys() == {"model", "device"}
 
 
 def test_stamps_of_other_pixels(dataset, classifier):

@@ -7,6 +7,7 @@ import torch
 from numpy.testing import assert_allclose
 
 from gammapy_asid.inputs.psf import mean_psf, psf_kernels
+from gammapy_asid.stats.band_fit import BandData, BandFit
 from gammapy_asid.stats.image_bounds import position_covariance, source_image
 from gammapy_asid.stats.point_fit import fit_sources
 from gammapy_asid.stats.source_images import position_information

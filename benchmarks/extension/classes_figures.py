@@ -12,10 +12,10 @@ from gammapy_asid.evaluation.classification_plots import (
     plot_class_activation,
     plot_confusion,
     plot_embedding,
-    plot_size_recovery,
 )
 from gammapy_asid.evaluation.drawing import panels
 from gammapy_asid.evaluation.interpretation import activation_maps, attributions, class_activation_maps, embed
+from gammapy_asid.evaluation.measurement_plots import plot_size_recovery
 
 __all__ = ["draw_figures"]
 

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
-"""How well sources of different sizes are told apart."""
+"""How well classes of sources are told apart."""
 
 import numpy as np
 from sklearn.metrics import confusion_matrix, recall_score

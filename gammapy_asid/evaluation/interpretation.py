@@ -1,5 +1,8 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
-"""Looking inside a classifier of extension: what its layers see, and what a decision rests on."""
+"""Looking inside a classifier of stamps: what its layers see, and what a decision rests on.
+
+A model has a ``device``, a ``network`` with ``blocks``, and gives its ``last_layer``.
+"""
 
 import numpy as np
 import torch
@@ -16,8 +19,8 @@ def activation_maps(model, stamps):
 
     Parameters
     ----------
-    model : `~gammapy_asid.tasks.extension.model.ExtensionModel`
-        Model.
+    model : `~gammapy_asid.learning.trained.TrainedModel`
+        Classifier of stamps.
     stamps : `~gammapy_asid.inputs.stamps.Stamps`
         Stamps.
 
@@ -26,9 +29,9 @@ def activation_maps(model, stamps):
     maps : list of `~numpy.ndarray`
         One of each block, shape ``(n, n_channels, side, side)``, on pixels that double from block to block.
     """
-    seen = []
+    outputs = []
     hooks = [
-        block.register_forward_hook(lambda _module, _inputs, output: seen.append(output.cpu().numpy()))
+        block.register_forward_hook(lambda _module, _inputs, output: outputs.append(output.cpu().numpy()))
         for block in model.network.blocks
     ]
     try:
@@ -36,7 +39,7 @@ def activation_maps(model, stamps):
     finally:
         for hook in hooks:
             hook.remove()
-    return seen
+    return outputs
 
 
 def class_activation_maps(model, stamps, target, block=-1):
@@ -48,8 +51,8 @@ def class_activation_maps(model, stamps, target, block=-1):
 
     Parameters
     ----------
-    model : `~gammapy_asid.tasks.extension.model.ExtensionModel`
-        Model.
+    model : `~gammapy_asid.learning.trained.TrainedModel`
+        Classifier of stamps.
     stamps : `~gammapy_asid.inputs.stamps.Stamps`
         Stamps.
     target : int or `~numpy.ndarray`
@@ -105,8 +108,8 @@ def embed(model, stamps, method="pca", seed=0):
 
     Parameters
     ----------
-    model : `~gammapy_asid.tasks.extension.model.ExtensionModel`
-        Model.
+    model : `~gammapy_asid.learning.trained.TrainedModel`
+        Classifier of stamps.
     stamps : `~gammapy_asid.inputs.stamps.Stamps`
         Stamps, at least four.
     method : {"pca", "tsne"}

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
-"""Plots of what is measured: positions, fluxes and their errors."""
+"""Plots of what is measured: positions, fluxes, sizes and their errors."""
 
 import numpy as np
 
@@ -12,6 +12,7 @@ __all__ = [
     "plot_flux_recovery",
     "plot_offset",
     "plot_pull",
+    "plot_size_recovery",
 ]
 
 
@@ -167,4 +168,36 @@ def plot_pull(pull, ax=None, **kwargs):
             x, np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi), color="0.3", linestyle="--", lw=0.8, gid="normal"
         )
     ax.set(xlabel="(measured - true) / error", ylabel="Density", xlim=(-5, 5))
+    return ax
+
+
+def plot_size_recovery(size, quantiles, ax=None, edges=()):
+    """Estimated against true sizes with their 68 % intervals.
+
+    Parameters
+    ----------
+    size : `~numpy.ndarray`
+        True size in deg, shape ``(n,)``.
+    quantiles : `~numpy.ndarray`
+        Lower end, median and upper end in deg, shape ``(n, 3)``.
+    ax : `~matplotlib.axes.Axes`, optional
+        Axes.
+    edges : sequence of float
+        Sizes between the classes, drawn as lines.
+
+    Returns
+    -------
+    ax : `~matplotlib.axes.Axes`
+        Axes.
+    """
+    ax = current_axes(ax)
+    low, middle, high = np.asarray(quantiles).T
+    error = np.maximum([middle - low, high - middle], 0)
+    ax.errorbar(size, middle, yerr=error, fmt=".", markersize=3, linewidth=0.6, alpha=0.6)
+    span = [np.min(size) / 1.2, np.max(size) * 1.2]
+    ax.plot(span, span, "k--", linewidth=1)
+    for edge in edges:
+        ax.axvline(edge, color="0.6", linestyle=":")
+        ax.axhline(edge, color="0.6", linestyle=":")
+    ax.set(xscale="log", yscale="log", xlabel="True size [deg]", ylabel="Estimated size [deg]", xlim=span)
     return ax

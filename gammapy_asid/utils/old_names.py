@@ -25,7 +25,7 @@ MODULES = {
     "estimators.given": "estimators.sources",
     "evaluation.calibration": "learning.score_calibration",
     "evaluation.extension": "evaluation.classification tasks.extension.truth",
-    "evaluation.extension_plots": "evaluation.classification_plots",
+    "evaluation.extension_plots": "evaluation.classification_plots evaluation.measurement_plots",
     "evaluation.inside": "evaluation.interpretation",
     "evaluation.limits": "stats.image_bounds",
     "evaluation.rows": "evaluation.sky_rows",

@@ -18,9 +18,9 @@ from gammapy_asid.evaluation.classification_plots import (
     plot_class_activation,
     plot_confusion,
     plot_embedding,
-    plot_size_recovery,
 )
 from gammapy_asid.evaluation.interpretation import activation_maps, attributions, class_activation_maps, embed
+from gammapy_asid.evaluation.measurement_plots import plot_size_recovery
 from gammapy_asid.inputs.stamps import Stamps
 from gammapy_asid.tasks.extension.network import ExtensionConfig, ExtensionNetwork
 from gammapy_asid.tasks.extension.truth import ExtensionTruth

@@ -23,6 +23,10 @@ __all__ = [
 # Expected significance from which a true source is one that the data could show.
 DETECTABLE = 2.0
 
+# Matches are found on the sphere: patches lie there from this latitude in deg on, near the equator, where
+# longitudes shrink by less than half a percent.
+SOUTH = -5.0
+
 
 @inference()
 def network_output(network, batch):
@@ -160,10 +164,10 @@ def claimed_sources(patches, peaks):
     scale, patch = patches.batch.pixel_size.numpy(), patches.patch.numpy()[true]
     matches = match_brightest(
         peaks.x * scale[peaks.field],
-        peaks.y * scale[peaks.field] - 5,
+        peaks.y * scale[peaks.field] + SOUTH,
         peaks.score,
         patches.x.numpy()[true] * scale[patch],
-        patches.y.numpy()[true] * scale[patch] - 5,
+        patches.y.numpy()[true] * scale[patch] + SOUTH,
         patches.flux.numpy()[true],
         radius=match_radius(patches.bands, patches.width).numpy()[true],
         pred_group=peaks.field,

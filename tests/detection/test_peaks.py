@@ -7,7 +7,7 @@ import torch
 from numpy.testing import assert_allclose
 
 from gammapy_asid.inputs.bands import LAT_BANDS
-from gammapy_asid.tasks.detection.peaks import Peaks, find_centres, kmeans_centres, laplacian_kernel
+from gammapy_asid.tasks.detection.peaks import Peaks, _laplacian_kernel, find_centres, kmeans_centres
 from gammapy_asid.tasks.detection.targets import target_maps
 
 PIXEL_SIZE = 0.1
@@ -30,7 +30,7 @@ def valid(n=1):
 
 def test_laplacian_of_gaussian():
     sigma = LAT_BANDS.centre_sigma / PIXEL_SIZE
-    kernel = laplacian_kernel(sigma)
+    kernel = _laplacian_kernel(sigma)
     half = len(kernel) // 2
     grid = np.arange(-half, half + 1)
     gauss = np.exp(-np.add.outer(grid**2, grid**2) / (2 * sigma**2))

@@ -18,11 +18,12 @@ from ...utils.sky_geometry import CHI2_68
 from .card import INPUTS, OperatingPoint
 from .simulated_candidates import simulated_candidates
 
-__all__ = ["calibrate", "card_fields", "sky_ranges"]
+__all__ = ["calibrate", "card_fields"]
 
 # Knots of a calibration, and the candidates that each needs.
 N_KNOTS, PER_KNOT = 30, 10
 
+# Calibrated scores at which a card states purity and completeness.
 THRESHOLDS = np.round(np.arange(0.05, 0.96, 0.05), 2)
 
 
@@ -130,29 +131,14 @@ def card_fields(network, simulator, n_patches):
         "pixel_size": (min(pixel_size), max(pixel_size)),
         "psf_r68": ranges(np.array([psf_radius(response) for response in responses])),
         "exposure": ranges(exposure),
-        **sky_ranges(simulator),
+        **_sky_ranges(simulator),
         "beyond_bands": max(beyond_bands(response) for response in responses),
         **calibrate(network, simulator, n_patches),
     }
 
 
-def sky_ranges(simulator, n_patches=2048, batch_size=32):
-    """Ranges of the known sky that a simulator draws.
-
-    Parameters
-    ----------
-    simulator : `~gammapy_asid.simulation.patch_simulator.PatchSimulator`
-        Simulator.
-    n_patches : int
-        Number of patches.
-    batch_size : int
-        Patches simulated at once.
-
-    Returns
-    -------
-    fields : dict
-        Fields ``background`` and ``intensity`` of the `~gammapy_asid.tasks.detection.card.DetectionCard`.
-    """
+def _sky_ranges(simulator, n_patches=2048, batch_size=32):
+    """Fields ``background`` and ``intensity`` of the card: ranges of the known sky that a simulator draws."""
     parts = []
     for i in range(-(-n_patches // batch_size)):
         patches = simulator.draw(batch_size, (SKY, i))

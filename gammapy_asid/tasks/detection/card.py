@@ -88,7 +88,13 @@ class DetectionCard(Card):
         return self
 
     def knots(self, has_background):
-        """Calibration knots, shape ``(n, 2)``."""
+        """Calibration knots, shape ``(n, 2)``.
+
+        Parameters
+        ----------
+        has_background : bool
+            Whether the dataset has a background.
+        """
         return np.array(self.calibration[INPUTS[0] if has_background else INPUTS[1]])
 
     def score(self, score, height, has_background):

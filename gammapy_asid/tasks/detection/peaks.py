@@ -51,11 +51,17 @@ class Peaks:
         return len(self.field)
 
     def select(self, keep):
-        """Peaks at an index or mask."""
+        """Peaks at an index or mask.
+
+        Parameters
+        ----------
+        keep : `~numpy.ndarray`
+            Indices or mask.
+        """
         return Peaks(**{name: value[keep] for name, value in vars(self).items()})
 
 
-def laplacian_kernel(sigma):
+def _laplacian_kernel(sigma):
     """Negative Laplacian of a Gaussian that answers one at the centre of an equal Gaussian.
 
     Lindeberg 1998, IJCV 30, 79; shape ``(k, k)``.
@@ -98,12 +104,13 @@ def find_centres(output, pixel_size, mask, threshold=0.03, bands=LAT_BANDS, meth
     """
     valid = mask[:, None] > 0
     centre, match = torch.sigmoid(output[:, :1]) * valid, torch.sigmoid(output[:, 1])
-    kernel = laplacian_kernel(bands.centre_sigma / pixel_size)
+    kernel = _laplacian_kernel(bands.centre_sigma / pixel_size)
     kernel = torch.tensor(kernel, dtype=output.dtype, device=output.device)[None, None]
     response = F.conv2d(centre, kernel, padding=kernel.shape[-1] // 2)
     if method == "log":
         is_peak = (response == F.max_pool2d(response, 3, 1, 1)) & (response > threshold) & valid
         field, _, y, x = torch.nonzero(is_peak, as_tuple=True)
+        # A longer offset is no refinement of a peak
         x_fine = x + output[field, 2, y, x].clamp(-1.5, 1.5)
         y_fine = y + output[field, 3, y, x].clamp(-1.5, 1.5)
     else:

@@ -101,7 +101,7 @@ def validation_figures(network, patches):
     ----------
     network : `~gammapy_asid.learning.unet.MultiResolutionUNet`
         Network in evaluation mode.
-    patches : list of `~gammapy_asid.simulation.patch_simulator.SimulatedPatches`
+    patches : list of `~gammapy_asid.simulation.patches.SimulatedPatches`
         Patches with their truth.
 
     Returns

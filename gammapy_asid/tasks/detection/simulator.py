@@ -32,7 +32,7 @@ def dataset_simulator(datasets, recipe):
     ----------
     datasets : `~gammapy.datasets.MapDataset` or `~gammapy.datasets.Datasets`
         Data of one field.
-    recipe : `~gammapy_asid.tasks.detection.recipe.Recipe`
+    recipe : `~gammapy_asid.tasks.detection.recipe.DetectionRecipe`
         Recipe; its instruments are not used.
 
     Returns
@@ -52,7 +52,7 @@ def recipe_responses(recipe):
 
     Parameters
     ----------
-    recipe : `~gammapy_asid.tasks.detection.recipe.Recipe`
+    recipe : `~gammapy_asid.tasks.detection.recipe.DetectionRecipe`
         Recipe with at least one instrument.
 
     Returns
@@ -85,6 +85,11 @@ def emission_blur(responses, weights):
     """Mean width of the point spread function in each standard energy interval in deg.
 
     Emission varies slowly enough for one Gaussian to stand for all instruments.
+
+    Parameters
+    ----------
+    responses, weights
+        See `recipe_responses`.
     """
     radius = np.array([psf_radius(response) for response in responses])
     weights = np.where(np.isfinite(radius), np.asarray(weights)[:, None], 0)
@@ -101,7 +106,7 @@ def build_simulator(recipe, responses=None, weights=None, bank=None):
 
     Parameters
     ----------
-    recipe : `~gammapy_asid.tasks.detection.recipe.Recipe`
+    recipe : `~gammapy_asid.tasks.detection.recipe.DetectionRecipe`
         Recipe.
     responses, weights : list, optional
         Instruments, by default those of the recipe.

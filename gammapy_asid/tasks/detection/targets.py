@@ -7,6 +7,10 @@ from ...inputs.bands import LAT_BANDS
 
 __all__ = ["detection_loss", "match_radius", "target_maps", "turned_targets"]
 
+# Weights of the parts of the loss. Candidates are the peaks of the centre maps; both entropies are means over
+# pixels most of which are empty, hence small. Offsets only refine.
+CENTRE_WEIGHT, MATCH_WEIGHT, OFFSET_WEIGHT = 50, 10, 0.1
+
 # Offsets are learned within this many widths of the centre marks.
 OFFSET_RANGE = 1.5
 
@@ -123,11 +127,12 @@ def detection_loss(output, targets, mask):
     centre = (cross_entropy(output[:, 0], targets[:, 0], reduction="none") * valid).sum() / total
     match = (cross_entropy(output[:, 1], targets[:, 1], reduction="none") * valid).sum() / total
     weight = targets[:, 4] * valid
+    # Errors from a fiftieth of a pixel to seven: no source pulls without limit
     log_sigma = output[:, 4].clamp(-4, 2)
     distance2 = (output[:, 2] - targets[:, 2]) ** 2 + (output[:, 3] - targets[:, 3]) ** 2
     nll = 0.5 * distance2 * torch.exp(-2 * log_sigma) + 2 * log_sigma
     offset = (nll * weight).sum() / weight.sum().clamp(min=1)
-    loss = 50 * centre + 10 * match + 0.1 * offset
+    loss = CENTRE_WEIGHT * centre + MATCH_WEIGHT * match + OFFSET_WEIGHT * offset
     return {"loss": loss, "centre": centre, "match": match, "offset": offset}
 
 

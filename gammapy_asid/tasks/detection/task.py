@@ -81,7 +81,6 @@ class DetectionTask(Task):
         start_from(network, bands, model)
 
     def summary(self, card):
-        """Purity and completeness expected at a threshold of 0.5 with a background."""
         purity, completeness = card.expected(0.5, has_background=True)
         low, high = card.pixel_size
         return {

@@ -30,7 +30,7 @@ def release_sources(
         Detection model.
     weights : path
         Its weight file; the ensembles are written beside it.
-    recipe : `~gammapy_asid.tasks.detection.recipe.Recipe`
+    recipe : `~gammapy_asid.tasks.detection.recipe.DetectionRecipe`
         Recipe.
     simulator : `~gammapy_asid.simulation.patch_simulator.PatchSimulator`
         Simulator of the training.

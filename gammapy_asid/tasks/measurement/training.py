@@ -157,7 +157,7 @@ class EnsembleModule(lightning.LightningModule):
     ----------
     ensemble : `~gammapy_asid.learning.ensembles.Ensemble`
         Ensemble.
-    recipe : `~gammapy_asid.training.SourceRecipe`
+    recipe : `~gammapy_asid.tasks.detection.recipe.SourceRecipe`
         Length and step size.
     """
 
@@ -214,7 +214,7 @@ def train_ensemble(task, recipe, output, seed=0, resume=True, progress=True, ove
     ----------
     task : `PositionTargets` or `FluxTargets`
         What is learned.
-    recipe : `~gammapy_asid.training.SourceRecipe`
+    recipe : `~gammapy_asid.tasks.detection.recipe.SourceRecipe`
         Length and step size.
     output : path
         Folder of the checkpoint.

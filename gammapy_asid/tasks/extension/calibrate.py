@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
-"""Calibrate a classifier of extension on simulations that trained nothing, and write it with its card."""
+"""Calibrate a classifier of extension on simulations that trained nothing."""
 
 from itertools import chain
 
@@ -19,6 +19,7 @@ from .truth import ExtensionTruth
 
 __all__ = ["calibration", "draw_stamps", "range_fields", "simulated_predictions"]
 
+#: Stamps drawn at once, which fit into any memory.
 BATCH = 256
 
 
@@ -153,6 +154,7 @@ def _fitted(edges, truth, output):
     with torch.enable_grad():
         optimiser.step(closure)
     extended = truth.size > 0
+    # Twenty sources a knot, of which some are points
     n_knots = min(30, len(extended) // 20)
     knots = fit_knots(torch.sigmoid(output.extended.double()).numpy(), extended, n_knots)
     error = torch.exp(output.log_error).double().numpy()[extended]

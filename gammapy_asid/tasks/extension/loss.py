@@ -9,12 +9,18 @@ __all__ = ["classes_of", "extension_loss"]
 # Deviations of the size beyond this many errors pull no harder: a confused source has any size.
 OUTLIER = 3.0
 
-# Weight of the loss of the size.
-SIZE_WEIGHT = 0.3
+# Weights of the losses of points and of sizes; that of the classes, which are asked for first, is one.
+POINT_WEIGHT, SIZE_WEIGHT = 0.5, 0.3
 
 
 def classes_of(size, edges):
-    """Class of each size in deg, an integer tensor."""
+    """Index of the class of each size, shape ``(n,)``.
+
+    Parameters
+    ----------
+    size, edges
+        See `extension_loss`.
+    """
     return torch.bucketize(size, size.new_tensor(edges), right=True)
 
 
@@ -41,5 +47,5 @@ def extension_loss(output, size, edges):
     pull = ((torch.log(size.clamp(min=1e-4)) - output.log_size) * torch.exp(-output.log_error)).abs()
     pull = torch.where(pull < OUTLIER, pull**2 / 2, OUTLIER * pull - OUTLIER**2 / 2)
     of_size = ((pull + output.log_error) * extended).sum() / extended.sum().clamp(min=1)
-    loss = of_class + 0.5 * of_point + SIZE_WEIGHT * of_size
+    loss = of_class + POINT_WEIGHT * of_point + SIZE_WEIGHT * of_size
     return {"loss": loss, "class": of_class, "point": of_point, "size": of_size}

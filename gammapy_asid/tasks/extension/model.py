@@ -59,7 +59,13 @@ class ExtensionModel(TrainedModel):
 
     @inference()
     def last_layer(self, stamps):
-        """Values of the last hidden layer, shape ``(n, hidden)``."""
+        """Values of the last hidden layer on the CPU, shape ``(n, hidden)``.
+
+        Parameters
+        ----------
+        stamps : `~gammapy_asid.inputs.stamps.Stamps`
+            Stamps, at least one.
+        """
         parts = [
             self.network.last_layer(*(v.to(self.device) for v in stamps[i : i + BATCH].tensors)).cpu()
             for i in range(0, len(stamps), BATCH)
@@ -68,7 +74,13 @@ class ExtensionModel(TrainedModel):
 
     @inference()
     def output(self, stamps):
-        """Raw predictions (`~gammapy_asid.tasks.extension.network.ExtensionOutput`) on the CPU."""
+        """Raw predictions (`~gammapy_asid.tasks.extension.network.ExtensionOutput`) on the CPU.
+
+        Parameters
+        ----------
+        stamps : `~gammapy_asid.inputs.stamps.Stamps`
+            Stamps, at least one.
+        """
         return self.network.split(self.network.head(self.last_layer(stamps).to(self.device)).cpu())
 
     def predict(self, stamps):

@@ -121,17 +121,24 @@ class ExtensionNetwork(nn.Module):
         )
         self.head = nn.Linear(config.hidden, config.classes + 3)
 
-    def conditions(self, background, psf):
+    def _conditions(self, background, psf):
         """Presence, background and PSF of each band, shape ``(n, (2 + radii) * n_bands)``."""
         present = torch.isfinite(psf[..., 0]).float()
+        # Inputs of order one
         level = torch.log(background.mean((2, 3)) + 1e-3) / 3
         radii = torch.nan_to_num(psf[..., : self.config.radii]).unbind(-1)
         parts = torch.stack([present, level * present, *radii], -1)
         return parts.flatten(1)
 
     def last_layer(self, counts, background, valid, psf):
-        """Values of the last hidden layer, shape ``(n, hidden)``."""
-        given = self.conditions(background, psf)
+        """Values of the last hidden layer, shape ``(n, hidden)``.
+
+        Parameters
+        ----------
+        counts, background, valid, psf : `~torch.Tensor`
+            Tensors of `~gammapy_asid.inputs.stamps.Stamps`.
+        """
+        given = self._conditions(background, psf)
         condition = self.embedding(given)
         x = None
         n, b = counts, background
@@ -155,7 +162,12 @@ class ExtensionNetwork(nn.Module):
         return self.join(torch.cat([v.flatten(1) for v in joined], 1))
 
     def forward(self, counts, background, valid, psf):
-        """Predictions for stamps, see `Stamps`.
+        """Predictions for stamps.
+
+        Parameters
+        ----------
+        counts, background, valid, psf
+            See `last_layer`.
 
         Returns
         -------
@@ -165,7 +177,13 @@ class ExtensionNetwork(nn.Module):
         return self.head(self.last_layer(counts, background, valid, psf))
 
     def split(self, output):
-        """Parts of the output (`ExtensionOutput`)."""
+        """Parts of the output (`ExtensionOutput`).
+
+        Parameters
+        ----------
+        output : `~torch.Tensor`
+            Result of `forward`.
+        """
         k = self.config.classes
         # The size is counted from 0.1 deg; errors are bounded, so that no sample pulls without limit.
         log_size = output[:, k + 1] + np.log(0.1)
@@ -173,7 +191,15 @@ class ExtensionNetwork(nn.Module):
 
 
 def build_stamp_network(recipe, n_bands):
-    """Untrained network of a recipe."""
+    """Untrained network of a recipe (`ExtensionNetwork`).
+
+    Parameters
+    ----------
+    recipe : `~gammapy_asid.tasks.extension.recipe.ExtensionRecipe`
+        Recipe.
+    n_bands : int
+        Energy bands.
+    """
     config = ExtensionConfig(
         bands=n_bands,
         classes=len(recipe.edges) + 1,

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from ...inputs.stamps import CONTAINMENTS
 
-__all__ = []
+__all__ = ["RINGS", "TRIALS", "compare_profiles", "ring_masks", "signed_log_significance"]
 
 #: Edges of the rings around the candidate, in pixels.
 RINGS = (0.0, 1.5, 2.5, 3.5, 5.0, 7.0, 10.0, 14.0, 19.0, 25.0, 31.0, 36.0)
@@ -18,7 +18,7 @@ FLOOR = 0.25
 #: Gaussian widths of a source in pixels that are tried against a point, in every band.
 TRIALS = (1.5, 2.5, 4.5, 9.0, 18.0)
 
-#: Steps of Fisher scoring for the amplitude of a ring profile.
+#: Steps of Fisher scoring for the amplitude of a ring profile, from a good start.
 STEPS = 4
 
 
@@ -102,7 +102,13 @@ def _amplitude(counts, background, share):
 
 
 def ring_masks(size):
-    """Pixels of each of the `RINGS`, shape ``(n_rings, size, size)``."""
+    """Pixels of each of the `RINGS`, one inside and zero outside, shape ``(n_rings, size, size)``.
+
+    Parameters
+    ----------
+    size : int
+        Side of the stamps in pixels.
+    """
     pixel = torch.arange(size) - size // 2
     r = torch.hypot(*torch.meshgrid(pixel.float(), pixel.float(), indexing="ij"))
     edges = torch.tensor(RINGS)[:, None, None]
@@ -110,6 +116,12 @@ def ring_masks(size):
 
 
 def signed_log_significance(counts, background):
-    """Logarithm of the excess over its noise, with its sign."""
+    """Logarithm of the excess over its noise, with its sign.
+
+    Parameters
+    ----------
+    counts, background : `~torch.Tensor`
+        In pixels or rings, of equal shape.
+    """
     z = (counts - background) / (background + FLOOR).sqrt()
     return z.sign() * z.abs().log1p()

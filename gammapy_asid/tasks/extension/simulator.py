@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
-"""Training of a classifier of extension for the instrument of a dataset."""
+"""Simulators of stamps that a recipe or a dataset describes."""
 
 from dataclasses import replace
 
@@ -17,14 +17,7 @@ from ...simulation.other_telescopes import other_telescope
 from ...simulation.scenes import StampResponse
 from ...simulation.stamp_simulator import StampSimulator
 
-__all__ = [
-    "build_stamp_simulator",
-    "dataset_places",
-    "dataset_stamp_simulator",
-    "extension_bands",
-    "imaging_places",
-    "place_at",
-]
+__all__ = ["build_stamp_simulator", "dataset_places", "dataset_stamp_simulator", "place_at"]
 
 HOUR = 3600.0
 
@@ -35,14 +28,8 @@ DETECTED = 25.0
 N_PROBES, N_STEPS = 32, 6
 
 
-def extension_bands(datasets):
-    """Bands for a dataset, all on the finest pixels.
-
-    Parameters
-    ----------
-    datasets : `~gammapy.datasets.MapDataset` or `~gammapy.datasets.Datasets`
-        Data of one field.
-    """
+def _extension_bands(datasets):
+    """Bands for a dataset, all on the finest pixels."""
     bands = bands_for_dataset(datasets)
     return Bands(bands.edges, (0,) * len(bands), bands.pixel_size)
 
@@ -68,7 +55,7 @@ def dataset_places(datasets, recipe):
         If the data can't be used, or have no background.
     """
     datasets = [datasets] if isinstance(datasets, MapDataset) else datasets
-    bands = extension_bands(datasets)
+    bands = _extension_bands(datasets)
     cube = to_band_cube(datasets, bands)
     if not cube.has_background:
         raise ValueError(
@@ -123,7 +110,7 @@ def dataset_stamp_simulator(datasets, recipe):
 
 def _detected_amplitude(simulator, scene, seed):
     """Median amplitude at 1 TeV in cm-2 s-1 TeV-1 of point sources that are just detected."""
-    amplitude = 1e-12
+    amplitude = 1e-12  # to begin with: 3 % of the Crab nebula
     for _ in range(N_STEPS):
         probe = replace(
             scene, log_flux=(float(np.log10(amplitude)), 0.0), points=1.0, neighbours=0, emission=0
@@ -146,18 +133,12 @@ def build_stamp_simulator(recipe, places=None):
     places : list of `~gammapy_asid.simulation.scenes.StampResponse`, optional
         Instrument around places, by default those of the recipe's responses.
     """
-    places = imaging_places(recipe) if places is None else places
+    places = _imaging_places(recipe) if places is None else places
     return StampSimulator(places, recipe.scenes, recipe.shares)
 
 
-def imaging_places(recipe):
-    """Places that a random number of pointings see for an hour in all.
-
-    Parameters
-    ----------
-    recipe : `ExtensionRecipe`
-        Recipe with at least one response.
-    """
+def _imaging_places(recipe):
+    """Places that a random number of pointings see for an hour in all."""
     if not recipe.irfs:
         raise ValueError("The recipe has no instrument responses: add irfs, or train for a dataset")
     rng = np.random.default_rng((recipe.seed, 1))

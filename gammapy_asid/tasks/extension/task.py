@@ -87,11 +87,10 @@ class ExtensionTask(Task):
         start_extension_from(network, model)
 
     def folder(self, recipe, output):
-        """A folder of its own, since the folder of the model may hold a detection training."""
+        # The folder of the model may hold a detection training
         return Path(output) / recipe.name
 
     def summary(self, card):
-        """Edges of the classes, and accuracy for isolated sources of all fluxes."""
         return {
             "Edges (deg)": ", ".join(f"{edge:g}" for edge in card.edges),
             "Accuracy": f"{next(iter(card.metrics.values()))['accuracy']:.2f}",

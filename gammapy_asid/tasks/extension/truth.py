@@ -27,5 +27,11 @@ class ExtensionTruth:
     amplitude: np.ndarray
 
     def classes(self, edges):
-        """Index of the true class; a size on an edge belongs to the larger class."""
+        """Index of the true class, shape ``(n,)``; a size on an edge belongs to the larger class.
+
+        Parameters
+        ----------
+        edges : tuple of float
+            Sizes in deg where one class ends and the next begins.
+        """
         return np.digitize(self.size, edges)

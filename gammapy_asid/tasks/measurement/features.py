@@ -23,6 +23,7 @@ __all__ = [
 # Half width of the residuals around the source in pixels of each level.
 RESIDUAL_HALF = (3, 2, 2, 1)
 
+# Nearest neighbours that are seen: those that could blend with a source.
 NEIGHBOURS = 3
 
 # Neighbours beyond this many nominal finest pixels do not matter.
@@ -61,7 +62,13 @@ class SourceFeatures(TensorRows):
         return len(self.scalars)
 
     def flat(self, symmetry=SYMMETRIES[0]):
-        """Network input in one of the orientations of a field, shape ``(n, n_inputs)``."""
+        """Network input in one of the orientations of a field, shape ``(n, n_inputs)``.
+
+        Parameters
+        ----------
+        symmetry : tuple
+            One of the `SYMMETRIES`, by default the field as it is.
+        """
         images = [_turn(image, symmetry).flatten(1) for image in self.images]
         swap, sx, sy = symmetry
         sign = torch.tensor([-1.0 if swap else 1.0, sx * sy], device=self.matrix.device)
@@ -77,26 +84,57 @@ def _turn(image, symmetry):
 
 
 def turn_vectors(vectors, symmetry):
-    """Vectors (x, y) on the last axis in another orientation."""
+    """Vectors in another orientation, of the same shape.
+
+    Parameters
+    ----------
+    vectors : `~torch.Tensor`
+        x and y on the last axis, shape ``(..., 2)``.
+    symmetry : tuple
+        One of the `SYMMETRIES`.
+    """
     swap, sx, sy = symmetry
     vectors = vectors.flip(-1) if swap else vectors
     return vectors * torch.tensor([float(sx), float(sy)], device=vectors.device)
 
 
 def n_inputs(bands, n_conditions):
-    """Length of the network input for bands."""
+    """Length of the network input for bands.
+
+    Parameters
+    ----------
+    bands : `~gammapy_asid.inputs.Bands`
+        Bands.
+    n_conditions : int
+        Length of the instrument description.
+    """
+    # As `source_features` and `SourceFeatures.flat` put it together
     images = sum((2 * RESIDUAL_HALF[level] + 1) ** 2 for level in bands.levels)
     return 7 * len(bands) + n_conditions + 8 + NEIGHBOURS + 2 * (1 + NEIGHBOURS) + 2 + images
 
 
 def fitted_counts(features, n_bands):
-    """Counts of the fits and their errors (at least one count), each of shape ``(n, n_bands)``."""
+    """Counts of the fits and their errors (at least one count), each of shape ``(n, n_bands)``.
+
+    Parameters
+    ----------
+    features : `SourceFeatures`
+        Features of ``n`` sources.
+    n_bands : int
+        Energy bands.
+    """
     counts, error = features.scalars[:, :n_bands], features.scalars[:, n_bands : 2 * n_bands]
     return torch.expm1(counts), torch.exp(error)
 
 
 def fitted_significance(features, n_bands):
-    """Counts of the fits over their errors, the bands added in quadrature, shape ``(n,)``."""
+    """Counts of the fits over their errors, the bands added in quadrature, shape ``(n,)``.
+
+    Parameters
+    ----------
+    features, n_bands
+        See `fitted_counts`.
+    """
     counts, error = fitted_counts(features, n_bands)
     return (counts / error).norm(dim=1)
 

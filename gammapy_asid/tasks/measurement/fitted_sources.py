@@ -112,6 +112,13 @@ def fitted_place_error(response, fit):
 
     It is the same for all photons of a source, and largest in the bands with the sharpest images, which say
     most on the position.
+
+    Parameters
+    ----------
+    response : `~gammapy_asid.inputs.Response`
+        Instrument response.
+    fit : `~gammapy_asid.stats.point_fit.PointFit`
+        Fit of ``n`` sources.
     """
     error = np.broadcast_to(response.place_error, fit.ts.shape)
     return np.where(fit.ts.cpu().numpy() > TELLING_TS, error, 0).max(axis=1)

@@ -86,7 +86,20 @@ class FluxPredictions:
     wide: np.ndarray
 
     def pulls(self, spread):
-        """Deviations in units of the predicted spread, and the variables of their calibration."""
+        """Deviations from the truth.
+
+        Parameters
+        ----------
+        spread : {"mean-variance", "ensemble"}
+            Way to the uncertainty.
+
+        Returns
+        -------
+        pull : `~numpy.ndarray`
+            In units of the predicted spread.
+        variables : tuple of `~numpy.ndarray`
+            What the calibration depends on, see `~gammapy_asid.tasks.measurement.calibration.flux_variables`.
+        """
         variance = self.moments.covariance if spread == SPREADS[0] else self.moments.epistemic
         mean, variance = (v.double().numpy() for v in (self.moments.mean[:, 0], variance[:, 0, 0]))
         centre, sigma = self.start + mean * self.width, np.sqrt(variance) * self.width

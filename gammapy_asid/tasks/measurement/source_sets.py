@@ -45,11 +45,11 @@ def simulated_sources(model, simulator, n_patches, seed, folder, overwrite=False
     work = WorkFolder(folder, f"sources_{seed}", record, overwrite)
     sizes = [min(CHUNK, n_patches - start) for start in range(0, n_patches, CHUNK)]
     return SimulatedSources.cat(
-        [simulated_chunk(model, simulator, n, seed, work, chunk) for chunk, n in enumerate(sizes)]
+        [_simulated_chunk(model, simulator, n, seed, work, chunk) for chunk, n in enumerate(sizes)]
     )
 
 
-def simulated_chunk(model, simulator, n_patches, seed, work, chunk):
+def _simulated_chunk(model, simulator, n_patches, seed, work, chunk):
     """One file of `simulated_sources`, simulated if it is not there as it was written."""
     name = f"sources_{seed}_{chunk:03d}.safetensors"
     if work.find(name) is None:

@@ -34,7 +34,6 @@ class MeasurementTask(FollowingTask):
         )
 
     def summary(self, card):
-        """Coverage of the intervals of 68 % in simulations."""
         figures = card.metrics if self.name == "position" else next(iter(card.metrics.values()))
         return {"Coverage": f"{figures['coverage_68']:.2f}"}
 

@@ -51,7 +51,17 @@ class PositionTargets:
         return len(self.sources)
 
     def batch(self, rows, generator, symmetry=SYMMETRIES[0]):
-        """Input, target and weight of sources."""
+        """Input, target and weight of sources, each with one row per source.
+
+        Parameters
+        ----------
+        rows : `~torch.Tensor`
+            Indices of the sources, shape ``(n,)``.
+        generator : `~torch.Generator`
+            Draws what is random.
+        symmetry : tuple
+            One of the `SYMMETRIES`.
+        """
         inputs = self.sources.features.select(rows).flat(symmetry)
         return inputs, turn_vectors(self.target[rows], symmetry), self.weight[rows]
 
@@ -78,7 +88,13 @@ class FluxTargets:
         return len(self.sources)
 
     def batch(self, rows, generator, symmetry=SYMMETRIES[0]):
-        """Input, target and weight of sources, each in one of its ranges of energies."""
+        """Input, target and weight of sources, each in one of its ranges of energies.
+
+        Parameters
+        ----------
+        rows, generator, symmetry
+            See `PositionTargets.batch`.
+        """
         n_ranges = self.sources.range_coordinate.shape[1]
         which = torch.randint(n_ranges, rows.shape, generator=generator)
         inputs = self.sources.features.select(rows).flat(symmetry)
@@ -167,7 +183,6 @@ class EnsembleModule(lightning.LightningModule):
         self.automatic_optimization = False
 
     def training_step(self, batch, batch_idx):
-        """One step of means or spreads."""
         inputs, target, weight = batch
         inputs = self.ensemble.prepare(inputs)
         of_mean, of_spread = self.optimizers()
@@ -196,7 +211,6 @@ class EnsembleModule(lightning.LightningModule):
         self.log(name, loss, on_step=True, on_epoch=False, prog_bar=True)
 
     def configure_optimizers(self):
-        """AdamW with a falling cosine for means and for spreads."""
         recipe, optimisers, schedules = self.recipe, [], []
         for part, steps in ((self.ensemble.mean, recipe.steps), (self.ensemble.spread, recipe.steps // 2)):
             optimiser = torch.optim.AdamW(
@@ -260,7 +274,7 @@ def train_ensemble(task, recipe, output, seed=0, resume=True, progress=True, ove
                 ModelCheckpoint(
                     work.folder,
                     filename=task.name,
-                    every_n_train_steps=min(500, n_steps),
+                    every_n_train_steps=min(500, n_steps),  # what an interruption loses at most
                     enable_version_counter=False,
                 ),
                 *([TQDMProgressBar(refresh_rate=20)] if progress else []),

@@ -24,17 +24,13 @@ FAINTEST_GIVEN = 0.5
 
 # Empty places among the given positions of a patch: their mean number.
 N_EMPTY = 5
-
 # They are farther than this from every source of that significance, in nominal finest pixels; half of them
 # are near one, within as many times that distance.
 EMPTY_DISTANCE, EMPTY_NEAR = 3.0, 4.0
-
 # Sources narrower than this many nominal finest pixels are points.
 POINT = 0.25
-
 # Ranges of energies that the flux of each source is asked for.
 N_RANGES = 4
-
 # A source is isolated if no other of a fifth of its flux is nearer than this in nominal finest pixels.
 ISOLATION, NEIGHBOUR_FLUX = 10.0, 0.2
 
@@ -239,21 +235,23 @@ def _collect(patches, response, tables, rows, given, rng):
     information = position_information(
         tables, batch.levels, patches.expected, weight, fields, *place.unbind(-1), counts
     )
-    n = len(true)
+    of_flux = information[:, :, 2, 2]
+    parts = zip(("inputs", "coordinate", "start", "width", "log_unit"), zip(*columns, strict=True), strict=True)
     return SimulatedSources(
-        features.select(keep),
-        torch.full((n,), given, device=device),
-        place - torch.stack([fit.x, fit.y], -1)[keep],
-        *(torch.stack(v, 1) for v in zip(*columns, strict=True)),
-        _of_sources(patches.flux, true),
-        _of_sources(patches.significance, true),
-        torch.where(empty, _mean_latitude(patches)[fields], _of_sources(patches.latitude, true)),
-        batch.has_background[fields],
-        _isolated(patches, true, fields, place),
-        torch.linalg.inv(information.sum(1) + 1e-6 * torch.eye(3, device=device)),
-        torch.stack([flux_bound(information[:, :, 2, 2], response, spectra, *r) for r in ranges], 1),
-        batch.pixel_size[fields],
-        patches.instrument[fields],
+        features=features.select(keep),
+        given=torch.full((len(true),), given, device=device),
+        offset=place - torch.stack([fit.x, fit.y], -1)[keep],
+        **{f"range_{name}": torch.stack(part, 1) for name, part in parts},
+        flux=_of_sources(patches.flux, true),
+        significance=_of_sources(patches.significance, true),
+        latitude=torch.where(empty, _mean_latitude(patches)[fields], _of_sources(patches.latitude, true)),
+        has_background=batch.has_background[fields],
+        isolated=_isolated(patches, true, fields, place),
+        # A little is added: where nothing is known there is no inverse
+        bound=torch.linalg.inv(information.sum(1) + 1e-6 * torch.eye(3, device=device)),
+        range_bound=torch.stack([flux_bound(of_flux, response, spectra, *r) for r in ranges], 1),
+        pixel_size=batch.pixel_size[fields],
+        instrument=patches.instrument[fields],
     )
 
 
@@ -263,6 +261,7 @@ def _energy_ranges(response, n, rng):
     edges = np.append(response.e_min[response.present], high)
     band = rng.integers(len(edges) - 1, size=n)
     ends = np.sort(rng.uniform(np.log(low), np.log(high), (2, n)), axis=0)
+    # At least a factor of 1.5 wide
     ends[1] = np.minimum(np.maximum(ends[1], ends[0] + 0.4), np.log(high))
     ends[0] = np.minimum(ends[0], ends[1] - 0.4)
     # For the LAT: 1-100 GeV as far as the data go.
@@ -293,11 +292,9 @@ def _isolated(patches, true, field, place):
     """Whether no other true source of comparable flux is near, or, at an empty place, none that is fitted."""
     distance = torch.hypot(*(place[:, None] - torch.stack([patches.x, patches.y], -1)).unbind(-1))
     nominal = patches.bands.pixel_size / patches.batch.pixel_size[field]
-    other = (field[:, None] == patches.patch) & (
-        true[:, None] != torch.arange(len(patches.x), device=true.device)
-    )
+    number = torch.arange(len(patches.x), device=true.device)
+    other = (field[:, None] == patches.patch) & (true[:, None] != number)
     flux = _of_sources(patches.flux, true)[:, None]
-    comparable = torch.where(
-        flux > 0, patches.flux > NEIGHBOUR_FLUX * flux, patches.significance >= FAINTEST_GIVEN
-    )
+    fitted = patches.significance >= FAINTEST_GIVEN
+    comparable = torch.where(flux > 0, patches.flux > NEIGHBOUR_FLUX * flux, fitted)
     return ~(other & comparable & (distance < ISOLATION * nominal[:, None])).any(1)

@@ -236,7 +236,8 @@ def _collect(patches, response, tables, rows, given, rng):
         tables, batch.levels, patches.expected, weight, fields, *place.unbind(-1), counts
     )
     of_flux = information[:, :, 2, 2]
-    parts = zip(("inputs", "coordinate", "start", "width", "log_unit"), zip(*columns, strict=True), strict=True)
+    columns = zip(*columns, strict=True)
+    parts = zip(("inputs", "coordinate", "start", "width", "log_unit"), columns, strict=True)
     return SimulatedSources(
         features=features.select(keep),
         given=torch.full((len(true),), given, device=device),
@@ -261,9 +262,8 @@ def _energy_ranges(response, n, rng):
     edges = np.append(response.e_min[response.present], high)
     band = rng.integers(len(edges) - 1, size=n)
     ends = np.sort(rng.uniform(np.log(low), np.log(high), (2, n)), axis=0)
-    # At least a factor of 1.5 wide
     ends[1] = np.minimum(np.maximum(ends[1], ends[0] + 0.4), np.log(high))
-    ends[0] = np.minimum(ends[0], ends[1] - 0.4)
+    ends[0] = np.minimum(ends[0], ends[1] - 0.4)  # at least a factor of 1.5 apart
     # For the LAT: 1-100 GeV as far as the data go.
     inner = response.bands.edges[min(2, len(response.bands) - 1)], response.bands.edges[-1] / 10
     inner = max(low, inner[0]), min(high, inner[1])

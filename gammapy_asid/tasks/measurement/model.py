@@ -88,6 +88,9 @@ class SourceEnsemble(TrainedModel):
 
     Card, Network, Config = EnsembleCard, Ensemble, EnsembleConfig
 
+    def __repr__(self):
+        return f"<SourceEnsemble {self.card.name!r} {self.card.task}, version {self.card.version}>"
+
     @classmethod
     def load(cls, model, kind, device=None):
         """Load the ensemble of a model.

@@ -12,12 +12,14 @@ from matplotlib.colors import Normalize
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import NullFormatter
 
+from .likelihood.compare import disagreements
+
 __all__ = ["plot_field", "plot_score_map", "plot_training_history", "plot_ts_against_score"]
 
-#: Up to this many candidates get their names written beside them.
+#: Up to this many candidates get their names written beside them: more would overlap.
 MAX_LABELS = 12
 
-#: Test statistics below are drawn here.
+#: Test statistics below are drawn here, for a logarithmic axis has no zero.
 SMALLEST_TS = 0.1
 
 #: Counts below blur a picture of sources: the PSF is wider there.
@@ -105,8 +107,6 @@ def plot_ts_against_score(candidates, score=0.9, ts=25.0, ax=None):
     ax : `~matplotlib.axes.Axes`
         Axes.
     """
-    from .likelihood.compare import disagreements
-
     table, differ = candidates.table, disagreements(candidates, score, ts)
     ax = plt.subplots(figsize=(6, 4.5))[1] if ax is None else ax
     # The scores of sure candidates crowd below 1: the logit spreads them

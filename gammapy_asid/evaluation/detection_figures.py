@@ -147,12 +147,14 @@ DETECTION_FIGURES = {
         "Share of true sources found, and of candidates that are real, with 68 % binomial intervals. "
         "Both at the working threshold.",
         _draw_flux,
+        wide=True,
     ),
     "latitude": FigureSpec(
         "Purity and completeness",
         "Against Galactic latitude",
         "The same against the absolute value of the latitude, for sources of all fluxes.",
         _draw_latitude,
+        wide=True,
     ),
     "flux_by_latitude": FigureSpec(
         "Purity and completeness",
@@ -160,6 +162,7 @@ DETECTION_FIGURES = {
         "Completeness (top) and purity (bottom) in ranges of latitude.",
         _draw_flux_by_latitude,
         "Fewer than two ranges of latitude hold ten true sources.",
+        wide=True,
     ),
     "purity_recall": FigureSpec(
         "Precision and recall",
@@ -168,6 +171,7 @@ DETECTION_FIGURES = {
         "within the radius. Optimal matching: as many pairs as possible at each threshold. Dots mark the "
         "working thresholds.",
         _draw_purity_recall,
+        wide=True,
     ),
     "faint": FigureSpec(
         "Precision and recall",

@@ -27,6 +27,8 @@ class FigureSpec:
         nothing to draw.
     missing : str
         Why there may be nothing.
+    wide : bool
+        Whether it needs the whole width of the page.
     """
 
     section: str
@@ -34,6 +36,7 @@ class FigureSpec:
     caption: str
     draw: Callable
     missing: str = ""
+    wide: bool = False
 
 
 def current_axes(ax):

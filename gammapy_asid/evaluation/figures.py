@@ -30,8 +30,8 @@ STYLE = {
     "legend.frameon": False,
     "lines.linewidth": 1.7,
 }
+# Sharp on a page of 1080 pixels.
 DPI = 130
-
 
 #: Figures of the page, in order.
 FIGURES = DETECTION_FIGURES | MEASUREMENT_FIGURES | SKY_FIGURES

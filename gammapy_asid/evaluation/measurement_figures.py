@@ -107,6 +107,7 @@ MEASUREMENT_FIGURES = {
         "Dashed: the matching radius, beyond which nothing is counted.",
         _draw_offset,
         "No candidate is real.",
+        wide=True,
     ),
     "coverage": FigureSpec(
         "Positions",
@@ -116,6 +117,7 @@ MEASUREMENT_FIGURES = {
         "errors are true.",
         _draw_coverage,
         "No list has error ellipses.",
+        wide=True,
     ),
     "flux_recovery": FigureSpec(
         "Fluxes",
@@ -123,6 +125,7 @@ MEASUREMENT_FIGURES = {
         "Real candidates at the working threshold. Faint ones are found where they fluctuate upwards.",
         _draw_flux_recovery,
         "No list has fluxes.",
+        wide=True,
     ),
     "flux_pull": FigureSpec(
         "Fluxes",

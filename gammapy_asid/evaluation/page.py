@@ -13,8 +13,6 @@ __all__ = ["NUMBERS", "render_page"]
 
 #: File of the numbers, beside the page.
 NUMBERS = "metrics.json"
-#: Figures that need the whole width of the page.
-WIDE = ("flux", "latitude", "flux_by_latitude", "purity_recall", "offset", "coverage", "flux_recovery", "sky")
 
 TEMPLATE = Template("""<!DOCTYPE html>
 <html lang="en">
@@ -108,7 +106,7 @@ def render_page(metrics, figures, title):
 
 
 def _card(name, spec, figures):
-    wide = ' class="wide"' if name in WIDE else ""
+    wide = ' class="wide"' if spec.wide else ""
     if name not in figures:
         inside = f'<p class="missing">Not drawn. {escape(spec.missing)}</p>'
     else:

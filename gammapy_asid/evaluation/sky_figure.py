@@ -51,5 +51,6 @@ SKY_FIGURES = {
         "Where sources are found and missed",
         "True sources, larger the brighter, and fakes at the working threshold. Galactic coordinates.",
         _draw_sky,
+        wide=True,
     ),
 }

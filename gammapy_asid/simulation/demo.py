@@ -18,7 +18,8 @@ from .populations import draw_sky
 
 __all__ = ["DemoField", "demo_field", "galactic_centre_field", "simulated_field"]
 
-#: Simulated sources that are listed as known, flux from 1 to 100 GeV in cm-2 s-1.
+#: Simulated sources that are listed as known, flux from 1 to 100 GeV in cm-2 s-1: well above the threshold of
+#: ten years.
 KNOWN_FLUX = 4.5e-10
 
 

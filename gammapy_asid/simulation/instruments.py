@@ -25,10 +25,10 @@ OBSERVING_FRACTION = 0.72
 COS_THETA_MIN = 0.2
 
 SECONDS_PER_YEAR = 365.25 * 86400
-N_COS_THETA = 16
-N_ENERGY = 4
-RAD_MAX = 12.0
-N_RAD = 200
+# Angles to the axis and energies in a sub-band that are averaged over: the response is smooth between them.
+N_COS_THETA, N_ENERGY = 16, 4
+# Offsets of the point spread function in deg, closer near its core: few photons of 0.3 GeV go beyond the last.
+RAD_MAX, N_RAD = 12.0, 200
 
 
 def lat_response(

@@ -13,14 +13,15 @@ from .sky_grid import interval_shares
 
 __all__ = ["simulate_dataset"]
 
-# Half width of the kernels in deg, and sub-pixels along a side in the core and beyond it.
+# Half width of the kernels in deg, which all but few photons of the lowest energies reach, and sub-pixels along
+# a side in the core, where the profile is steep, and beyond it.
 KERNEL_RADIUS, FINE, COARSE = 8.0, 21, 3
 # Half width of the core in pixels.
 CORE = 4
 
 #: Sources this far outside the field still shine into it, in deg.
 MARGIN = 5.0
-# Pixels that a field may have with its margin.
+# Pixels that a field may have with its margin: its maps then fill some GB.
 MAX_PIXELS = 10_000_000
 
 

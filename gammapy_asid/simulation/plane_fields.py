@@ -40,10 +40,10 @@ ENERGIES = {
 # Width and height of a survey's field and of one place's in deg, and largest latitude of its centre.
 WIDTH, LATITUDE = {"survey": (10.0, 7.0), "wobble": (6.0, 6.0)}, {"survey": 0.5, "wobble": 5.0}
 
-# Pixels with less than this share of the largest exposure are not part of the data.
+# Pixels with less than this share of the largest exposure are not part of the data: nobody analyses them.
 LEAST_EXPOSURE = 0.05
 
-# Places whose point spread function makes the sources, beside that of the centre.
+# Places whose point spread function makes the sources, beside that of the centre: it varies slowly.
 N_PLACES = 3
 
 

@@ -25,7 +25,7 @@ __all__ = [
 #: What describes a spectrum: columns of a catalogue.
 SPECTRAL_PARAMETERS = ("amplitude", "reference", "index", "beta", "lambda_", "alpha")
 
-# Sources with more counts in a band are placed between the phases of the kernels.
+# Sources with more counts in a band are placed between the phases of the kernels: the others hide the step.
 BRIGHT = 30.0
 # Gauss-Legendre nodes in a sub-band: exact to 1e-4 for any spectrum of the populations.
 N_NODES = 3

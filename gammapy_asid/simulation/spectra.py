@@ -6,6 +6,7 @@ import torch
 
 __all__ = ["differential_flux", "photon_flux"]
 
+# Gauss-Legendre nodes in the logarithm of the energy, as many as a `MockCatalog` takes for its fluxes.
 N_NODES = 24
 
 

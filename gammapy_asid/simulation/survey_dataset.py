@@ -16,9 +16,9 @@ __all__ = ["survey_dataset"]
 
 # Pixels of the smooth responses in deg, from which those of the dataset are interpolated.
 COARSE, COARSE_PSF = 0.2, 1.0
-# Offset from the pointings at which the energy dispersion is taken.
+# Offset from the pointings at which the energy dispersion is taken, that of most photons of a survey.
 EDISP_OFFSET = 1 * u.deg
-# Pixels that no pointing has within this offset in deg are not valid.
+# Pixels that no pointing has within this offset in deg are not valid: beyond it the area is small.
 MAX_OFFSET = 5.0
 
 

@@ -27,7 +27,8 @@ COS_THETA_MIN = 0.2
 SECONDS_PER_YEAR = 365.25 * 86400
 # Angles to the axis and energies in a sub-band that are averaged over: the response is smooth between them.
 N_COS_THETA, N_ENERGY = 16, 4
-# Offsets of the point spread function in deg, closer near its core: few photons of 0.3 GeV go beyond the last.
+# Offsets of the point spread function in deg, closer near its core: few photons of 0.3 GeV go beyond the
+# last.
 RAD_MAX, N_RAD = 12.0, 200
 
 

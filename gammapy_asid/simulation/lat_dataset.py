@@ -13,8 +13,8 @@ from .sky_grid import interval_shares
 
 __all__ = ["simulate_dataset"]
 
-# Half width of the kernels in deg, which all but few photons of the lowest energies reach, and sub-pixels along
-# a side in the core, where the profile is steep, and beyond it.
+# Half width of the kernels in deg, which all but few photons of the lowest energies reach, and sub-pixels
+# along a side in the core, where the profile is steep, and beyond it.
 KERNEL_RADIUS, FINE, COARSE = 8.0, 21, 3
 # Half width of the core in pixels.
 CORE = 4

@@ -7,7 +7,13 @@ import torch
 from numpy.testing import assert_allclose
 
 from gammapy_asid.inputs.bands import LAT_BANDS
-from gammapy_asid.tasks.detection.peaks import Peaks, _laplacian_kernel, find_centres, kmeans_centres
+from gammapy_asid.tasks.detection.peaks import (
+    Peaks,
+    _laplacian_kernel,
+    edge_distance,
+    find_centres,
+    kmeans_centres,
+)
 from gammapy_asid.tasks.detection.targets import target_maps
 
 PIXEL_SIZE = 0.1
@@ -89,6 +95,14 @@ def test_offsets_out_of_the_field_are_left_out():
     output = network_answer([79.0], [30.0])
     output[:, 2] = 1.4
     assert len(find_centres(output, PIXEL_SIZE, valid())) == 0
+
+
+def test_distance_to_the_edge():
+    """Edges lie half way between pixels, those of the image too; outside distances are negative."""
+    valid = np.zeros((20, 30), bool)
+    valid[:, 10:] = True
+    x, y = [10.0, 12.0, 9.5, 9.0, 7.25, 29.0, 20.0], [10.0, 10.0, 10.0, 10.0, 10.0, 10.0, 1.0]
+    assert_allclose(edge_distance(valid, x, y), [0.5, 2.5, 0.0, -0.5, -2.25, 0.5, 1.5], atol=1e-9)
 
 
 @pytest.mark.parametrize("seed", [0, 1])

@@ -16,7 +16,7 @@ from gammapy_asid.learning.trainer import TaskModule
 from gammapy_asid.tasks.detection.network import build_network
 from gammapy_asid.tasks.detection.simulated_candidates import simulated_candidates
 from gammapy_asid.tasks.detection.simulator import build_simulator
-from gammapy_asid.tasks.detection.targets import detection_loss, target_maps
+from gammapy_asid.tasks.detection.targets import detection_loss, match_radius, target_maps
 from gammapy_asid.tasks.detection.task import DetectionTask
 
 
@@ -78,6 +78,25 @@ def test_perfect_answer_has_the_smallest_loss():
     half = mask.clone()
     half[:, :, 5:] = 0
     assert_allclose(detection_loss(wrong, maps, half)["offset"], 0)
+
+
+def test_offset_errors_are_those_of_the_offsets():
+    """The loss is smallest where the predicted deviation of each axis is that of the offsets."""
+    maps = target_maps(
+        torch.tensor([0]), torch.tensor([10.0]), torch.tensor([12.0]), torch.tensor([0.1]), 1, (32, 32)
+    )
+    log_sigma = torch.linspace(-2, 1, 61)
+    losses = []
+    for value in log_sigma:
+        output = torch.cat([maps[:, :2], maps[:, 2:4] + 0.4, torch.full((1, 1, 32, 32), float(value))], 1)
+        losses.append(float(detection_loss(output, maps, torch.ones(1, 32, 32))["offset"]))
+    assert float(log_sigma[np.argmin(losses)]) == pytest.approx(np.log(0.4), abs=0.03)
+
+
+def test_match_radius_of_wide_sources_is_bounded():
+    radius = match_radius(LAT_BANDS, torch.tensor([0.0, 0.5, 100.0]))
+    wide = 0.7 * torch.tensor([0.0, 0.5, 5 * LAT_BANDS.match_radius])
+    assert_allclose(radius, torch.hypot(torch.full((3,), LAT_BANDS.match_radius), wide))
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def evaluate(
     (YAML). LISTS are candidates or any tables with positions and a score.
     """
     if (model is None) != bool(truth and lists):
-        raise click.UsageError("Give TRUTH and LISTS, or --model alone")
+        raise click.UsageError("Missing argument: give TRUTH and LISTS, or --model alone")
     if model is not None:
         judge_model(model, dataset, device)
         return

@@ -88,10 +88,13 @@ def _at(is_matched, n_true):
     """Purity and completeness of some candidates, with 68 % intervals."""
     n_matched = int(np.sum(is_matched))
     values = {"candidates": len(is_matched), "real": n_matched}
-    for name, total in (("purity", len(is_matched)), ("completeness", n_true)):
-        fraction, low, high = (float(value[0]) for value in binomial_interval(n_matched, total))
-        values |= {name: fraction, f"{name}_low": low, f"{name}_high": high}
-    return values
+    return values | _share("purity", n_matched, len(is_matched)) | _share("completeness", n_matched, n_true)
+
+
+def _share(name, number, total):
+    """A share and its 68 % interval."""
+    fraction, low, high = (float(value[0]) for value in binomial_interval(number, total))
+    return {name: fraction, f"{name}_low": low, f"{name}_high": high}
 
 
 def _ratio(number, total):
@@ -110,8 +113,7 @@ def _coverage(pit, levels):
         return None
     values = {"number": len(pit)}
     for name, level in levels.items():
-        fraction, low, high = (float(v[0]) for v in binomial_interval(int(np.sum(pit < level)), len(pit)))
-        values |= {name: fraction, f"{name}_low": low, f"{name}_high": high}
+        values |= _share(name, int(np.sum(pit < level)), len(pit))
     return values
 
 

@@ -49,7 +49,7 @@ def fill_when_read(module):
     registry.__class__ = Unread
 
 
-class AfterGammapy(MetaPathFinder):
+class _AfterGammapy(MetaPathFinder):
     """Sees to the registries of Gammapy's modules that are imported after this package."""
 
     def find_spec(self, fullname, path=None, target=None):
@@ -69,9 +69,9 @@ class AfterGammapy(MetaPathFinder):
 
 def install():
     """Add to the registries of Gammapy, whether it is imported already or will be."""
-    if any(isinstance(finder, AfterGammapy) for finder in sys.meta_path):
+    if any(isinstance(finder, _AfterGammapy) for finder in sys.meta_path):
         return
-    sys.meta_path.insert(0, AfterGammapy())
+    sys.meta_path.insert(0, _AfterGammapy())
     for name in REGISTRIES:
         if name in sys.modules:
             fill_when_read(sys.modules[name])

@@ -140,7 +140,7 @@ def release(network, recipe, simulator, responses, path, n_patches=4096, overwri
     return new.release(network, recipe, simulator, path, overwrite)
 
 
-class OldModules(MetaPathFinder, Loader):
+class _OldModules(MetaPathFinder, Loader):
     """Finds the modules of version 0.1, and makes them: a module that looks up what it is asked for."""
 
     def find_spec(self, fullname, path=None, target=None):
@@ -172,5 +172,5 @@ class OldModules(MetaPathFinder, Loader):
 
 def install():
     """Let Python find the old modules, before a folder of the same name, such as ``weights``."""
-    if not any(isinstance(finder, OldModules) for finder in sys.meta_path):
-        sys.meta_path.insert(0, OldModules())
+    if not any(isinstance(finder, _OldModules) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _OldModules())

@@ -32,11 +32,11 @@ def code_lines(function, lines):
 def test_sizes():
     large = {}
     for path in MODULES:
-        lines = path.read_text().splitlines()
+        name, lines = path.relative_to(ROOT), path.read_text().splitlines()
         functions = [n for n in ast.walk(ast.parse("\n".join(lines))) if isinstance(n, ast.FunctionDef)]
-        sizes = {f"{path.stem}.{f.name}": code_lines(f, lines) for f in functions}
-        large |= {name: size for name, size in sizes.items() if size > FUNCTION_LINES}
-        large |= {path.stem: len(lines)} if len(lines) > MODULE_LINES else {}
+        sizes = {f"{name} {f.name}": code_lines(f, lines) for f in functions}
+        large |= {function: size for function, size in sizes.items() if size > FUNCTION_LINES}
+        large |= {str(name): len(lines)} if len(lines) > MODULE_LINES else {}
     assert large == {}
 
 

@@ -84,7 +84,7 @@ def test_extended_images_hold_the_counts(simulator):
 
 
 @pytest.mark.parametrize("turn", range(8))
-def testturned_places_follow_the_images(turn):
+def test_turned_places_follow_the_images(turn):
     image = torch.zeros(1, 16, 16)
     image[0, 3, 9] = 1
     (turned,) = turned_patches([image], [turn])

@@ -7,13 +7,21 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
 
-from .card import Card
+from torch import Tensor, nn
+
+from ..inputs.bands import Bands
+from .card import Card as BaseCard
 from .model_files import model_files
+from .recipe import Recipe as BaseRecipe
 from .registry import TASKS
 from .seeds import VALIDATION
+from .simulator import Simulator
 from .stream import SimulatedBatches
 
 __all__ = ["BaseTask", "FollowingTask", "Task"]
+
+#: A file or a folder.
+Place = str | Path
 
 
 class BaseTask(ABC):
@@ -22,8 +30,8 @@ class BaseTask(ABC):
     #: Name of the task, which recipes and cards state.
     name: ClassVar[str]
     #: Classes of its recipes, cards and trained models.
-    Recipe: ClassVar[type]
-    Card: ClassVar[type[Card]]
+    Recipe: ClassVar[type[BaseRecipe]]
+    Card: ClassVar[type[BaseCard]]
     Model: ClassVar[type]
     #: What the figures of `summary` are.
     summary_note: ClassVar[str] = "Figures of simulations that trained nothing."
@@ -33,42 +41,35 @@ class BaseTask(ABC):
         if "name" in vars(cls):
             TASKS[cls.name] = cls
 
-    def files(self, recipe, output):
+    def files(self, recipe: BaseRecipe, output: Place) -> list[Path]:
         """Weight file and card in the folder of the model.
 
         Parameters
         ----------
-        recipe : `~gammapy_asid.learning.recipe.Recipe`
-            Recipe.
-        output : path
-            Folder.
+        recipe, output
+            Recipe, and the folder.
         """
         return model_files(Path(output) / f"{recipe.name}.safetensors")
 
-    def new_card(self, network, recipe, bands, **fields):
+    def new_card(self, network: Any, recipe: BaseRecipe, bands: Bands, **fields: Any) -> BaseCard:
         """Card of a trained network.
 
         Parameters
         ----------
-        network : `~torch.nn.Module`
-            Network with its ``config``.
-        recipe : `~gammapy_asid.learning.recipe.Recipe`
-            Recipe.
-        bands : `~gammapy_asid.inputs.Bands`
-            Bands.
+        network, recipe, bands
+            Network with its ``config``, recipe, and bands of the training.
         **fields
             Entries of the card that are the task's own.
         """
+        entries: dict[str, Any] = {
+            "architecture": asdict(network.config),
+            "bands": asdict(bands),
+            "recipe": recipe.model_dump(mode="json"),
+            "recipe_sha256": recipe.sha256,
+        }
+        own = version("gammapy-asid")
         return self.Card(
-            name=recipe.name,
-            task=self.name,
-            version=version("gammapy-asid"),
-            architecture=asdict(network.config),
-            bands=asdict(bands),
-            recipe=recipe.model_dump(mode="json"),
-            recipe_sha256=recipe.sha256,
-            package_version=version("gammapy-asid"),
-            **fields,
+            name=recipe.name, task=self.name, version=own, package_version=own, **entries, **fields
         )
 
     def summary(self, card: Any) -> dict[str, Any]:
@@ -94,7 +95,7 @@ class Task(BaseTask):
     suffix: ClassVar[str] = ""
 
     @abstractmethod
-    def simulator(self, recipe, datasets=None):
+    def simulator(self, recipe: Any, datasets: Any = None) -> Simulator:
         """What a recipe simulates.
 
         Parameters
@@ -111,7 +112,7 @@ class Task(BaseTask):
         """
 
     @abstractmethod
-    def network(self, recipe, bands):
+    def network(self, recipe: Any, bands: Bands) -> nn.Module:
         """Untrained network with a ``config`` that makes it.
 
         Parameters
@@ -121,7 +122,7 @@ class Task(BaseTask):
         """
 
     @abstractmethod
-    def batch(self, drawn):
+    def batch(self, drawn: Any) -> tuple[tuple, Any]:
         """What the network learns from.
 
         Parameters
@@ -138,17 +139,13 @@ class Task(BaseTask):
         """
 
     @abstractmethod
-    def loss(self, output, target, recipe):
+    def loss(self, output: Any, target: Any, recipe: Any) -> dict[str, Tensor]:
         """Loss and its parts.
 
         Parameters
         ----------
-        output : object
-            Result of `forward`.
-        target : object
-            Target of `batch`.
-        recipe : `~gammapy_asid.learning.recipe.Recipe`
-            Recipe.
+        output, target, recipe
+            Result of `forward`, target of `batch`, and recipe.
 
         Returns
         -------
@@ -157,7 +154,7 @@ class Task(BaseTask):
         """
 
     @abstractmethod
-    def validate(self, network, drawn, recipe):
+    def validate(self, network: nn.Module, drawn: list, recipe: Any) -> dict[str, float]:
         """Figures on which a training is watched.
 
         Parameters
@@ -169,12 +166,12 @@ class Task(BaseTask):
 
         Returns
         -------
-        metrics : dict of float
+        metrics : dict
             Figures.
         """
 
     @abstractmethod
-    def calibrate(self, network, simulator, recipe):
+    def calibrate(self, network: nn.Module, simulator: Any, recipe: Any) -> dict[str, Any]:
         """What makes the model's numbers true, on simulations that trained nothing.
 
         Parameters
@@ -190,7 +187,7 @@ class Task(BaseTask):
             Entries of the card that this task adds, and ``psf_r68``, ``background`` and ``metrics``.
         """
 
-    def settled(self, recipe, simulator):
+    def settled(self, recipe: Any, simulator: Any) -> BaseRecipe:
         """Recipe with what the simulator of a dataset settled; by default as it was.
 
         Parameters
@@ -200,7 +197,7 @@ class Task(BaseTask):
         """
         return recipe
 
-    def validation(self, simulator, recipe):
+    def validation(self, simulator: Any, recipe: Any) -> list:
         """What a training is watched on; by default one batch.
 
         Parameters
@@ -210,7 +207,7 @@ class Task(BaseTask):
         """
         return [simulator.draw(recipe.optimiser.batch_size, (VALIDATION, 0))]
 
-    def batches(self, simulator, recipe, start):
+    def batches(self, simulator: Simulator, recipe: Any, start: int) -> SimulatedBatches:
         """Batches of an epoch, see `~gammapy_asid.learning.stream.SimulatedBatches`.
 
         Parameters
@@ -224,7 +221,7 @@ class Task(BaseTask):
         stop = start + optimiser.batches_per_epoch
         return SimulatedBatches(self, simulator, optimiser.batch_size, stop, recipe.seed, start)
 
-    def forward(self, network, inputs):
+    def forward(self, network: nn.Module, inputs: tuple) -> Any:
         """Output of the network in full precision.
 
         Parameters
@@ -234,15 +231,13 @@ class Task(BaseTask):
         """
         return network(*inputs).float()
 
-    def start(self, network, bands, model):
+    def start(self, network: nn.Module, bands: Bands, model: Place) -> None:
         """Give an untrained network the weights of a trained model.
 
         Parameters
         ----------
-        network : `~torch.nn.Module`
-            Network, changed in place.
-        bands : `~gammapy_asid.inputs.Bands`
-            Its bands.
+        network, bands
+            Network, changed in place, and its bands.
         model : str or path
             Trained model.
 
@@ -253,7 +248,7 @@ class Task(BaseTask):
         """
         raise ValueError(f"A training for {self.name} starts from no other model: leave out 'start'")
 
-    def turned(self, batch, turn):
+    def turned(self, batch: tuple, turn: int) -> tuple:
         """Batch turned by a multiple of 90 deg, and mirrored from the fourth turn on; for ``reuse``.
 
         Parameters
@@ -265,7 +260,7 @@ class Task(BaseTask):
         """
         raise ValueError(f"What was drawn for {self.name} is used once: leave out 'reuse'")
 
-    def folder(self, recipe, output):
+    def folder(self, recipe: BaseRecipe, output: Place) -> Path:
         """Folder of the checkpoints of a training.
 
         Parameters
@@ -283,7 +278,9 @@ class FollowingTask(BaseTask):
     after: ClassVar[str]
 
     @abstractmethod
-    def follow(self, weights, recipe, simulator, output, progress=True, device=None):
+    def follow(
+        self, weights: Place, recipe: Any, simulator: Simulator, output: Place, progress: bool, device: Any
+    ) -> None:
         """Train and release the model.
 
         Parameters

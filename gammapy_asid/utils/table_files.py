@@ -11,9 +11,6 @@ from .files import regular_file
 
 __all__ = ["read_any_table"]
 
-# Argument of the reader of VOTables for its parser in Python.
-PURE_PYTHON = {"_debug_python_based_parser": True}
-
 
 def read_any_table(path):
     """First table of a file: FITS, ECSV, CSV, VOTable or another text.
@@ -36,26 +33,23 @@ def read_any_table(path):
         warnings.filterwarnings("ignore", "hdu= was not specified", AstropyUserWarning)
         warnings.simplefilter("ignore", u.UnitsWarning)
         first = None
-        for settings in _formats(path):
+        for format in _formats(path):
             # Readers of Astropy raise errors of many kinds
             try:
-                return Table.read(path, **settings)
+                return Table.read(path, format=format)
             except Exception as error:
                 first = error
     raise ValueError(f"{path} is no table that can be read: give FITS, ECSV, CSV or VOTable") from first
 
 
 def _formats(path):
-    """How a file may be read.
-
-    Where no format is given, Astropy tries its parser of XML in C on any file, which has crashed the process.
-    """
+    """Formats that a file may have, of its first bytes and its suffix: no reader guesses at junk."""
     with open(path, "rb") as file:
         start = file.read(1024).lstrip()
     if start.startswith((b"SIMPLE  =", b"\x1f\x8b")):
-        return [{"format": "fits"}]
+        return ["fits"]
     if start.startswith(b"<"):
-        return [{"format": "votable"} | PURE_PYTHON]
+        return ["votable"]
     by_suffix = {".ecsv": ["ascii.ecsv"], ".csv": ["ascii.csv", "ascii"]}
     texts = by_suffix | dict.fromkeys((".txt", ".dat", ".tsv"), ["ascii"])
-    return [{"format": name} for name in texts.get(path.suffix.lower(), ["fits"])]
+    return texts.get(path.suffix.lower(), ["fits"])

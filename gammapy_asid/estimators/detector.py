@@ -150,7 +150,7 @@ class DLSourceDetector(TrainedEstimator):
             raise ValueError("The pixels of a band cube are joined: give the datasets, or take shifts=1")
         cube = band_cube(datasets, self.card)
         domain = check_domain(
-            self.trained, cube, datasets, "candidates there have the flag UNTRAINED, and no purity is stated"
+            self.card, cube, datasets, "candidates there have the flag UNTRAINED, and no purity is stated"
         )
         output = averaged_output(self.trained, datasets, cube, self.shifts)
         peaks = self._peaks(output, cube)

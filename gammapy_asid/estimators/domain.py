@@ -69,13 +69,13 @@ def band_cube(datasets, card, **kwargs):
     return replace(cube, background=background, meta=cube.meta | {"known_sky": known_sky})
 
 
-def check_instrument(trained, cube, datasets):
+def check_instrument(card, cube, datasets):
     """Compare a field with the training of a model; refuse the data of another instrument.
 
     Parameters
     ----------
-    trained : `~gammapy_asid.learning.trained.TrainedModel`
-        Model.
+    card : `~gammapy_asid.learning.card.Card`
+        Card of the model.
     cube : `~gammapy_asid.inputs.BandCube`
         Field.
     datasets : `~gammapy.datasets.MapDataset` or `~gammapy.datasets.Datasets`
@@ -91,7 +91,7 @@ def check_instrument(trained, cube, datasets):
     ValueError
         If the data are those of another instrument, or another shipped model is nearer to them.
     """
-    domain, card = trained.check_range(cube), trained.card
+    domain = field_domain(card, cube)
     if not domain.problems:
         return domain
     other = _suited_model(datasets, card, cube, float("inf") if domain.is_far else domain.departure)
@@ -104,12 +104,12 @@ def check_instrument(trained, cube, datasets):
     return domain
 
 
-def check_domain(trained, cube, datasets, consequence):
+def check_domain(card, cube, datasets, consequence):
     """As `check_instrument`, with a warning where the field lies outside the training of the model.
 
     Parameters
     ----------
-    trained, cube, datasets
+    card, cube, datasets
         See `check_instrument`.
     consequence : str
         What becomes of the results if the field lies outside.
@@ -119,14 +119,13 @@ def check_domain(trained, cube, datasets, consequence):
     domain : `~gammapy_asid.learning.domain.Domain`
         Comparison.
     """
-    card = trained.card
     scale = cube.bands.pixel_size / card.to_bands().pixel_size
     if scale > 1:
         log.warning(
             f"The pixels of the data are coarse: angles of model {card.name!r} are taken {scale:.1f} times "
             f"larger, and a candidate is a source within {cube.bands.match_radius:.2g} deg of it."
         )
-    domain = check_instrument(trained, cube, datasets)
+    domain = check_instrument(card, cube, datasets)
     if domain.problems:
         log.warning(f"{_sentence(domain)}: {consequence}; check its results, or {TRAIN}.")
     return domain

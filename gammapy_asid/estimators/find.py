@@ -77,7 +77,7 @@ def find_with_fluxes(
     """
     datasets = usable_datasets(datasets)
     cube = band_cube(datasets, detector.card)
-    check_instrument(detector.trained, cube, datasets)
+    check_instrument(detector.card, cube, datasets)
     # Pixels of the cube are joined already
     candidates = detector.run(cube if detector.shifts == 1 else datasets)
     return candidates.with_fluxes(flux_estimator.run(cube, candidates))

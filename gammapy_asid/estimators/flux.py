@@ -119,7 +119,7 @@ class DLFluxEstimator(TrainedEstimator):
         given = given_sources(sources)
         datasets = usable_datasets(datasets)
         cube = band_cube(datasets, self.card, without=given.models)
-        domain = check_domain(self.trained, cube, datasets, "the sources there are flagged")
+        domain = check_domain(self.card, cube, datasets, "the sources there are flagged")
         ranges = self._ranges(cube.response)
         x, y, valid, flags = place_sources(given.positions, cube)
         flags[valid] |= _outside_training(domain, x[valid], y[valid])

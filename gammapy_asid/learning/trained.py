@@ -6,7 +6,6 @@ from typing import ClassVar
 import torch
 
 from ..utils.devices import as_device
-from .domain import field_domain
 from .io import load_card, load_state
 
 __all__ = ["TrainedModel", "load_network"]
@@ -56,21 +55,6 @@ class TrainedModel:
         """
         card = load_card(model, cls.Card)
         return cls(card, load_network(model, card, cls.Network, cls.Config), device)
-
-    def check_range(self, cube):
-        """Compare a field with the training.
-
-        Parameters
-        ----------
-        cube : `~gammapy_asid.inputs.BandCube`
-            Field.
-
-        Returns
-        -------
-        domain : `~gammapy_asid.learning.domain.Domain`
-            What lies outside.
-        """
-        return field_domain(self.card, cube)
 
     def __repr__(self):
         return f"<{type(self).__name__} {self.card.name!r} version {self.card.version}>"

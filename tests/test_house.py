@@ -18,7 +18,8 @@ MODULE_LINES, FUNCTION_LINES = 300, 60
 
 def test_imports():
     # In a process of its own: it silences the loggers of the one it runs in
-    code = f"from importlinter.cli import lint_imports as l; raise SystemExit(l({str(PYPROJECT)!r}, no_cache=True))"
+    check = f"lint_imports({str(PYPROJECT)!r}, no_cache=True)"
+    code = f"from importlinter.cli import lint_imports; raise SystemExit({check})"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr
 

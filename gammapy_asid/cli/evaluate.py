@@ -134,23 +134,25 @@ def judge_model(model, dataset, device):
     device : str, optional
         Where it runs.
     """
+    from ..learning.model_files import ensemble_path
+    from ..learning.registry import followers
     from ..learning.run import evaluate_model
-    from ..tasks import TASKS, Task, find_model, get_task, list_models, load_card
+    from ..tasks import Task, get_task, load_card
 
-    datasets = read_datasets(dataset) if dataset else None
-    own = load_card(model).task
-    for name in TASKS:
-        task = get_task(name)
-        if name == own and isinstance(task, Task):
-            with console.status("Simulating"):
-                figures = evaluate_model(model, task, datasets, device)
-            figures = {key: f"{value:.4g}" for key, value in figures.items()}
-        elif name == own or model in list_models(name):
-            figures = task.summary(load_card(find_model(model, None if name == own else name)))
-        else:
-            continue
+    task = get_task(load_card(model).task)
+    if isinstance(task, Task):
+        with console.status("Simulating"):
+            figures = evaluate_model(model, task, read_datasets(dataset) if dataset else None, device)
+        lists = {task: {key: f"{value:.4g}" for key, value in figures.items()}}
+    else:
+        lists = {task: task.summary(load_card(model))}
+    for follower in followers(task):
+        path = ensemble_path(model, follower.name)
+        if path.is_file():
+            lists[follower] = follower.summary(load_card(path))
+    for own, figures in lists.items():
         text = ", ".join(f"{key} {value}" for key, value in figures.items())
-        console.print(f"For {name}: {text}", soft_wrap=True)
+        console.print(f"For {own.name}: {text}", soft_wrap=True)
 
 
 def _split(text):

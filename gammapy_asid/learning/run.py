@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 
-def prepare_simulator(recipe, datasets=None):
+def prepare_simulator(recipe, datasets=None, settled=False):
     """Simulator of a recipe, and the recipe with what it settled.
 
     Parameters
@@ -34,6 +34,8 @@ def prepare_simulator(recipe, datasets=None):
         Recipe.
     datasets : `~gammapy.datasets.Datasets`, optional
         Data whose instrument is simulated, in place of that of the recipe.
+    settled : bool
+        Whether the recipe is that in a card, see `~gammapy_asid.learning.task.Task.simulator`.
 
     Returns
     -------
@@ -50,7 +52,7 @@ def prepare_simulator(recipe, datasets=None):
     task = get_task(recipe.task)
     if recipe.simulator is not None:
         return named_simulator(recipe), recipe
-    simulator = task.simulator(recipe, datasets)
+    simulator = task.simulator(recipe, datasets, settled)
     return simulator, task.settled(recipe, simulator)
 
 
@@ -260,7 +262,7 @@ def evaluate_model(model, task, datasets=None, device=None):
         If the recipe in its card does not tell what to simulate.
     """
     trained = task.Model.load(model, device)
-    simulator, recipe = prepare_simulator(task.Recipe(**trained.card.recipe), datasets)
+    simulator, recipe = prepare_simulator(task.Recipe(**trained.card.recipe), datasets, settled=True)
     with torch.inference_mode():
         figures = task.validate(trained.network, task.validation(simulator, recipe), recipe)
     return {name: float(value) for name, value in figures.items()}

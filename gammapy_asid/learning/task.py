@@ -95,7 +95,7 @@ class Task(BaseTask):
     suffix: ClassVar[str] = ""
 
     @abstractmethod
-    def simulator(self, recipe: Any, datasets: Any = None) -> Simulator:
+    def simulator(self, recipe: Any, datasets: Any = None, settled: bool = False) -> Simulator:
         """What a recipe simulates.
 
         Parameters
@@ -104,6 +104,8 @@ class Task(BaseTask):
             Recipe.
         datasets : `~gammapy.datasets.Datasets`, optional
             Data whose instrument is simulated, in place of that of the recipe.
+        settled : bool
+            Whether the recipe is `settled` already, as that in a card.
 
         Returns
         -------

@@ -5,7 +5,7 @@ import pytest
 import torch
 import yaml
 from astropy.coordinates import SkyCoord
-from astropy.table import QTable
+from astropy.table import QTable, Table
 from click.testing import CliRunner
 from gammapy.datasets import Datasets, MapDataset
 from gammapy.estimators import ESTIMATOR_REGISTRY
@@ -330,6 +330,11 @@ def test_command_line(dataset, extension_recipe, tmp_path):
     assert result.exit_code == 0, result.output
     weights = tmp_path / "runs" / "tiny-extension.safetensors"
     assert weights.is_file() and weights.with_suffix(".json").is_file()
+    judged = run(main, ["evaluate", "--model", str(weights), "--dataset", str(tmp_path / "field.fits.gz")])
+    assert judged.exit_code == 0, judged.output
+    # The figures of the training's last epoch, on the same simulations
+    history = Table.read(tmp_path / "runs" / "tiny-extension" / "metrics.csv", format="ascii.csv")
+    assert f"accuracy_0 {history['accuracy_0'][-1]:.4g}" in judged.output
     QTable({"glon": POSITIONS.l, "glat": POSITIONS.b}).write(tmp_path / "positions.fits")
     arguments = ["extension", str(tmp_path / "field.fits.gz"), "--sources", str(tmp_path / "positions.fits")]
     arguments += ["--model", str(weights), "--output", str(tmp_path / "out.fits")]

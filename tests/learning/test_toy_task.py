@@ -72,7 +72,7 @@ class LevelTask(Task):
     name = "level"
     Recipe, Card, Model = LevelRecipe, LevelCard, LevelModel
 
-    def simulator(self, recipe, datasets=None):
+    def simulator(self, recipe, datasets=None, settled=False):
         return LevelSimulator()
 
     def network(self, recipe, bands):

@@ -28,7 +28,7 @@ class DetectionTask(Task):
     Recipe, Card, Model = DetectionRecipe, DetectionCard, DetectionModel
     summary_note = "Purity and completeness are those expected at a threshold of 0.5 with a background."
 
-    def simulator(self, recipe, datasets=None):
+    def simulator(self, recipe, datasets=None, settled=False):
         return build_simulator(recipe) if datasets is None else dataset_simulator(datasets, recipe)
 
     def network(self, recipe, bands):

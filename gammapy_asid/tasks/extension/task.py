@@ -14,7 +14,7 @@ from .loss import classes_of, extension_loss
 from .model import ExtensionModel
 from .network import build_stamp_network
 from .recipe import ExtensionRecipe
-from .simulator import build_stamp_simulator, dataset_stamp_simulator
+from .simulator import build_stamp_simulator, dataset_places, dataset_stamp_simulator
 from .transfer import start_extension_from
 
 __all__ = ["ExtensionTask"]
@@ -31,9 +31,11 @@ class ExtensionTask(Task):
     dataset_recipe, suffix = "extension", "-extension"
     summary_note = "Accuracy is that of isolated sources of all fluxes."
 
-    def simulator(self, recipe, datasets=None):
+    def simulator(self, recipe, datasets=None, settled=False):
         if datasets is None:
             return build_stamp_simulator(recipe)
+        if settled:
+            return build_stamp_simulator(recipe, dataset_places(datasets, recipe))
         return dataset_stamp_simulator(datasets, recipe)[0]
 
     def settled(self, recipe, simulator):

@@ -174,11 +174,13 @@ def read_recipe(path, kind=None):
         raise FileNotFoundError(
             f"No recipe {str(path)!r}: give a YAML file or one of {', '.join(sorted(shipped))}"
         ) from None
+    content = {} if content is None else content
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is not a valid recipe: it holds no settings by name, but {content!r:.60}")
     try:
-        if kind is None:
-            kind = get_task((content or {}).get("task", "detection")).Recipe
-        return kind(**(content or {}))
-    except (ValidationError, TypeError, AttributeError) as error:
+        kind = kind or get_task(content.get("task", "detection")).Recipe
+        return kind(**content)
+    except (ValidationError, TypeError) as error:
         raise ValueError(f"{path} is not a valid recipe: {error}") from error
 
 

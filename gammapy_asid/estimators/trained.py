@@ -35,7 +35,7 @@ class TrainedEstimator(Estimator):
     @property
     def bands(self) -> Bands:
         """Energy bands of the model (`~gammapy_asid.inputs.bands.Bands`)."""
-        return self.card.to_bands()
+        return self.trained.bands
 
     @property
     def device(self) -> torch.device:

@@ -7,7 +7,7 @@ task all other draws have larger first numbers, so that what watches, calibrates
 
 from typing import NamedTuple
 
-__all__ = ["ENSEMBLES", "EXTENSION", "PATCHES", "SKY", "VALIDATION", "StageSeeds"]
+__all__ = ["EXTENSION", "PATCHES", "SKY", "SOURCES", "VALIDATION", "StageSeeds"]
 
 
 class StageSeeds(NamedTuple):
@@ -27,4 +27,4 @@ SKY = 2**34
 #: Stamps for classifiers of extension, plus the number of the scene.
 EXTENSION = StageSeeds(train=None, calibration=2**33, test=2**34)
 #: Patches whose sources the ensembles see, plus the seed of the recipe.
-ENSEMBLES = StageSeeds(train=2**34, calibration=2**35, test=2**36)
+SOURCES = StageSeeds(train=2**34, calibration=2**35, test=2**36)

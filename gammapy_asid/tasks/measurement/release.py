@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 from ...learning.io import load_card, save_model
 from ...learning.model_files import ensemble_path, model_files
-from ...learning.seeds import ENSEMBLES
+from ...learning.seeds import SOURCES
 from ...utils.work_folder import WorkFolder
 from .calibrate import calibrate_flux, calibrate_position
 from .card import EnsembleCard
@@ -71,7 +71,7 @@ def release_sources(
     numbers = {"train": n, "calibration": max(1, n // 2), "test": max(1, n // 4)}
     sets = {
         name: simulated_sources(model, simulator, numbers[name], seed + recipe.seed, output, overwrite)
-        for name, seed in ENSEMBLES._asdict().items()
+        for name, seed in SOURCES._asdict().items()
         if len(finished) < len(kinds)
     }
     cards = {}

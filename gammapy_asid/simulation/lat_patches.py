@@ -4,6 +4,7 @@
 import numpy as np
 import torch
 
+from .mock_catalog import SOURCE_CLASSES
 from .patch_images import mean_on_level
 from .patch_simulator import LEVEL_SPREAD, PatchSimulator
 from .patches import PatchSources
@@ -126,6 +127,7 @@ class LatSimulator(PatchSimulator):
             spectra=spectra,
             counts=source_counts(self.bank, instrument[patch], spectra),
             latitude=torch.tensor(catalog.lat, dtype=torch.float32)[index],
+            source_class=torch.tensor(_class_numbers(catalog.source_class))[index],
         )
 
     def _project(self, catalog, instrument, centres, roll):
@@ -165,3 +167,11 @@ class LatSimulator(PatchSimulator):
                 radius = rng.uniform(*HOLE_RADIUS)
                 image[(grid[:, None] - cy) ** 2 + (grid - cx) ** 2 < radius**2] = 0
         return torch.tensor(mask)
+
+
+def _class_numbers(names):
+    """Index of each class in `SOURCE_CLASSES`, -1 for others, int8."""
+    numbers = np.full(len(names), -1, np.int8)
+    for number, name in enumerate(SOURCE_CLASSES):
+        numbers[names == name] = number
+    return numbers

@@ -238,7 +238,7 @@ class PatchSimulator(Movable, ABC):
 
     def _with_truth(self, batch, sources, instrument, expected):
         """Patches with the sources that nobody has modelled (`SimulatedPatches`)."""
-        names = ("patch", "x", "y", "flux", "significance", "spectra", "latitude", "width")
+        names = ("patch", "x", "y", "flux", "significance", "spectra", "latitude", "width", "source_class")
         return SimulatedPatches(
             bands=self.bands,
             batch=batch,

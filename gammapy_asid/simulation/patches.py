@@ -36,6 +36,8 @@ class PatchSources:
         Index in `~gammapy_asid.simulation.shapes.SHAPES`.
     significance : `~torch.Tensor`, optional
         See `SimulatedPatches`.
+    source_class : `~torch.Tensor`, optional
+        Index in `~gammapy_asid.simulation.mock_catalog.SOURCE_CLASSES`, -1 for none of them, int8.
     """
 
     patch: torch.Tensor
@@ -50,6 +52,7 @@ class PatchSources:
     pixel_width: torch.Tensor = None
     kind: torch.Tensor = None
     significance: torch.Tensor = None
+    source_class: torch.Tensor = None
 
     @property
     def seen_counts(self):
@@ -106,6 +109,8 @@ class SimulatedPatches(Movable):
         Per band: expected counts of the patches, shape as the counts.
     width : `~torch.Tensor`, optional
         Width per axis in deg of a Gaussian as wide as each source, by default 0: points.
+    source_class : `~torch.Tensor`, optional
+        Class of each source, see `PatchSources`; None where the sky has no classes.
     """
 
     bands: Bands
@@ -121,6 +126,7 @@ class SimulatedPatches(Movable):
     instrument: torch.Tensor
     expected: list
     width: torch.Tensor = None
+    source_class: torch.Tensor = None
 
     def __post_init__(self):
         if self.width is None:

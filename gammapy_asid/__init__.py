@@ -11,6 +11,7 @@ from .utils import gammapy_registries, old_names
 
 if TYPE_CHECKING:
     from .catalog.candidates import Candidates as Candidates
+    from .catalog.classes import SourceClasses as SourceClasses
     from .catalog.extensions import SourceExtensions as SourceExtensions
     from .catalog.fluxes import SourceFluxes as SourceFluxes
     from .estimators.detector import DLSourceDetector as DLSourceDetector
@@ -31,6 +32,7 @@ PLACES = {
     "DLSourceDetector": "estimators.detector",
     "IterativeSearch": "likelihood.search",
     "SkyFitEstimator": "survey.sky_fits",
+    "SourceClasses": "catalog.classes",
     "SourceExtensions": "catalog.extensions",
     "SourceFluxes": "catalog.fluxes",
 }

@@ -4,9 +4,12 @@
 from .association import associate, association_probability, false_match_rate
 from .candidates import Candidates
 from .catalog_table import candidate_table, catalog_table, write_catalog
+from .classes import SourceClasses
 from .columns import (
     ASSOCIATION_COLUMNS,
     BAND_COLUMNS,
+    CLASS_COLUMNS,
+    CLASSES,
     COLUMNS,
     EXTENSION_COLUMNS,
     FIT_COLUMNS,
@@ -24,6 +27,8 @@ from .source_models import START_SPECTRUM, bounded_spectrum, extended_model
 __all__ = [
     "ASSOCIATION_COLUMNS",
     "BAND_COLUMNS",
+    "CLASSES",
+    "CLASS_COLUMNS",
     "COLUMNS",
     "EXTENSION_COLUMNS",
     "FIT_COLUMNS",
@@ -35,6 +40,7 @@ __all__ = [
     "Counterparts",
     "SourceCatalogASID",
     "SourceCatalogObjectASID",
+    "SourceClasses",
     "SourceExtensions",
     "SourceFluxes",
     "associate",

@@ -16,12 +16,19 @@ from numpy.typing import ArrayLike
 from regions import Regions
 
 from .candidate_files import read_candidates, write_candidates
-from .candidate_tables import check_same_sources, checked_table, table_of_list, table_of_positions
+from .candidate_tables import (
+    check_same_sources,
+    checked_table,
+    table_lines,
+    table_of_list,
+    table_of_positions,
+)
+from .classes import SourceClasses
 from .extensions import SourceExtensions
 from .fluxes import SourceFluxes
 from .regions import error_regions
 from .source_catalog import SourceCatalogASID
-from .source_models import EXTENDED, extended_model
+from .source_models import with_extended
 
 __all__ = ["Candidates"]
 
@@ -37,14 +44,13 @@ class Candidates:
     Parameters
     ----------
     table : `~astropy.table.QTable`
-        One row per candidate with the columns of `COLUMNS`; those of `BAND_COLUMNS`,
-        `EXTENSION_COLUMNS`, `FIT_COLUMNS` and `ASSOCIATION_COLUMNS` as far as there.
+        One row per candidate with the columns of `COLUMNS`; those of `BAND_COLUMNS`, `EXTENSION_COLUMNS`,
+        `CLASS_COLUMNS`, `FIT_COLUMNS` and `ASSOCIATION_COLUMNS` as far as there.
     maps : `~gammapy.maps.Maps` or dict of `~gammapy.maps.Map`, optional
         Maps that belong to the field, such as ``score``; names in lower case.
     meta : dict, optional
-        Provenance, anything JSON can hold: ``model``, ``card_sha256``, ``threshold``,
-        ``expected_purity``, ``expected_completeness``, ``energy_range`` in GeV,
-        ``datasets``. ``version``, that of this package, is added.
+        Provenance, anything JSON can hold: ``model``, ``card_sha256``, ``threshold``, ``expected_purity``,
+        ``expected_completeness``, ``energy_range`` in GeV, ``datasets``. ``version`` is added.
 
     Raises
     ------
@@ -138,10 +144,7 @@ class Candidates:
         lines = [f"{type(self).__name__}: {len(self)} sources"]
         lines += [f"  {key:<22}: {value}" for key, value in self.meta.items()]
         lines += [f"  {'maps':<22}: {', '.join(self.maps) or 'none'}", ""]
-        table = self.table.copy()
-        for name in table.colnames:
-            table[name].info.format = {"f": ".4f"}.get(table[name].dtype.kind)
-        return "\n".join(lines + table.pformat(max_width=-1))
+        return "\n".join(lines + table_lines(self.table))
 
     @property
     def positions(self) -> SkyCoord:
@@ -154,17 +157,12 @@ class Candidates:
         Parameters
         ----------
         fluxes : `~gammapy_asid.SourceFluxes`
-            Fluxes of these candidates, in their order.
+            Fluxes of these candidates, in their order; those of others are refused.
 
         Returns
         -------
         candidates : `Candidates`
             A copy with the columns of the flux, those of `BAND_COLUMNS`, and the flags of both.
-
-        Raises
-        ------
-        ValueError
-            If the fluxes are those of other sources.
         """
         check_same_sources(self.table, "fluxes", fluxes, SourceFluxes, "estimate")
         return self.with_columns(fluxes.candidate_columns, fluxes.table["flags"], {"flux": fluxes.meta})
@@ -175,21 +173,32 @@ class Candidates:
         Parameters
         ----------
         extensions : `~gammapy_asid.SourceExtensions`
-            Extensions of these candidates, in their order.
+            Extensions of these candidates, in their order; those of others are refused.
 
         Returns
         -------
         candidates : `Candidates`
             A copy with the columns of `EXTENSION_COLUMNS`, and the flags of both.
-
-        Raises
-        ------
-        ValueError
-            If the extensions are those of other sources.
         """
         check_same_sources(self.table, "extensions", extensions, SourceExtensions, "classify")
         columns = extensions.candidate_columns
         return self.with_columns(columns, extensions.table["flags"], {"extension": extensions.meta})
+
+    def with_classes(self, classes: SourceClasses) -> "Candidates":
+        """Candidates with the classes of `~gammapy_asid.DLSourceClassifier`.
+
+        Parameters
+        ----------
+        classes : `~gammapy_asid.SourceClasses`
+            Classes of these candidates, in their order; those of others are refused.
+
+        Returns
+        -------
+        candidates : `Candidates`
+            A copy with the columns of `CLASS_COLUMNS`, and the flags of both.
+        """
+        check_same_sources(self.table, "classes", classes, SourceClasses, "classify")
+        return self.with_columns(classes.candidate_columns, classes.table["flags"], {"classes": classes.meta})
 
     def with_columns(self, columns: QTable, flags: ArrayLike = 0, meta: Meta = None) -> "Candidates":
         """Candidates with columns replaced or added, as a fit and an association do.
@@ -228,8 +237,9 @@ class Candidates:
         Parameters
         ----------
         spectral_model : `~gammapy.modeling.models.SpectralModel`, optional
-            Spectrum for a fit to start from. By default a power law of index 2 with the estimated
-            flux; where there is none, 1e-9 cm-2 s-1 GeV-1 at 1 GeV, a common faint LAT source.
+            Spectrum for a fit to start from. By default the fitted one; else with the estimated flux (without
+            one 1e-9 cm-2 s-1 GeV-1 at 1 GeV, a common faint LAT source) a power law of index 2, or that of
+            the class: a log-parabola, for pulsars a power law with an exponential cutoff.
 
         Returns
         -------
@@ -237,12 +247,7 @@ class Candidates:
             One `~gammapy.modeling.models.SkyModel` per candidate.
         """
         models = [source.sky_model(spectral_model) for source in self.to_catalog()]
-        if "extended_prob" in self.table.colnames:
-            fitted = np.isfinite(self.table["ts_ext"]) if "ts_ext" in self.table.colnames else False
-            for i in np.flatnonzero((self.table["extended_prob"] > EXTENDED) & ~np.asarray(fitted)):
-                point = models[i].spatial_model
-                models[i].spatial_model = extended_model(self.positions[i], self.table[i], point)
-        return Models(models)
+        return Models(with_extended(models, self.table, self.positions))
 
     def to_regions(self, containment: float = 0.95) -> Regions:
         """Error ellipses, points where the error is not known.
@@ -250,17 +255,12 @@ class Candidates:
         Parameters
         ----------
         containment : {0.68, 0.95}
-            Probability that the ellipse holds the source.
+            Probability that the ellipse holds the source; another one is a `ValueError`.
 
         Returns
         -------
         regions : `~regions.Regions`
             Regions labelled with the names.
-
-        Raises
-        ------
-        ValueError
-            If the containment is another one.
         """
         return error_regions(self.table, self.positions, containment)
 

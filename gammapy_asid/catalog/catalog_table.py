@@ -37,6 +37,12 @@ NAMES = {
     "Unc_Flux_Band_Low": "flux_band_errn",
     "Unc_Flux_Band_High": "flux_band_errp",
     "UL_Flux_Band": "flux_band_ul",
+    "Source_Class": "source_class",
+    "Prob_AGN": "prob_agn",
+    "Prob_PSR": "prob_psr",
+    "Prob_PWN_SNR": "prob_pwn_snr",
+    "Prob_FSRQ": "prob_fsrq",
+    "Real_Prob": "real_prob",
     "TS": "ts",
     "Sqrt_TS": "sqrt_ts",
     "TS_Ext": "ts_ext",
@@ -68,7 +74,7 @@ NAMES = {
 UNITS = {"Pivot_Energy": "MeV"}
 
 #: Names of spectra in 4FGL.
-SPECTRA = {"pl": "PowerLaw", "lp": "LogParabola", "": ""}
+SPECTRA = {"pl": "PowerLaw", "lp": "LogParabola", "plec": "PLSuperExpCutoff", "": ""}
 
 
 def catalog_table(candidates):

@@ -13,6 +13,8 @@ from ..utils.table_columns import column_text, plain_unit
 __all__ = [
     "ASSOCIATION_COLUMNS",
     "BAND_COLUMNS",
+    "CLASSES",
+    "CLASS_COLUMNS",
     "COLUMNS",
     "CandidateFlag",
     "Column",
@@ -44,6 +46,8 @@ class CandidateFlag(IntFlag):
     UNTRAINED = 128
     #: The energy bins are too few or too wide for the bands of the model: the flux may be far too low.
     COARSE_BINS = 256
+    #: The source lies outside what the classifier of source classes was trained for.
+    CLASS_OUTSIDE = 512
 
 
 @dataclass(frozen=True)
@@ -147,6 +151,23 @@ EXTENSION_COLUMNS = (
     Column("ext_sigma_errp", "f8", "Width up to the upper end of its 68 % interval", "deg"),
 )
 
+#: Classes of sources, in the order of their probabilities: active galaxies, pulsars, and pulsar wind nebulae
+#: with supernova remnants (the classes ``pwn``, ``snr`` and ``spp`` of 4FGL).
+CLASSES = ("AGN", "PSR", "PWN-SNR")
+
+#: Columns that `Candidates.with_classes` fills; empty and NaN for sources outside the valid data. Those of
+#: the classes hold for a source that is real, whatever ``real_prob`` is, and add up to one.
+CLASS_COLUMNS = (
+    Column(
+        "source_class", "U7", "Most probable class if it is real: AGN, PSR or PWN-SNR; empty without data"
+    ),
+    Column("prob_agn", "f8", "Probability to be an active galaxy, if it is real"),
+    Column("prob_psr", "f8", "Probability to be a pulsar, if it is real"),
+    Column("prob_pwn_snr", "f8", "Probability to be a pulsar wind nebula or a remnant, if it is real"),
+    Column("prob_fsrq", "f8", "Probability to be an FSRQ rather than a BL Lac, if it is an active galaxy"),
+    Column("real_prob", "f8", "Probability to be a real source, by the classifier"),
+)
+
 #: Columns that a likelihood fit adds, see `gammapy_asid.likelihood`; NaN where it has no value.
 FIT_COLUMNS = (
     Column("ts", "f8", "Test statistic of the likelihood fit against no source"),
@@ -163,11 +184,11 @@ FIT_COLUMNS = (
     Column("fit_e_max", "f8", "Upper end of the energy range of fit_flux", "GeV"),
     Column("fit_flux", "f8", "Fitted photon flux", "cm-2 s-1"),
     Column("fit_flux_err", "f8", "Error of fit_flux", "cm-2 s-1"),
-    Column("fit_spectrum", "U12", "Fitted spectrum: pl or lp, a power law or a log-parabola"),
+    Column("fit_spectrum", "U12", "Fitted spectrum: pl, lp or plec (power law, log-parabola, pulsar)"),
     Column("fit_e_ref", "f8", "Reference energy of the spectrum", "GeV"),
-    Column("fit_index", "f8", "Photon index, of a log-parabola at fit_e_ref"),
+    Column("fit_index", "f8", "Photon index, of a curved spectrum at fit_e_ref"),
     Column("fit_index_err", "f8", "Error of fit_index"),
-    Column("fit_beta", "f8", "Curvature of a log-parabola"),
+    Column("fit_beta", "f8", "Half the growth of the index with ln E at fit_e_ref; beta of a log-parabola"),
     Column("fit_beta_err", "f8", "Error of fit_beta"),
 )
 
@@ -180,7 +201,7 @@ ASSOCIATION_COLUMNS = (
 )
 
 # Columns that a table has as a group or not at all.
-GROUPS = (BAND_COLUMNS, EXTENSION_COLUMNS, FIT_COLUMNS, ASSOCIATION_COLUMNS)
+GROUPS = (BAND_COLUMNS, EXTENSION_COLUMNS, CLASS_COLUMNS, FIT_COLUMNS, ASSOCIATION_COLUMNS)
 
 
 def fit_columns(rows):

@@ -9,7 +9,6 @@ from gammapy.catalog import CATALOG_REGISTRY, SourceCatalog, SourceCatalogObject
 from gammapy.estimators import FluxPoints
 from gammapy.modeling.models import (
     GaussianSpatialModel,
-    LogParabolaSpectralModel,
     PointSpatialModel,
     PowerLawSpectralModel,
     SkyModel,
@@ -23,7 +22,9 @@ from ..utils.fits_tables import read_provenance, read_table
 from ..utils.sky_geometry import RADIUS_68
 from .candidate_files import read_candidates
 from .candidate_tables import checked_table
-from .catalog_table import catalog_table
+from .catalog_table import SPECTRA, catalog_table
+from .class_spectra import PULSAR, class_spectrum, curved_spectrum
+from .columns import CLASSES
 from .fluxes import integral_flux
 from .source_models import START_SPECTRUM, bounded_place, bounded_spectrum
 
@@ -76,10 +77,11 @@ class SourceCatalogObjectASID(SourceCatalogObject):
         return model
 
     def spectral_model(self):
-        """Fitted spectrum, or a power law of index 2 with the estimated flux.
+        """Fitted spectrum, or a common one of its class or a power law of index 2 with the estimated flux.
 
-        `START_SPECTRUM` where there is neither. Its reference energy lies in the range of the data, and
-        its parameters have the bounds of a fit.
+        Classified sources start as a log-parabola, pulsars as a power law with an exponential cutoff.
+        `START_SPECTRUM` where nothing is known. The reference energy lies in the range of the data, and
+        the parameters have the bounds of a fit.
         """
         model = self._fitted_spectrum() if self.is_fitted else self._start_spectrum()
         flux = ("Fit_Flux", "Fit_E_Min", "Fit_E_Max") if self.is_fitted else (self._flux, "E_Min", "E_Max")
@@ -91,14 +93,22 @@ class SourceCatalogObjectASID(SourceCatalogObject):
         return bounded_spectrum(model)
 
     def _start_spectrum(self):
-        """`START_SPECTRUM` in terms of an energy near which most photons are."""
+        """Spectrum of the class or `START_SPECTRUM`, in terms of an energy near which most photons are."""
         for e_min, e_max in ((self.data["E_Min"], self.data["E_Max"]), self._energy_range):
             if np.isfinite(e_min) and np.isfinite(e_max):
                 reference = e_min * min(NEAR_LOWEST, np.sqrt((e_max / e_min).to_value("")))
-                return PowerLawSpectralModel(
-                    index=START_SPECTRUM.index.value, amplitude=START_SPECTRUM(reference), reference=reference
-                )
-        return START_SPECTRUM.copy()
+                break
+        else:
+            reference = START_SPECTRUM.reference.quantity
+        amplitude = START_SPECTRUM(reference)
+        source_class = self.data.get("Source_Class")
+        if source_class in CLASSES:
+            law = class_spectrum(source_class, reference)
+            law.amplitude.quantity = amplitude
+            return law
+        return PowerLawSpectralModel(
+            index=START_SPECTRUM.index.value, amplitude=amplitude, reference=reference
+        )
 
     @property
     def _flux(self):
@@ -107,11 +117,15 @@ class SourceCatalogObjectASID(SourceCatalogObject):
     def _fitted_spectrum(self):
         data = self.data
         shape = {"amplitude": "1e-12 cm-2 s-1 GeV-1", "reference": data["Pivot_Energy"]}
-        if data["SpectrumType"] == "PowerLaw":
+        if data["SpectrumType"] == SPECTRA["pl"]:
             model = PowerLawSpectralModel(index=data["Index"], **shape)
             model.index.error = data["Unc_Index"]
+            return model
+        is_pulsar = data["SpectrumType"] == SPECTRA["plec"]
+        model = curved_spectrum(PULSAR if is_pulsar else "", data["Index"], data["LP_beta"], **shape)
+        if is_pulsar:
+            model.index_1.error, model.expfactor.error = data["Unc_Index"], 2 * data["Unc_LP_beta"]
         else:
-            model = LogParabolaSpectralModel(alpha=data["Index"], beta=data["LP_beta"], **shape)
             model.alpha.error, model.beta.error = data["Unc_Index"], data["Unc_LP_beta"]
         return model
 

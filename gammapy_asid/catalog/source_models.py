@@ -5,7 +5,14 @@ import astropy.units as u
 import numpy as np
 from gammapy.modeling.models import GaussianSpatialModel, PowerLawSpectralModel
 
-__all__ = ["EXTENDED", "START_SPECTRUM", "bounded_spectrum", "extended_model"]
+__all__ = [
+    "EXTENDED",
+    "START_SPECTRUM",
+    "bounded_place",
+    "bounded_spectrum",
+    "extended_model",
+    "with_extended",
+]
 
 #: Probability from which a source is modelled as extended.
 EXTENDED = 0.5
@@ -38,8 +45,41 @@ def extended_model(position, row, point=None):
     return model
 
 
-#: Ranges of a photon index and of a curvature in a fit.
-INDEX_RANGE, BETA_RANGE = (0.0, 6.0), (-1.0, 3.0)
+def with_extended(models, table, positions):
+    """Models of candidates, Gaussians in place of points where only the classifier of extension tells.
+
+    Parameters
+    ----------
+    models : list of `~gammapy.modeling.models.SkyModel`
+        Models, which are changed.
+    table : `~astropy.table.QTable`
+        Candidates.
+    positions : `~astropy.coordinates.SkyCoord`
+        Their positions, shape ``(n,)``.
+
+    Returns
+    -------
+    models : list of `~gammapy.modeling.models.SkyModel`
+        The same.
+    """
+    if "extended_prob" in table.colnames:
+        fitted = np.isfinite(table["ts_ext"]) if "ts_ext" in table.colnames else False
+        for i in np.flatnonzero((table["extended_prob"] > EXTENDED) & ~np.asarray(fitted)):
+            models[i].spatial_model = extended_model(positions[i], table[i], models[i].spatial_model)
+    return models
+
+
+#: Ranges of a photon index and of a curvature in a fit, and of twice the curvature of a pulsar, whose
+#: spectrum would explode at high energies with less than none.
+INDEX_RANGE, BETA_RANGE, EXPFACTOR_RANGE = (0.0, 6.0), (-1.0, 3.0), (0.0, 6.0)
+#: Ranges of the parameters by their names.
+RANGES = {
+    "index": INDEX_RANGE,
+    "alpha": INDEX_RANGE,
+    "index_1": INDEX_RANGE,
+    "beta": BETA_RANGE,
+    "expfactor": EXPFACTOR_RANGE,
+}
 
 #: Farthest that a position may move in a fit, in units of the larger semi-axis of its 95 % ellipse.
 POSITION_REACH = 2.0
@@ -53,7 +93,7 @@ START_SPECTRUM = PowerLawSpectralModel(index=2.0, amplitude="1e-9 cm-2 s-1 GeV-1
 
 
 def bounded_spectrum(law):
-    """Power law or log-parabola with the bounds of a fit.
+    """Power law, log-parabola or spectrum of a pulsar with the bounds of a fit.
 
     Parameters
     ----------
@@ -66,7 +106,7 @@ def bounded_spectrum(law):
         The same.
     """
     law.amplitude.min = 0
-    for name, limits in (("index", INDEX_RANGE), ("alpha", INDEX_RANGE), ("beta", BETA_RANGE)):
+    for name, limits in RANGES.items():
         if name in law.parameters.names:
             law.parameters[name].min, law.parameters[name].max = limits
     return law

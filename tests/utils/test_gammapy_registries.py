@@ -19,7 +19,7 @@ assert "torch" not in sys.modules
 assert ESTIMATOR_REGISTRY.get_cls("DLSourceDetector").__name__ == "DLSourceDetector"
 assert CATALOG_REGISTRY.get_cls("asid").__name__ == "SourceCatalogASID"
 names = [estimator.__name__ for estimator in ESTIMATOR_REGISTRY]
-others = {"Candidates", "SourceExtensions", "SourceFluxes", "__version__"}
+others = {"Candidates", "SourceClasses", "SourceExtensions", "SourceFluxes", "__version__"}
 assert set(gammapy_asid.__all__) - set(names) == others
 assert len(set(names)) == len(names)
 assert type(ESTIMATOR_REGISTRY) is type(CATALOG_REGISTRY) is Registry

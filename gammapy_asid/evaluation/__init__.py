@@ -11,6 +11,7 @@ from ..learning.interval_calibration import (
 from ..learning.score_calibration import apply_knots, expected_calibration_error, fit_knots, reliability
 from ..stats.image_bounds import asimov_ts, position_covariance, sample_offsets, source_image
 from .baseline import ts_map_candidates
+from .class_evaluation import ClassEvaluation, evaluate_classes
 from .detection_plots import (
     plot_flux_distribution,
     plot_found_again,
@@ -42,6 +43,7 @@ from .truth import Truth, read_truth
 
 __all__ = [
     "CandidateList",
+    "ClassEvaluation",
     "Evaluation",
     "ListResult",
     "Matches",
@@ -58,6 +60,7 @@ __all__ = [
     "coverage_curve",
     "deduplicate_overlaps",
     "draw_figures",
+    "evaluate_classes",
     "evaluate_lists",
     "expected_calibration_error",
     "fit_knots",

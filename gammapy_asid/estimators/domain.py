@@ -5,7 +5,8 @@ import logging
 from dataclasses import replace
 
 from ..inputs.bands import BandCube
-from ..inputs.convert import EnergyRangeError, to_band_cube
+from ..inputs.convert import to_band_cube
+from ..inputs.field_parts import EnergyRangeError
 from ..inputs.rebin import block_mean
 from ..inputs.trusted_sky import prediction_problem
 from ..learning.domain import field_domain

@@ -5,6 +5,7 @@ from .bands import LAT_BANDS, BandCube, Bands, Response, cube_from_arrays
 from .convert import to_band_cube
 from .read_maps import dataset_from_files
 from .tiles import Tile, Tiling
+from .time_bins import TimeBins, TimeCounts, find_time_bins, time_counts
 
 __all__ = [
     "BandCube",
@@ -13,7 +14,11 @@ __all__ = [
     "Response",
     "Tile",
     "Tiling",
+    "TimeBins",
+    "TimeCounts",
     "cube_from_arrays",
     "dataset_from_files",
+    "find_time_bins",
+    "time_counts",
     "to_band_cube",
 ]

@@ -7,7 +7,13 @@ import numpy as np
 from astropy.table import Table
 
 from .class_checks import checked_classes, checked_weights, class_indices, weights_of_prior
-from .class_metrics import RankedClass, called_figures, weighted_calibration_error, weighted_confusion
+from .class_metrics import (
+    RankedClass,
+    calibration_by_chance,
+    called_figures,
+    weighted_calibration_error,
+    weighted_confusion,
+)
 from .intervals import bootstrap_intervals, bootstrap_weights, share_intervals, short
 
 __all__ = ["ClassEvaluation", "evaluate_classes"]
@@ -234,11 +240,10 @@ def _effective(weights):
 
 def _calibration(probability, true, weights, n_bins, seed):
     """Calibration error of each class, and median and 95 % quantile of that of true probabilities."""
-    drawn, intervals, chance = np.random.default_rng(seed), [], []
+    intervals, chance = [], []
     for i, own in enumerate(probability.T):
         error = weighted_calibration_error(own, true == i, weights, n_bins)
-        by_chance = drawn.random(weights.shape, dtype=np.float32) < own
-        by_chance = weighted_calibration_error(own, by_chance, weights[:1], n_bins)
+        by_chance = calibration_by_chance(own, weights[0], n_bins, len(weights), seed)
         median, end_68, top, end_95 = (float(v) for v in np.quantile(by_chance, [0.5, 0.84, 0.95, 0.975]))
         (interval,) = bootstrap_intervals(error[:, None], mirrored=True)
         # What chance gives as well may be nothing

@@ -3,7 +3,13 @@
 
 import numpy as np
 
-__all__ = ["RankedClass", "called_figures", "weighted_calibration_error", "weighted_confusion"]
+__all__ = [
+    "RankedClass",
+    "called_figures",
+    "calibration_by_chance",
+    "weighted_calibration_error",
+    "weighted_confusion",
+]
 
 #: Numbers held at once.
 CHUNK = 4_000_000
@@ -164,3 +170,28 @@ def weighted_calibration_error(probability, is_class, weights, n_bins=15):
     first = np.linspace(0, len(probability), n_bins, endpoint=False).astype(int)
     gap = (probability - is_class)[..., order] * weights[:, order]
     return np.abs(np.add.reduceat(gap, first, axis=-1)).sum(axis=-1) / weights.sum(axis=-1)
+
+
+def calibration_by_chance(probability, weights, n_bins=15, n_draws=1000, seed=0):
+    """Calibration errors of probabilities that are exactly true, for classes drawn from them.
+
+    Parameters
+    ----------
+    probability : `~numpy.ndarray`
+        Probability of the class, shape ``(n,)``.
+    weights : `~numpy.ndarray`
+        Weights of the sources, shape ``(n,)``.
+    n_bins : int
+        Bins of equal numbers of sources.
+    n_draws : int
+        How often the classes are drawn.
+    seed : int
+        Seed.
+
+    Returns
+    -------
+    errors : `~numpy.ndarray`
+        Shape ``(n_draws,)``.
+    """
+    drawn = np.random.default_rng(seed).random((n_draws, len(probability)), dtype=np.float32) < probability
+    return weighted_calibration_error(probability, drawn, weights[None], n_bins)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
+from sklearn import metrics
 
 from gammapy_asid.evaluation.classification import (
     accuracy_in_bins,
@@ -16,12 +17,16 @@ from gammapy_asid.evaluation.classification_plots import (
     plot_accuracy,
     plot_activations,
     plot_class_activation,
+    plot_class_reliability,
     plot_confusion,
     plot_embedding,
+    plot_one_against_rest,
 )
+from gammapy_asid.evaluation.drawing import class_style
 from gammapy_asid.evaluation.interpretation import activation_maps, attributions, class_activation_maps, embed
 from gammapy_asid.evaluation.measurement_plots import plot_size_recovery
 from gammapy_asid.inputs.stamps import Stamps
+from gammapy_asid.learning.score_calibration import expected_calibration_error
 from gammapy_asid.tasks.extension.network import ExtensionConfig, ExtensionNetwork
 from gammapy_asid.tasks.extension.truth import ExtensionTruth
 
@@ -141,7 +146,7 @@ def test_plots(model, stamps):
     points = embed(model, stamps)
     names = np.array(["C0", "C1"])[np.arange(12) % 2]
     ax = plot_embedding(points, names, plt.subplots()[1], "class")
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["C0", "C1"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["C0 (6)", "C1 (6)"]
     ax = plot_embedding(points, np.arange(12.0), plt.subplots()[1], "size")
     assert len(ax.figure.axes) == 2
     figure = plot_activations(activation_maps(model, stamps), 0, 3)
@@ -149,3 +154,64 @@ def test_plots(model, stamps):
     maps = class_activation_maps(model, stamps, 1)
     assert plot_class_activation(stamps.counts[0, 0].numpy(), maps[0], plt.subplots()[1]).images
     plt.close("all")
+
+
+def test_numbers_of_sources_are_stated():
+    true, called = np.repeat([0, 1], [30, 4]), np.repeat([0, 1], [28, 6])
+    number = np.bincount(true, minlength=3)
+    ax = plot_confusion(confusion(true, called, 3), ["AGN", "PSR", "FAKE"], plt.subplots()[1], number)
+    assert [text.get_text() for text in ax.get_yticklabels()] == [
+        "AGN\n(30 sources)",
+        "PSR\n(4 sources)",
+        "FAKE\n(0 sources)",
+    ]
+    # Wilson: (28 + 0.49) / (30 + 0.99) with 0.047 to both sides
+    assert ax.texts[0].get_text() == ".933\n[.873, .966]"
+    assert ax.texts[8].get_text() == "-"
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def told_apart():
+    rng = np.random.default_rng(3)
+    probability = rng.dirichlet([1, 0.6, 0.4], 300)
+    true = (rng.random(300)[:, None] > probability.cumsum(axis=1)[:, :-1]).sum(axis=1)
+    probability[:5] = np.nan
+    return np.array(["AGN", "PSR", "PWN-SNR"])[true], probability, ["AGN", "PSR", "PWN-SNR"]
+
+
+def test_plot_one_against_rest(told_apart):
+    true, probability, names = told_apart
+    figure = plot_one_against_rest(true, probability, names, n_resamples=50)
+    roc, precise = figure.axes
+    assert roc.get_title() == "295 sources"
+    is_psr, own = true[5:] == "PSR", probability[5:, 1]
+    line = next(line for line in roc.lines if line.get_label().startswith("PSR"))
+    assert line.get_label().startswith(f"PSR ({is_psr.sum()}): {metrics.roc_auc_score(is_psr, own):.3f}"[:8])
+    wrong, right, _ = metrics.roc_curve(is_psr, own, drop_intermediate=False)
+    assert_allclose(line.get_ydata(), np.interp(line.get_xdata(), wrong, right), atol=1e-5)
+    pure, recall, _ = metrics.precision_recall_curve(is_psr, own)
+    line = next(line for line in precise.lines if line.get_label().startswith("PSR"))
+    # At a quarter of the recall: the highest threshold that reaches it
+    at = np.flatnonzero(recall >= 0.25)[-1]
+    assert np.interp(0.25, line.get_xdata(), line.get_ydata()) == pytest.approx(pure[at], abs=1e-5)
+    colours = {line.get_label()[:3]: line.get_color() for line in roc.lines}
+    assert colours["AGN"] != colours["PSR"]
+    figure.canvas.draw()
+
+
+def test_plot_class_reliability(told_apart):
+    figure = plot_class_reliability(*told_apart)
+    number = (told_apart[0][5:] == "AGN").sum()
+    assert figure.axes[0].get_title() == f"AGN: {number} of 295 sources"
+    text = figure.axes[0].get_legend().get_texts()[0].get_text()
+    error = expected_calibration_error(told_apart[1][5:, 0], told_apart[0][5:] == "AGN")
+    assert text.startswith(f"calibration error {error:.3f}\n(")
+    figure.canvas.draw()
+
+
+def test_classes_of_sources_look_the_same_in_all_pictures():
+    styles = class_style(["C0", "FSRQ", "C1", "AGN"])
+    assert styles["AGN"] == class_style(["AGN"])["AGN"] and styles["FSRQ"] == class_style(["FSRQ"])["FSRQ"]
+    assert len({style["color"] for style in styles.values()}) == 4
+    assert len(class_style([f"C{i}" for i in range(20)])) == 20

@@ -31,14 +31,23 @@ TASK_NAMES = sorted(path.parent.name for path in (Path(__file__).parents[1] / "t
 @click.option("--livetime", type=float, default=10, show_default=True, help="Length of the survey, years.")
 @click.option("--pixel-size", type=float, default=0.1, show_default=True, help="Pixel size, deg.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of sky and counts.")
+@click.option(
+    "--time-bins",
+    type=click.IntRange(2, 20),
+    help="Bins of time; sources vary after their class. datasets.yaml and light_curves.fits then replace "
+    "dataset.fits.gz.",
+)
 @overwrite_option
-def simulate(output, center, width, livetime, pixel_size, seed, overwrite):
+def simulate(output, center, width, livetime, pixel_size, seed, time_bins, overwrite):
     """Simulate a Fermi-LAT field: dataset.fits.gz (MapDataset) and catalog.fits (its sources)."""
     from ..inputs.dataset_files import write_dataset
     from ..simulation.demo import simulated_field
     from ..utils.files import new_file
 
     folder = expanded(output)
+    if time_bins is not None:
+        _simulate_time_bins(folder, overwrite, center, width, livetime, pixel_size, seed, time_bins)
+        return
     paths = prepare({"catalog": folder / "catalog.fits", "dataset": folder / "dataset.fits.gz"}, overwrite)
     with console.status("Simulating"):
         field, catalog = simulated_field(center, width, livetime, pixel_size, seed)
@@ -47,6 +56,27 @@ def simulate(output, center, width, livetime, pixel_size, seed, overwrite):
         write_dataset(field.dataset, temporary)
     console.print(f"{field.dataset.counts.data.sum():.0f} photons, {len(catalog)} sources")
     print_paths(paths)
+
+
+def _simulate_time_bins(folder, overwrite, *settings):
+    """Write a simulated field in bins of time."""
+    from ..inputs.dataset_files import dataset_paths, write_datasets
+    from ..simulation.demo import simulated_time_bins
+    from ..simulation.lat_time_bins import bin_names
+    from ..utils.files import new_file
+
+    files = dataset_paths(bin_names("simulated", settings[-1]), folder / "datasets.yaml")
+    files += [folder / "catalog.fits", folder / "light_curves.fits"]
+    *_, catalog_file, curves_file = prepare({path.name: path for path in files}, overwrite).values()
+    with console.status("Simulating"):
+        simulated = simulated_time_bins(*settings)
+    write_datasets(simulated.datasets, folder / "datasets.yaml", overwrite)
+    simulated.catalog.write(catalog_file, overwrite=overwrite)
+    with new_file(curves_file, overwrite) as temporary:
+        simulated.light_curves.write(temporary, format="fits")
+    photons = sum(dataset.counts.data.sum() for dataset in simulated.datasets)
+    console.print(f"{photons:.0f} photons, {len(simulated.catalog)} sources")
+    print_paths({path.name: path for path in files})
 
 
 @click.command()

@@ -4,12 +4,13 @@
 from pathlib import Path
 
 from gammapy.datasets import Datasets, MapDataset
+from gammapy.utils.scripts import to_yaml, write_yaml
 
-from ..utils.files import regular_file
+from ..utils.files import new_file, regular_file
 from ..utils.fits_files import open_fits, write_fits
 from ..utils.plain_yaml import read_yaml
 
-__all__ = ["read_dataset", "read_datasets_yaml", "write_dataset"]
+__all__ = ["dataset_paths", "read_dataset", "read_datasets_yaml", "write_dataset", "write_datasets"]
 
 
 def write_dataset(dataset, filename):
@@ -23,6 +24,53 @@ def write_dataset(dataset, filename):
         File, which must not exist.
     """
     write_fits(dataset.to_hdulist(), filename)
+
+
+def write_datasets(datasets, filename, overwrite=False):
+    """Write datasets to FITS files beside a YAML file that lists them, as Gammapy reads them.
+
+    Parameters
+    ----------
+    datasets : `~gammapy.datasets.Datasets`
+        Datasets of map datasets without models.
+    filename : str or path
+        YAML file.
+    overwrite : bool
+        Whether existing files may be replaced.
+
+    Returns
+    -------
+    paths : list of `~pathlib.Path`
+        The files, the YAML file last.
+    """
+    *paths, listing = dataset_paths(datasets.names, filename)
+    entries = []
+    for dataset, path in zip(datasets, paths, strict=True):
+        with new_file(path, overwrite) as temporary:
+            write_dataset(dataset, temporary)
+        entries.append(dataset.to_dict() | {"filename": path.name})
+    with new_file(listing, overwrite) as temporary:
+        write_yaml(to_yaml({"datasets": entries}), temporary, checksum=True)
+    return [*paths, listing]
+
+
+def dataset_paths(names, filename):
+    """Files of datasets that a YAML file lists.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of the datasets.
+    filename : str or path
+        YAML file.
+
+    Returns
+    -------
+    paths : list of `~pathlib.Path`
+        FITS files, then the YAML file.
+    """
+    listing = Path(filename)
+    return [*(listing.with_name(f"{name}.fits.gz") for name in names), listing]
 
 
 def read_dataset(filename, name=None):

@@ -9,9 +9,11 @@ from .fit_populations import fit_populations
 from .instruments import ExposureMap, lat_response
 from .lat_bank import build_heldout_models, build_lat_bank
 from .lat_dataset import simulate_dataset
+from .lat_time_bins import simulate_time_bins
 from .mock_catalog import MockCatalog
 from .populations import DEFAULT_POPULATIONS, Population, draw_sky
 from .sky import ResponseBank, emission_counts, render_sources, source_counts
+from .variability import draw_light_curves
 
 __all__ = [
     "DEFAULT_POPULATIONS",
@@ -26,6 +28,7 @@ __all__ = [
     "analytic_lat_psf",
     "build_heldout_models",
     "build_lat_bank",
+    "draw_light_curves",
     "draw_sky",
     "emission_counts",
     "fit_populations",
@@ -34,5 +37,6 @@ __all__ = [
     "render_sources",
     "simulate_cube",
     "simulate_dataset",
+    "simulate_time_bins",
     "source_counts",
 ]

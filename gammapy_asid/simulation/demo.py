@@ -14,9 +14,10 @@ from gammapy.datasets import MapDataset
 from ..utils.arguments import check_number
 from .diffuse import analytic_emission
 from .lat_dataset import simulate_dataset
+from .lat_time_bins import simulate_time_bins
 from .populations import draw_sky
 
-__all__ = ["DemoField", "demo_field", "galactic_centre_field", "simulated_field"]
+__all__ = ["DemoField", "demo_field", "galactic_centre_field", "simulated_field", "simulated_time_bins"]
 
 #: Simulated sources that are listed as known, flux from 1 to 100 GeV in cm-2 s-1: well above the threshold of
 #: ten years.
@@ -85,18 +86,9 @@ def simulated_field(center=(75.0, 20.0), width=(20.0, 15.0), livetime=10.0, pixe
     catalog : `~gammapy_asid.simulation.MockCatalog`
         All sources in it.
     """
-    check_number("seed", seed, low=0, whole=True)
-    rng = np.random.default_rng(seed)
-    catalog = draw_sky(rng)
-    dataset = simulate_dataset(
-        SkyCoord(*center, unit="deg", frame="galactic"),
-        width * u.deg,
-        catalog,
-        analytic_emission(seed),
-        livetime=livetime,
-        pixel_size=pixel_size,
-        rng=rng,
-    )
+    sky, rng = _simulated_sky(center, width, seed)
+    dataset = simulate_dataset(*sky, livetime=livetime, pixel_size=pixel_size, rng=rng)
+    catalog = sky[2]
     positions = catalog.positions
     inside = dataset.counts.geom.to_image().contains(positions)
     bright = catalog.flux(1, 100) > KNOWN_FLUX
@@ -107,6 +99,43 @@ def simulated_field(center=(75.0, 20.0), width=(20.0, 15.0), livetime=10.0, pixe
         known_as=f"simulated sources above {KNOWN_FLUX:g} cm-2 s-1 (1-100 GeV)",
     )
     return field, catalog.select(inside)
+
+
+def simulated_time_bins(
+    center=(75.0, 20.0), width=(20.0, 15.0), livetime=10.0, pixel_size=0.1, seed=1, n_bins=10
+):
+    """The sky of `simulated_field` in bins of time, its sources varying.
+
+    Parameters
+    ----------
+    center : tuple of float
+        Galactic longitude and latitude in deg.
+    width : tuple of float
+        Width in longitude and latitude in deg.
+    livetime : float
+        Length of the survey in years.
+    pixel_size : float
+        Pixel size in deg.
+    seed : int
+        Seed of the sky, of the light curves and of the counts.
+    n_bins : int
+        Number of bins, 2 to 20.
+
+    Returns
+    -------
+    simulated : `~gammapy_asid.simulation.lat_time_bins.SimulatedTimeBins`
+        Datasets, sources and their light curves.
+    """
+    sky, rng = _simulated_sky(center, width, seed)
+    return simulate_time_bins(*sky, n_bins=n_bins, livetime=livetime, pixel_size=pixel_size, rng=rng)
+
+
+def _simulated_sky(center, width, seed):
+    """Centre, width, sources and diffuse emission of a simulation, and the random numbers that drew them."""
+    check_number("seed", seed, low=0, whole=True)
+    rng = np.random.default_rng(seed)
+    center = SkyCoord(*center, unit="deg", frame="galactic")
+    return (center, width * u.deg, draw_sky(rng), analytic_emission(seed)), rng
 
 
 def demo_field():

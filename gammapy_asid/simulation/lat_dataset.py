@@ -11,7 +11,7 @@ from ..utils.arguments import check_number
 from .analytic_lat import ENERGY_EDGES, N_TRUE, analytic_lat_exposure, analytic_lat_psf, energy_axes
 from .sky_grid import interval_shares
 
-__all__ = ["simulate_dataset"]
+__all__ = ["LATField", "simulate_dataset"]
 
 # Half width of the kernels in deg, which all but few photons of the lowest energies reach, and sub-pixels
 # along a side in the core, where the profile is steep, and beyond it.
@@ -25,8 +25,7 @@ MARGIN = 5.0
 MAX_PIXELS = 10_000_000
 
 
-def _check_field(width, livetime, pixel_size):
-    check_number("livetime", livetime, above=0)
+def _check_field(width, pixel_size):
     check_number("pixel_size", pixel_size, above=0)
     size = np.atleast_1d(u.Quantity(width).to_value("deg"))
     if not np.all((size > 0) & (size <= 180)):
@@ -87,39 +86,112 @@ def simulate_dataset(
     ValueError
         If the energies are not inside 0.3 GeV to 1 TeV, or there is no such field.
     """
-    _check_field(width, livetime, pixel_size)
-    axis, true_axis = energy_axes(energy_edges)
-    image = WcsGeom.create(
-        skydir=center.galactic, width=width, binsz=pixel_size, frame="galactic", proj="TAN"
-    )
+    check_number("livetime", livetime, above=0)
+    field = LATField(center, width, energy_edges, pixel_size)
+    background = field.expected(field.diffuse_flux(emission), livetime)
+    total = background + field.expected(field.source_flux(catalog), livetime)
+    counts = total if rng is None else rng.poisson(total).astype(float)
+    return field.dataset(counts, background, livetime, name)
 
-    exposure = analytic_lat_exposure(true_axis.center.to_value("GeV"), livetime)
-    psf = analytic_lat_psf(true_axis)
-    n_margin = int(round(MARGIN / pixel_size))
-    wide = image.to_cube([true_axis]).pad(n_margin, axis_name=None)
-    kernel = _psf_kernel(psf, wide)
 
-    def expected(flux):
-        """Counts in the bins of the dataset of a flux per pixel of the wide field."""
-        counts = Map.from_geom(wide, data=flux * exposure[:, None, None]).convolve(kernel)
-        data = counts.data[:, n_margin:-n_margin, n_margin:-n_margin]
+class LATField:
+    """Geometry, response and expected counts of a field that a LAT-like instrument sees.
+
+    Parameters
+    ----------
+    center : `~astropy.coordinates.SkyCoord`
+        Centre of the field.
+    width : tuple of `~astropy.units.Quantity`
+        Width in longitude and latitude.
+    energy_edges : sequence of float
+        Energy edges in GeV.
+    pixel_size : float
+        Pixel size in deg.
+    """
+
+    def __init__(self, center, width, energy_edges, pixel_size):
+        _check_field(width, pixel_size)
+        self.axis, self.true_axis = energy_axes(energy_edges)
+        self.image = WcsGeom.create(
+            skydir=center.galactic, width=width, binsz=pixel_size, frame="galactic", proj="TAN"
+        )
+        self.psf = analytic_lat_psf(self.true_axis)
+        self.n_margin = int(round(MARGIN / pixel_size))
+        self.wide = self.image.to_cube([self.true_axis]).pad(self.n_margin, axis_name=None)
+        self.kernel = _psf_kernel(self.psf, self.wide)
+
+    def exposure(self, livetime):
+        """Exposure in cm2 s at each true energy; shape ``(n, 1, 1)``.
+
+        Parameters
+        ----------
+        livetime : float
+            Length of the survey in years.
+        """
+        return analytic_lat_exposure(self.true_axis.center.to_value("GeV"), livetime)[:, None, None]
+
+    def diffuse_flux(self, emission):
+        """Flux of the diffuse emission in each pixel of the wide field in cm-2 s-1.
+
+        Parameters
+        ----------
+        emission : `~gammapy_asid.simulation.diffuse.EmissionModel`
+            Diffuse emission of the sky.
+        """
+        return _diffuse_flux(self.wide, emission)
+
+    def source_flux(self, catalog):
+        """Flux of sources in each pixel of the wide field in cm-2 s-1.
+
+        Parameters
+        ----------
+        catalog : `~gammapy_asid.simulation.mock_catalog.MockCatalog`
+            Sources.
+        """
+        return _source_flux(self.wide, catalog)
+
+    def expected(self, flux, livetime):
+        """Counts in the bins of the dataset of a flux per pixel of the wide field.
+
+        Parameters
+        ----------
+        flux : `~numpy.ndarray`
+            Flux in cm-2 s-1.
+        livetime : float
+            Length of the survey in years.
+        """
+        counts = Map.from_geom(self.wide, data=flux * self.exposure(livetime)).convolve(self.kernel)
+        data = counts.data[:, self.n_margin : -self.n_margin, self.n_margin : -self.n_margin]
         # The Fourier transform leaves tiny negative values where nothing is expected
-        return data.reshape(len(energy_edges) - 1, N_TRUE, *data.shape[1:]).sum(axis=1).clip(min=0)
+        return data.reshape(self.axis.nbin, N_TRUE, *data.shape[1:]).sum(axis=1).clip(min=0)
 
-    background = expected(_diffuse_flux(wide, emission))
-    total = background + expected(_source_flux(wide, catalog))
-    geom = image.to_cube([axis])
-    return MapDataset(
-        counts=Map.from_geom(geom, data=total if rng is None else rng.poisson(total).astype(float)),
-        background=Map.from_geom(geom, data=background),
-        exposure=Map.from_geom(
-            image.to_cube([true_axis]), data=exposure[:, None, None] * np.ones(image.data_shape), unit="cm2 s"
-        ),
-        psf=psf,
-        edisp=EDispKernelMap.from_diagonal_response(axis, true_axis),
-        mask_safe=Map.from_geom(geom, data=np.ones(geom.data_shape, dtype=bool)),
-        name=name,
-    )
+    def dataset(self, counts, background, livetime, name, gti=None):
+        """Dataset of counts and background.
+
+        Parameters
+        ----------
+        counts, background : `~numpy.ndarray`
+            Maps in the bins of the dataset.
+        livetime : float
+            Length of the survey in years.
+        name : str
+            Name of the dataset.
+        gti : `~gammapy.data.GTI`, optional
+            When it was observed.
+        """
+        geom = self.image.to_cube([self.axis])
+        true_geom = self.image.to_cube([self.true_axis])
+        exposure = self.exposure(livetime) * np.ones(self.image.data_shape)
+        return MapDataset(
+            counts=Map.from_geom(geom, data=counts),
+            background=Map.from_geom(geom, data=background),
+            exposure=Map.from_geom(true_geom, data=exposure, unit="cm2 s"),
+            psf=self.psf,
+            edisp=EDispKernelMap.from_diagonal_response(self.axis, self.true_axis),
+            mask_safe=Map.from_geom(geom, data=np.ones(geom.data_shape, dtype=bool)),
+            gti=gti,
+            name=name,
+        )
 
 
 def _psf_kernel(psf, geom):

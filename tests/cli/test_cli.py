@@ -3,7 +3,7 @@ import os
 
 import numpy as np
 import pytest
-from astropy.table import Table
+from astropy.table import QTable, Table
 from click.testing import CliRunner
 from gammapy.datasets import MapDataset
 from gammapy.modeling.models import Models
@@ -12,6 +12,7 @@ from regions import Regions
 from gammapy_asid.catalog.candidates import Candidates
 from gammapy_asid.catalog.columns import CandidateFlag
 from gammapy_asid.cli import main
+from gammapy_asid.cli.inputs import read_datasets
 from gammapy_asid.simulation.demo import demo_field
 
 
@@ -35,6 +36,20 @@ def test_simulate(simulation):
     result = run("simulate", "-o", simulation)
     assert result.exit_code == 2
     assert "--overwrite" in result.output
+
+
+def test_simulate_time_bins(tmp_path):
+    result = run("simulate", "-o", tmp_path / "years", "--width", 3.2, 3.2, "--time-bins", 3, "--livetime", 6)
+    assert result.exit_code == 0, result.output
+    datasets = read_datasets([tmp_path / "years" / "datasets.yaml"])
+    assert [dataset.name for dataset in datasets] == ["simulated-00", "simulated-01", "simulated-02"]
+    assert [round(dataset.gti.time_sum.to_value("yr"), 6) for dataset in datasets] == [2, 2, 2]
+    curves = QTable.read(tmp_path / "years" / "light_curves.fits")
+    assert len(curves) == len(Table.read(tmp_path / "years" / "catalog.fits"))
+    assert curves["relative_flux"].shape[1] == curves.meta["NBINS"] == 3
+    again = run("simulate", "-o", tmp_path / "years", "--time-bins", 3)
+    assert again.exit_code == 2
+    assert "--overwrite" in again.output
 
 
 def test_detect_writes_all_products(simulation, toy_model, tmp_path):

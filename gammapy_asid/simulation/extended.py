@@ -10,11 +10,12 @@ from .patch_images import sum_on_level
 from .shapes import shape_images
 from .sky import SPECTRAL_PARAMETERS, source_counts
 
-__all__ = ["ExtendedSources"]
+__all__ = ["BORDER", "ExtendedSources"]
 
-# Shapes are drawn on pixels finer by this level, which sample the narrowest Gaussian well, with a border of
-# finest pixels around the patch, whose light the point spread function brings in.
-FINER_LEVEL, BORDER = 1, 24
+#: Width in finest pixels of a border around a patch, whose light the point spread function brings in.
+BORDER = 24
+# Shapes are drawn on pixels finer by this level, which sample the narrowest Gaussian well.
+FINER_LEVEL = 1
 FINER = 2**FINER_LEVEL
 # Photon index for which the point spread functions of sub-bands are averaged: shapes hide the difference.
 INDEX = 2.3
@@ -72,7 +73,25 @@ class ExtendedSources(Movable):
         side = self.size + 2 * BORDER
         fx, fy = (FINER * (v + BORDER + 0.5) - 0.5 for v in (x, y))
         fine = shape_images(kind, fx, fy, FINER * width, FINER * side, elongation, angle)
-        profile = sum_on_level(fine, FINER_LEVEL)
+        return self.convolved(instrument, sum_on_level(fine, FINER_LEVEL), counts)
+
+    def convolved(self, instrument, profile, counts):
+        """Images of anything that is as bright in all bands but for its counts.
+
+        Parameters
+        ----------
+        instrument : `~torch.Tensor`
+            Index of each image's response, shape ``(n,)``.
+        profile : `~torch.Tensor`
+            Brightness on finest pixels with a border of `BORDER` around the patch, shape ``(n, ny, nx)``.
+        counts : `~torch.Tensor`
+            Expected counts for a brightness of one, shape ``(n, n_bands)``.
+
+        Returns
+        -------
+        images : list of `~torch.Tensor`
+            See `images`.
+        """
         transformed, images = {}, []
         for band, level in enumerate(self.bank.bands.levels):
             length = self.lengths[band]

@@ -1,6 +1,8 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Patches of the sky of the Fermi-LAT, simulated as they are needed."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 
@@ -11,7 +13,7 @@ from .patches import PatchSources
 from .sky import SPECTRAL_PARAMETERS, emission_counts, source_counts
 from .variations import patch_axes, patch_grid, random_emission, sample_emission
 
-__all__ = ["LatSimulator"]
+__all__ = ["LatSimulator", "PatchSky"]
 
 # Sources within this many deg of a patch shine into it: the reach of the kernels on the finest pixels.
 MARGIN = 2.5
@@ -30,6 +32,41 @@ SIN_PLANE = np.sin(np.pi / 18)
 # Shares of the patches at the edge of a field, which leave out at most half of either side, and of those with
 # a hole of a radius in finest pixels, like the masks of bright sources.
 EDGE_SHARE, HOLE_SHARE, HOLE_RADIUS = 0.2, 0.1, (2, 8)
+
+
+@dataclass(kw_only=True)
+class PatchSky:
+    """What is expected in patches, before photons are drawn; images are lists of tensors per band.
+
+    Parameters
+    ----------
+    instrument, exposure, has_background : `~torch.Tensor`
+        Response of each patch, exposure over its mean, whether the network gets the prediction; shape
+        ``(n,)``.
+    intensity : tuple of `~torch.Tensor`
+        Of the true emission and of its prediction, 1 / (cm2 s sr), shape ``(n, n_intervals, gy, gx)``.
+    emission, prediction : list of `~torch.Tensor`
+        Counts of the true emission, and predicted counts with the sources already modelled.
+    sources : `PatchSources`
+        Sources.
+    known : `~torch.Tensor`
+        Those already modelled, bool of shape ``(n_sources,)``.
+    images : list of `~torch.Tensor`
+        Counts of the sources.
+    mask : list of `~torch.Tensor`
+        Share of valid pixels.
+    """
+
+    instrument: torch.Tensor
+    exposure: torch.Tensor
+    has_background: torch.Tensor
+    intensity: tuple
+    emission: list
+    prediction: list
+    sources: PatchSources
+    known: torch.Tensor
+    images: list
+    mask: list
 
 
 class LatSimulator(PatchSimulator):
@@ -64,29 +101,49 @@ class LatSimulator(PatchSimulator):
         self.plane_share = plane_share
 
     def _draw(self, n, rng, generator, instrument):
+        return self._observed(self._sky(n, rng, generator, instrument), generator)
+
+    def _sky(self, n, rng, generator, instrument):
+        """What is expected in patches of a random sky (`PatchSky`)."""
         drawn = torch.tensor(rng.choice(len(self.weights), n, p=self.weights))
         instrument = drawn if instrument is None else torch.full((n,), instrument)
         centres, roll = self._places(rng, n)
         exposure = torch.tensor(rng.lognormal(0, LEVEL_SPREAD, n), dtype=torch.float32)
         has_background = torch.tensor(rng.random(n) < self.background_share)
-        emission, prediction = self._emission(generator, instrument, centres, roll, exposure)
+        intensity = self._intensity(generator, instrument, centres, roll)
+        emission, prediction = (self._counts(instrument, exposure, image) for image in intensity)
         sources = self._sources(rng, instrument, centres, roll, exposure)
         known = self.known_sources(rng, sources.patch, sources.flux, MODELLED, has_background)
         images = self.images(instrument, sources)
         if known.any():
             modelled = self.modelled(instrument, sources.select(known), generator)
             prediction = [p + m for p, m in zip(prediction, modelled, strict=True)]
+        return PatchSky(
+            instrument=instrument,
+            exposure=exposure,
+            has_background=has_background,
+            intensity=intensity,
+            emission=emission,
+            prediction=prediction,
+            sources=sources,
+            known=known,
+            images=images,
+            mask=self._band_masks(rng, instrument),
+        )
 
-        mask = self._band_masks(rng, instrument)
+    def _observed(self, sky, generator):
+        """Patches with photons, see `PatchSimulator.draw`."""
+        mask = sky.mask
         # Partly masked coarse pixels lose the masked share of their photons.
-        expected = [(e + i) * m for e, i, m in zip(emission, images, mask, strict=True)]
+        expected = [(e + i) * m for e, i, m in zip(sky.emission, sky.images, mask, strict=True)]
         prediction, emission = (
-            [v * m for v, m in zip(values, mask, strict=True)] for values in (prediction, emission)
+            [v * m for v, m in zip(values, mask, strict=True)] for values in (sky.prediction, sky.emission)
         )
         flat = [torch.ones_like(m) for m in mask]
-        batch = self.observe(instrument, expected, prediction, mask, flat, has_background, generator)
-        sources.significance = self.significance(instrument, sources, emission, mask)
-        return self._with_truth(batch, sources.select(~known), instrument, expected)
+        batch = self.observe(sky.instrument, expected, prediction, mask, flat, sky.has_background, generator)
+        sources = sky.sources
+        sources.significance = self.significance(sky.instrument, sources, emission, mask)
+        return self._with_truth(batch, sources.select(~sky.known), sky.instrument, expected)
 
     def _places(self, rng, n):
         """Galactic longitude and latitude of the centres in rad, and the angle of each patch."""
@@ -99,15 +156,16 @@ class LatSimulator(PatchSimulator):
         roll = rng.uniform(0, 2 * np.pi, n)
         return [torch.tensor(v, dtype=torch.float32) for v in (centres, roll)]
 
-    def _emission(self, generator, instrument, centres, roll, exposure):
-        """Counts of the interstellar and isotropic emission, and their prediction."""
+    def _intensity(self, generator, instrument, centres, roll):
+        """Intensity of the interstellar and isotropic emission, and its prediction."""
         width = self.size * self.bank.pixel_size[instrument].float()
         vectors = patch_grid(centres, roll, width, self.size // 2)
+        return random_emission(sample_emission(self.emission, vectors), generator)
+
+    def _counts(self, instrument, exposure, intensity):
+        """Expected counts of emission."""
         shape = (self.size, self.size)
-        return [
-            emission_counts(self.bank, instrument, intensity * exposure[:, None, None, None], shape)
-            for intensity in random_emission(sample_emission(self.emission, vectors), generator)
-        ]
+        return emission_counts(self.bank, instrument, intensity * exposure[:, None, None, None], shape)
 
     def _sources(self, rng, instrument, centres, roll, exposure):
         """Sources of one random sky in and near the patches."""

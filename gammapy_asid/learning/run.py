@@ -7,7 +7,7 @@ from pathlib import Path
 import lightning
 import torch
 
-from ..utils.devices import as_device, moved
+from ..utils.devices import as_device, channels_last, moved
 from ..utils.work_folder import WorkFolder
 from .io import load_card, save_model
 from .registry import followers, get_task
@@ -138,9 +138,10 @@ def train(
     network = task.network(recipe, simulator.bands)
     if recipe.start is not None:
         task.start(network, simulator.bands, recipe.start)
-    module = TaskModule(task, network.to(memory_format=torch.channels_last), recipe, validation)
+    module = TaskModule(task, channels_last(network), recipe, validation)
     # Processes of their own have no accelerator
     drawn_by = simulator if num_workers else moved(simulator, as_device(device))
+    drawn_by = task.kept(drawn_by, recipe, work.folder)
     data = EpochData(
         lambda start: task.batches(drawn_by, recipe, start), optimiser.batches_per_epoch, num_workers
     )

@@ -7,7 +7,7 @@ task all other draws have larger first numbers, so that what watches, calibrates
 
 from typing import NamedTuple
 
-__all__ = ["EXTENSION", "PATCHES", "SKY", "SOURCES", "VALIDATION", "StageSeeds"]
+__all__ = ["CANDIDATES", "EXTENSION", "PATCHES", "SKY", "SOURCES", "VALIDATION", "StageSeeds"]
 
 
 class StageSeeds(NamedTuple):
@@ -26,5 +26,7 @@ PATCHES = StageSeeds(train=None, calibration=2**32, test=2**33)
 SKY = 2**34
 #: Stamps for classifiers of extension, plus the number of the scene.
 EXTENSION = StageSeeds(train=None, calibration=2**33, test=2**34)
+#: Candidates for classifiers of sources.
+CANDIDATES = StageSeeds(train=None, calibration=2**32, test=2**33)
 #: Patches whose sources the ensembles see, plus the seed of the recipe.
 SOURCES = StageSeeds(train=2**34, calibration=2**35, test=2**36)

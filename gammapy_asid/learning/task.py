@@ -209,7 +209,17 @@ class Task(BaseTask):
         """
         return [simulator.draw(recipe.optimiser.batch_size, (VALIDATION, 0))]
 
-    def batches(self, simulator: Simulator, recipe: Any, start: int) -> SimulatedBatches:
+    def kept(self, simulator: Any, recipe: Any, folder: Path) -> Any:
+        """What `batches` draws from, if examples are kept in the folder of a training; else the simulator.
+
+        Parameters
+        ----------
+        simulator, recipe, folder
+            Those of the training.
+        """
+        return simulator
+
+    def batches(self, simulator: Any, recipe: Any, start: int) -> SimulatedBatches:
         """Batches of an epoch, see `~gammapy_asid.learning.stream.SimulatedBatches`.
 
         Parameters
@@ -263,12 +273,12 @@ class Task(BaseTask):
         raise ValueError(f"What was drawn for {self.name} is used once: leave out 'reuse'")
 
     def folder(self, recipe: BaseRecipe, output: Place) -> Path:
-        """Folder of the checkpoints of a training.
+        """Folder of the checkpoints of a training; by default that of the model itself.
 
         Parameters
         ----------
         recipe, output
-            See `files`; by default the folder of the model itself.
+            See `files`.
         """
         return Path(output)
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import torch
 
-from ..utils.devices import as_device
+from ..utils.devices import as_device, channels_last
 from .io import load_card, load_state
 
 __all__ = ["TrainedModel", "load_network"]
@@ -33,7 +33,7 @@ class TrainedModel:
         self.card = card
         self.bands = card.to_bands()
         self.device = as_device(device)
-        self.network = network.eval().to(self.device, memory_format=torch.channels_last)
+        self.network = channels_last(network.eval(), self.device)
 
     @classmethod
     def load(cls, model, device=None):

@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
 from torch.utils.data import DataLoader
 
-from ..utils.devices import trainer_device
+from ..utils.devices import channels_last, trainer_device
 from .checkpoints import WorkCheckpoints, fit_or_stop, load_checkpoint
 from .history import History
 
@@ -174,7 +174,7 @@ def load_averaged(network, checkpoint):
     state = load_checkpoint(checkpoint)["state_dict"]
     prefix = "network."
     network.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
-    return network.eval().to(memory_format=torch.channels_last)
+    return channels_last(network.eval())
 
 
 def cosine_cycles(parameters, recipe):

@@ -39,6 +39,8 @@ class PointFit(TensorRows):
         Likelihood ratio of the source in each band, its position given, shape ``(n, n_bands)``.
     residuals : list of `~torch.Tensor`
         Per band, shape ``(n, size, size)``: counts minus model over the root of the model.
+    expected, own : list of `~torch.Tensor`
+        Expected counts on the same stamps: of all that is there, and of the source itself.
     """
 
     x: torch.Tensor
@@ -50,6 +52,8 @@ class PointFit(TensorRows):
     information: torch.Tensor
     ts: torch.Tensor
     residuals: list
+    expected: list
+    own: list
 
 
 @torch.no_grad()
@@ -117,6 +121,8 @@ def _fitted(bands, place):
         information=sum(band.position_terms()[1] for band in bands),
         ts=per_band(BandFit.likelihood_ratio),
         residuals=[band.residuals() for band in bands],
+        expected=[band.expected for band in bands],
+        own=[band.own for band in bands],
     )
 
 

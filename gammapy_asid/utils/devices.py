@@ -7,7 +7,7 @@ from functools import wraps
 
 import torch
 
-__all__ = ["Movable", "as_device", "inference", "moved", "on_own_device", "trainer_device"]
+__all__ = ["Movable", "as_device", "channels_last", "inference", "moved", "on_own_device", "trainer_device"]
 
 
 def as_device(device=None):
@@ -36,6 +36,29 @@ def as_device(device=None):
     if wanted not in there and not (wanted == "cuda" and "cuda:0" in there):
         raise ValueError(f"There is no device {wanted!r} here, but {', '.join(there)}")
     return torch.device(wanted)
+
+
+def channels_last(network, device=None):
+    """Network with the weights of its convolutions in the order that is fast.
+
+    Parameters
+    ----------
+    network : `~torch.nn.Module`
+        Network, changed in place.
+    device : str or `~torch.device`, optional
+        Where it goes; by default it stays.
+
+    Returns
+    -------
+    network : `~torch.nn.Module`
+        The network.
+    """
+    network = network if device is None else network.to(device)
+    orders = {4: torch.channels_last, 5: torch.channels_last_3d}
+    for parameter in network.parameters():
+        if parameter.dim() in orders:
+            parameter.data = parameter.data.contiguous(memory_format=orders[parameter.dim()])
+    return network
 
 
 def moved(value, device):

@@ -8,12 +8,13 @@ from ...evaluation.matching import match_brightest
 from ...evaluation.metrics import purity_recall
 from ...stats.significance import network_inputs
 from ...utils.devices import inference
-from .peaks import Peaks, find_centres
+from .peaks import FAINTEST_SCORE, Peaks, find_centres
 from .targets import match_radius
 
 __all__ = [
     "DETECTABLE",
     "claimed_sources",
+    "detected_candidates",
     "network_output",
     "simulated_candidates",
     "validation_figures",
@@ -176,3 +177,30 @@ def claimed_sources(patches, peaks):
     claimed = np.full(len(peaks), -1)
     claimed[matches.is_matched] = true[matches.true_index[matches.is_matched]]
     return claimed, matches.separation
+
+
+def detected_candidates(model, patches):
+    """Candidates of a trained model in patches of one instrument, and what each claims.
+
+    Parameters
+    ----------
+    model : `~gammapy_asid.tasks.detection.model.DetectionModel`
+        Detection model.
+    patches : `~gammapy_asid.simulation.patches.SimulatedPatches`
+        Patches with their truth, on the CPU.
+
+    Returns
+    -------
+    rows : dict of `~numpy.ndarray`
+        Columns of `~gammapy_asid.tasks.detection.peaks.Peaks` with calibrated scores of at least
+        `FAINTEST_SCORE`, and ``true``, see `claimed_sources`.
+    """
+    batch = patches.batch
+    output, pixel_size = network_output(model.network, batch), float(batch.pixel_size[0])
+    peaks = find_centres(output, pixel_size, batch.field_mask, bands=patches.bands)
+    known = batch.has_background.numpy()[peaks.field]
+    for value in (False, True):
+        here = known == value
+        peaks.score[here] = model.card.score(peaks.score[here], peaks.height[here], value)
+    peaks = peaks.select(peaks.score >= FAINTEST_SCORE)
+    return vars(peaks) | {"true": claimed_sources(patches, peaks)[0]}

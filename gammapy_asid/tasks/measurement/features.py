@@ -17,6 +17,7 @@ __all__ = [
     "fitted_counts",
     "fitted_significance",
     "n_inputs",
+    "n_scalars",
     "source_features",
 ]
 
@@ -98,6 +99,17 @@ def turn_vectors(vectors, symmetry):
     return vectors * torch.tensor([float(sx), float(sy)], device=vectors.device)
 
 
+def n_scalars(bands, n_conditions):
+    """Number of the scalars of a source.
+
+    Parameters
+    ----------
+    bands, n_conditions
+        See `n_inputs`.
+    """
+    return 7 * len(bands) + n_conditions + 8 + NEIGHBOURS
+
+
 def n_inputs(bands, n_conditions):
     """Length of the network input for bands.
 
@@ -110,7 +122,7 @@ def n_inputs(bands, n_conditions):
     """
     # As `source_features` and `SourceFeatures.flat` put it together
     images = sum((2 * RESIDUAL_HALF[level] + 1) ** 2 for level in bands.levels)
-    return 7 * len(bands) + n_conditions + 8 + NEIGHBOURS + 2 * (1 + NEIGHBOURS) + 2 + images
+    return n_scalars(bands, n_conditions) + 2 * (1 + NEIGHBOURS) + 2 + images
 
 
 def fitted_counts(features, n_bands):

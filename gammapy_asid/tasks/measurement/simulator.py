@@ -12,8 +12,7 @@ from ...stats.flux_scale import flux_bound, flux_scale
 from ...stats.source_images import position_information
 from ...utils.devices import moved
 from ...utils.tensor_rows import TensorRows
-from ..detection.peaks import FAINTEST_SCORE, find_centres
-from ..detection.simulated_candidates import claimed_sources, network_output, visible_sources
+from ..detection.simulated_candidates import detected_candidates, visible_sources
 from .features import SourceFeatures
 from .fitted_sources import GIVEN_ERROR, fit_batch
 
@@ -135,25 +134,18 @@ def simulate_sources(model, simulator, n_patches, seed, batch_size=32):
             tables[instrument] = psf_tables(response).to(model.device)
         patches = simulator.draw(batch_size, (seed, i, 1), instrument)
         given, on_host = bool(i % 2), patches.to("cpu")
-        rows = _given(on_host, rng) if given else _detected(model, on_host)
+        rows = _given(on_host, rng) if given else _point_candidates(model, on_host)
         if len(rows["true"]):
             yield _collect(patches, response, tables[instrument], rows, given, rng).to("cpu")
 
 
-def _detected(model, patches):
-    """Candidates of the detector, and the true source that each claims (-1: none)."""
-    batch = patches.batch
-    output, pixel_size = network_output(model.network, batch), float(batch.pixel_size[0])
-    peaks = find_centres(output, pixel_size, batch.field_mask, bands=patches.bands)
-    known = batch.has_background.numpy()[peaks.field]
-    for value in (False, True):
-        here = known == value
-        peaks.score[here] = model.card.score(peaks.score[here], peaks.height[here], value)
-    peaks = peaks.select(peaks.score >= FAINTEST_SCORE)
-    true, _ = claimed_sources(patches, peaks)
+def _point_candidates(model, patches):
+    """Candidates of the detector, and the true source that each claims (-1: none that is a point)."""
+    rows = detected_candidates(model, patches)
+    true = rows["true"]
     claimed = np.flatnonzero(true >= 0)
     true[claimed[~_is_point(patches)[true[claimed]]]] = -1
-    return vars(peaks) | {"true": true}
+    return rows
 
 
 def _is_point(patches):

@@ -2,8 +2,8 @@
 """Shares of the classes of 4FGL-DR4 with Galactic latitude, which `tasks/classification/prior.py` holds.
 
 Associated sources only, smoothed with a Gaussian in the hyperbolic arc sine of the latitude in deg. Of its
-widths that is best with which the sources, each told by the others, are most likely; an infinite one stands for
-shares that do not change.
+widths that is best with which the sources, each told by the others, are most likely; an infinite one stands
+for shares that do not change.
 """
 
 import numpy as np

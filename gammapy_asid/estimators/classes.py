@@ -17,23 +17,24 @@ from ..catalog.classes import SourceClasses
 from ..catalog.columns import CandidateFlag
 from ..inputs.bands import BandCube
 from ..inputs.prepare import usable_datasets
-from ..inputs.time_bins import find_time_bins, time_counts
+from ..inputs.time_bins import TimeBins, find_time_bins, time_counts
 from ..tasks.classification.model import ClassificationModel
 from ..tasks.classification.prior import SkyPrior, class_probabilities
 from ..tasks.measurement.fitted_sources import GIVEN_ERROR
+from ..utils.sky_geometry import RADIUS_68
 from .domain import band_cube, check_domain
 from .sources import given_sources, place_sources
 from .trained import TrainedEstimator
 
-__all__ = ["DLSourceClassifier"]
+__all__ = ["DLSourceClassifier", "as_classifier"]
 
 
 class DLSourceClassifier(TrainedEstimator):
     """Tell real sources from artefacts, and active galaxies, pulsars, nebulae and remnants from each other.
 
-    A convolutional network sees the counts around each source in all bands and, where the datasets are bins of
-    time, in each of these, beside a fit of the source. Its probabilities are calibrated on simulations and hold
-    for the shares of the classes that `prior` states. Background and models of the dataset are taken as
+    A convolutional network sees the counts around each source in all bands and, where the datasets are bins
+    of time, in each of these, beside a fit of the source. Its probabilities are calibrated on simulations and
+    hold for the shares of the classes that `prior` states. Background and models of the dataset are taken as
     known, save those that are classified themselves.
 
     Parameters
@@ -41,11 +42,11 @@ class DLSourceClassifier(TrainedEstimator):
     model : str or path
         Name of a shipped model, or path of its weights.
     prior : "equal", dict or callable, optional
-        Shares of the classes in the sky, by default those of 4FGL-DR4 at the Galactic latitude; a dict such as
-        ``{"AGN": 0.8, "PSR": 0.15, "PWN-SNR": 0.05}``, with ``"FSRQ"``, the share of these among active
-        galaxies, and ``"real"``, that of real sources among the candidates, as far as known; or a function of
-        `~astropy.coordinates.SkyCoord` that returns one.
-        See `~gammapy_asid.tasks.classification.prior.SkyPrior`.
+        Shares of the classes in the sky, by default those of 4FGL-DR4 at the Galactic latitude; a dict such
+        as ``{"AGN": 0.8, "PSR": 0.15, "PWN-SNR": 0.05}``, as far as known with ``"FSRQ"``, the share of these
+        among active galaxies, and ``"real"``, that of real sources among the candidates; or a function of
+        `~astropy.coordinates.SkyCoord` that returns one. See
+        `~gammapy_asid.tasks.classification.prior.SkyPrior`.
     device : str, optional
         Torch device; by default the accelerator if there is one.
 
@@ -73,6 +74,11 @@ class DLSourceClassifier(TrainedEstimator):
         """Configuration, without the network."""
         return super().config_parameters | {"prior": self.prior.text}
 
+    @property
+    def determined_by(self) -> dict[str, Any]:
+        """What determines its results beside the data: weights and prior, wherever the weights lie."""
+        return {"weights": self.card.weights_sha256, "prior": self.prior.text}
+
     def run(
         self, datasets: MapDataset | Datasets | BandCube, sources: SkyCoord | Candidates | DatasetModels
     ) -> SourceClasses:
@@ -95,30 +101,36 @@ class DLSourceClassifier(TrainedEstimator):
         Raises
         ------
         TypeError, ValueError
-            If the data can't be used, see `~gammapy_asid.inputs.to_band_cube`, their times overlap in part, the
-            sources have no positions, or the data are those of another instrument than the model was
+            If the data can't be used, see `~gammapy_asid.inputs.to_band_cube`, their times overlap in part,
+            the sources have no positions, or the data are those of another instrument than the model was
             trained for.
         """
         given = given_sources(sources)
         datasets = usable_datasets(datasets)
-        return self.classify(datasets, band_cube(datasets, self.card, without=given.models), sources)
+        time_bins = find_time_bins(datasets)
+        cube = band_cube(datasets, self.card, without=given.models)
+        return self.classify(datasets, cube, sources, time_bins)
 
     def classify(
         self,
         datasets: list[MapDataset] | BandCube,
         cube: BandCube,
         sources: SkyCoord | Candidates | DatasetModels,
+        time_bins: TimeBins | None,
     ) -> SourceClasses:
-        """Classify sources in a field that is brought to the bands of the model already.
+        """Classify sources in a field that is prepared already.
 
         Parameters
         ----------
         datasets : list of `~gammapy.datasets.MapDataset` or `~gammapy_asid.inputs.BandCube`
             Result of `~gammapy_asid.inputs.prepare.usable_datasets`.
         cube : `~gammapy_asid.inputs.BandCube`
-            Result of `~gammapy_asid.estimators.domain.band_cube` of these, without the models among the sources.
+            Result of `~gammapy_asid.estimators.domain.band_cube` of these for bands of the same energies,
+            without the models among the sources.
         sources
             See `run`.
+        time_bins : `~gammapy_asid.inputs.TimeBins` or None
+            Result of `~gammapy_asid.inputs.find_time_bins` of the datasets.
 
         Returns
         -------
@@ -126,7 +138,6 @@ class DLSourceClassifier(TrainedEstimator):
             See `run`.
         """
         given = given_sources(sources)
-        time_bins = find_time_bins(datasets)
         domain = check_domain(self.card, cube, datasets, "classes there have the flag CLASS_OUTSIDE")
         x, y, valid, flags = place_sources(given.positions, cube)
         probabilities = np.empty((0, 5))
@@ -159,12 +170,47 @@ class DLSourceClassifier(TrainedEstimator):
         )
 
 
+def as_classifier(
+    classify: bool | str | PathLike[str] | DLSourceClassifier, device: str | torch.device | None = None
+) -> DLSourceClassifier:
+    """Classifier of a name.
+
+    Parameters
+    ----------
+    classify : True, str, path or `DLSourceClassifier`
+        The shipped model, another one, or a classifier.
+    device : str, optional
+        Torch device of one that is made.
+
+    Returns
+    -------
+    classifier : `DLSourceClassifier`
+        Classifier.
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+    """
+    if isinstance(classify, DLSourceClassifier):
+        return classify
+    if not isinstance(classify, bool | str | PathLike):
+        raise TypeError(
+            "classify is False, True, the name or path of a model, or a DLSourceClassifier, got "
+            f"{type(classify).__name__}: {classify!r:.60}"
+        )
+    return (
+        DLSourceClassifier(device=device) if classify is True else DLSourceClassifier(classify, device=device)
+    )
+
+
 def _detection(sources, given, cube):
     """Scores, None where the positions are given, and position errors per axis in finest pixels."""
     pixel_size = cube.response.pixel_size
     if given.scores is not None:
         sigma = sources.table["pos_err_68"].to_value("deg") / RADIUS_68 / pixel_size
-        if np.all(sigma > 0):
+        # A list of others may have a score that is no probability, and no errors
+        if np.all((sigma > 0) & (given.scores >= 0) & (given.scores <= 1)):
             return given.scores, sigma
     return None, np.full(len(given.names), GIVEN_ERROR * cube.bands.pixel_size / pixel_size)
 

@@ -96,10 +96,10 @@ def explain(network, inputs, target, baselines, method="gradients", bands=None, 
         excess. Inputs that are not named here stay as they are.
     method : {"gradients", "occlusion"}
         Integrated gradients (Sundararajan et al. 2017, ICML), which add up to the difference of the logits;
-        or what the logit loses where one band in one year (of inputs of channels and years) or one number
-        (of the others) is replaced by its baseline.
-    bands : array-like of int, optional
-        For occlusion: band of each channel, replaced together; by default each channel is one.
+        or what the logit loses where one part of the inputs is replaced by its baseline.
+    bands : dict of str to array-like of int, optional
+        For occlusion: band of each channel of inputs of shape ``(n, n_channels, n_years, ...)``, whose parts
+        are one band in one year. Of other inputs each number or channel is a part.
     n_steps : int
         Steps of the integral of the gradients.
 
@@ -170,7 +170,7 @@ def _occlusion(network, inputs, target, baselines, bands):
     """What the logit loses without each part, spread evenly over the numbers of the part."""
     masks, n_parts = {}, 0
     for name in baselines:
-        masks[name] = _parts(inputs[name].shape[1:], bands)[None] + n_parts
+        masks[name] = _parts(inputs[name].shape[1:], (bands or {}).get(name))[None] + n_parts
         n_parts = int(masks[name].max()) + 1
     on_device = tuple(mask.to(inputs[name].device) for name, mask in masks.items())
     lost = _attribute(FeatureAblation, network, inputs, target, baselines, feature_mask=on_device)
@@ -180,11 +180,11 @@ def _occlusion(network, inputs, target, baselines, bands):
 
 def _parts(shape, bands):
     """Number of the part that each number of an input belongs to."""
-    if len(shape) < 2:
-        return torch.arange(int(np.prod(shape))).reshape(shape)
-    bands = np.arange(shape[0]) if bands is None else _checked_bands(bands, shape[0])
-    parts = torch.as_tensor(bands)[:, None] * shape[1] + torch.arange(shape[1])
-    return parts.reshape(*shape[:2], *[1] * (len(shape) - 2)).expand(shape)
+    if bands is None:
+        parts = torch.arange(int(np.prod(shape[:1]))).reshape(shape[:1])
+    else:
+        parts = torch.as_tensor(_checked_bands(bands, shape[0]))[:, None] * shape[1] + torch.arange(shape[1])
+    return parts.reshape((*parts.shape, *[1] * (len(shape) - parts.ndim))).expand(shape)
 
 
 def _attribute(method, network, inputs, target, baselines, **kwargs):

@@ -39,7 +39,7 @@ def inputs():
 @pytest.mark.parametrize("method", ["gradients", "occlusion"])
 def test_what_decides_is_found(inputs, method):
     network = Toy().eval()
-    own = explain(network, inputs, 1, {"stamps": 0.0, "features": 0.0}, method, BAND)
+    own = explain(network, inputs, 1, {"stamps": 0.0, "features": 0.0}, method, {"stamps": BAND})
     stamps = inputs["stamps"].numpy()
     expected = np.zeros((N, BANDS, YEARS))
     expected[:, 2, 3] = np.tanh(stamps[:, 2, 3, 2, 2] + stamps[:, 5, 3, 2, 2])
@@ -84,6 +84,19 @@ def test_one_time_bin(inputs):
     assert_allclose(shares[:, 0, 0], inputs["stamps"][:3, 0, 0].sum(dim=(1, 2)), rtol=1e-4)
 
 
+def test_occlusion_of_images_without_time(inputs):
+    def network(images, exposure):
+        logit = images[:, 1].sum(dim=(1, 2)) * exposure
+        return torch.stack([logit, -logit], dim=1)
+
+    given_ones = {"images": inputs["stamps"][:, :3, 0], "exposure": inputs["exposure"]}
+    own = explain(network, given_ones, 0, {"images": 0.0, "exposure": 0.0}, "occlusion").attributions
+    assert_allclose(own["images"][:, [0, 2]], 0, atol=1e-6)
+    logit = (given_ones["images"][:, 1].sum(dim=(1, 2)) * given_ones["exposure"]).numpy()
+    assert_allclose(own["images"][:, 1].sum(axis=(1, 2)), logit, rtol=1e-4, atol=1e-5)
+    assert_allclose(own["exposure"], logit, rtol=1e-4, atol=1e-5)
+
+
 def test_too_few_steps_are_told(inputs):
     def network(stamps):
         # A step that a coarse integral misses
@@ -109,7 +122,7 @@ def test_bad_arguments(inputs):
     with pytest.raises(ValueError, match="gradients or occlusion"):
         explain(network, inputs, 1, {"stamps": 0.0}, "saliency")
     with pytest.raises(ValueError, match="6 channels need a band each"):
-        explain(network, inputs, 1, {"stamps": 0.0}, "occlusion", [0, 1])
+        explain(network, inputs, 1, {"stamps": 0.0}, "occlusion", {"stamps": [0, 1]})
 
 
 def test_plot_explanation():

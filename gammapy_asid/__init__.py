@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .catalog.classes import SourceClasses as SourceClasses
     from .catalog.extensions import SourceExtensions as SourceExtensions
     from .catalog.fluxes import SourceFluxes as SourceFluxes
+    from .estimators.classes import DLSourceClassifier as DLSourceClassifier
     from .estimators.detector import DLSourceDetector as DLSourceDetector
     from .estimators.extension import DLExtensionClassifier as DLExtensionClassifier
     from .estimators.flux import DLFluxEstimator as DLFluxEstimator
@@ -29,6 +30,7 @@ PLACES = {
     "DLExtensionClassifier": "estimators.extension",
     "DLFluxEstimator": "estimators.flux",
     "DLSkySurvey": "survey.survey",
+    "DLSourceClassifier": "estimators.classes",
     "DLSourceDetector": "estimators.detector",
     "IterativeSearch": "likelihood.search",
     "SkyFitEstimator": "survey.sky_fits",

@@ -90,6 +90,44 @@ def toy_ensemble(card, kind):
     )
 
 
+@pytest.fixture
+def fake_classes(toy_model, monkeypatch):
+    """Classifier of sources without a network, which keeps what it is asked.
+
+    A source is an AGN in the east of the field, a pulsar in its middle and a nebula in its west; the logit of
+    real is that of the score, and the uppermost third of the field lies outside the training.
+    """
+    from types import SimpleNamespace
+
+    import numpy as np
+    from scipy.special import logit
+
+    from gammapy_asid.learning.io import load_card
+    from gammapy_asid.learning.trained import TrainedModel
+    from gammapy_asid.tasks.classification.model import ClassificationModel, ClassLogits
+
+    card = load_card(toy_model)
+
+    class Fake(TrainedModel):
+        def __init__(self, name):
+            self.card = SimpleNamespace(
+                **dict(card) | {"name": name, "task": "classification"}, real_share=0.5
+            )
+            self.card.to_bands = card.to_bands
+            self.bands, self.device, self.asked = card.to_bands(), "cpu", []
+
+        def predict(self, cube, x, y, score, sigma, time, given):
+            assert given == (score is None)
+            self.asked.append({"cube": cube, "x": x, "y": y, "score": score, "sigma": sigma, "time": time})
+            ny, nx = cube.geom.data_shape
+            classes = 8 * np.eye(3)[np.clip(3 * x / nx, 0, 2).astype(int)]
+            real = np.zeros(len(x)) if given else logit(np.clip(score, 1e-6, 1 - 1e-6))
+            return ClassLogits(real, classes, np.full(len(x), 1.0), y > 2 * ny / 3)
+
+    monkeypatch.setattr(ClassificationModel, "load", lambda model, device=None: Fake(str(model)))
+    return Fake
+
+
 @pytest.fixture(scope="session")
 def extension_dataset():
     """Flat TeV field of 64 x 60 pixels of 0.06 deg with a Gaussian PSF, its counts without sources."""

@@ -15,6 +15,7 @@ from .evaluate import evaluate
 from .extension import extension
 from .fermipy import fermipy
 from .likelihood import catalog, fit
+from .split_time import split_time
 from .train import models, simulate, train
 
 __all__ = ["main"]
@@ -51,5 +52,19 @@ def main():
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
 
 
-for command in (detect, flux, extension, fit, catalog, demo, evaluate, fermipy, simulate, train, models):
+COMMANDS = (
+    detect,
+    flux,
+    extension,
+    fit,
+    catalog,
+    demo,
+    evaluate,
+    fermipy,
+    split_time,
+    simulate,
+    train,
+    models,
+)
+for command in COMMANDS:
     main.add_command(command)

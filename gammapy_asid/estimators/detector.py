@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from gammapy.datasets import Datasets, MapDataset
 from gammapy.estimators import ESTIMATOR_REGISTRY
-from gammapy.maps import Maps, WcsNDMap
 from scipy.spatial import KDTree
 
 from ..catalog.candidates import Candidates
@@ -20,15 +19,17 @@ from ..inputs.bands import BandCube
 from ..inputs.batch import field_batch
 from ..inputs.prepare import usable_datasets
 from ..inputs.psf import psf_radius, psf_tables
+from ..inputs.time_bins import find_time_bins
 from ..learning.model_files import ensemble_path
 from ..tasks.detection.doubles import join_peaks, split_peaks
-from ..tasks.detection.model import DetectionModel
+from ..tasks.detection.model import DetectionModel, score_maps
 from ..tasks.detection.peaks import FAINTEST_SCORE, edge_distance
 from ..tasks.detection.shifts import averaged_output
 from ..tasks.measurement.fitted_sources import fit_batch
 from ..tasks.measurement.model import SourceEnsemble
 from ..utils.devices import moved
 from ..utils.sky_geometry import RADIUS_68, RADIUS_95, sky_ellipses
+from .classes import DLSourceClassifier, as_classifier
 from .domain import band_cube, check_domain
 from .trained import TrainedEstimator
 
@@ -68,6 +69,9 @@ class DLSourceDetector(TrainedEstimator):
         Number of ways, 1 to 8, to join pixels for the coarser bands over which the output of the network is
         averaged. More than one makes scores depend less on where the pixels of the data begin, see
         the benchmarks, and takes the time of the network and of the band cube as many times.
+    classify : bool, str, path or `~gammapy_asid.DLSourceClassifier`
+        Whether candidates get their classes: by the shipped model, by another one, or by a classifier with a
+        prior of your own. What is found and its score do not depend on it.
     device : str, optional
         Torch device; by default the accelerator if there is one.
 
@@ -89,6 +93,7 @@ class DLSourceDetector(TrainedEstimator):
         refine: bool | None = None,
         emission_error: float | None = None,
         shifts: int = 1,
+        classify: bool | str | PathLike[str] | DLSourceClassifier = False,
         device: str | torch.device | None = None,
     ) -> None:
         if not _is_share(threshold):
@@ -99,6 +104,7 @@ class DLSourceDetector(TrainedEstimator):
             raise ValueError(f"The error of the emission is a share between 0 and 1, got {emission_error}")
         if shifts not in range(1, 9):
             raise ValueError(f"The number of shifts is a whole number from 1 to 8, got {shifts!r}")
+        self.classifier = None if classify is False else as_classifier(classify, device)
         super().__init__(model, DetectionModel.load(model, device))
         self.threshold = threshold
         self.centres = centres
@@ -119,6 +125,8 @@ class DLSourceDetector(TrainedEstimator):
             "refining_weights": None if self.refining is None else self.refining.card.weights_sha256,
             "emission_error": self.emission_error,
             "shifts": self.shifts,
+            "classify": False if self.classifier is None else str(self.classifier.model),
+            "classifier": None if self.classifier is None else self.classifier.determined_by,
         }
 
     def run(self, datasets: MapDataset | Datasets | BandCube) -> Candidates:
@@ -127,15 +135,16 @@ class DLSourceDetector(TrainedEstimator):
         Parameters
         ----------
         datasets : `~gammapy.datasets.MapDataset` or `~gammapy.datasets.Datasets`
-            Data of one field, which may come in event types, energy ranges and pixel sizes; or the
-            band cube of them, see `~gammapy_asid.inputs.to_band_cube`.
+            Data of one field, which may come in event types, energy ranges, pixel sizes and bins of time; or
+            the band cube of them, see `~gammapy_asid.inputs.to_band_cube`.
 
         Returns
         -------
         candidates : `~gammapy_asid.Candidates`
             Candidates above the threshold, by decreasing score. Their maps are ``score``, the
             network's probability of a source within the model's match radius (LAT: 0.3 deg) of
-            each pixel, and ``centre``.
+            each pixel, and ``centre``. With `classify` they have the columns of
+            `~gammapy_asid.catalog.CLASS_COLUMNS`; time is used where the datasets are bins of it.
 
         Raises
         ------
@@ -148,7 +157,24 @@ class DLSourceDetector(TrainedEstimator):
             datasets = usable_datasets(datasets)
         elif self.shifts > 1:
             raise ValueError("The pixels of a band cube are joined: give the datasets, or take shifts=1")
-        cube = band_cube(datasets, self.card)
+        return self.find(datasets, band_cube(datasets, self.card))
+
+    def find(self, datasets: list[MapDataset] | BandCube, cube: BandCube) -> Candidates:
+        """Find the sources of a field that is prepared already.
+
+        Parameters
+        ----------
+        datasets : list of `~gammapy.datasets.MapDataset` or `~gammapy_asid.inputs.BandCube`
+            Result of `~gammapy_asid.inputs.prepare.usable_datasets`.
+        cube : `~gammapy_asid.inputs.BandCube`
+            Result of `~gammapy_asid.estimators.domain.band_cube` of these.
+
+        Returns
+        -------
+        candidates : `~gammapy_asid.Candidates`
+            See `run`.
+        """
+        time_bins = None if self.classifier is None else find_time_bins(datasets)
         domain = check_domain(
             self.card, cube, datasets, "candidates there have the flag UNTRAINED, and no purity is stated"
         )
@@ -163,16 +189,21 @@ class DLSourceDetector(TrainedEstimator):
         chosen = chosen[np.argsort(-peaks.score[chosen], kind="stable")]
         peaks, flags = peaks.select(chosen), flags[chosen]
         axes_68, axes_95, angle = (values[chosen] for values in ellipses)
-        return Candidates.from_positions(
+        candidates = Candidates.from_positions(
             cube.geom.wcs.pixel_to_world(peaks.x, peaks.y),
             peaks.score,
             axes_68,
             axes_95,
             angle,
             flags=flags,
-            maps=_maps(output, cube),
+            maps=score_maps(output, cube),
             meta=self._meta(cube, domain),
         )
+        if self.classifier is None:
+            return candidates
+        if not cube.bands.same_energies(self.classifier.bands):
+            cube = band_cube(datasets, self.classifier.card)
+        return candidates.with_classes(self.classifier.classify(datasets, cube, candidates, time_bins))
 
     def _peaks(self, output, cube):
         """Peaks of the network's output that are candidates, or that a fit may count among the sources."""
@@ -262,15 +293,6 @@ def _is_share(value):
 def _native(cube):
     """Side in finest pixels of the native pixels inside which counts lost their place, 0 if they kept it."""
     return cube.response.native / cube.response.pixel_size
-
-
-def _maps(output, cube):
-    """Probabilities of a source near each pixel, and of its centre in it."""
-    probability = output[:2].sigmoid().numpy() * cube.mask.any(axis=0)
-    return Maps(
-        score=WcsNDMap(cube.geom, probability[1].astype(np.float32)),
-        centre=WcsNDMap(cube.geom, probability[0].astype(np.float32)),
-    )
 
 
 ESTIMATOR_REGISTRY.append(DLSourceDetector)

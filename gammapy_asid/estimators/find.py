@@ -8,7 +8,7 @@ from ..catalog.candidates import Candidates
 from ..inputs.prepare import usable_datasets
 from ..utils.arguments import check_estimator
 from .detector import DLSourceDetector
-from .domain import band_cube, check_instrument
+from .domain import band_cube
 from .flux import DLFluxEstimator
 
 __all__ = ["default_parts", "find_with_fluxes"]
@@ -77,7 +77,5 @@ def find_with_fluxes(
     """
     datasets = usable_datasets(datasets)
     cube = band_cube(datasets, detector.card)
-    check_instrument(detector.card, cube, datasets)
-    # Pixels of the cube are joined already
-    candidates = detector.run(cube if detector.shifts == 1 else datasets)
+    candidates = detector.find(datasets, cube)
     return candidates.with_fluxes(flux_estimator.run(cube, candidates))

@@ -6,9 +6,11 @@ A model has a ``device``, a ``network`` with ``blocks``, and gives its ``last_la
 
 import numpy as np
 import torch
-from captum.attr import IntegratedGradients, LayerAttribution, LayerGradientXActivation
+from captum.attr import LayerAttribution, LayerGradientXActivation
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
+
+from .explanation import explain
 
 __all__ = ["activation_maps", "attributions", "class_activation_maps", "embed"]
 
@@ -72,11 +74,11 @@ def class_activation_maps(model, stamps, target, block=-1):
     return LayerAttribution.interpolate(maps, (size, size), "bilinear")[:, 0].detach().cpu().numpy()
 
 
-def attributions(model, stamps, target, n_steps=32):
+def attributions(model, stamps, target, n_steps=64):
     """What the counts of each pixel and band add to the logit of a class.
 
-    Integrated gradients (Sundararajan et al. 2017, ICML) from counts that equal the background: a sky without
-    the source.
+    Integrated gradients, see `~gammapy_asid.evaluation.explanation.explain`, from counts that equal the
+    background: a sky without the source.
 
     Parameters
     ----------
@@ -90,17 +92,14 @@ def attributions(model, stamps, target, n_steps=32):
     maps : `~numpy.ndarray`
         Shape ``(n, n_bands, size, size)``; they add up to the difference of the logits.
     """
-    method = IntegratedGradients(model.network)
-    counts, *others = (v.to(model.device) for v in stamps.tensors)
-    maps = method.attribute(
-        counts,
-        baselines=others[0],
-        target=_target(target),
-        additional_forward_args=tuple(others),
-        n_steps=n_steps,
-        internal_batch_size=64,
-    )
-    return maps.detach().cpu().numpy()
+    names = ("counts", "background", "valid", "psf")
+    inputs = {name: v.to(model.device) for name, v in zip(names, stamps.tensors, strict=True)}
+
+    def network(**own):
+        return model.network(*(own[name] for name in names))
+
+    explanation = explain(network, inputs, target, {"counts": inputs["background"]}, n_steps=n_steps)
+    return explanation.attributions["counts"]
 
 
 def embed(model, stamps, method="pca", seed=0):

@@ -6,6 +6,8 @@ from .convert import to_band_cube
 from .read_maps import dataset_from_files
 from .tiles import Tile, Tiling
 from .time_bins import TimeBins, TimeCounts, find_time_bins, time_counts
+from .time_split import split_in_time
+from .time_stack import stack_in_time
 
 __all__ = [
     "BandCube",
@@ -19,6 +21,8 @@ __all__ = [
     "cube_from_arrays",
     "dataset_from_files",
     "find_time_bins",
+    "split_in_time",
+    "stack_in_time",
     "time_counts",
     "to_band_cube",
 ]

@@ -1,16 +1,25 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Files of datasets, which must be whole."""
 
+import re
 from pathlib import Path
 
 from gammapy.datasets import Datasets, MapDataset
+from gammapy.modeling.models import TemplateNPredModel
 from gammapy.utils.scripts import to_yaml, write_yaml
 
 from ..utils.files import new_file, regular_file
 from ..utils.fits_files import open_fits, write_fits
 from ..utils.plain_yaml import read_yaml
 
-__all__ = ["dataset_paths", "read_dataset", "read_datasets_yaml", "write_dataset", "write_datasets"]
+__all__ = [
+    "dataset_paths",
+    "read_dataset",
+    "read_datasets_yaml",
+    "write_dataset",
+    "write_datasets",
+    "write_templates",
+]
 
 
 def write_dataset(dataset, filename):
@@ -71,6 +80,27 @@ def dataset_paths(names, filename):
     """
     listing = Path(filename)
     return [*(listing.with_name(f"{name}.fits.gz") for name in names), listing]
+
+
+def write_templates(models, folder, overwrite=False):
+    """Write the maps of models of counts, so that the models can be written: the name of the file is set.
+
+    Parameters
+    ----------
+    models : list of models
+        Models, some of which may be `~gammapy.modeling.models.TemplateNPredModel`.
+    folder : `~pathlib.Path`
+        Folder.
+    overwrite : bool
+        Whether existing files may be replaced.
+    """
+    for model in models:
+        if isinstance(model, TemplateNPredModel):
+            name = re.sub(r"[^-.\w]+", "-", model.name)
+            path = folder / f"{name}.fits.gz"
+            with new_file(path, overwrite) as temporary:
+                model.map.write(temporary)
+            model.filename = str(path.resolve())
 
 
 def read_dataset(filename, name=None):

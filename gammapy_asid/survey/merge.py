@@ -55,10 +55,13 @@ def merge_tiles(lists, tiles, smallest_error):
 
 
 def _merged_meta(metas):
-    """Provenance of all tiles: that of the first, and what lies outside the training of the model in any."""
+    """Provenance of all tiles: that of the first, and what lies outside the training of a model in any."""
     problems = sorted({problem for meta in metas for problem in meta.get("outside_training", ())})
     known_sky = sorted({meta["known_sky"] for meta in metas if "known_sky" in meta})
     merged = dict(metas[0])
+    if "classes" in merged:
+        own = sorted({problem for meta in metas for problem in meta["classes"]["outside_training"]})
+        merged["classes"] = merged["classes"] | {"outside_training": own}
     if known_sky:
         merged["known_sky"] = "; ".join(known_sky)
         merged["background"] = all(meta["background"] for meta in metas)

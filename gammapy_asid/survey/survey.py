@@ -129,7 +129,7 @@ class DLSkySurvey(Processes, Estimator):
     def _record(self, datasets):
         """What determines the candidates of a tile."""
         detector, fluxes = (
-            {k: v for k, v in part.config_parameters.items() if k not in ("model", "device")}
+            {k: v for k, v in part.config_parameters.items() if k not in ("model", "classify", "device")}
             for part in (self.detector, self.flux_estimator)
         )
         return {

@@ -16,6 +16,7 @@ REGISTRIES = {
             "gammapy_asid.estimators.detector",
             "gammapy_asid.estimators.flux",
             "gammapy_asid.estimators.extension",
+            "gammapy_asid.estimators.classes",
             "gammapy_asid.survey.survey",
             "gammapy_asid.likelihood.gammapy",
             "gammapy_asid.likelihood.search",

@@ -19,6 +19,7 @@ from gammapy.maps import HpxGeom, Map, MapAxis, WcsGeom
 from gammapy.modeling.models import PointSpatialModel, PowerLawSpectralModel, SkyModel
 
 from gammapy_asid import Candidates, DLFluxEstimator, DLSkySurvey, DLSourceDetector, SourceFluxes
+from gammapy_asid.catalog import CLASSES, SourceClasses
 from gammapy_asid.catalog.columns import CandidateFlag, fit_columns
 from gammapy_asid.estimators import find as find_module
 from gammapy_asid.inputs.bands import LAT_BANDS
@@ -70,7 +71,6 @@ def make_sky(geom, name="sky", mask=None):
 def stubs(monkeypatch):
     """Surveys of `StubDetector`, which looks at the parts of a tile and needs no band cube."""
     monkeypatch.setattr(find_module, "band_cube", lambda field, card: field)
-    monkeypatch.setattr(find_module, "check_instrument", lambda card, cube, field: None)
 
 
 class StubDetector:
@@ -86,6 +86,9 @@ class StubDetector:
     @property
     def config_parameters(self):
         return {"model": self.model, "threshold": self.threshold, "device": "cpu"}
+
+    def find(self, datasets, cube):
+        return self.run(datasets)
 
     def run(self, datasets):
         self.calls += 1
@@ -240,6 +243,42 @@ def border_of(tiles, tile):
     (other,) = set(tiles.owner(around)) - {tile}
     directions = [around[tiles.owner(around) == t][0] for t in (tile, other)]
     return point, int(other), directions
+
+
+def classified(candidates, source_class, problems):
+    """Candidates with one class for all, of a classifier that told what lies outside its training."""
+    n = len(candidates)
+    probability = np.tile([*(np.array(CLASSES) == source_class).astype(float), 0.5, 0.9], (n, 1))
+    names, valid = list(candidates.table["name"]), np.ones(n, dtype=bool)
+    return candidates.with_classes(
+        SourceClasses.from_probabilities(
+            names,
+            candidates.positions,
+            probability,
+            valid,
+            np.zeros(n, int),
+            {"model": "stub", "outside_training": problems},
+        )
+    )
+
+
+def test_merge_keeps_classes():
+    tiles = SkyTiles(2, margin=4)
+    point, other, (own_side, other_side) = border_of(tiles, 5)
+    one = make_candidates(SkyCoord([own_side]), [0.7], np.full(1, 0.03) * u.deg)
+    two = make_candidates(SkyCoord([other_side]), [0.9], np.full(1, 0.03) * u.deg)
+    empty = make_candidates(point.reshape(1)[:0], [], np.empty(0) * u.deg)
+    third = next(tile for tile in range(48) if tile not in (5, other))
+    lists = {
+        5: classified(one, "PSR", []),
+        other: classified(two, "AGN", ["b"]),
+        third: classified(empty, "AGN", ["a"]),
+    }
+    merged = merge_tiles(lists, tiles, smallest_error=0.01)
+    assert merged.table["source_class"].tolist() == ["AGN", "PSR"]
+    assert merged.table["prob_psr"].tolist() == [0, 1]
+    assert merged.table["real_prob"].tolist() == [0.9, 0.9]
+    assert merged.meta["classes"] == {"model": "stub", "outside_training": ["a", "b"]}
 
 
 def test_merge_by_error_circle_and_score():

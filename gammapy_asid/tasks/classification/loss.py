@@ -9,10 +9,8 @@ import torch.nn.functional as F
 
 from ...simulation.mock_catalog import SOURCE_CLASSES
 
-__all__ = ["CLASSES", "FAKE", "FSRQ_ODDS", "ClassTarget", "class_loss", "class_of", "training_prior"]
+__all__ = ["FAKE", "FSRQ_ODDS", "ClassTarget", "class_loss", "class_of", "training_prior"]
 
-#: Classes of the network, in the order of its logits.
-CLASSES = ("AGN", "PSR", "PWN-SNR")
 #: Class of a candidate that no source has made.
 FAKE = -1
 
@@ -40,7 +38,7 @@ FSRQ_ODDS = 0.81
 
 
 def training_prior(latitude):
-    """Shares of the `CLASSES` in the training's sky, shape ``(n, 3)``.
+    """Shares of the `~gammapy_asid.catalog.CLASSES` in the training's sky, shape ``(n, 3)``.
 
     Parameters
     ----------

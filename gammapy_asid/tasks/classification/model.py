@@ -12,7 +12,7 @@ from ...learning.score_calibration import apply_knots
 from ...learning.trained import TrainedModel
 from ...utils.devices import inference
 from .card import ClassCard, mode_of
-from .network import ClassConfig, ClassNetwork, ClassOutput, class_inputs
+from .network import ClassConfig, ClassNetwork, class_inputs
 from .stamps import WholeTime, candidate_stamps
 from .time_counts import FieldTime
 
@@ -33,7 +33,7 @@ class ClassLogits:
     real : `~numpy.ndarray`
         Of a real source against a fake, as among the candidates of the training, shape ``(n,)``.
     classes : `~numpy.ndarray`
-        Of `~gammapy_asid.tasks.classification.loss.CLASSES` at equal shares, shape ``(n, 3)``.
+        Of `~gammapy_asid.catalog.CLASSES` at equal shares, shape ``(n, 3)``.
     fsrq : `~numpy.ndarray`
         Of FSRQ against BL Lac at equal shares, shape ``(n,)``.
     outside : `~numpy.ndarray`
@@ -109,7 +109,7 @@ class ClassificationModel(TrainedModel):
         sigma = np.full(len(x), float(batch.nominal[0])) if sigma is None else sigma
         return candidate_stamps(batch, cube.response, field, x, y, score, sigma, in_time)
 
-    def predict(self, cube, x, y, score=None, sigma=None, time=None):
+    def predict(self, cube, x, y, score=None, sigma=None, time=None, given=False):
         """Calibrated logits of sources of a field.
 
         Parameters
@@ -119,11 +119,13 @@ class ClassificationModel(TrainedModel):
         x, y : `~numpy.ndarray`
             Positions in finest pixels, shape ``(n,)``.
         score : `~numpy.ndarray`, optional
-            Calibrated scores of the detection; None if the positions are given.
+            Calibrated scores of the detection, if there are any.
         sigma : `~numpy.ndarray`, optional
             Position errors per axis in finest pixels.
         time : `~gammapy_asid.inputs.time_bins.TimeCounts`, optional
             Counts of the field in bins of time.
+        given : bool
+            Whether the positions were given, else the sources were detected.
 
         Returns
         -------
@@ -134,7 +136,7 @@ class ClassificationModel(TrainedModel):
             return ClassLogits(np.empty(0), np.empty((0, 3)), np.empty(0), np.empty(0, bool))
         stamps = self.stamps(cube, x, y, score, sigma, time)
         output, outside = network_output(self.network, stamps)
-        return self.calibrated(output, outside, mode_of(stamps.counts.shape[1], score is None))
+        return self.calibrated(output, outside, mode_of(stamps.counts.shape[1], given))
 
     def calibrated(self, output, outside, mode):
         """Calibrated logits of raw ones.

@@ -1,7 +1,9 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """A trained detection model: card, network, and its run on a band cube."""
 
+import numpy as np
 import torch
+from gammapy.maps import Maps, WcsNDMap
 
 from ...inputs.batch import field_batch
 from ...inputs.tiles import Tiling
@@ -12,7 +14,7 @@ from ...utils.devices import inference
 from .card import DetectionCard
 from .peaks import find_centres
 
-__all__ = ["DetectionModel"]
+__all__ = ["DetectionModel", "score_maps"]
 
 # Fields up to TILE finest pixels are evaluated at once; beyond, tiles overlap by more
 # than the network's reach of 44 pixels.
@@ -86,3 +88,25 @@ class DetectionModel(TrainedModel):
         )
         peaks.score = self.card.score(peaks.score, peaks.height, cube.has_background)
         return peaks
+
+
+def score_maps(output, cube):
+    """Maps of a field: probabilities of a source near each pixel, and of its centre in it.
+
+    Parameters
+    ----------
+    output : `~torch.Tensor`
+        Result of `DetectionModel.output`.
+    cube : `~gammapy_asid.inputs.BandCube`
+        Field.
+
+    Returns
+    -------
+    maps : `~gammapy.maps.Maps`
+        Maps ``score`` and ``centre``.
+    """
+    probability = output[:2].sigmoid().numpy() * cube.mask.any(axis=0)
+    return Maps(
+        score=WcsNDMap(cube.geom, probability[1].astype(np.float32)),
+        centre=WcsNDMap(cube.geom, probability[0].astype(np.float32)),
+    )

@@ -1,0 +1,218 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Classes of sources with a neural network."""
+
+from collections.abc import Callable, Mapping
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import torch
+from astropy.coordinates import SkyCoord
+from gammapy.datasets import Datasets, MapDataset
+from gammapy.estimators import ESTIMATOR_REGISTRY
+from gammapy.modeling.models import DatasetModels
+
+from ..catalog.candidates import Candidates
+from ..catalog.classes import SourceClasses
+from ..catalog.columns import CandidateFlag
+from ..inputs.bands import BandCube
+from ..inputs.prepare import usable_datasets
+from ..inputs.time_bins import TimeBins, find_time_bins, time_counts
+from ..tasks.classification.model import ClassificationModel
+from ..tasks.classification.prior import SkyPrior, class_probabilities
+from ..tasks.measurement.fitted_sources import GIVEN_ERROR
+from ..utils.sky_geometry import RADIUS_68
+from .domain import band_cube, check_domain
+from .sources import given_sources, place_sources
+from .trained import TrainedEstimator
+
+__all__ = ["DLSourceClassifier", "as_classifier"]
+
+
+class DLSourceClassifier(TrainedEstimator):
+    """Tell real sources from artefacts, and active galaxies, pulsars, nebulae and remnants from each other.
+
+    A convolutional network sees the counts around each source in all bands and, where the datasets are bins
+    of time, in each of these, beside a fit of the source. Its probabilities are calibrated on simulations and
+    hold for the shares of the classes that `prior` states. Background and models of the dataset are taken as
+    known, save those that are classified themselves.
+
+    Parameters
+    ----------
+    model : str or path
+        Name of a shipped model, or path of its weights.
+    prior : "equal", dict or callable, optional
+        Shares of the classes in the sky, by default those of 4FGL-DR4 at the Galactic latitude; a dict such
+        as ``{"AGN": 0.8, "PSR": 0.15, "PWN-SNR": 0.05}``, as far as known with ``"FSRQ"``, the share of these
+        among active galaxies, and ``"real"``, that of real sources among the candidates; or a function of
+        `~astropy.coordinates.SkyCoord` that returns one. See
+        `~gammapy_asid.tasks.classification.prior.SkyPrior`.
+    device : str, optional
+        Torch device; by default the accelerator if there is one.
+
+    Examples
+    --------
+    >>> from gammapy_asid import DLSourceClassifier
+    >>> classifier = DLSourceClassifier(prior="equal")  # doctest: +SKIP
+    >>> candidates = candidates.with_classes(classifier.run(datasets, candidates))  # doctest: +SKIP
+    """
+
+    tag = "DLSourceClassifier"
+    trained: ClassificationModel
+
+    def __init__(
+        self,
+        model: str | PathLike[str] = "lat-classes",
+        prior: str | Mapping | Callable | None = None,
+        device: str | torch.device | None = None,
+    ) -> None:
+        self.prior = SkyPrior(prior)
+        super().__init__(model, ClassificationModel.load(model, device))
+
+    @property
+    def config_parameters(self) -> dict[str, Any]:
+        """Configuration, without the network."""
+        return super().config_parameters | {"prior": self.prior.text}
+
+    @property
+    def determined_by(self) -> dict[str, Any]:
+        """What determines its results beside the data: weights and prior, wherever the weights lie."""
+        return {"weights": self.card.weights_sha256, "prior": self.prior.text}
+
+    def run(
+        self, datasets: MapDataset | Datasets | BandCube, sources: SkyCoord | Candidates | DatasetModels
+    ) -> SourceClasses:
+        """Classify sources.
+
+        Parameters
+        ----------
+        datasets : `~gammapy.datasets.MapDataset` or `~gammapy.datasets.Datasets`
+            Data of one field, without time or in bins of time by their good time intervals, see
+            `~gammapy_asid.inputs.time_bins.find_time_bins`; or the band cube of them, which has no time.
+        sources : SkyCoord, `~gammapy_asid.Candidates` or Models
+            Positions: of Astropy, or of Gammapy models.
+
+        Returns
+        -------
+        classes : `~gammapy_asid.SourceClasses`
+            One row per source, none lost: a source outside the valid data has no class, NaN and the flag
+            ``OUTSIDE``; one outside what the model was trained for has the flag ``CLASS_OUTSIDE``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the data can't be used, see `~gammapy_asid.inputs.to_band_cube`, their times overlap in part,
+            the sources have no positions, or the data are those of another instrument than the model was
+            trained for.
+        """
+        given = given_sources(sources)
+        datasets = usable_datasets(datasets)
+        time_bins = find_time_bins(datasets)
+        cube = band_cube(datasets, self.card, without=given.models)
+        return self.classify(datasets, cube, sources, time_bins)
+
+    def classify(
+        self,
+        datasets: list[MapDataset] | BandCube,
+        cube: BandCube,
+        sources: SkyCoord | Candidates | DatasetModels,
+        time_bins: TimeBins | None,
+    ) -> SourceClasses:
+        """Classify sources in a field that is prepared already.
+
+        Parameters
+        ----------
+        datasets : list of `~gammapy.datasets.MapDataset` or `~gammapy_asid.inputs.BandCube`
+            Result of `~gammapy_asid.inputs.prepare.usable_datasets`.
+        cube : `~gammapy_asid.inputs.BandCube`
+            Result of `~gammapy_asid.estimators.domain.band_cube` of these for bands of the same energies,
+            without the models among the sources.
+        sources
+            See `run`.
+        time_bins : `~gammapy_asid.inputs.TimeBins` or None
+            Result of `~gammapy_asid.inputs.find_time_bins` of the datasets.
+
+        Returns
+        -------
+        classes : `~gammapy_asid.SourceClasses`
+            See `run`.
+        """
+        given = given_sources(sources)
+        domain = check_domain(self.card, cube, datasets, "classes there have the flag CLASS_OUTSIDE")
+        x, y, valid, flags = place_sources(given.positions, cube)
+        probabilities = np.empty((0, 5))
+        if valid.any():
+            time = None if time_bins is None else time_counts(time_bins, cube, without=given.models)
+            score, sigma = _detection(sources, given, cube)
+            logits = self.trained.predict(
+                cube,
+                x[valid],
+                y[valid],
+                None if score is None else score[valid],
+                sigma[valid],
+                time,
+                given=score is None,
+            )
+            shares = self.prior(given.positions[valid])
+            probabilities = class_probabilities(logits, shares, self.card.real_share)
+            outside = torch.as_tensor(logits.outside).cpu().numpy() | domain.is_outside(x[valid], y[valid])
+            flags[valid] |= np.where(outside, CandidateFlag.CLASS_OUTSIDE, 0)
+        meta = {
+            "model": self.card.name,
+            "weights_sha256": self.card.weights_sha256,
+            "prior": self.prior.text,
+            "time_bins": 0 if time_bins is None else len(time_bins),
+            "known_sky": cube.meta["known_sky"],
+            "outside_training": list(domain.problems),
+        }
+        return SourceClasses.from_probabilities(
+            given.names, given.positions, probabilities, valid, flags, meta
+        )
+
+
+def as_classifier(
+    classify: bool | str | PathLike[str] | DLSourceClassifier, device: str | torch.device | None = None
+) -> DLSourceClassifier:
+    """Classifier of a name.
+
+    Parameters
+    ----------
+    classify : True, str, path or `DLSourceClassifier`
+        The shipped model, another one, or a classifier.
+    device : str, optional
+        Torch device of one that is made.
+
+    Returns
+    -------
+    classifier : `DLSourceClassifier`
+        Classifier.
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+    """
+    if isinstance(classify, DLSourceClassifier):
+        return classify
+    if not isinstance(classify, bool | str | PathLike):
+        raise TypeError(
+            "classify is False, True, the name or path of a model, or a DLSourceClassifier, got "
+            f"{type(classify).__name__}: {classify!r:.60}"
+        )
+    return (
+        DLSourceClassifier(device=device) if classify is True else DLSourceClassifier(classify, device=device)
+    )
+
+
+def _detection(sources, given, cube):
+    """Scores, None where the positions are given, and position errors per axis in finest pixels."""
+    pixel_size = cube.response.pixel_size
+    if given.scores is not None:
+        sigma = sources.table["pos_err_68"].to_value("deg") / RADIUS_68 / pixel_size
+        # A list of others may have a score that is no probability, and no errors
+        if np.all((sigma > 0) & (given.scores >= 0) & (given.scores <= 1)):
+            return given.scores, sigma
+    return None, np.full(len(given.names), GIVEN_ERROR * cube.bands.pixel_size / pixel_size)
+
+
+ESTIMATOR_REGISTRY.append(DLSourceClassifier)

@@ -106,6 +106,8 @@ class DLSourceClassifier(TrainedEstimator):
             trained for.
         """
         given = given_sources(sources)
+        # Before what can't be used is left out: a lost bin of time is an error
+        find_time_bins(datasets)
         datasets = usable_datasets(datasets)
         time_bins = find_time_bins(datasets)
         cube = band_cube(datasets, self.card, without=given.models)

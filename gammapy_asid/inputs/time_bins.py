@@ -139,7 +139,6 @@ def find_time_bins(datasets):
     check_bins([[datasets[i] for i in group] for group in groups])
     first = [group[np.argmin(start[group])] for group in groups]
     last = [group[np.argmax(stop[group])] for group in groups]
-    warn_of_gaps(start[first], stop[last])
     return TimeBins(Datasets(datasets), index, limits[first, 0], limits[last, 1])
 
 
@@ -165,6 +164,7 @@ def time_counts(time_bins, cube, seed=0, without=()):
     ValueError
         If the cube is made of other data, or nothing of a bin was used in it.
     """
+    warn_of_gaps(*time_bins.years)
     used = cube.meta.get("datasets", [])
     pairs = [(d, i) for d, i in zip(time_bins.datasets, time_bins.index, strict=True) if d.name in used]
     lost = set(range(len(time_bins))) - {i for _, i in pairs}

@@ -141,10 +141,12 @@ def test_bad_bins_are_refused_by_name(whole, in_bins, lat_field):
 
 
 def test_long_gaps_are_said_once(in_bins, caplog):
-    with caplog.at_level(logging.WARNING):
-        find_time_bins(in_bins([(0, 1), (1.4, 2.4)]))
+    for limits in ([(0, 1), (1.4, 2.4)], [(0, 1), (1.6, 2.6), (2.7, 3.2), (3.9, 5)]):
         assert caplog.text == ""
-        find_time_bins(in_bins([(0, 1), (1.6, 2.6), (2.7, 3.2), (3.9, 5)]))
+        datasets = in_bins(limits)
+        with caplog.at_level(logging.WARNING):
+            result = time_counts(find_time_bins(datasets), to_band_cube(datasets, BANDS))
+        assert len(result.counts[0]) == len(limits)
     assert len(caplog.records) == 1
     assert "2 of 3 gaps between time bins are long, up to 0.7 years" in caplog.text
 

@@ -10,9 +10,10 @@ from gammapy.datasets import Datasets, MapDataset
 from .bands import BandCube, cube_from_arrays
 from .datasets import as_list
 from .field_parts import FieldParts
+from .prepare import prepare_dataset, usable_datasets
 from .time_checks import WITHOUT_TIME, check_bins, time_groups, time_limits, warn_of_gaps
 
-__all__ = ["MAX_BINS", "TimeBins", "TimeCounts", "find_time_bins", "time_counts"]
+__all__ = ["MAX_BINS", "TimeBins", "TimeCounts", "find_time_bins", "time_counts", "usable_in_time"]
 
 #: Largest number of time bins.
 MAX_BINS = 20
@@ -140,6 +141,29 @@ def find_time_bins(datasets):
     first = [group[np.argmin(start[group])] for group in groups]
     last = [group[np.argmax(stop[group])] for group in groups]
     return TimeBins(Datasets(datasets), index, limits[first, 0], limits[last, 1])
+
+
+def usable_in_time(datasets):
+    """Prepared datasets of which no bin of time is left out.
+
+    Parameters
+    ----------
+    datasets : `~gammapy.datasets.MapDataset` or `~gammapy.datasets.Datasets`
+        Data; left unchanged. A `BandCube` is returned as it is.
+
+    Returns
+    -------
+    datasets : list of `~gammapy.datasets.MapDataset`
+        As from `~gammapy_asid.inputs.prepare.usable_datasets`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they can't be used, or one that is a bin of time or a part of it can't.
+    """
+    if find_time_bins(datasets) is None:
+        return usable_datasets(datasets)
+    return [prepare_dataset(dataset) for dataset in datasets]
 
 
 def time_counts(time_bins, cube, seed=0, without=()):

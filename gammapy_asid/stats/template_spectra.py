@@ -19,7 +19,7 @@ TEMPLATES = (
     *((index, 0.0, cut) for index in (0.6, 1.1, 1.6) for cut in (0.3, 1.0, 3.0)),
 )
 
-#: Energy in GeV in units of which the spectra are written for data of the LAT; it moves with the energy range.
+#: Energy in GeV in units of which spectra are written for data of the LAT; it moves with the energy range.
 REFERENCE = 1.0
 #: Geometric mean of the LAT's energy range in GeV, for which these spectra are.
 LAT_MIDDLE = float(np.sqrt(0.3 * 1000.0))

@@ -16,8 +16,7 @@ from ..catalog.candidates import Candidates
 from ..catalog.classes import SourceClasses
 from ..catalog.columns import CandidateFlag
 from ..inputs.bands import BandCube
-from ..inputs.prepare import usable_datasets
-from ..inputs.time_bins import TimeBins, find_time_bins, time_counts
+from ..inputs.time_bins import TimeBins, find_time_bins, time_counts, usable_in_time
 from ..tasks.classification.model import ClassificationModel
 from ..tasks.classification.prior import SkyPrior, class_probabilities
 from ..tasks.measurement.fitted_sources import GIVEN_ERROR
@@ -106,7 +105,7 @@ class DLSourceClassifier(TrainedEstimator):
             trained for.
         """
         given = given_sources(sources)
-        datasets = usable_datasets(datasets)
+        datasets = usable_in_time(datasets)
         time_bins = find_time_bins(datasets)
         cube = band_cube(datasets, self.card, without=given.models)
         return self.classify(datasets, cube, sources, time_bins)
@@ -123,7 +122,7 @@ class DLSourceClassifier(TrainedEstimator):
         Parameters
         ----------
         datasets : list of `~gammapy.datasets.MapDataset` or `~gammapy_asid.inputs.BandCube`
-            Result of `~gammapy_asid.inputs.prepare.usable_datasets`.
+            Result of `~gammapy_asid.inputs.time_bins.usable_in_time`.
         cube : `~gammapy_asid.inputs.BandCube`
             Result of `~gammapy_asid.estimators.domain.band_cube` of these for bands of the same energies,
             without the models among the sources.

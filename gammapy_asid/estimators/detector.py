@@ -19,7 +19,7 @@ from ..inputs.bands import BandCube
 from ..inputs.batch import field_batch
 from ..inputs.prepare import usable_datasets
 from ..inputs.psf import psf_radius, psf_tables
-from ..inputs.time_bins import find_time_bins
+from ..inputs.time_bins import find_time_bins, usable_in_time
 from ..learning.model_files import ensemble_path
 from ..tasks.detection.doubles import join_peaks, split_peaks
 from ..tasks.detection.model import DetectionModel, score_maps
@@ -154,7 +154,7 @@ class DLSourceDetector(TrainedEstimator):
         """
         if not isinstance(datasets, BandCube):
             # Once, for what it says of them
-            datasets = usable_datasets(datasets)
+            datasets = usable_datasets(datasets) if self.classifier is None else usable_in_time(datasets)
         elif self.shifts > 1:
             raise ValueError("The pixels of a band cube are joined: give the datasets, or take shifts=1")
         return self.find(datasets, band_cube(datasets, self.card))

@@ -6,6 +6,7 @@ from gammapy.datasets import Datasets, MapDataset
 
 from ..catalog.candidates import Candidates
 from ..inputs.prepare import usable_datasets
+from ..inputs.time_bins import usable_in_time
 from ..utils.arguments import check_estimator
 from .detector import DLSourceDetector
 from .domain import band_cube
@@ -75,7 +76,7 @@ def find_with_fluxes(
     TypeError, ValueError
         If the data can't be used or are those of another instrument, see `~gammapy_asid.DLSourceDetector`.
     """
-    datasets = usable_datasets(datasets)
+    datasets = usable_datasets(datasets) if detector.classifier is None else usable_in_time(datasets)
     cube = band_cube(datasets, detector.card)
     candidates = detector.find(datasets, cube)
     return candidates.with_fluxes(flux_estimator.run(cube, candidates))

@@ -2,6 +2,7 @@
 """From Gammapy datasets to the band cube."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 
@@ -56,15 +57,21 @@ def to_band_cube(datasets, bands=LAT_BANDS, seed=0, without=(), shift=(0, 0)):
         if not datasets.bands.same_energies(bands):
             raise ValueError("The band cube has other bands than the model: make it with those of the model")
         return datasets
-    parts = FieldParts(datasets, bands, without, shift)
-    return _combine(list(parts.reduced(seed)), parts)
+    return _combined(FieldParts(datasets, bands, without, shift), seed)
 
 
-def _combine(parts, field):
+def _combined(field, seed):
     """Add the parts of a field on their common pixels."""
-    counts = sum(part.counts for part in parts)
-    exposure = sum(part.exposure for part in parts)
-    coverage = np.max([part.coverage for part in parts], axis=0)
+    counts = exposure = coverage = background = 0
+    photons, known, parts = [], [], []
+    for part in field.reduced(seed):
+        # At once: the images of many bins of time would fill the memory
+        counts, exposure = counts + part.counts, exposure + part.exposure
+        coverage = np.maximum(coverage, part.coverage)
+        known.append(part.background is not None)
+        background = background + part.background if all(known) else None
+        photons.append(part.exposure.sum(axis=(1, 2))[:, None] * part.sub_exposure)
+        parts.append(replace(part, counts=None, background=None, exposure=None, coverage=None))
     area = np.maximum(coverage.sum(axis=(1, 2)), 1e-9)
     mean = exposure.sum(axis=(1, 2)) / area
     if not mean.any():
@@ -75,7 +82,7 @@ def _combine(parts, field):
     # a band without exposure is as good as absent
     gone = ~(mean > 0)
     e_min, e_max = np.where(gone, np.nan, field.e_min), np.where(gone, np.nan, field.e_max)
-    share = [part.exposure.sum(axis=(1, 2))[:, None] / area[:, None] * part.sub_exposure for part in parts]
+    share = [own / area[:, None] for own in photons]
     psf = sum(s[:, :, None] * part.psf for s, part in zip(share, parts, strict=True))
     response = Response(
         bands=field.bands,
@@ -88,13 +95,8 @@ def _combine(parts, field):
         native=max(part.native for part in parts),
         place_error=_photon_mean(share, [part.place_error for part in parts]),
     )
-    known = [part.background for part in parts]
-    if any(b is None for b in known):
-        if any(b is not None for b in known):
-            log.warning("Not all datasets have a background or models: the known sky is left out.")
-        background = None
-    else:
-        background = sum(known)
+    if any(known) and not all(known):
+        log.warning("Not all datasets have a background or models: the known sky is left out.")
     cube = cube_from_arrays(
         counts,
         field.pixels.geom,

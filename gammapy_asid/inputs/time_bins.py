@@ -10,9 +10,10 @@ from gammapy.datasets import Datasets, MapDataset
 from .bands import BandCube, cube_from_arrays
 from .datasets import as_list
 from .field_parts import FieldParts
+from .prepare import prepare_dataset, usable_datasets
 from .time_checks import WITHOUT_TIME, check_bins, time_groups, time_limits, warn_of_gaps
 
-__all__ = ["MAX_BINS", "TimeBins", "TimeCounts", "find_time_bins", "time_counts"]
+__all__ = ["MAX_BINS", "TimeBins", "TimeCounts", "find_time_bins", "time_counts", "usable_in_time"]
 
 #: Largest number of time bins.
 MAX_BINS = 20
@@ -139,8 +140,30 @@ def find_time_bins(datasets):
     check_bins([[datasets[i] for i in group] for group in groups])
     first = [group[np.argmin(start[group])] for group in groups]
     last = [group[np.argmax(stop[group])] for group in groups]
-    warn_of_gaps(start[first], stop[last])
     return TimeBins(Datasets(datasets), index, limits[first, 0], limits[last, 1])
+
+
+def usable_in_time(datasets):
+    """Prepared datasets of which no bin of time is left out.
+
+    Parameters
+    ----------
+    datasets : `~gammapy.datasets.MapDataset` or `~gammapy.datasets.Datasets`
+        Data; left unchanged. A `BandCube` is returned as it is.
+
+    Returns
+    -------
+    datasets : list of `~gammapy.datasets.MapDataset`
+        As from `~gammapy_asid.inputs.prepare.usable_datasets`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they can't be used, or one that is a bin of time or a part of it can't.
+    """
+    if find_time_bins(datasets) is None:
+        return usable_datasets(datasets)
+    return [prepare_dataset(dataset) for dataset in datasets]
 
 
 def time_counts(time_bins, cube, seed=0, without=()):
@@ -165,6 +188,7 @@ def time_counts(time_bins, cube, seed=0, without=()):
     ValueError
         If the cube is made of other data, or nothing of a bin was used in it.
     """
+    warn_of_gaps(*time_bins.years)
     used = cube.meta.get("datasets", [])
     pairs = [(d, i) for d, i in zip(time_bins.datasets, time_bins.index, strict=True) if d.name in used]
     lost = set(range(len(time_bins))) - {i for _, i in pairs}

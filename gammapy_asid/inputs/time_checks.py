@@ -4,7 +4,6 @@
 import logging
 from collections import Counter
 
-import astropy.units as u
 import numpy as np
 
 from .masks import valid_bins
@@ -169,13 +168,12 @@ def warn_of_gaps(start, stop):
     Parameters
     ----------
     start, stop : `~numpy.ndarray`
-        Limits of the bins in s.
+        Limits of the bins in years.
     """
     gaps, widths = start[1:] - stop[:-1], stop - start
     long = gaps > LONG_GAP * np.minimum(widths[1:], widths[:-1])
     if long.any():
-        largest = (gaps.max() * u.s).to_value("yr")
         log.warning(
-            f"{long.sum()} of {len(gaps)} gaps between time bins are long, up to {largest:.3g} years: the "
+            f"{long.sum()} of {len(gaps)} gaps between time bins are long, up to {gaps.max():.3g} years: the "
             "light curves are not contiguous."
         )

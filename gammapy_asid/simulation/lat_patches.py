@@ -40,9 +40,12 @@ class PatchSky:
 
     Parameters
     ----------
-    instrument, exposure, has_background : `~torch.Tensor`
-        Response of each patch, exposure over its mean, whether the network gets the prediction; shape
-        ``(n,)``.
+    instrument : `~torch.Tensor`
+        Response of each patch, shape ``(n,)``.
+    centres, roll : `~torch.Tensor`
+        Galactic longitude and latitude of the centres in rad, shape ``(n, 2)``, and angle of each patch.
+    exposure, has_background : `~torch.Tensor`
+        Exposure over its mean, and whether the network gets the prediction; shape ``(n,)``.
     intensity : tuple of `~torch.Tensor`
         Of the true emission and of its prediction, 1 / (cm2 s sr), shape ``(n, n_intervals, gy, gx)``.
     emission, prediction : list of `~torch.Tensor`
@@ -58,6 +61,8 @@ class PatchSky:
     """
 
     instrument: torch.Tensor
+    centres: torch.Tensor
+    roll: torch.Tensor
     exposure: torch.Tensor
     has_background: torch.Tensor
     intensity: tuple
@@ -120,6 +125,8 @@ class LatSimulator(PatchSimulator):
             prediction = [p + m for p, m in zip(prediction, modelled, strict=True)]
         return PatchSky(
             instrument=instrument,
+            centres=centres,
+            roll=roll,
             exposure=exposure,
             has_background=has_background,
             intensity=intensity,

@@ -80,6 +80,29 @@ class PatchSources:
 
         return PatchSources(**{f.name: of(getattr(self, f.name)) for f in fields(self)})
 
+    def joined(self, other):
+        """These sources and others behind them.
+
+        Parameters
+        ----------
+        other : `PatchSources`
+            Sources that have the same optional values.
+
+        Returns
+        -------
+        sources : `PatchSources`
+            All of them.
+        """
+
+        def of(first, second):
+            if isinstance(first, dict):
+                return {name: of(item, second[name]) for name, item in first.items()}
+            return None if first is None else torch.cat([first, second])
+
+        return PatchSources(
+            **{f.name: of(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)}
+        )
+
 
 @dataclass(kw_only=True)
 class SimulatedPatches(Movable):

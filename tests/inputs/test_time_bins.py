@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gammapy_asid.inputs.bands import Bands
 from gammapy_asid.inputs.convert import to_band_cube
 from gammapy_asid.inputs.datasets import with_models
-from gammapy_asid.inputs.time_bins import find_time_bins, time_counts
+from gammapy_asid.inputs.time_bins import find_time_bins, time_counts, usable_in_time
 
 FIRST = Time("2008-08-04T15:43:36", scale="tt")
 BANDS = Bands((1.0, 3.0, 10.0, 100.0), (2, 1, 0))
@@ -141,12 +141,26 @@ def test_bad_bins_are_refused_by_name(whole, in_bins, lat_field):
 
 
 def test_long_gaps_are_said_once(in_bins, caplog):
-    with caplog.at_level(logging.WARNING):
-        find_time_bins(in_bins([(0, 1), (1.4, 2.4)]))
+    for limits in ([(0, 1), (1.4, 2.4)], [(0, 1), (1.6, 2.6), (2.7, 3.2), (3.9, 5)]):
         assert caplog.text == ""
-        find_time_bins(in_bins([(0, 1), (1.6, 2.6), (2.7, 3.2), (3.9, 5)]))
+        datasets = in_bins(limits)
+        with caplog.at_level(logging.WARNING):
+            result = time_counts(find_time_bins(datasets), to_band_cube(datasets, BANDS))
+        assert len(result.counts[0]) == len(limits)
     assert len(caplog.records) == 1
     assert "2 of 3 gaps between time bins are long, up to 0.7 years" in caplog.text
+
+
+def test_no_bin_is_left_out(in_bins, whole, caplog):
+    first, second, third = in_bins(YEARLY)
+    assert [dataset.name for dataset in usable_in_time([third, first])] == ["bin-2", "bin-0"]
+    for what in ("psf", "exposure"):
+        with pytest.raises(ValueError, match=f"'bad' .*{what}"):
+            usable_in_time([first, with_models(second, None, "bad", **{what: None}), third])
+    # without time what can be used is used
+    with caplog.at_level(logging.WARNING):
+        assert len(usable_in_time([whole, with_models(whole, None, "bad", psf=None)])) == 1
+    assert "1 of 2 datasets are left out" in caplog.text
 
 
 @pytest.mark.parametrize("background", [True, False])

@@ -4,6 +4,7 @@
 from dataclasses import fields
 from pathlib import Path
 
+import torch
 from safetensors.torch import load_file, save_file
 
 from ...utils.work_folder import WorkFolder
@@ -14,6 +15,12 @@ __all__ = ["CHUNK", "chunk_bins", "from_tensors", "keep_candidates", "to_tensors
 
 #: Candidates of a file: what an interruption loses at most.
 CHUNK = 2000
+#: Types of large tensors in a file, and the largest numbers that they hold.
+SMALL = {
+    "counts": (torch.int16, 32768),
+    "expected": (torch.float16, 65504),
+    "own": (torch.float16, 65504),
+}
 #: Every so many files has the largest number of bins of time, the others the usual one.
 FINE_EVERY, FINE_BINS = 5, 20
 
@@ -30,16 +37,20 @@ def chunk_bins(number):
 
 
 def to_tensors(candidates):
-    """Candidates as tensors by name, for a file.
+    """Candidates as tensors by name, for a file, which is half as large.
 
     Parameters
     ----------
     candidates : `~gammapy_asid.tasks.classification.simulator.SimulatedCandidates`
-        Candidates.
+        Candidates; those with too many photons in a pixel for the smaller numbers are left out.
     """
+    fits = [getattr(candidates.stamps, name).flatten(1).amax(1) < top for name, (_, top) in SMALL.items()]
+    candidates = candidates.select(torch.nonzero(torch.stack(fits).all(0))[:, 0])
     columns = dict(vars(candidates))
-    inner = vars(columns.pop("stamps"))
-    return {**columns, **{f"stamps.{name}": value for name, value in inner.items()}}
+    inner = vars(columns.pop("stamps")).copy()
+    inner |= {name: inner[name].to(kind) for name, (kind, _) in SMALL.items()}
+    tensors = {**columns, **{f"stamps.{name}": value for name, value in inner.items()}}
+    return {name: value.contiguous() for name, value in tensors.items()}
 
 
 def from_tensors(tensors):
@@ -81,7 +92,7 @@ def keep_candidates(simulator, recipe, folder):
         if work.find(name) is None:
             drawn = simulator.draw(min(CHUNK, recipe.candidates), (recipe.seed, number), chunk_bins(number))
             with work.new_file(name) as path:
-                save_file({k: v.contiguous() for k, v in to_tensors(drawn).items()}, path)
+                save_file(to_tensors(drawn), path)
         candidates = from_tensors(load_file(work.folder / name))
         groups.setdefault(chunk_bins(number), []).append(candidates)
         number, n = number + 1, n + len(candidates)

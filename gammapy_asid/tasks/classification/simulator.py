@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from ...inputs.psf import psf_tables
+from ...simulation.faulty_patches import FaultyLatSimulator
 from ...simulation.lat_patches import LatSimulator
 from ...utils.tensor_rows import TensorRows
 from ..detection.model import DetectionModel
@@ -98,7 +99,7 @@ def build_candidate_simulator(recipe, datasets=None):
             "Classes of sources are simulated for the Fermi-LAT, whose catalogues tell the populations: "
             f"the {'recipe' if datasets is None else 'data'} are those of another instrument"
         )
-    return CandidateSimulator(detector, patches)
+    return CandidateSimulator(detector, FaultyLatSimulator.like(patches, recipe.faulty_share))
 
 
 class CandidateSimulator:

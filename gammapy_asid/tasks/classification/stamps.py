@@ -31,10 +31,10 @@ class CandidateStamps(TensorRows):
     deviances, best : `~torch.Tensor`
         See `~gammapy_asid.stats.template_spectra.template_deviances`.
     counts : `~torch.Tensor`
-        Counts in each bin of time and band, int16 of shape ``(n, n_bins, n_bands, k, k)``, each on the pixels
-        of its band.
+        Counts in each bin of time and band, shape ``(n, n_bins, n_bands, k, k)``, each on the pixels of its
+        band.
     expected, own : `~torch.Tensor`
-        Counts that the fit expects in all the time: of everything, and of the source; half precision, shape
+        Counts that the fit expects in all the time: of everything, and of the source; shape
         ``(n, n_bands, k, k)``.
     valid : `~torch.Tensor`
         Whether a pixel has data, bool of the same shape.
@@ -188,9 +188,9 @@ def _band(batch, fit, band, field, column, row, time):
     excess = torch.einsum("ntyx,nyx->nt", counts, ratio) - share * own.sum((1, 2))[:, None]
     information = share * (own * ratio).sum((1, 2))[:, None]
     cut = slice(half - HALF, half + HALF + 1)
-    small = {"expected": expected.half(), "own": own.half(), "valid": valid}
+    small = {"expected": expected, "own": own, "valid": valid}
     return {name: values[:, cut, cut] for name, values in small.items()} | {
-        "counts": counts[..., cut, cut].clamp(max=torch.iinfo(torch.int16).max).to(torch.int16),
+        "counts": counts[..., cut, cut],
         "share": share,
         "excess": excess,
         "information": information,

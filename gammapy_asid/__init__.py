@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from .catalog.classes import SourceClasses as SourceClasses
     from .catalog.extensions import SourceExtensions as SourceExtensions
     from .catalog.fluxes import SourceFluxes as SourceFluxes
+    from .catalog.light_curves import SourceLightCurves as SourceLightCurves
     from .estimators.classes import DLSourceClassifier as DLSourceClassifier
     from .estimators.detector import DLSourceDetector as DLSourceDetector
     from .estimators.extension import DLExtensionClassifier as DLExtensionClassifier
     from .estimators.flux import DLFluxEstimator as DLFluxEstimator
+    from .estimators.light_curve import DLLightCurveEstimator as DLLightCurveEstimator
     from .likelihood.gammapy import CandidateFitEstimator as CandidateFitEstimator
     from .likelihood.search import IterativeSearch as IterativeSearch
     from .survey.sky_fits import SkyFitEstimator as SkyFitEstimator
@@ -29,6 +31,7 @@ PLACES = {
     "Candidates": "catalog.candidates",
     "DLExtensionClassifier": "estimators.extension",
     "DLFluxEstimator": "estimators.flux",
+    "DLLightCurveEstimator": "estimators.light_curve",
     "DLSkySurvey": "survey.survey",
     "DLSourceClassifier": "estimators.classes",
     "DLSourceDetector": "estimators.detector",
@@ -37,6 +40,7 @@ PLACES = {
     "SourceClasses": "catalog.classes",
     "SourceExtensions": "catalog.extensions",
     "SourceFluxes": "catalog.fluxes",
+    "SourceLightCurves": "catalog.light_curves",
 }
 
 __all__ = [*PLACES, "__version__"]

@@ -15,7 +15,7 @@ from .sky import source_counts
 from .spectra import photon_flux
 from .variations import random_structure
 
-__all__ = ["bright_sources", "extended_profiles", "extended_sources", "wrong_model"]
+__all__ = ["bright_sources", "close_pairs", "extended_profiles", "extended_sources", "wrong_model"]
 
 # Energies in GeV of the fluxes of sources.
 FLUX_RANGE = (1, 100)
@@ -25,6 +25,10 @@ FLUX_RANGE = (1, 100)
 FLUX_ERROR, SHIFT, INDEX_ERROR = (0.02, 0.3), (0.02, 0.5), (0.01, 0.2)
 # Energy in GeV at which a wrong spectrum is right: few fits are better elsewhere.
 PIVOT = 2.0
+
+# Share of sources that are close pairs; share of the counts of the second one, and its distance in widths of
+# the point spread function.
+PAIR_SHARE, PAIR_PART, PAIR_DISTANCE = 0.3, (0.1, 0.5), (0.1, 0.5)
 
 # Spectra of extended sources: mean and spread of the index and curvature, about those of PWN and SNR.
 INDEX, BETA = (2.1, 0.3), (0.12, 0.1)
@@ -106,6 +110,34 @@ def wrong_model(rng, sources, bank, instrument, width):
     angle = torch.tensor(rng.uniform(0, np.pi, n), dtype=torch.float32)
     x, y = sources.x + shift * torch.cos(angle), sources.y + shift * torch.sin(angle)
     return replace(sources, x=x, y=y, counts=counts)
+
+
+def close_pairs(rng, sources, width):
+    """Sources of which some are two that no data tell apart.
+
+    Parameters
+    ----------
+    rng : `~numpy.random.Generator`
+        Source of randomness.
+    sources : `PatchSources`
+        Sources.
+    width : `~torch.Tensor`
+        Width of the point spread function in finest pixels of each patch, shape ``(n_patches,)``.
+
+    Returns
+    -------
+    sources : `PatchSources`
+        With the same counts, the second ones of the pairs behind all others.
+    """
+    n = len(sources.x)
+    part = rng.uniform(*PAIR_PART, n) * (rng.random(n) < PAIR_SHARE)
+    angle, distance = rng.uniform(0, 2 * np.pi, n), rng.uniform(*PAIR_DISTANCE, n)
+    values = (part, distance * np.cos(angle), distance * np.sin(angle))
+    part, dx, dy = (torch.tensor(v, dtype=torch.float32) for v in values)
+    width, share = width[sources.patch], part[:, None, None]
+    main = replace(sources, counts=sources.counts * (1 - share))
+    x, y = sources.x + dx * width, sources.y + dy * width
+    return main.joined(replace(sources, x=x, y=y, counts=sources.counts * share).select(part > 0))
 
 
 def extended_sources(rng, bank, instrument, patch, size):

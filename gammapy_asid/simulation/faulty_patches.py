@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import normalize
 
 from ..stats.known_sky import MIN_BACKGROUND
-from .added_sources import bright_sources, extended_profiles, extended_sources, wrong_model
+from .added_sources import bright_sources, close_pairs, extended_profiles, extended_sources, wrong_model
 from .extended import ExtendedSources
 from .field_patches import image_significance
 from .lat_patches import LatSimulator
@@ -50,10 +50,6 @@ NEIGHBOURS, NEIGHBOUR_REACH, NEIGHBOUR_FLUX = 3, 4.0, (-9.5, -7.0)
 # Logarithms of the fluxes of bright sources, the brightest that of Vela; most of them in a patch, share of
 # the patches with more than one, and of the sources that are modelled.
 BRIGHT_FLUX, N_BRIGHT, SECOND, MODELLED_SHARE = (-8.7, -5.9), 2, 0.3, 0.5
-# Share of the sources in these patches that are close pairs; share of the counts of the second one, and its
-# distance in widths of the point spread function.
-PAIR_SHARE, PAIR_PART, PAIR_DISTANCE = 0.3, (0.1, 0.5), (0.1, 0.5)
-
 # Most extended sources in a patch, and their expected significance.
 N_EXTENDED, SIGNIFICANCE = 2, (4.0, 100.0)
 
@@ -102,6 +98,30 @@ class FaultyLatSimulator(LatSimulator):
                 replace(r, pixel_size=float(r.pixel_size * f))
                 for r, f in zip(self.bank.responses, factor, strict=True)
             ]
+        )
+
+    @classmethod
+    def like(cls, simulator, share):
+        """Simulator of the same sky and instruments with faults.
+
+        Parameters
+        ----------
+        simulator : `LatSimulator`
+            Simulator, on the CPU.
+        share : float
+            Share of the patches with a fault; among these the faults are as frequent as in `FAULTS`.
+
+        Returns
+        -------
+        faulty : `FaultyLatSimulator`
+            Simulator.
+        """
+        names = ("weights", "emission", "draw_sky", "size", "background_share", "plane_share")
+        shares = {name: share * value / (1 - FAULTS["none"]) for name, value in FAULTS.items()}
+        return cls(
+            simulator.bank.responses,
+            **{name: getattr(simulator, name) for name in names},
+            shares=shares | {"none": 1 - share},
         )
 
     def _draw(self, n, rng, generator, instrument):
@@ -217,7 +237,8 @@ class FaultyLatSimulator(LatSimulator):
         _append(sky, added, modelled)
 
         own = torch.isin(sky.sources.patch, chosen)
-        sources = self._pairs(rng, sky, sky.sources.select(own), width)
+        pixel_size = self.bank.pixel_size[sky.instrument].float()
+        sources = close_pairs(rng, sky.sources.select(own), width / pixel_size)
         images = render_sources(
             self.wrong_bank,
             sky.instrument[sources.patch],
@@ -230,21 +251,6 @@ class FaultyLatSimulator(LatSimulator):
         )
         for image, new in zip(sky.images, images, strict=True):
             image[chosen] = new[chosen]
-
-    def _pairs(self, rng, sky, sources, width):
-        """Sources some of which are two."""
-        n = len(sources.x)
-        paired = rng.random(n) < PAIR_SHARE
-        part = _tensor(rng.uniform(*PAIR_PART, n) * paired)
-        angle = rng.uniform(0, 2 * np.pi, n)
-        distance = rng.uniform(*PAIR_DISTANCE, n) * width
-        pixel_size = self.bank.pixel_size[sky.instrument].float()[sources.patch]
-        dx, dy = (_tensor(distance * f(angle)) / pixel_size for f in (np.cos, np.sin))
-        main = replace(sources, counts=sources.counts * (1 - part)[:, None, None])
-        second = replace(
-            sources, x=sources.x + dx, y=sources.y + dy, counts=sources.counts * part[:, None, None]
-        )
-        return main.joined(second.select(part > 0))
 
     def _extended(self, sky, chosen, rng, generator):
         """Extended sources of a given significance."""

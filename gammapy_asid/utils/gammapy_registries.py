@@ -15,6 +15,7 @@ REGISTRIES = {
         (
             "gammapy_asid.estimators.detector",
             "gammapy_asid.estimators.flux",
+            "gammapy_asid.estimators.light_curve",
             "gammapy_asid.estimators.extension",
             "gammapy_asid.estimators.classes",
             "gammapy_asid.survey.survey",

@@ -12,6 +12,7 @@ from gammapy_asid.inputs.stamps import Stamps
 from gammapy_asid.learning.registry import get_task
 from gammapy_asid.simulation.dataset_patches import DatasetSimulator
 from gammapy_asid.simulation.demo import simulated_field
+from gammapy_asid.simulation.faulty_patches import FAULTS, FaultyLatSimulator
 from gammapy_asid.tasks.detection.model import DetectionModel
 from gammapy_asid.tasks.detection.simulator import build_simulator
 from gammapy_asid.tasks.extension.model import ExtensionModel
@@ -59,8 +60,10 @@ def field():
 @pytest.fixture(scope="module")
 def simulators(field, plane_simulator, make_response, tiny_recipe, extension_dataset, extension_recipe):
     cube = to_band_cube(field, bands_for_dataset(field))
+    lat = build_simulator(tiny_recipe, [make_response(0.1, 5.0)], [1.0])
     return {
-        "lat": build_simulator(tiny_recipe, [make_response(0.1, 5.0)], [1.0]),
+        "lat": lat,
+        "faulty": FaultyLatSimulator.like(lat, 0.9),
         "plane": plane_simulator,
         "dataset": DatasetSimulator(cube, 32),
         "stamps": dataset_stamp_simulator(extension_dataset, extension_recipe)[0],
@@ -105,13 +108,17 @@ def test_extension(second_device):
         np.testing.assert_array_equal(value, getattr(there, name))
 
 
-@pytest.mark.parametrize("name", ["lat", "plane", "dataset", "stamps"])
+@pytest.mark.parametrize("name", ["lat", "faulty", "plane", "dataset", "stamps"])
 def test_simulators(name, simulators, second_device):
     simulator = simulators[name]
     moved = simulator.to(second_device)
     assert simulator.device.type == "cpu"
     assert moved.device.type == "cuda"
-    assert_same(simulator.draw(6, 5), moved.draw(6, 5))
+    # As many as hold every fault of a faulty sky
+    n = 40 if name == "faulty" else 6
+    drawn = simulator.draw(n, 5)
+    assert name != "faulty" or len(drawn.fault.unique()) == len(FAULTS)
+    assert_same(drawn, moved.draw(n, 5))
 
 
 @pytest.mark.parametrize("name, recipe", [("lat", "tiny_recipe"), ("stamps", "extension_recipe")])

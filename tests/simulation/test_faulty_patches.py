@@ -60,6 +60,9 @@ def test_shares(simulator, arguments):
     again = simulator.draw(100, 2)
     assert torch.equal(again.fault, patches.fault)
     assert all(torch.equal(a, b) for a, b in zip(again.batch.counts, patches.batch.counts, strict=True))
+    other = FaultyLatSimulator.like(LatSimulator(*arguments, background_share=0.4, plane_share=0.1), 0.5)
+    assert_allclose(other.shares, [0.5, *(share[1:] * 0.5 / 0.7)])
+    assert (other.background_share, other.plane_share, other.size) == (0.4, 0.1, SIZE)
     with pytest.raises(ValueError, match="'gass'.*name at least one"):
         FaultyLatSimulator(*arguments, shares={"gass": 1.0})
 

@@ -19,7 +19,8 @@ assert "torch" not in sys.modules
 assert ESTIMATOR_REGISTRY.get_cls("DLSourceDetector").__name__ == "DLSourceDetector"
 assert CATALOG_REGISTRY.get_cls("asid").__name__ == "SourceCatalogASID"
 names = [estimator.__name__ for estimator in ESTIMATOR_REGISTRY]
-others = {"Candidates", "SourceClasses", "SourceExtensions", "SourceFluxes", "__version__"}
+tables = {"SourceClasses", "SourceExtensions", "SourceFluxes", "SourceLightCurves"}
+others = tables | {"Candidates", "__version__"}
 assert set(gammapy_asid.__all__) - set(names) == others
 assert len(set(names)) == len(names)
 assert type(ESTIMATOR_REGISTRY) is type(CATALOG_REGISTRY) is Registry
@@ -47,7 +48,7 @@ def test_public_names():
         assert getattr(gammapy_asid, name) is not None
     assert set(gammapy_asid.__all__) <= set(dir(gammapy_asid))
     assert gammapy_asid.__version__ == version("gammapy-asid")
-    assert gammapy_asid.plots.plot_field.__module__ == "gammapy_asid.plots"
+    assert gammapy_asid.plots.plot_field.__module__ == "gammapy_asid.plots.fields"
     for name in ("nothing", "_nothing"):
         with pytest.raises(AttributeError, match=f"'gammapy_asid' has no attribute '{name}'"):
             getattr(gammapy_asid, name)

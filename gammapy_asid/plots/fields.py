@@ -1,20 +1,18 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
-"""Pictures of fields, score maps and trainings."""
+"""Pictures of fields and score maps."""
 
 import astropy.units as u
 import matplotlib.pyplot as plt
 import numpy as np
-from astropy.table import Table
 from gammapy.datasets import Datasets
-from gammapy.utils.scripts import make_path
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import NullFormatter
 
-from .likelihood.compare import disagreements
+from ..likelihood.compare import disagreements
 
-__all__ = ["plot_field", "plot_score_map", "plot_training_history", "plot_ts_against_score"]
+__all__ = ["plot_field", "plot_score_map", "plot_ts_against_score", "smooth_counts"]
 
 #: Up to this many candidates get their names written beside them: more would overlap.
 MAX_LABELS = 12
@@ -50,7 +48,7 @@ def plot_field(candidates, dataset=None, ax=None, catalog=None):
     """
     if dataset is None:
         return _plot_candidates(plot_score_map(candidates, ax), candidates, catalog)
-    image = _smooth_counts(Datasets(dataset)[0])
+    image = smooth_counts(Datasets(dataset)[0])
     ax = _new_axes(image) if ax is None else ax
     # A few bright pixels must not hide the field
     top = np.nanpercentile(image.data, 99.8)
@@ -127,52 +125,6 @@ def plot_ts_against_score(candidates, score=0.9, ts=25.0, ax=None):
     return ax
 
 
-def plot_training_history(history, axes=None):
-    """Loss, purity and recall of each epoch of a training.
-
-    Parameters
-    ----------
-    history : str or path
-        ``metrics.csv`` in the folder of a training.
-    axes : pair of `~matplotlib.axes.Axes`, optional
-        Axes for the loss and for the validation.
-
-    Returns
-    -------
-    axes : `~numpy.ndarray` of `~matplotlib.axes.Axes`
-        Axes.
-
-    Raises
-    ------
-    ValueError
-        If the file has no columns ``epoch`` and ``loss``.
-    """
-    table = Table.read(make_path(history), format="ascii.csv")
-    if not {"epoch", "loss"} <= set(table.colnames):
-        raise ValueError(f"{history} is no training history: give the metrics.csv of a training")
-    if axes is None:
-        _, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    colours = {"background": "tab:blue", "counts": "tab:orange"}
-    lines = {"precision": ":", "recall": "--", "recall95": "-"}
-    labels = {
-        "precision": "purity at 0.5",
-        "recall": "recall at 0.5",
-        "recall95": "recall at purity 0.95",
-        "background": "with background",
-        "counts": "counts only",
-    }
-    axes[0].plot(table["epoch"], table["loss"], color="k")
-    axes[0].set(xlabel="Epoch", ylabel="Loss", yscale="log")
-    for name in table.colnames:
-        kind, _, inputs = name.partition("_")
-        if kind in lines and inputs in colours:
-            style = {"color": colours[inputs], "linestyle": lines[kind]}
-            axes[1].plot(table["epoch"], table[name], label=f"{labels[kind]}, {labels[inputs]}", **style)
-    axes[1].set(xlabel="Epoch", ylabel="Purity, recall", ylim=(0, 1))
-    axes[1].legend(fontsize="small")
-    return axes
-
-
 def _new_axes(image):
     ny, nx = image.geom.data_shape[-2:]
     height = np.clip(8 * ny / nx, 4, 7)
@@ -182,8 +134,19 @@ def _new_axes(image):
     return ax
 
 
-def _smooth_counts(dataset):
-    """Counts above 1 GeV, or all where there are none, smoothed by about the PSF."""
+def smooth_counts(dataset):
+    """Counts above 1 GeV, or all where there are none, smoothed by about the PSF.
+
+    Parameters
+    ----------
+    dataset : `~gammapy.datasets.MapDataset`
+        Data.
+
+    Returns
+    -------
+    image : `~gammapy.maps.Map`
+        Image.
+    """
     axis = dataset.counts.geom.axes["energy"]
     first = np.searchsorted(axis.edges[:-1].to_value("GeV"), PICTURE_E_MIN.to_value("GeV") * 0.999)
     first = first if first < axis.nbin else 0

@@ -1,0 +1,16 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Pictures of fields, score maps, classified sources and trainings."""
+
+from .fields import plot_field, plot_score_map, plot_ts_against_score
+from .sources import plot_classified, plot_light_curve, plot_light_curves
+from .training import plot_training_history
+
+__all__ = [
+    "plot_classified",
+    "plot_field",
+    "plot_light_curve",
+    "plot_light_curves",
+    "plot_score_map",
+    "plot_training_history",
+    "plot_ts_against_score",
+]

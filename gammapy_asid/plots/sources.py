@@ -1,0 +1,281 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Pictures of classified sources: sky, spectrum, light curve and probabilities of each."""
+
+import astropy.units as u
+import numpy as np
+from gammapy.datasets import Datasets
+from gammapy.estimators import FluxPoints
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
+
+from ..catalog.light_curves import SourceLightCurves
+from ..evaluation.drawing import class_style
+from ..stats.variability import variability_index
+from .fields import smooth_counts
+
+__all__ = ["plot_classified", "plot_light_curve", "plot_light_curves"]
+
+#: A picture of more rows is too long to look at.
+MAX_ROWS = 40
+
+#: Side of the cut-outs: more than twice the 68 % radius of the PSF of the LAT at 1 GeV to each side.
+CUTOUT = 2 * u.deg
+
+#: Columns of the probabilities, the classes that they are of, and what they are given.
+PROBABILITIES = {
+    "real_prob": ("FAKE", "real"),
+    "prob_agn": ("AGN", "AGN"),
+    "prob_psr": ("PSR", "PSR"),
+    "prob_pwn_snr": ("PWN-SNR", "PWN-SNR"),
+    "prob_fsrq": ("FSRQ", "FSRQ, if AGN"),
+}
+
+#: Names of spectral models as the pictures write them.
+SPECTRA = {
+    "PowerLawSpectralModel": "power law",
+    "LogParabolaSpectralModel": "log-parabola",
+    "SuperExpCutoffPowerLaw4FGLDR3SpectralModel": "exponential cutoff",
+}
+
+
+def plot_classified(candidates, datasets=None, light_curves=None):
+    """A row of panels for each candidate: sky, spectrum, light curve and probabilities of its classes.
+
+    Where there is nothing to draw the panel says so.
+
+    Parameters
+    ----------
+    candidates : `~gammapy_asid.Candidates`
+        Candidates, at most 40: choose some of a longer list.
+    datasets : `~gammapy.datasets.MapDataset` or `~gammapy.datasets.Datasets`, optional
+        Data: the counts of all datasets above 1 GeV are shown around each candidate.
+    light_curves : `~gammapy_asid.catalog.light_curves.SourceLightCurves`, list or dict, optional
+        Light curves of these candidates by their names, or a list of `~gammapy.estimators.FluxPoints` with a
+        time axis in their order, None where there is none; or a dict of them by name.
+
+    Returns
+    -------
+    figure : `~matplotlib.figure.Figure`
+        Figure.
+
+    Raises
+    ------
+    ValueError
+        If there is no candidate or there are too many, or the light curves are as many others.
+    """
+    if not 0 < len(candidates) <= MAX_ROWS:
+        raise ValueError(
+            f"{len(candidates)} candidates: a picture has 1 to {MAX_ROWS} rows, choose some, such as "
+            f"candidates[:{MAX_ROWS}]"
+        )
+    curves = _light_curves_of(light_curves, list(candidates.table["name"]))
+    image = None if datasets is None else _counts(Datasets(datasets))
+    # Inches of a row of panels
+    figure = Figure(figsize=(14, 2.5 * len(candidates)), layout="constrained")
+    grid = figure.add_gridspec(len(candidates), 4, width_ratios=[2.2, 3.4, 3.8, 2.2])
+    sources, models = candidates.to_catalog(), candidates.to_models()
+    for i, (source, model, curve) in enumerate(zip(sources, models, curves, strict=True)):
+        _sky(figure, grid[i, 0], image, candidates, i)
+        _spectrum(figure.add_subplot(grid[i, 1]), source, model.spectral_model)
+        ax = figure.add_subplot(grid[i, 2])
+        _say(ax, "No light curve") if curve is None else plot_light_curve(curve, ax)
+        _probabilities(figure.add_subplot(grid[i, 3]), candidates.table[i])
+    return figure
+
+
+def plot_light_curves(light_curves, names=None):
+    """Light curves below each other.
+
+    Parameters
+    ----------
+    light_curves : `~gammapy_asid.catalog.light_curves.SourceLightCurves` or list
+        Light curves, or a list of `~gammapy.estimators.FluxPoints` with a time axis, as
+        `~gammapy.estimators.LightCurveEstimator` makes them; at most 40.
+    names : sequence of str, optional
+        Sources to draw of the former, all by default; of the latter the names of all.
+
+    Returns
+    -------
+    figure : `~matplotlib.figure.Figure`
+        Figure.
+
+    Raises
+    ------
+    ValueError
+        If there is no light curve or there are too many.
+    """
+    if isinstance(light_curves, SourceLightCurves):
+        names = list(light_curves.table["name"] if names is None else names)
+        light_curves = [light_curves.flux_points(name) for name in names]
+    names = [""] * len(light_curves) if names is None else names
+    if not 0 < len(light_curves) <= MAX_ROWS:
+        raise ValueError(f"{len(light_curves)} light curves: a picture has 1 to {MAX_ROWS}, choose some")
+    figure = Figure(figsize=(7, 2.2 * len(light_curves)), layout="constrained")
+    axes = figure.subplots(len(light_curves), squeeze=False)[:, 0]
+    for ax, points, name in zip(axes, light_curves, names, strict=True):
+        plot_light_curve(points, ax)
+        ax.set_title(f"{name}   {ax.get_title()}" if name else ax.get_title())
+    return figure
+
+
+def plot_light_curve(points, ax):
+    """Fluxes against time with their errors, limits as arrows, and the mean of the bins as a band.
+
+    The title tells the variability index, see `~gammapy_asid.stats.variability.variability_index`.
+
+    Parameters
+    ----------
+    points : `~gammapy.estimators.FluxPoints`
+        Flux points with a time axis.
+    ax : `~matplotlib.axes.Axes`
+        Axes.
+
+    Returns
+    -------
+    ax : `~matplotlib.axes.Axes`
+        Axes.
+
+    Raises
+    ------
+    ValueError
+        If the points have no time axis.
+    """
+    if not isinstance(points, FluxPoints) or "time" not in points.geom.axes.names:
+        raise ValueError("A light curve is FluxPoints with a time axis, as LightCurveEstimator makes them")
+    points.plot(ax, sed_type="flux", axis_name="time", color="#0072B2", capsize=2)
+    flux, error = (_by_time(m) for m in (points.flux, points.flux_err))
+    if len(flux) == 1:
+        _mean_band(ax, flux[0], error[0])
+    ax.get_legend().remove()
+    ax.set_yscale("linear")
+    ax.set_ylim(bottom=0)
+    # More dates than this run into each other
+    ax.xaxis.set_major_locator(AutoDateLocator(minticks=3, maxticks=8))
+    ax.xaxis.set_major_formatter(ConciseDateFormatter(ax.xaxis.get_major_locator()))
+    ax.tick_params("x", rotation=0)
+    ax.set(xlabel="", ylabel="Flux [cm$^{-2}$ s$^{-1}$]")
+    edges = points.geom.axes["energy"].edges.to_value("GeV")
+    index = ", ".join(f"{value:.1f}" for value in variability_index(flux, error))
+    known = np.isfinite(flux).any(axis=0).sum()
+    ax.set_title(f"{edges[0]:g}-{edges[-1]:g} GeV, variability index {index} in {known} bins", fontsize=9)
+    return ax
+
+
+def _by_time(quantity):
+    """Values of a map of flux points in cm-2 s-1, shape ``(n_energies, n_times)``."""
+    energy, time = (quantity.geom.axes.index_data(name) for name in ("energy", "time"))
+    values = np.moveaxis(quantity.quantity.to_value("cm-2 s-1"), (energy, time), (0, 1))
+    return values.reshape(*values.shape[:2])
+
+
+def _mean_band(ax, flux, error):
+    """Mean of the bins: one weighted by the errors would be too low, for low fluxes have small errors."""
+    known = np.isfinite(flux) & np.isfinite(error)
+    if known.any():
+        mean, own = flux[known].mean(), np.sqrt((error[known] ** 2).sum()) / known.sum()
+        ax.axhspan(mean - own, mean + own, color="0.8", zorder=0)
+        ax.axhline(mean, color="0.5", linewidth=1, zorder=0)
+
+
+def _light_curves_of(light_curves, names):
+    """Light curve of each name, None where there is none."""
+    if light_curves is None:
+        return [None] * len(names)
+    if isinstance(light_curves, SourceLightCurves):
+        own = set(light_curves.table["name"])
+        return [light_curves.flux_points(name) if name in own else None for name in names]
+    if isinstance(light_curves, dict):
+        return [light_curves.get(name) for name in names]
+    if len(light_curves) != len(names):
+        raise ValueError(
+            f"{len(light_curves)} light curves for {len(names)} candidates: give one of each, or None"
+        )
+    return list(light_curves)
+
+
+def _say(ax, text):
+    """A panel without data says so."""
+    ax.text(0.5, 0.5, text, ha="center", va="center", transform=ax.transAxes, color="0.4")
+    ax.set(xticks=[], yticks=[])
+
+
+def _counts(datasets):
+    """Smoothed counts of all datasets, None of fields that are no plane images."""
+    images = [smooth_counts(dataset) for dataset in datasets]
+    image = images[0]
+    for other in images[1:]:
+        if other.geom != image.geom:
+            raise ValueError("The datasets have different pixels: draw those of one field")
+        image = image + other
+    return None if image.geom.is_hpx else image
+
+
+def _sky(figure, place, image, candidates, i):
+    """Counts around a candidate, with its 95 % ellipse and its neighbours."""
+    position, name = candidates.positions[i], str(candidates.table["name"][i]).removeprefix("ASID ")
+    if image is None or not image.geom.contains(position)[0]:
+        ax = figure.add_subplot(place)
+        _say(ax, "No image of the sky")
+        ax.set_title(name, fontsize=9)
+        return
+    part = image.cutout(position, CUTOUT, mode="trim")
+    ax = figure.add_subplot(place, projection=part.geom.wcs)
+    # A bright neighbour must not hide the source
+    top = np.nanmax(image.cutout(position, CUTOUT / 4, mode="trim").data)
+    ax.imshow(part.data, origin="lower", cmap="gray_r", vmin=0, vmax=1.1 * top if top > 0 else 1)
+    transform = ax.get_transform("icrs")
+    others = candidates.positions[np.arange(len(candidates)) != i]
+    ax.plot(others.ra.deg, others.dec.deg, "+", color="#0072B2", transform=transform)
+    # An ellipse of 95 %, or a point where the error is not known
+    candidates[i : i + 1].to_regions()[0].to_pixel(ax.wcs).plot(ax=ax, color="#D55E00", lw=1)
+    for coordinate in ax.coords:
+        coordinate.set_ticklabel_visible(False)
+        coordinate.set_ticks_visible(False)
+        coordinate.set_axislabel("")
+    ax.set(xlim=(-0.5, part.data.shape[1] - 0.5), ylim=(-0.5, part.data.shape[0] - 0.5))
+    ax.text(0.03, 0.03, f"{CUTOUT:.0f}", transform=ax.transAxes, fontsize=7)
+    ax.set_title(name, fontsize=9)
+
+
+def _spectrum(ax, source, spectrum):
+    """Fluxes of the bands and the spectrum that belongs to the class or was fitted."""
+    try:
+        points = source.flux_points
+    except ValueError:
+        _say(ax, "No fluxes in bands")
+        return
+    ax.yaxis.set_units(u.Unit("erg cm-2 s-1"))
+    points.plot(ax, sed_type="e2dnde", color="k", capsize=2)
+    edges = points.energy_min[0], points.energy_max[-1]
+    of_class = str(source.data.get("Source_Class", ""))
+    label = SPECTRA.get(type(spectrum).__name__, type(spectrum).__name__)
+    label += ", fitted" if source.is_fitted else f", common for {of_class}" if of_class else ", not fitted"
+    colour = class_style([of_class])[of_class]["color"] if of_class else "0.5"
+    bottom, top = ax.get_ylim()
+    energy = np.geomspace(*edges, 100)
+    values = (energy**2 * spectrum(energy)).to_value(ax.yaxis.units)
+    ax.plot(energy.to_value(ax.xaxis.units), values, color=colour, label=label)
+    # What lies far below all points is not measured
+    ax.set_ylim(bottom / 3, 3 * max(top, values.max()))
+    ax.set_ylabel(r"$E^2\,dN/dE$ [erg cm$^{-2}$ s$^{-1}$]")
+    ax.set_title("")
+    ax.legend(fontsize=7, loc="lower left")
+
+
+def _probabilities(ax, row):
+    """Probabilities of the classes as bars."""
+    there = {
+        name: own for name, own in PROBABILITIES.items() if name in row.colnames and np.isfinite(row[name])
+    }
+    if not there:
+        _say(ax, "No class")
+        return
+    styles = class_style([name for name, _ in there.values()])
+    places = np.arange(len(there))[::-1]
+    colours = [styles[name]["color"] for name, _ in there.values()]
+    values = [float(row[name]) for name in there]
+    ax.barh(places, values, color=colours)
+    for place, value in zip(places, values, strict=True):
+        ax.text(1.02, place, f"{value:.2f}", va="center", fontsize=8)
+    ax.set(xlim=(0, 1), yticks=places, yticklabels=[label for _, label in there.values()])
+    ax.set(xlabel="Probability", title=str(row["source_class"]))

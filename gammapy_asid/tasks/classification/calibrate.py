@@ -15,7 +15,7 @@ from .card import MODES, ClassCalibration, mode_of
 from .figures import class_figures
 from .loss import FAKE, FSRQ_ODDS, class_of, training_prior
 from .model import ClassificationModel, network_output
-from .network import ClassOutput
+from .network import ClassOutput, class_numbers
 
 __all__ = ["calibration", "range_fields", "simulated_outputs"]
 
@@ -72,9 +72,7 @@ def simulated_outputs(network, chunks):
     parts = {}
     for candidates in chunks:
         given = candidates.given
-        n_bins = candidates.stamps.counts.shape[1]
-        together = torch.zeros(n_bins, dtype=torch.long)
-        for stamps in (candidates.stamps, candidates.stamps.merged(together)):
+        for stamps in (candidates.stamps, candidates.stamps.whole()):
             output, _ = network_output(network, stamps)
             for value in (False, True):
                 rows = given == value
@@ -124,7 +122,7 @@ def calibration(card, network, simulator, recipe):
             number, n = number + 1, n + len(candidates)
             yield candidates
 
-    results = simulated_outputs(network, chunks(CANDIDATES.calibration))
+    results = simulated_outputs(network, _measured(network, chunks(CANDIDATES.calibration)))
     fitted = {mode: ClassCalibration(**_fitted(*results[mode])) for mode in MODES if mode in results}
     # A training too short to have seen a mode says nothing on it
     fields = {"calibration": dict.fromkeys(MODES, ClassCalibration()) | fitted}
@@ -137,6 +135,17 @@ def calibration(card, network, simulator, recipe):
         for mode, (truth, output) in tested.items()
     }
     return fields | {"metrics": metrics}
+
+
+def _measured(network, chunks):
+    """The chunks, whose range of numbers becomes that of the network."""
+    network.low.fill_(torch.inf)
+    network.high.fill_(-torch.inf)
+    for candidates in chunks:
+        for numbers in map(class_numbers, (candidates.stamps, candidates.stamps.whole())):
+            network.low.copy_(torch.minimum(network.low, numbers.amin(0).to(network.low.device)))
+            network.high.copy_(torch.maximum(network.high, numbers.amax(0).to(network.low.device)))
+        yield candidates
 
 
 def _fitted(truth, output):

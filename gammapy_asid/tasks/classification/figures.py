@@ -8,7 +8,7 @@ from ...learning.score_calibration import expected_calibration_error
 from ...simulation.mock_catalog import SOURCE_CLASSES
 from .loss import FSRQ_ODDS, training_prior
 
-__all__ = ["class_figures", "class_probabilities"]
+__all__ = ["class_figures", "kind_probabilities"]
 
 #: Expected significance of what the figures of bright sources count, 5 standard deviations: TS > 25.
 BRIGHT = 5.0
@@ -16,7 +16,7 @@ _NUMBER = np.array([{"bll": 0, "fsrq": 0, "psr": 1}.get(name, 2) for name in SOU
 _FSRQ = SOURCE_CLASSES.index("fsrq")
 
 
-def class_probabilities(logits, latitude):
+def kind_probabilities(logits, latitude):
     """Probabilities of AGN, PSR, PWN-SNR and fake under the prior of the training.
 
     Parameters
@@ -57,7 +57,7 @@ def class_figures(truth, logits):
     source = truth["source_class"]
     real = source >= 0
     number = np.where(real, _NUMBER[source], 3)
-    probability = class_probabilities(logits, truth["latitude"])
+    probability = kind_probabilities(logits, truth["latitude"])
     agn = number == 0
     fsrq = expit(logits.fsrq[agn] + np.log(FSRQ_ODDS))
     bright = ~real | (truth["significance"] > BRIGHT)

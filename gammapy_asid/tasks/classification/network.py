@@ -11,7 +11,7 @@ from torch import nn
 from ...stats.significance import compress
 from ...stats.template_spectra import TEMPLATES
 
-__all__ = ["ClassConfig", "ClassInputs", "ClassNetwork", "ClassOutput", "class_inputs"]
+__all__ = ["ClassConfig", "ClassInputs", "ClassNetwork", "ClassOutput", "class_inputs", "class_numbers"]
 
 #: Numbers of a light curve besides those of its bins: bins, and variability of all, soft and hard bands.
 N_VARIABILITY = 4
@@ -81,13 +81,19 @@ def class_inputs(stamps):
     error = torch.rsqrt(stamps.information + 1e-3)
     pull = stamps.excess * error
     curve = torch.stack([compress(pull), -torch.log(error) / 2], -1).flatten(2).movedim(1, 2)
-    numbers = [
-        stamps.scalars,
-        compress(torch.sqrt(stamps.deviances)),
-        compress(torch.sqrt(stamps.best))[:, None],
-        _variability(stamps),
-    ]
-    return ClassInputs(torch.cat(numbers, 1), still, moving, curve)
+    return ClassInputs(class_numbers(stamps), still, moving, curve)
+
+
+def class_numbers(stamps):
+    """Numbers of the fit, of the spectrum and of the variability of candidates, shape ``(n, n_numbers)``.
+
+    Parameters
+    ----------
+    stamps : `~gammapy_asid.tasks.classification.stamps.CandidateStamps`
+        Candidates.
+    """
+    spectrum = [compress(torch.sqrt(stamps.deviances)), compress(torch.sqrt(stamps.best))[:, None]]
+    return torch.cat([stamps.scalars, *spectrum, _variability(stamps)], 1)
 
 
 def _variability(stamps):

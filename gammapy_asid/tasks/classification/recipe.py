@@ -50,7 +50,10 @@ class ClassRecipe(Recipe):
     widths: Annotated[Widths, Field(min_length=3, max_length=3)] = (32, 48, 64)
     hidden: int = Field(256, ge=1, le=4096)
     members: Count = 4
-    optimiser: OptimiserRecipe = OptimiserRecipe(batch_size=256, batches_per_epoch=250, epochs=24)
+    # Gradients of three-dimensional convolutions in half precision are at times no numbers on processors
+    optimiser: OptimiserRecipe = OptimiserRecipe(
+        batch_size=256, batches_per_epoch=250, epochs=24, precision="32-true"
+    )
 
     @property
     def emission_path(self):

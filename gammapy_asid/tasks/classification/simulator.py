@@ -93,7 +93,11 @@ def build_candidate_simulator(recipe, datasets=None):
     """
     detector = DetectionModel.load(recipe.detector)
     own = DetectionRecipe(**detector.card.recipe).model_copy(update={"emission": recipe.emission})
-    patches = build_simulator(own) if datasets is None else dataset_simulator(datasets, own)
+    patches = None
+    if datasets is not None:
+        patches = dataset_simulator(datasets, own)
+    elif own.instruments:
+        patches = build_simulator(own)
     if not isinstance(patches, LatSimulator):
         raise ValueError(
             "Classes of sources are simulated for the Fermi-LAT, whose catalogues tell the populations: "

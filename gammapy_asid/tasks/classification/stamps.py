@@ -81,6 +81,10 @@ class CandidateStamps(TensorRows):
         names = ("counts", "share", "excess", "information")
         return CandidateStamps(**vars(self) | {name: total(getattr(self, name).float()) for name in names})
 
+    def whole(self):
+        """With all the time in one bin (`CandidateStamps`)."""
+        return self.merged(torch.zeros(self.counts.shape[1], dtype=torch.long))
+
     def turned(self, turn):
         """In one of the eight orientations of a square.
 

@@ -181,7 +181,7 @@ def _checked_light_curves(light_curves, rng, catalog, years, shares):
     if light_curves is None:
         if rng is None:
             raise ValueError("Nothing draws light curves: give rng, or light_curves of your own")
-        return draw_light_curves(rng, catalog.source_class, years, shares)
+        return draw_light_curves(rng, catalog.source_class, years, shares, flux=catalog.flux(1, 100))
     light_curves = np.asarray(light_curves, dtype=float)
     if light_curves.shape != (len(catalog), len(shares)):
         raise ValueError(

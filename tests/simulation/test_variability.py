@@ -1,9 +1,10 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 import numpy as np
 import pytest
+from scipy.integrate import quad
 
 from gammapy_asid.simulation.mock_catalog import SOURCE_CLASSES
-from gammapy_asid.simulation.variability import VARIABILITY, draw_light_curves
+from gammapy_asid.simulation.variability import VARIABILITY, Variability, draw_light_curves
 
 
 def test_every_class_has_its_variability():
@@ -31,6 +32,49 @@ def test_quasars_vary_more_than_bl_lacs_and_pulsars_are_steady():
     assert np.mean(scatter["psr"] == 0) > 0.9
 
 
+def variance_of_mean(length, sigma, tau):
+    """Variance of the mean over a time of the exponential of an Ornstein-Uhlenbeck process, over its mean."""
+    return 2 * quad(lambda u: (length - u) * np.expm1(sigma**2 * np.exp(-u / tau)), 0, length)[0] / length**2
+
+
+def test_scatter_and_memory_are_those_of_the_process():
+    process = Variability(share=1, sigma=(0.5, 0.0), slow=0.0, tau_slow=1.0, tau_fast=2.0)
+    edges = np.arange(0, 101, 1.0)
+    drawn = draw_light_curves(np.random.default_rng(3), ["x"] * 4000, edges, variability={"x": process})
+    one, two, all_ = (variance_of_mean(length, 0.5, 2.0) for length in (1, 2, 100))
+    assert np.var(drawn) == pytest.approx(one - all_, rel=0.02)
+    pairs = drawn.reshape(4000, 50, 2).mean(axis=2)
+    assert np.var(pairs) == pytest.approx(two - all_, rel=0.02)
+
+
+def test_long_steps_agree_with_short_bins():
+    """Bins of half a year, averaged in pairs, have the distribution of bins of a year."""
+    long = draw_light_curves(np.random.default_rng(4), ["fsrq"] * 8000, np.arange(6.0))
+    short = draw_light_curves(np.random.default_rng(5), ["fsrq"] * 8000, np.arange(0, 5.5, 0.5))
+    pairs = short.reshape(8000, 5, 2).mean(axis=2)
+    share = (0.1, 0.5, 0.9)
+    np.testing.assert_allclose(np.quantile(pairs, share), np.quantile(long, share), rtol=0.03)
+
+
+def test_bright_sources_vary_more():
+    edges = np.arange(11.0)
+    faint, bright = (
+        draw_light_curves(np.random.default_rng(6), ["fsrq"] * 3000, edges, flux=np.full(3000, flux))
+        for flux in (1e-10, 1e-8)
+    )
+    assert np.median(bright.std(axis=1)) > 1.2 * np.median(faint.std(axis=1))
+
+
+def test_transients_shine_once():
+    once = Variability(share=0, sigma=(1, 1), slow=0, tau_slow=1, tau_fast=0.05, transients=1.0)
+    weights = np.array([1.0, 0.0, 2.0, 1.0, 1.0])
+    drawn = draw_light_curves(np.random.default_rng(7), ["x"] * 1000, np.arange(6.0), weights, {"x": once})
+    first = (drawn > 0).argmax(axis=1)
+    assert set(first) == {0, 2, 3, 4}
+    assert np.mean(drawn.max(axis=1) * weights[drawn.argmax(axis=1)] / 5 > 0.9) > 0.85
+    np.testing.assert_allclose(drawn @ weights / 5, 1)
+
+
 def test_no_source_and_one_bin():
     assert draw_light_curves(np.random.default_rng(), [], [0, 1, 2]).shape == (0, 2)
     np.testing.assert_array_equal(draw_light_curves(np.random.default_rng(), ["bll"], [0, 1]), [[1.0]])
@@ -49,6 +93,12 @@ def test_no_source_and_one_bin():
         (["bll"], [0, 1, 2], [0.0, 0.0], "all 0"),
     ],
 )
-def test_bad_input(classes, edges, weights, message):
+def test_bad_bins(classes, edges, weights, message):
     with pytest.raises(ValueError, match=message):
         draw_light_curves(np.random.default_rng(), classes, edges, weights)
+
+
+@pytest.mark.parametrize("flux", [[1e-9, 1e-9], [-1e-9], [np.nan]])
+def test_bad_flux(flux):
+    with pytest.raises(ValueError, match="flux"):
+        draw_light_curves(np.random.default_rng(), ["bll"], [0, 1, 2], flux=flux)

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from ...inputs.psf import psf_radius
-from ...learning.domain import ranges
+from ...learning.domain import beyond_bands, ranges
 from ...learning.score_calibration import fit_knots
 from ...learning.seeds import CANDIDATES
 from ...simulation.mock_catalog import SOURCE_CLASSES
@@ -44,7 +44,10 @@ def range_fields(simulator):
         "detector_sha256": simulator.detector.card.sha256,
         "pixel_size": (min(pixel_size), max(pixel_size)),
         "psf_r68": ranges(np.array([psf_radius(response) for response in responses])),
+        # Its patches are those of the detector's recipe
         "background": simulator.detector.card.background,
+        "intensity": simulator.detector.card.intensity,
+        "beyond_bands": max(beyond_bands(response) for response in responses),
         "exposure": ranges(exposure),
         "time_bins": (2, chunk_bins(-1)),
         "real_share": 0.5,

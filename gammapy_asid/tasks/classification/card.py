@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import field_validator
 
-from ...learning.card import Card, Range, StrictCard
+from ...learning.card import Card, Probability, Range, StrictCard
 
 __all__ = ["MODES", "ClassCalibration", "ClassCard", "mode_of"]
 
@@ -61,6 +61,11 @@ class ClassCard(Card):
         SHA-256 of the card of the detector whose candidates it has seen.
     exposure : tuple of tuple of float
         Range of the exposure of each band in cm2 s.
+    intensity : tuple of tuple of float
+        Range of the intensity of the known sky, and
+    beyond_bands : float
+        largest share of the photons that reach beyond their band: see
+        `~gammapy_asid.tasks.detection.card.DetectionCard`.
     pixel_size : tuple of float
         Range of the finest pixel size in deg.
     time_bins : tuple of int
@@ -75,6 +80,8 @@ class ClassCard(Card):
     units: dict[str, str] = {"energy": "GeV", "exposure": "cm2 s", "psf_r68": "deg", "pixel_size": "deg"}
     detector_sha256: str
     exposure: tuple[Range, ...]
+    intensity: tuple[Range, ...] = ()
+    beyond_bands: Probability = 0.0
     pixel_size: Range
     time_bins: tuple[int, int]
     real_share: float

@@ -47,7 +47,7 @@ class BaseTask(ABC):
         Parameters
         ----------
         recipe, output
-            Recipe, and the folder.
+            Recipe and folder.
         """
         return model_files(Path(output) / f"{recipe.name}.safetensors")
 
@@ -101,11 +101,9 @@ class Task(BaseTask):
         Parameters
         ----------
         recipe : `~gammapy_asid.learning.recipe.Recipe`
-            Recipe.
+            Recipe; `settled` already, as that in a card, if `settled` says so.
         datasets : `~gammapy.datasets.Datasets`, optional
             Data whose instrument is simulated, in place of that of the recipe.
-        settled : bool
-            Whether the recipe is `settled` already, as that in a card.
 
         Returns
         -------
@@ -161,10 +159,8 @@ class Task(BaseTask):
 
         Parameters
         ----------
-        network, recipe
-            Network in evaluation mode, and recipe.
-        drawn : list
-            Result of `validation`.
+        network, drawn, recipe
+            Network in evaluation mode, result of `validation`, and recipe.
 
         Returns
         -------
@@ -178,10 +174,8 @@ class Task(BaseTask):
 
         Parameters
         ----------
-        network : `~torch.nn.Module`
-            Trained network in evaluation mode.
-        simulator, recipe
-            Those of the training.
+        network, simulator, recipe
+            Trained network in evaluation mode, and those of the training.
 
         Returns
         -------
@@ -215,7 +209,7 @@ class Task(BaseTask):
         Parameters
         ----------
         simulator, recipe, folder
-            Those of the training.
+            Of the training.
         """
         return simulator
 
@@ -239,7 +233,7 @@ class Task(BaseTask):
         Parameters
         ----------
         network, inputs
-            Network, and the inputs of `batch`.
+            Network and inputs.
         """
         return network(*inputs).float()
 

@@ -46,7 +46,7 @@ def test_light_curves_are_found_again(candidate_simulator, monkeypatch):
     """Flux in each bin over its mean, where one class varies and others do not."""
     curve = np.array([0.4, 0.4, 2.2, 1.0])
 
-    def fsrq_only(rng, source_class, edges, weights):
+    def fsrq_only(rng, source_class, edges, weights, flux):
         own = curve / np.average(curve, weights=weights)
         return np.where((source_class == "fsrq")[:, None], own, 1.0)
 
@@ -63,7 +63,9 @@ def test_light_curves_are_found_again(candidate_simulator, monkeypatch):
 
 def test_steady_sources_stay_steady(candidate_simulator, monkeypatch):
     monkeypatch.setattr(
-        splits, "draw_light_curves", lambda rng, names, edges, weights: np.ones((len(names), len(weights)))
+        splits,
+        "draw_light_curves",
+        lambda rng, names, edges, weights, flux: np.ones((len(names), len(weights))),
     )
     drawn = candidate_simulator.draw(600, 5)
     stamps = drawn.stamps.select(torch.nonzero(drawn.significance > 5)[:, 0])

@@ -62,7 +62,7 @@ class SplitTime:
         edges, self.share = draw_bins(rng, n_bins)
         number = patches.source_class.cpu().numpy()
         classes = np.array(SOURCE_CLASSES)[number]
-        curves = draw_light_curves(rng, classes, edges, self.share)
+        curves = draw_light_curves(rng, classes, edges, self.share, flux=patches.flux.cpu().numpy())
         seen = (patches.significance.cpu().numpy() > FAINTEST) & (np.abs(curves - 1).max(axis=1) > 0.01)
         self.varying = torch.as_tensor(np.flatnonzero(seen), device=patches.patch.device)
         self.curves = torch.as_tensor(curves[seen], dtype=torch.float32, device=patches.patch.device)

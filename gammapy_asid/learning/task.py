@@ -242,10 +242,8 @@ class Task(BaseTask):
 
         Parameters
         ----------
-        network, bands
-            Network, changed in place, and its bands.
-        model : str or path
-            Trained model.
+        network, bands, model
+            Network, changed in place, its bands, and the trained model.
 
         Raises
         ------
@@ -292,11 +290,11 @@ class FollowingTask(BaseTask):
         Parameters
         ----------
         weights : path
-            Weight file of the other task's model; its own is written beside it.
+            Of the other task's model; its own are written beside them.
         recipe, simulator
             Of that model.
         output : path
-            Folder of what the training needs; what it holds of other trainings is replaced.
+            Folder of what the training needs, in place of what it holds of others.
         progress, device
             See `~gammapy_asid.learning.run.train`.
         """

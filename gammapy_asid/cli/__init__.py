@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 from rich.logging import RichHandler
 
+from .classify import classify
 from .detect import demo, detect, flux
 from .evaluate import evaluate
 from .extension import extension
@@ -56,6 +57,7 @@ COMMANDS = (
     detect,
     flux,
     extension,
+    classify,
     fit,
     catalog,
     demo,

@@ -4,6 +4,7 @@
 from rich.markup import escape
 from rich.table import Column, Table
 
+from .classify import CLASS_HEADS, classes_row
 from .common import console, print_paths, save_plot, write_models
 
 __all__ = ["PRODUCTS", "find_sources", "print_candidates", "print_fits", "write_products"]
@@ -56,12 +57,13 @@ def print_candidates(candidates, limit=20):
         f"completeness {meta['expected_completeness']:.2f}"
     )
     console.print(f"{len(candidates)} candidates with a score of {meta['threshold']:g} and more; {expected}")
-    table = Table(
-        Column("Name", no_wrap=True), "l (deg)", "b (deg)", "r68", "Score", "Flux", "Error", "Flags"
-    )
+    classified = "source_class" in candidates.table.colnames
+    heads = ("l (deg)", "b (deg)", "r68", "Score", "Flux", "Error", *(CLASS_HEADS if classified else ()))
+    table = Table(Column("Name", no_wrap=True), *heads, "Flags")
     for row in candidates.table[:limit]:
         numbers = [f"{row[name].value:.3f}" for name in ("glon", "glat", "pos_err_68")]
         flux = [f"{row[name].value:.2e}" for name in ("flux", "flux_err")]
+        flux += classes_row(row) if classified else []
         table.add_row(escape(row["name"]), *numbers, f"{row['score']:.3f}", *flux, str(row["flags"]))
     console.print(table)
     if len(candidates) > limit:

@@ -7,6 +7,7 @@ from rich.table import Column, Table
 
 from ..utils.files import FITS_SUFFIXES, TABLE_SUFFIXES
 from .candidates import PRODUCTS, find_sources, print_candidates, write_products
+from .classify import classify_option, classify_with, prior_option
 from .common import (
     MODELS,
     PICTURES,
@@ -41,9 +42,24 @@ SUFFIXES = {"output": FITS_SUFFIXES, "models": MODELS, "plot": PICTURES}
 @click.option("--regions", type=click.Path(dir_okay=False), help="DS9 region file of the error ellipses.")
 @click.option("--output-models", type=click.Path(dir_okay=False), help="Candidates as Gammapy models (YAML).")
 @click.option("--plot", type=click.Path(dir_okay=False), help="Picture of the field.")
+@classify_option
+@prior_option
 @device_option
 @overwrite_option
-def detect(files, models, model, threshold, output, regions, output_models, plot, device, overwrite):
+def detect(
+    files,
+    models,
+    model,
+    threshold,
+    output,
+    regions,
+    output_models,
+    plot,
+    classify,
+    prior,
+    device,
+    overwrite,
+):
     """Find the sources in FILES: datasets of one field, FITS or the YAML of several."""
     from ..estimators.detector import DLSourceDetector
 
@@ -55,9 +71,11 @@ def detect(files, models, model, threshold, output, regions, output_models, plot
             "output": folder / PRODUCTS["output"]
         }
     paths = prepare(paths, overwrite, (*files, models), SUFFIXES)
+    own = classify_with(classify, prior, device)
+    detector = DLSourceDetector(model=model, threshold=threshold, classify=own, device=device)
     datasets = read_datasets(files, models)
     with console.status("Looking for sources"):
-        candidates = find_sources(DLSourceDetector(model=model, threshold=threshold, device=device), datasets)
+        candidates = find_sources(detector, datasets)
     say_known_sky(datasets)
     print_candidates(candidates)
     write_products(candidates, paths, overwrite, datasets)

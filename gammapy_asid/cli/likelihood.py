@@ -9,6 +9,7 @@ from rich.markup import escape
 
 from ..utils.files import FITS_SUFFIXES
 from .candidates import print_fits
+from .classify import classify_option, classify_with, prior_option
 from .common import (
     PICTURES,
     console,
@@ -119,6 +120,8 @@ def fit(
     help="Catalogue to associate with, the one to prefer first; may be given several times. "
     "By default 4FGL-DR4 where fermipy is installed.",
 )
+@classify_option
+@prior_option
 @click.option(
     "--folder", type=click.Path(file_okay=False), help="Keeps what is done: an interrupted run goes on there."
 )
@@ -144,6 +147,8 @@ def catalog(
     width,
     extension,
     counterparts,
+    classify,
+    prior,
     folder,
     jobs,
     output,
@@ -176,7 +181,11 @@ def catalog(
     else:
         datasets = _read_maps(maps, emission, isotropic, frame, energy_range)
     detector = DLSourceDetector(
-        model=model, threshold=threshold, emission_error=emission_error, device=device
+        model=model,
+        threshold=threshold,
+        emission_error=emission_error,
+        classify=classify_with(classify, prior, device),
+        device=device,
     )
     folders = {name: None if folder is None else expanded(folder) / name for name in ("survey", "fits")}
     candidates = DLSkySurvey(detector, folder=folders["survey"], n_jobs=jobs).run(datasets)

@@ -19,7 +19,6 @@ from ..inputs.bands import BandCube
 from ..inputs.time_bins import TimeBins, find_time_bins, time_counts, usable_in_time
 from ..tasks.classification.model import ClassificationModel
 from ..tasks.classification.prior import SkyPrior, class_probabilities
-from ..tasks.measurement.fitted_sources import GIVEN_ERROR
 from ..utils.sky_geometry import RADIUS_68
 from .domain import band_cube, check_domain
 from .sources import given_sources, place_sources
@@ -143,15 +142,8 @@ class DLSourceClassifier(TrainedEstimator):
         if valid.any():
             time = None if time_bins is None else time_counts(time_bins, cube, without=given.models)
             score, sigma = _detection(sources, given, cube)
-            logits = self.trained.predict(
-                cube,
-                x[valid],
-                y[valid],
-                None if score is None else score[valid],
-                sigma[valid],
-                time,
-                given=score is None,
-            )
+            detection = (None if values is None else values[valid] for values in (score, sigma))
+            logits = self.trained.predict(cube, x[valid], y[valid], *detection, time)
             shares = self.prior(given.positions[valid])
             probabilities = class_probabilities(logits, shares, self.card.real_share)
             outside = torch.as_tensor(logits.outside).cpu().numpy() | domain.is_outside(x[valid], y[valid])
@@ -204,14 +196,13 @@ def as_classifier(
 
 
 def _detection(sources, given, cube):
-    """Scores, None where the positions are given, and position errors per axis in finest pixels."""
-    pixel_size = cube.response.pixel_size
+    """Scores and position errors per axis in finest pixels; None where the positions are given."""
     if given.scores is not None:
-        sigma = sources.table["pos_err_68"].to_value("deg") / RADIUS_68 / pixel_size
+        sigma = sources.table["pos_err_68"].to_value("deg") / RADIUS_68 / cube.response.pixel_size
         # A list of others may have a score that is no probability, and no errors
         if np.all((sigma > 0) & (given.scores >= 0) & (given.scores <= 1)):
             return given.scores, sigma
-    return None, np.full(len(given.names), GIVEN_ERROR * cube.bands.pixel_size / pixel_size)
+    return None, None
 
 
 ESTIMATOR_REGISTRY.append(DLSourceClassifier)

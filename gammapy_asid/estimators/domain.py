@@ -11,7 +11,7 @@ from ..inputs.rebin import block_mean
 from ..inputs.trusted_sky import prediction_problem
 from ..learning.domain import field_domain
 from ..learning.io import load_card
-from ..learning.model_files import list_models
+from ..learning.model_files import ENSEMBLES, find_model, list_models
 from ..tasks.extension.card import ExtensionCard
 
 __all__ = ["band_cube", "check_domain", "check_instrument"]
@@ -145,8 +145,10 @@ def _suited_model(datasets, card, cube=None, departure=float("inf")):
     if isinstance(datasets, BandCube):
         return None
     best, counts = None, 0 if cube is None else sum(image.sum() for image in cube.counts)
-    for name in list_models():
-        other = load_card(name)
+    # Ensembles have the name of the detection model that they belong to
+    task = "detection" if card.task in ENSEMBLES else card.task
+    for name in list_models(task):
+        other = load_card(find_model(name, task))
         if other.to_bands().same_energies(card.to_bands()):
             continue
         try:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import astropy.units as u
 import numpy as np
 
+from ..catalog.class_spectra import PULSAR
 from ..catalog.fluxes import FLUX_UNIT, integral_flux
 from ..utils.sky_geometry import RADIUS_68
 from .region_likelihood import RegionLikelihood
-from .trial_models import INDEX, as_gaussian, as_log_parabola
+from .trial_models import INDEX, as_curved, as_gaussian
 
 __all__ = ["FitOptions", "fit_region", "fit_spectrum"]
 
@@ -19,6 +20,8 @@ FAINTEST_TS = 1.0
 INDICES = (1.5, INDEX, 3.5)
 #: Step of an index for the error of the flux, in its errors, and the longest: the flux is linear there.
 STEP, LONGEST_STEP = 0.1, 0.1
+#: Parameters of the spectra beside the level: photon index, curvature, and beta as a unit of that.
+SHAPES = {"pl": ("index", None, 1), "lp": ("alpha", "beta", 1), "plec": ("index_1", "expfactor", 2)}
 #: A parameter this near to the end of its range, as a share of it, ran away: a fit stops there to rounding.
 AT_LIMIT = 1e-3
 
@@ -76,11 +79,11 @@ def fit_region(region, options):
         raise RuntimeError("the position ran away")
     kind = "pl"
     if ts > options.curvature_ts and not source.spectral_model.index.frozen:
-        curved = as_log_parabola(source, *e_range)
+        curved = as_curved(source, *e_range, region.source_class)
         fit_curved = likelihood.minimise(curved)
-        gain = fit.stat - fit_curved.stat
-        if gain > options.curvature_ts and not _at_limit(curved.spectral_model.beta):
-            kind, source, fit, ts = "lp", curved, fit_curved, ts + gain
+        gain, own = fit.stat - fit_curved.stat, "plec" if region.source_class == PULSAR else "lp"
+        if gain > options.curvature_ts and not _at_limit(curved.spectral_model.parameters[SHAPES[own][1]]):
+            kind, source, fit, ts = own, curved, fit_curved, ts + gain
     row |= {"ts": ts, "sqrt_ts": np.sqrt(ts)} | _position(source, fit) | _spectrum(source, kind, fit, e_range)
     if options.test_extension:
         row |= _extension(likelihood, source, fit.stat)
@@ -151,8 +154,8 @@ def _position(source, fit):
 def _spectrum(source, kind, fit, e_range):
     """Photon flux in the range of energies of the data and the parameters of the spectrum."""
     law = source.spectral_model
-    names = {"pl": ["index"], "lp": ["alpha", "beta"]}[kind]
-    names = [name for name in names if not law.parameters[name].frozen]
+    index, curvature, unit = SHAPES[kind]
+    names = [name for name in (index, curvature) if name and not law.parameters[name].frozen]
     covariance = fit.covariance(["amplitude", *names])
     errors = dict(zip(["amplitude", *names], np.sqrt(np.diag(covariance)), strict=True))
     flux = integral_flux(law, *e_range).to_value(FLUX_UNIT)
@@ -163,16 +166,18 @@ def _spectrum(source, kind, fit, e_range):
         step = min(STEP * errors[name], LONGEST_STEP)
         moved.parameters[name].value += step
         gradient.append((integral_flux(moved, *e_range).to_value(FLUX_UNIT) - flux) / step)
-    index = "index" if kind == "pl" else "alpha"
     row = {
         "fit_flux": flux,
         "fit_flux_err": np.sqrt(gradient @ covariance @ gradient),
         "fit_spectrum": kind,
-        "fit_e_ref": (law.reference.quantity if kind == "lp" else e_range[0]).to_value("GeV"),
+        "fit_e_ref": (law.reference.quantity if curvature else e_range[0]).to_value("GeV"),
         "fit_index": law.parameters[index].value,
         "fit_index_err": errors.get(index, np.nan),
     }
-    return row | ({"fit_beta": law.beta.value, "fit_beta_err": errors["beta"]} if kind == "lp" else {})
+    if curvature is None:
+        return row
+    beta, error = (value / unit for value in (law.parameters[curvature].value, errors[curvature]))
+    return row | {"fit_beta": beta, "fit_beta_err": error}
 
 
 def _at_limit(parameter):

@@ -47,7 +47,8 @@ class CandidateFitEstimator(Processes, Estimator):
     refit_position : bool
         Whether the position is free; otherwise it is that of the candidate.
     curvature_ts : float
-        Gain in test statistic from which a log-parabola replaces the power law.
+        Gain in test statistic from which a log-parabola replaces the power law; of candidates that are
+        classified as pulsars a power law with an exponential cutoff.
     test_extension : bool
         Whether a Gaussian is tried, for the test statistic of extension.
     n_jobs : int, optional

@@ -29,6 +29,8 @@ class ListedSource:
         Whether that is a fitted one.
     is_zero : bool
         Whether its flux is zero.
+    source_class : str
+        Its class, empty where it is not known.
     """
 
     name: str
@@ -36,6 +38,7 @@ class ListedSource:
     spectrum: SpectralModel = None
     is_fitted: bool = False
     is_zero: bool = False
+    source_class: str = ""
 
     def with_fit(self, spectrum):
         """The same source as a fit left it.
@@ -70,9 +73,10 @@ def listed_sources(candidates):
         Sources in their order.
     """
     table = candidates.table
+    classes = table["source_class"] if "source_class" in table.colnames else [""] * len(table)
     sources = [
-        ListedSource(name=str(name), position=position)
-        for name, position in zip(table["name"], candidates.positions, strict=True)
+        ListedSource(name=str(name), position=position, source_class=str(own))
+        for name, position, own in zip(table["name"], candidates.positions, classes, strict=True)
     ]
     placed = np.flatnonzero(np.isfinite(table["ra"]) & np.isfinite(table["dec"]))
     for i, model in zip(placed, candidates[placed].to_models(), strict=True):

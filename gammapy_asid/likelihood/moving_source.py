@@ -12,7 +12,7 @@ __all__ = ["MovingSource", "RegionFit"]
 
 #: Steps of the numerical derivatives by spectral parameters: about their errors at the faintest sources that
 #: are fitted, where the likelihood is a parabola.
-SPECTRAL_STEPS = {"index": 0.1, "alpha": 0.1, "beta": 0.03}
+SPECTRAL_STEPS = {"index": 0.1, "alpha": 0.1, "index_1": 0.1, "beta": 0.03, "expfactor": 0.06}
 #: Differences by places, in pixels to either side: as far as the next kink, and well between two.
 WIDE, NARROW = 0.5, 0.05
 #: Distance in pixels of further starts, beyond the next kink; how many are tried; and how much worse they may

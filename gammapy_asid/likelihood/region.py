@@ -52,6 +52,8 @@ class Region:
         Of the responses of the datasets.
     energy_range : tuple of `~astropy.units.Quantity`
         Lowest and highest energy of the valid data in which the candidate shows.
+    source_class : str
+        Class of the candidate, empty where it is not known.
     """
 
     datasets: Datasets
@@ -59,6 +61,7 @@ class Region:
     source: SkyModel
     kernels: list
     energy_range: tuple
+    source_class: str = ""
 
 
 def cut_region(datasets, kernels, source, neighbours, options):
@@ -109,7 +112,12 @@ def cut_region(datasets, kernels, source, neighbours, options):
     model = point_source(source, datasets, e_range, index_free=True)
     free_position(model, options.position_reach)
     return Region(
-        datasets=datasets, known=Models(known), source=model, kernels=own_kernels, energy_range=e_range
+        datasets=datasets,
+        known=Models(known),
+        source=model,
+        kernels=own_kernels,
+        energy_range=e_range,
+        source_class=source.source_class,
     )
 
 

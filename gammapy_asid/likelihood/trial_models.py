@@ -5,24 +5,24 @@ import astropy.units as u
 import numpy as np
 from gammapy.modeling.models import (
     GaussianSpatialModel,
-    LogParabolaSpectralModel,
     PointSpatialModel,
     PowerLaw2SpectralModel,
     SkyModel,
 )
 
+from ..catalog.class_spectra import PULSAR, curved_spectrum
 from ..catalog.fluxes import FLUX_UNIT, integral_flux
 from ..catalog.source_models import bounded_spectrum
 
-__all__ = ["INDEX", "as_gaussian", "as_log_parabola", "free_position", "neighbour", "point_source"]
+__all__ = ["INDEX", "as_curved", "as_gaussian", "free_position", "neighbour", "point_source"]
 
 #: Index that spectra start from, about the mean of the sources of Fermi-LAT.
 INDEX = 2.3
 #: Photons of the start value of a source without a flux: about those of the faintest that a fit finds.
 START_COUNTS = 20
-#: Curvature that a log-parabola starts from, a common one.
-BETA = 0.05
-#: A log-parabola is told at this multiple of the lowest energy, where most photons are, or at the middle
+#: Curvature that a log-parabola starts from, a common one, and that of a pulsar.
+BETA, PULSAR_BETA = 0.05, 0.3
+#: A curved spectrum is told at this multiple of the lowest energy, where most photons are, or at the middle
 #: of a narrow range: level and index depend little on each other there.
 REFERENCE = 3.0
 #: Width in deg of a Gaussian to start from, and the range it may take: from what a point spread function
@@ -108,7 +108,7 @@ def neighbour(source, datasets, e_range):
     return model
 
 
-def as_log_parabola(model, e_min, e_max):
+def as_curved(model, e_min, e_max, source_class=""):
     """The same source with a curved spectrum.
 
     Parameters
@@ -117,17 +117,18 @@ def as_log_parabola(model, e_min, e_max):
         Source with a power law; left unchanged.
     e_min, e_max : `~astropy.units.Quantity`
         Range of energies of the data.
+    source_class : str
+        Class of the source: pulsars get a power law with an exponential cutoff, others a log-parabola.
 
     Returns
     -------
     model : `~gammapy.modeling.models.SkyModel`
-        Source with a log-parabola.
+        Source with that spectrum.
     """
     law = model.spectral_model
     reference = e_min * min(REFERENCE, float(np.sqrt(e_max / e_min)))
-    curved = LogParabolaSpectralModel(
-        amplitude=law(reference), reference=reference, alpha=law.index.value, beta=BETA
-    )
+    beta = PULSAR_BETA if source_class == PULSAR else BETA
+    curved = curved_spectrum(source_class, law.index.value, beta, law(reference), reference)
     place = model.spatial_model.copy()
     return FitModel(spectral_model=bounded_spectrum(curved), spatial_model=place, name=model.name)
 

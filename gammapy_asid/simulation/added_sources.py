@@ -22,7 +22,7 @@ FLUX_RANGE = (1, 100)
 
 # Errors of a wrong model of a bright source: ranges of that of the flux, of the position in deg per width of
 # the point spread function, and of the photon index.
-FLUX_ERROR, SHIFT, INDEX_ERROR = (0.02, 0.3), (0.02, 0.5), (0.01, 0.2)
+FLUX_ERROR, SHIFT, INDEX_ERROR = (0.01, 0.2), (0.02, 0.5), (0.01, 0.2)
 # Energy in GeV at which a wrong spectrum is right: few fits are better elsewhere.
 PIVOT = 2.0
 

@@ -44,12 +44,13 @@ PSF_ERROR = (0.03, 0.1)
 # 1-2 GeV, and its photon index: inverse-Compton emission is harder than that of gas.
 EDGE_SHARE, EDGE_LEVEL, EDGE_INDEX = 0.5, (0.05, 0.5), (1.9, 2.5)
 
-# Bright neighbours outside of a ragged field and how many finest pixels away; logarithms of their fluxes.
-NEIGHBOURS, NEIGHBOUR_REACH, NEIGHBOUR_FLUX = 3, 4.0, (-9.5, -7.0)
+# Bright neighbours outside of a ragged field; how many finest pixels away: a candidate nearer to one than
+# sources are matched is at the source, and no light of those farther off arrives; logarithms of their fluxes.
+NEIGHBOURS, NEIGHBOUR_DISTANCE, NEIGHBOUR_FLUX = 3, (3.0, 9.0), (-9.0, -6.5)
 
-# Logarithms of the fluxes of bright sources, the brightest that of Vela; most of them in a patch, share of
-# the patches with more than one, and of the sources that are modelled.
-BRIGHT_FLUX, N_BRIGHT, SECOND, MODELLED_SHARE = (-8.7, -5.9), 2, 0.3, 0.5
+# Logarithms of the fluxes of bright sources, the brightest those of Geminga and the Crab; most of them in a
+# patch, share of the patches with more than one, and of the sources that are modelled.
+BRIGHT_FLUX, N_BRIGHT, SECOND, MODELLED_SHARE = (-8.7, -6.2), 2, 0.3, 0.5
 # Most extended sources in a patch, and their expected significance.
 N_EXTENDED, SIGNIFICANCE = 2, (4.0, 100.0)
 
@@ -199,7 +200,7 @@ class FaultyLatSimulator(LatSimulator):
         for band, level in enumerate(self.bands.levels):
             share = mean_on_level(torch.tensor(masks), level)
             sky.mask[band][chosen] = share * present[:, band, None, None]
-        patch, x, y = places_outside(rng, masks, NEIGHBOURS, NEIGHBOUR_REACH)
+        patch, x, y = places_outside(rng, masks, NEIGHBOURS, NEIGHBOUR_DISTANCE)
         flux = 10 ** rng.uniform(*NEIGHBOUR_FLUX, len(x))
         sources = self._bright_sources(sky, rng, chosen[torch.tensor(patch)], x, y, flux)
         images = self.images(sky.instrument, sources)

@@ -53,8 +53,8 @@ def ragged_masks(rng, n, size):
     return masks
 
 
-def places_outside(rng, masks, number, reach):
-    """Places that are not valid but near valid pixels, or beyond the sides of the patch.
+def places_outside(rng, masks, number, distances):
+    """Places outside of the valid pixels at some distance to them, within the patch or beyond its sides.
 
     Parameters
     ----------
@@ -64,20 +64,20 @@ def places_outside(rng, masks, number, reach):
         Result of `ragged_masks`.
     number : int
         Number of places of each mask.
-    reach : float
-        Largest distance to a valid pixel in finest pixels.
+    distances : tuple of float
+        Smallest and largest distance to the nearest valid pixel in finest pixels.
 
     Returns
     -------
     patch, x, y : `~numpy.ndarray`
         Mask and position in finest pixels of each.
     """
-    border = int(np.ceil(reach))
+    low, high = distances
+    border = int(np.ceil(high))
     places = []
     for patch, mask in enumerate(masks):
-        outside = np.pad(mask, border) == 0
-        distance = distance_transform_edt(outside)
-        row, column = np.nonzero(outside & (distance <= reach))
+        distance = distance_transform_edt(np.pad(mask, border) == 0)
+        row, column = np.nonzero((distance >= low) & (distance <= high))
         chosen = rng.integers(len(row), size=number)
         x, y = (v[chosen] - border + rng.uniform(-0.5, 0.5, number) for v in (column, row))
         places.append((np.full(number, patch), x, y))

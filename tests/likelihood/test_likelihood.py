@@ -21,7 +21,10 @@ from gammapy.modeling.models import (
 from numpy.testing import assert_allclose, assert_array_equal
 
 from gammapy_asid import CandidateFitEstimator
+from gammapy_asid.catalog import SourceClasses
+from gammapy_asid.catalog.class_spectra import curved_spectrum
 from gammapy_asid.catalog.columns import CandidateFlag
+from gammapy_asid.catalog.fluxes import integral_flux
 from gammapy_asid.likelihood import disagreements
 from gammapy_asid.likelihood.fit import fit_region
 from gammapy_asid.likelihood.poisson_fit import cash, fisher_scoring
@@ -172,6 +175,32 @@ def test_curved_spectrum(gev_sky, candidates):
     row = CandidateFitEstimator(width=3 * u.deg).run(field, here).table[0]
     assert row["fit_spectrum"] == "lp"
     assert abs(row["fit_beta"] - 0.6) < 3 * row["fit_beta_err"]
+
+
+def test_pulsar_gets_the_spectrum_of_its_class(gev_sky):
+    law = curved_spectrum("PSR", 2.2, 0.5, 6e-9 * u.Unit("cm-2 s-1 GeV-1"), 3 * u.GeV)
+    model = SkyModel(law, PointSpatialModel.from_position(gev_sky.positions[0]), name="pulsar")
+    field = gev_sky.dataset([model])
+    here = gev_sky.candidates(gev_sky.positions[:1], gev_sky.flux[:1])
+    n = np.ones(1)
+    probability = np.array([[0.1, 0.8, 0.1, 0.5, 0.9]])
+    classes = SourceClasses.from_probabilities(
+        list(here.table["name"]), here.positions, probability, n > 0, 0 * n, {}
+    )
+    fits = CandidateFitEstimator(width=3 * u.deg)
+    row = fits.run(field, here.with_classes(classes)).table[0]
+    assert row["fit_spectrum"] == "plec" and row["source_class"] == "PSR"
+    assert row["fit_e_ref"] == 3 * u.GeV
+    assert abs(row["fit_index"] - 2.2) < 3 * row["fit_index_err"]
+    assert abs(row["fit_beta"] - 0.5) < 3 * row["fit_beta_err"]
+    true = integral_flux(law, row["fit_e_min"], row["fit_e_max"])
+    assert abs(row["fit_flux"] - true) < 3 * row["fit_flux_err"]
+    # It fits better than a log-parabola, which any other class gets
+    other = fits.run(field, here).table[0]
+    assert other["fit_spectrum"] == "lp" and other["ts"] < row["ts"]
+    fitted = fits.run(field, here.with_classes(classes))
+    points = fits.flux_points(field, fitted)[row["name"]]
+    assert_allclose(points.norm.quantity[:2].value.ravel(), 1, atol=0.1)
 
 
 def test_models_of_the_dataset_are_known_sky(gev_sky, dataset, candidates):

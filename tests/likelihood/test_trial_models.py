@@ -12,8 +12,8 @@ from numpy.testing import assert_allclose
 
 from gammapy_asid.likelihood.listed_sources import ListedSource
 from gammapy_asid.likelihood.trial_models import (
+    as_curved,
     as_gaussian,
-    as_log_parabola,
     free_position,
     neighbour,
     point_source,
@@ -40,7 +40,7 @@ def test_trial_models_pass_the_check_of_gammapy(datasets, dec):
     point = point_source(listed(dec), datasets, E_RANGE, index_free=True)
     assert point.spatial_model.frame == ("icrs" if dec < 60 else "galactic")
     assert point.position.icrs.separation(SkyCoord(80, dec, unit="deg")) < 1e-6 * u.deg
-    for model in (point, as_gaussian(point), as_log_parabola(point, *E_RANGE)):
+    for model in (point, as_gaussian(point), *(as_curved(point, *E_RANGE, own) for own in ("", "PSR"))):
         # It would refuse parts of wrong units
         SkyModel(model.spectral_model, model.spatial_model)
         assert model.copy().spectral_model is not model.spectral_model
@@ -67,10 +67,12 @@ def test_neighbour_keeps_its_fitted_spectrum(datasets):
 def test_curved_and_extended_keep_the_place(datasets):
     point = point_source(listed(), datasets, E_RANGE, index_free=True)
     free_position(point, 0.5 * u.deg)
-    curved, wide = as_log_parabola(point, *E_RANGE), as_gaussian(point)
-    reference = curved.spectral_model.reference.quantity
-    assert_allclose(curved.spectral_model(reference), point.spectral_model(reference))
-    for model in (curved, wide):
+    curved, pulsar = (as_curved(point, *E_RANGE, own) for own in ("AGN", "PSR"))
+    for own, tag in ((curved, "lp"), (pulsar, "secpl-4fgl-dr3")):
+        reference = own.spectral_model.reference.quantity
+        assert own.spectral_model.tag[1] == tag
+        assert_allclose(own.spectral_model(reference), point.spectral_model(reference))
+    for model in (curved, pulsar, as_gaussian(point)):
         for name in ("lon_0", "lat_0"):
             own, other = model.parameters[name], point.parameters[name]
             assert (own.value, own.min, own.max, own.frozen) == (other.value, other.min, other.max, False)

@@ -115,6 +115,13 @@ def test_masks_have_bright_neighbours_outside(simulator):
     inside = (column >= 0) & (column < SIZE) & (row >= 0) & (row < SIZE)
     valid = ragged.batch.field_mask[patch[inside], row[inside], column[inside]]
     assert inside.any() and (valid == 0).all()
+    # They are farther away than a candidate's own source can be.
+    for number in patch.unique():
+        row, column = torch.nonzero(ragged.batch.field_mask[number], as_tuple=True)
+        own = patch == number
+        distance = torch.hypot(row[:, None] - y[own], column[:, None] - x[own]).amin(0)
+        # Positions lie anywhere in their pixels.
+        assert (distance > 3 - 0.71).all() and (distance < 9 + 0.71).all()
 
 
 def test_bright_sources_have_another_point_spread_function(simulator):
@@ -124,7 +131,7 @@ def test_bright_sources_have_another_point_spread_function(simulator):
     added = bright.flux[len(none.flux) :]
     # Some are modelled and thus no true sources.
     assert 0 < len(added) < 48
-    assert added.min() > 10**-8.7 and added.max() < 10**-5.9
+    assert added.min() > 10**-8.7 and added.max() < 10**-6.2
     predicted = [
         (b - a).abs().sum((1, 2)) > 0
         for a, b in zip(none.batch.background, bright.batch.background, strict=True)

@@ -76,7 +76,7 @@ def stubs(monkeypatch):
 class StubDetector:
     """Sees the true sources on valid data, each tile a little beside the place where others see it."""
 
-    model, bands, shifts = "stub", None, 1
+    model, bands, shifts, classifier = "stub", None, 1, None
     card = SimpleNamespace(sha256="0", to_bands=lambda: LAT_BANDS)
 
     def __init__(self, truth, threshold=0.5):

@@ -211,7 +211,8 @@ def counts_of(geom, events, low=-np.inf, high=np.inf):
     counts = Map.from_geom(wrapped_geom(geom))
     for coords, seconds in events:
         counts.fill_by_coord(coords.apply_mask((seconds >= low) & (seconds < high)))
-    return Map.from_geom(geom, data=counts.data)
+    # Maps of the whole sky have no numbers outside of it
+    return Map.from_geom(geom, data=np.nan_to_num(counts.data))
 
 
 def check_counts_of(dataset, events):

@@ -105,7 +105,7 @@ def _cell_counts(counts, valid, geom, n_cells):
     import healpy
 
     valid = valid & np.isfinite(geom.get_coord().lon.value)
-    area = np.broadcast_to(geom.solid_angle().to_value("sr"), valid.shape)[valid].sum()
+    area = np.nan_to_num(np.broadcast_to(geom.solid_angle().to_value("sr"), valid.shape)[valid]).sum()
     nside = max(1, round(np.sqrt(4 * np.pi / 12 / (area / n_cells))))
     sky = geom.get_coord().skycoord[valid].spherical
     index = healpy.ang2pix(nside, sky.lon.deg, sky.lat.deg, lonlat=True)

@@ -270,6 +270,15 @@ def test_healpix(lat_field):
     np.testing.assert_array_equal(sum(part.counts.data for part in parts), dataset.counts.data)
 
 
+def test_whole_sky_with_pixels_outside(whole, events):
+    geom = WcsGeom.create(binsz=1, proj="AIT", frame="galactic", axes=whole.counts.geom.axes)
+    sky = with_models(
+        whole, None, counts=Map.from_geom(geom), background=None, exposure=whole.exposure.cutout((83, 22), 1)
+    )
+    parts = split_in_time(sky, events, 4)
+    assert sum(part.counts.data.sum() for part in parts) == whole.counts.data.sum()
+
+
 @pytest.fixture(scope="module")
 def runs(whole):
     """Runs of three hours on three seasons, on cutouts of one geometry."""

@@ -14,7 +14,7 @@ from ..utils.fits_files import open_fits
 from .good_times import GoodTimes, date
 from .longitudes import wrapped_geom
 from .masks import valid_bins
-from .selection import Selection, read_selection
+from .selection import Selection, read_gti, read_selection
 
 __all__ = [
     "TimedEvents",
@@ -100,10 +100,9 @@ def _read(events, i):
     with open_fits(events) as hdulist:
         if "EVENTS" not in hdulist:
             raise ValueError(f"{events} holds no list of events (no HDU EVENTS).")
-        selection = read_selection(hdulist, events)
-        gti = "GTI" in hdulist
+        selection, gti = read_selection(hdulist, events), read_gti(hdulist, events)
     try:
-        return TimedEvents(str(events), EventList.read(events), GTI.read(events) if gti else None, selection)
+        return TimedEvents(str(events), EventList.read(events), gti, selection)
     except (KeyError, ValueError, TypeError) as error:
         raise ValueError(f"{events} holds no events with times, positions and energies ({error}).") from None
 

@@ -1,6 +1,8 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 import logging
+import os
 import re
+from pathlib import Path
 
 import astropy.units as u
 import numpy as np
@@ -10,6 +12,7 @@ from astropy.io import fits
 from astropy.table import Table
 from astropy.time import Time
 from gammapy.data import GTI, EventList
+from gammapy.datasets import MapDataset
 from gammapy.maps import HpxGeom, Map, WcsGeom
 from gammapy.modeling.models import (
     FoVBackgroundModel,
@@ -275,6 +278,21 @@ def test_whole_sky_with_pixels_outside(whole, events):
     sky = with_models(whole, None, counts=Map.from_geom(geom), background=None, exposure=whole.exposure)
     parts = split_in_time(sky, events, 4)
     assert sum(part.counts.data.sum() for part in parts) == whole.counts.data.sum()
+
+
+@pytest.mark.skipif("GAMMAPY_DATA" not in os.environ, reason="needs the 3FHL data of the Galactic centre")
+def test_years_of_the_galactic_centre(caplog):
+    folder = Path(os.environ["GAMMAPY_DATA"]) / "fermi-3fhl-gc"
+    dataset = MapDataset.read(folder / "fermi-3fhl-gc.fits.gz", name="gc")
+    parts = split_in_time(dataset, folder / "fermi-3fhl-gc-events.fits.gz", 7)
+    counts, background = (
+        np.array([getattr(part, what).data.sum() for part in parts]) for what in ("counts", "background")
+    )
+    assert counts.tolist() == [4500, 3949, 4151, 4111, 3946, 6175, 5902]
+    # The centre was observed more from the end of 2013, which is no change of its sources
+    np.testing.assert_allclose(counts / background, 1.147, rtol=0.02)
+    np.testing.assert_allclose(background.sum(), dataset.background.data.sum(), rtol=1e-5)
+    assert "by factors of 0.83 to 1.30" in caplog.text
 
 
 @pytest.fixture(scope="module")

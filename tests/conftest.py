@@ -116,8 +116,9 @@ def fake_classes(toy_model, monkeypatch):
             self.card.to_bands = card.to_bands
             self.bands, self.device, self.asked = card.to_bands(), "cpu", []
 
-        def predict(self, cube, x, y, score=None, sigma=None, time=None):
-            self.asked.append({"cube": cube, "x": x, "y": y, "score": score, "sigma": sigma, "time": time})
+        def predict(self, cube, x, y, score=None, sigma=None, time=None, given=False):
+            asked = {"cube": cube, "x": x, "y": y, "score": score, "sigma": sigma, "time": time}
+            self.asked.append(asked | {"given": given})
             ny, nx = cube.geom.data_shape
             classes = 8 * np.eye(3)[np.clip(3 * x / nx, 0, 2).astype(int)]
             real = np.zeros(len(x)) if score is None else logit(np.clip(score, 1e-6, 1 - 1e-6))

@@ -87,7 +87,8 @@ def evaluate(
     """Judge candidate LISTS against the TRUTH: a page with purity, completeness, positions and fluxes.
 
     TRUTH is a table with positions and a flux, the catalog.fits of 'gammapy-asid simulate', or Gammapy models
-    (YAML). LISTS are candidates or any tables with positions and a score.
+    (YAML). LISTS are candidates or any tables with positions and a score. Classified candidates are judged
+    twice, by their score and by the probability to be real that the classifier gives them.
     """
     if (model is None) != bool(truth and lists):
         raise click.UsageError("Missing argument: give TRUTH and LISTS, or --model alone")
@@ -95,7 +96,7 @@ def evaluate(
         judge_model(model, dataset, device)
         return
     from ..evaluation.judge import evaluate_lists
-    from ..evaluation.lists import read_candidate_list
+    from ..evaluation.lists import read_candidate_lists
     from ..evaluation.report import report_paths, write_report
     from ..evaluation.truth import read_truth
 
@@ -103,7 +104,7 @@ def evaluate(
     output = expanded(output)
     prepare(report_paths(output), overwrite, (truth, *(path for _, path in named), *dataset))
     true = read_truth(truth, flux, energy_range, group)
-    read = [read_candidate_list(path, label, score, group) for label, path in named]
+    read = [own for label, path in named for own in read_candidate_lists(path, label, score, group)]
     datasets = read_datasets(dataset) if dataset else None
     with console.status("Judging"):
         evaluation = evaluate_lists(true, read, datasets, radius, purity, flux_min, faint, latitude)

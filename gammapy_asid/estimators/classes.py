@@ -19,6 +19,7 @@ from ..inputs.bands import BandCube
 from ..inputs.time_bins import TimeBins, find_time_bins, time_counts, usable_in_time
 from ..tasks.classification.model import ClassificationModel
 from ..tasks.classification.prior import SkyPrior, class_probabilities
+from ..tasks.classification.stamps import CandidateStamps
 from ..utils.sky_geometry import RADIUS_68
 from .domain import band_cube, check_domain
 from .sources import given_sources, place_sources
@@ -109,6 +110,39 @@ class DLSourceClassifier(TrainedEstimator):
         cube = band_cube(datasets, self.card, without=given.models)
         return self.classify(datasets, cube, sources, time_bins)
 
+    def stamps(
+        self, datasets: MapDataset | Datasets | BandCube, sources: SkyCoord | Candidates | DatasetModels
+    ) -> tuple[CandidateStamps, np.ndarray]:
+        """What the network sees of sources, to look inside.
+
+        Parameters
+        ----------
+        datasets, sources
+            See `run`.
+
+        Returns
+        -------
+        stamps : `~gammapy_asid.tasks.classification.stamps.CandidateStamps`
+            Those of the sources on valid data.
+        valid : `~numpy.ndarray` of bool
+            Which these are among all.
+
+        Raises
+        ------
+        ValueError
+            If no source is on valid data, and see `run`.
+        """
+        given = given_sources(sources)
+        datasets = usable_in_time(datasets)
+        time_bins = find_time_bins(datasets)
+        cube = band_cube(datasets, self.card, without=given.models)
+        x, y, valid, _ = place_sources(given.positions, cube)
+        if not valid.any():
+            raise ValueError("No source is on valid data: there is nothing to see of them")
+        time = None if time_bins is None else time_counts(time_bins, cube, without=given.models)
+        detection = (None if values is None else values[valid] for values in _detection(sources, given, cube))
+        return self.trained.stamps(cube, x[valid], y[valid], *detection, time), valid
+
     def classify(
         self,
         datasets: list[MapDataset] | BandCube,
@@ -143,7 +177,7 @@ class DLSourceClassifier(TrainedEstimator):
             time = None if time_bins is None else time_counts(time_bins, cube, without=given.models)
             score, sigma = _detection(sources, given, cube)
             detection = (None if values is None else values[valid] for values in (score, sigma))
-            logits = self.trained.predict(cube, x[valid], y[valid], *detection, time)
+            logits = self.trained.predict(cube, x[valid], y[valid], *detection, time, given=score is None)
             shares = self.prior(given.positions[valid])
             probabilities = class_probabilities(logits, shares, self.card.real_share)
             outside = torch.as_tensor(logits.outside).cpu().numpy() | domain.is_outside(x[valid], y[valid])

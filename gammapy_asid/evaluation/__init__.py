@@ -24,7 +24,7 @@ from .detection_plots import (
 )
 from .figures import draw_figures
 from .judge import evaluate_lists
-from .lists import CandidateList, read_candidate_list
+from .lists import CandidateList, read_candidate_list, read_candidate_lists
 from .matching import Matches, angular_separation, deduplicate_overlaps, match_brightest, match_optimal
 from .measurement_plots import plot_binned, plot_coverage, plot_flux_recovery, plot_offset, plot_pull
 from .metrics import PurityRecall, binned_fraction, binomial_interval, offset_summary, purity_recall
@@ -90,6 +90,7 @@ __all__ = [
     "probability_integral_transform",
     "purity_recall",
     "read_candidate_list",
+    "read_candidate_lists",
     "read_truth",
     "reliability",
     "sample_offsets",

@@ -13,7 +13,7 @@ from ..utils.table_columns import column_name, column_values
 from ..utils.table_files import read_any_table
 from .sky_rows import SkyRows, check_finite, fields_of, galactic_positions
 
-__all__ = ["CandidateList", "read_candidate_list"]
+__all__ = ["CandidateList", "read_candidate_list", "read_candidate_lists"]
 
 #: Columns of error ellipses; a list has all of them or none.
 ELLIPSE_COLUMNS = ("semi_major_68", "semi_minor_68", "semi_major_95", "semi_minor_95", "pos_angle")
@@ -119,6 +119,27 @@ class CandidateList(SkyRows):
         return replace(listed, flux_band=flux_band, band_edges=tuple(tuple(edges[i]) for i in known))
 
     @classmethod
+    def from_classified(cls, candidates, label="classified"):
+        """List whose score is the probability to be real of `~gammapy_asid.DLSourceClassifier`.
+
+        Parameters
+        ----------
+        candidates : `~gammapy_asid.catalog.candidates.Candidates`
+            Candidates with classes; those that the classifier could not tell keep their score.
+        label : str
+            Name of the list.
+
+        Returns
+        -------
+        listed : `CandidateList`
+            List.
+        """
+        table = candidates.table.copy()
+        told = np.isfinite(table["real_prob"])
+        table["score"] = np.where(told, table["real_prob"], table["score"])
+        return cls.from_candidates(Candidates(table, meta=candidates.meta), label)
+
+    @classmethod
     def from_table(cls, table, label="candidates", score=(), group=None):
         """List of a table of positions and scores.
 
@@ -176,6 +197,28 @@ def read_candidate_list(path, label, score=(), group=None):
     if not score and group is None and is_own_file(path):
         return CandidateList.from_candidates(Candidates.read(path), label)
     return CandidateList.from_table(read_any_table(path), label, score, group)
+
+
+def read_candidate_lists(path, label, score=(), group=None):
+    """As `read_candidate_list`; of candidates with classes a list by score and one by ``real_prob``.
+
+    Parameters
+    ----------
+    path, label, score, group
+        See `CandidateList.from_table`.
+
+    Returns
+    -------
+    lists : list of `CandidateList`
+        One, or two of which the second is labelled as classified; only that one where there are no scores.
+    """
+    if not score and group is None and is_own_file(path):
+        candidates = Candidates.read(path)
+        if "real_prob" in candidates.table.colnames:
+            scored = not len(candidates) or np.isfinite(candidates.table["score"]).any()
+            plain = [CandidateList.from_candidates(candidates, label)] if scored else []
+            return [*plain, CandidateList.from_classified(candidates, f"{label}, classified")]
+    return [read_candidate_list(path, label, score, group)]
 
 
 def _flux_columns(table):

@@ -17,7 +17,7 @@ from scipy.special import exprel
 from ..utils.fits_files import open_fits
 from .bands import LAT_PIXEL_SIZE
 from .longitudes import wrapped_map
-from .selection import read_selection
+from .selection import read_gti, read_selection
 
 __all__ = ["dataset_from_files", "diffuse_background", "read_sky_map"]
 
@@ -116,14 +116,15 @@ def dataset_from_files(
     Returns
     -------
     dataset : `~gammapy.datasets.MapDataset`
-        Dataset, with a background if an emission is given.
+        Dataset, with a background if an emission is given, and with the good time intervals of the counts
+        if their file has any.
 
     Raises
     ------
     FileNotFoundError, ValueError
         If a file is missing or is another kind of file.
     """
-    counts, observed = _counts(counts, frame, energy_range, pixel_size)
+    counts, observed, gti = _counts(counts, frame, energy_range, pixel_size)
     exposure = _exposure(exposure, frame)
     with open_fits(psf) as hdulist:
         try:
@@ -137,6 +138,7 @@ def dataset_from_files(
         psf=psf,
         edisp=EDispKernelMap.from_diagonal_response(axis, axis_true),
         mask_safe=observed,
+        gti=gti,
         name="sky",
     )
     if emission is not None:
@@ -229,10 +231,10 @@ def _exposure(filename, frame):
 
 
 def _counts(filename, frame, energy_range, pixel_size):
-    """Counts, and a mask of what was observed (None for everything)."""
+    """Counts, a mask of what was observed (None for everything), and the good times (None without)."""
     with open_fits(filename) as hdulist:
         is_events = "EVENTS" in hdulist
-        selection = read_selection(hdulist, filename)
+        selection, gti = read_selection(hdulist, filename), read_gti(hdulist, filename)
     counts = _binned(filename, selection, energy_range, pixel_size) if is_events else _cube(filename, frame)
     geom = counts.geom
     inside = selection.contains(geom.to_image())
@@ -246,8 +248,8 @@ def _counts(filename, frame, energy_range, pixel_size):
             f"{selection.e_min:.4g}-{selection.e_max:.4g} GeV were selected"
         )
     if bins.all() and (inside | outside_sky).all():
-        return counts, None
-    return counts, Map.from_geom(geom, data=bins.reshape(-1, *[1] * inside.ndim) & inside)
+        return counts, None, gti
+    return counts, Map.from_geom(geom, data=bins.reshape(-1, *[1] * inside.ndim) & inside), gti
 
 
 def _cube(filename, frame):

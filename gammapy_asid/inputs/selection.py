@@ -1,14 +1,18 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
-"""The selection of events that a FITS header states: which part of the sky, and which energies."""
+"""The selection of events that a FITS file states: which part of the sky, which energies and times."""
 
+import logging
 import re
 from dataclasses import dataclass
 
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
+from gammapy.data import GTI
 
-__all__ = ["Selection", "read_selection"]
+__all__ = ["Selection", "read_gti", "read_selection"]
+
+log = logging.getLogger(__name__)
 
 #: Frames of positions, by the first axis.
 FRAMES = {"RA": "icrs", "GLON": "galactic", "L": "galactic"}
@@ -176,6 +180,30 @@ def read_selection(hdulist, filename):
                     f"({error}): make a dataset with dataset.mask_safe for it"
                 ) from None
     return Selection(cuts, e_min, e_max)
+
+
+def read_gti(hdulist, filename):
+    """Read the good time intervals that a file of events or counts holds beside them.
+
+    Parameters
+    ----------
+    hdulist : `~astropy.io.fits.HDUList`
+        List of events, or map.
+    filename : str or path
+        Named in warnings.
+
+    Returns
+    -------
+    gti : `~gammapy.data.GTI` or None
+        None where there are none, or where they can't be read, which is warned of.
+    """
+    if "GTI" not in hdulist:
+        return None
+    try:
+        return GTI.from_table_hdu(hdulist["GTI"])
+    except (KeyError, TypeError, ValueError) as error:
+        log.warning(f"{filename} has good time intervals that can't be read ({error}): they are left out")
+        return None
 
 
 def _shapes(value, frame, unit):

@@ -124,7 +124,8 @@ def check_bins(members):
             if same is None:
                 raise ValueError(
                     f"Dataset {dataset.name!r} has other pixels or energies than the first time bin, "
-                    f"{_names(members[0])}: make all bins on one geometry, or {WITHOUT_TIME}."
+                    f"{_names(members[0])}: make all bins on one geometry (runs are stacked "
+                    f"to bins by gammapy_asid.inputs.stack_in_time), or {WITHOUT_TIME}."
                 )
             open_.remove(same)
 

@@ -14,7 +14,7 @@ from ..utils.fits_files import open_fits
 from .good_times import GoodTimes, date
 from .longitudes import wrapped_geom
 from .masks import valid_bins
-from .selection import Selection, read_selection
+from .selection import Selection, read_gti, read_selection
 
 __all__ = [
     "TimedEvents",
@@ -100,10 +100,9 @@ def _read(events, i):
     with open_fits(events) as hdulist:
         if "EVENTS" not in hdulist:
             raise ValueError(f"{events} holds no list of events (no HDU EVENTS).")
-        selection = read_selection(hdulist, events)
-        gti = "GTI" in hdulist
+        selection, gti = read_selection(hdulist, events), read_gti(hdulist, events)
     try:
-        return TimedEvents(str(events), EventList.read(events), GTI.read(events) if gti else None, selection)
+        return TimedEvents(str(events), EventList.read(events), gti, selection)
     except (KeyError, ValueError, TypeError) as error:
         raise ValueError(f"{events} holds no events with times, positions and energies ({error}).") from None
 
@@ -211,7 +210,8 @@ def counts_of(geom, events, low=-np.inf, high=np.inf):
     counts = Map.from_geom(wrapped_geom(geom))
     for coords, seconds in events:
         counts.fill_by_coord(coords.apply_mask((seconds >= low) & (seconds < high)))
-    return Map.from_geom(geom, data=counts.data)
+    # Maps of the whole sky have no numbers outside of it
+    return Map.from_geom(geom, data=np.nan_to_num(counts.data))
 
 
 def check_counts_of(dataset, events):

@@ -1,6 +1,8 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """The estimator of classes, with a model that stands for a network."""
 
+from functools import partial
+
 import astropy.units as u
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from gammapy_asid.estimators.find import find_with_fluxes
 from gammapy_asid.inputs.datasets import with_models
 from gammapy_asid.simulation.diffuse import analytic_emission
 from gammapy_asid.simulation.lat_dataset import simulate_dataset
+from gammapy_asid.tasks.classification.model import ClassificationModel
 from gammapy_asid.utils.sky_geometry import RADIUS_68
 
 CENTER = SkyCoord(80, 30, unit="deg", frame="galactic")
@@ -77,6 +80,8 @@ def test_given_positions(classifier, dataset):
     assert table["flags"].tolist() == [0, 0, CandidateFlag.CLASS_OUTSIDE, CandidateFlag.OUTSIDE]
     asked = classifier.trained.asked[0]
     assert asked["score"] is None and asked["time"] is None and len(asked["x"]) == 3
+    # Probabilities of given positions have a calibration of their own
+    assert asked["given"]
     assert classes.meta["prior"] == "4FGL-DR4" and classes.meta["time_bins"] == 0
     assert "SourceClasses: 4 sources" in str(classes)
 
@@ -96,6 +101,7 @@ def test_candidates_with_their_detection(classifier, dataset, tmp_path):
     classes = classifier.run(dataset, found)
     asked = classifier.trained.asked[0]
     assert_allclose(asked["score"], [0.9, 0.8, 0.7])
+    assert not asked["given"]
     pixel_size = asked["cube"].response.pixel_size
     assert_allclose(asked["sigma"], 0.03 / RADIUS_68 / pixel_size)
     assert_allclose(classes.table["real_prob"][:3], [0.9, 0.8, 0.7])
@@ -197,3 +203,16 @@ def test_as_other_estimators(classifier):
     assert "4FGL-DR4" in str(classifier) and "lat-classes" in str(classifier)
     with pytest.raises(TypeError, match="Sources are SkyCoord, Candidates or Models"):
         classifier.run(None, [1, 2])
+
+
+def test_what_the_network_sees(classifier, in_years):
+    model = classifier.trained
+    model.stamps = partial(ClassificationModel.stamps, model)
+    stamps, valid = classifier.stamps(in_years, POSITIONS)
+    assert valid.tolist() == [True, True, True, False] and len(stamps) == 3
+    assert stamps.counts.shape[1] == 2
+    # Each source is in the middle of its stamp: nine of 81 pixels hold three times what they would by chance
+    image = stamps.counts[:, :, 3].sum(dim=1)
+    assert (image[:, 3:6, 3:6].sum(dim=(1, 2)) > 3 * 9 / 81 * image.sum(dim=(1, 2))).all()
+    with pytest.raises(ValueError, match="No source is on valid data"):
+        classifier.stamps(in_years, POSITIONS[3:])

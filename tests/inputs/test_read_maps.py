@@ -110,7 +110,7 @@ def test_maps_of_the_whole_sky(folder, tmp_path, kind):
     np.testing.assert_allclose(dataset.counts.geom.axes["energy"].edges, AXIS.edges, rtol=1e-5)
     assert np.nansum(dataset.counts.data) == 26
     assert dataset.exposure.unit == "cm2 s"
-    assert dataset.edisp is not None
+    assert dataset.edisp is not None and dataset.gti is None
     # 1e-8 (1 / E_min - 1 / E_max) and 1e-8 of the isotropic spectrum, over the sphere
     edges = AXIS.edges.to_value("GeV")
     truth = 2e-8 * 2e11 * 4 * np.pi * -np.diff(1 / edges)
@@ -135,8 +135,19 @@ def test_events(folder, tmp_path):
     assert at_sources(dataset.counts) == [5, 6, 7, 8]
     assert dataset.counts.data.sum() == 26
     assert dataset.background is None
+    assert dataset.gti.time_sum.to_value("s") == pytest.approx(100)
+    assert dataset.gti.time_start[0].mjd == pytest.approx(51910 + 7.4e-4)
     with pytest.raises(ValueError, match="holds events: give the range of energies"):
         dataset_from_files(*files)
+
+
+def test_bad_good_times_are_left_out(folder, tmp_path, caplog):
+    events(tmp_path / "events.fits")
+    with fits.open(tmp_path / "events.fits", mode="update") as hdus:
+        del hdus["GTI"].header["MJDREFI"]
+    files = (tmp_path / "events.fits", folder / "exposure.fits", folder / "psf.fits")
+    dataset = dataset_from_files(*files, energy_range=[10, 1000] * u.GeV, pixel_size=2.0)
+    assert dataset.gti is None and "good time intervals that can't be read" in caplog.text
 
 
 def test_background_of_an_isotropic_spectrum():

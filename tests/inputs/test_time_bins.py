@@ -8,7 +8,7 @@ from astropy.time import Time
 from gammapy.data import GTI
 from gammapy.datasets import Datasets
 from gammapy.maps import Map, WcsGeom
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gammapy_asid.inputs.bands import Bands
@@ -67,6 +67,7 @@ def test_bins_are_found_in_any_order(in_bins):
     assert repr(bins) == "<TimeBins: 3 bins of 1-2 years, 2008-08-04 to 2012-08-04, 3 datasets>"
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.permutations(range(6)), st.lists(st.floats(0.01, 5), min_size=6, max_size=6))
 def test_order_of_any_bins(whole, order, widths):
     edges = np.concatenate([[0], np.cumsum(widths)])
@@ -79,6 +80,7 @@ def test_order_of_any_bins(whole, order, widths):
     assert bins.index.tolist() == list(order)
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.floats(0.02, 0.98), st.booleans())
 def test_any_overlap_is_refused(whole, overlap, reverse):
     datasets = [

@@ -141,6 +141,25 @@ def test_dictionaries(candidates):
     assert {type(v) for s in source_dicts(candidates) for v in s.values()} == {float, str}
 
 
+def test_pulsars_have_the_same_spectrum():
+    """fermipy's older spectrum with the cutoff energy is that of 4FGL-DR3 in other terms."""
+    pulsars = make_candidates(
+        [(83, 22, "plec", 1e-9, 1.8, 0.3, 1.5, 0.0), (84, 22, "plec", 1e-9, 2.2, 0.0, 1.5, 0.0)]
+    )
+    source, uncut = source_dicts(pulsars)
+    assert source["SpectrumType"] == "PLSuperExpCutoff" and source["Index2"] == pytest.approx(2 / 3)
+    energies = ENERGIES.to_value("MeV")
+    own = (energies / source["Scale"]) ** -source["Index1"]
+    own *= source["Prefactor"] * np.exp(-((energies / source["Cutoff"]) ** source["Index2"]))
+    law = pulsars.to_models()[0].spectral_model
+    assert law.index_1.value == 1.8 and law.expfactor.value == pytest.approx(0.6)
+    np.testing.assert_allclose(own, law(ENERGIES).to_value("cm-2 s-1 MeV-1"), rtol=1e-9)
+    assert uncut["SpectrumType"] == "PowerLaw" and uncut["Index"] == 2.2
+    names = ("Prefactor", "Index1", "Index2", "Scale", "Cutoff")
+    xml = source_xml(pulsars)
+    assert all(f'name="{name}"' in xml for name in names)
+
+
 def test_xml_and_config_are_loaded_by_fermipy(candidates, roi_model, tmp_path):
     config_file, xml, _ = write_fermipy(candidates, tmp_path / "out", **FILES)
     config = yaml.safe_load(config_file.read_text())

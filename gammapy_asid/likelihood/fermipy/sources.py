@@ -4,7 +4,12 @@
 import math
 from xml.etree import ElementTree
 
-from gammapy.modeling.models import GaussianSpatialModel, LogParabolaSpectralModel, PowerLawSpectralModel
+from gammapy.modeling.models import (
+    GaussianSpatialModel,
+    LogParabolaSpectralModel,
+    PowerLawSpectralModel,
+    SuperExpCutoffPowerLaw4FGLDR3SpectralModel,
+)
 
 from .files import WIDTH_IN_SIGMA
 
@@ -12,16 +17,23 @@ __all__ = ["source_dicts", "source_xml"]
 
 # Ranges of the parameters in XML, those of fermipy; a value outside moves the end of the range.
 LIMITS = {"Index": (0.0, 5.0), "alpha": (-5.0, 5.0), "beta": (-2.0, 2.0), "Sigma": (0.0, 180.0)}
-LIMITS |= {"RA": (-360.0, 360.0), "DEC": (-90.0, 90.0)}
-NORMS = {"PowerLaw": "Prefactor", "LogParabola": "norm"}
+LIMITS |= {"RA": (-360.0, 360.0), "DEC": (-90.0, 90.0), "Index1": (0.0, 5.0), "Index2": (0.0, 2.0)}
+NORMS = {"PowerLaw": "Prefactor", "LogParabola": "norm", "PLSuperExpCutoff": "Prefactor"}
+#: Parameters of the spectra beside the level: those of the shape with their scales, and energies.
+SHAPES = {
+    "PowerLaw": ({"Index": -1.0}, ("Scale",)),
+    "LogParabola": ({"alpha": 1.0, "beta": 1.0}, ("Eb",)),
+    "PLSuperExpCutoff": ({"Index1": -1.0, "Index2": 1.0}, ("Scale", "Cutoff")),
+}
 
 
 def source_dicts(candidates):
     """Candidates as source dictionaries of fermipy.
 
     They are the models of `gammapy_asid.Candidates.to_models`: position of the candidate; fitted
-    spectrum where a likelihood fit gave one, otherwise a power law of index 2 with the estimated flux;
-    a Gaussian where the fit found an extension. ``gta.add_source(source["name"], source)`` takes one.
+    spectrum where a likelihood fit gave one, otherwise one of its class or a power law of index 2 with the
+    estimated flux; a Gaussian where the fit found an extension. The spectrum of a pulsar is written in the
+    terms of a ``PLSuperExpCutoff``. ``gta.add_source(source["name"], source)`` takes one.
 
     Parameters
     ----------
@@ -43,7 +55,9 @@ def _source_dict(model):
     law = model.spectral_model
     norm = float(law.amplitude.quantity.to_value("cm-2 s-1 MeV-1"))
     reference = float(law.reference.quantity.to_value("MeV"))
-    if isinstance(law, LogParabolaSpectralModel):
+    if isinstance(law, SuperExpCutoffPowerLaw4FGLDR3SpectralModel):
+        source |= _pulsar(law, norm, reference)
+    elif isinstance(law, LogParabolaSpectralModel):
         source |= {
             "SpectrumType": "LogParabola",
             "norm": norm,
@@ -64,6 +78,22 @@ def _source_dict(model):
         sigma = float(model.spatial_model.sigma.quantity.to_value("deg"))
         return source | {"SpatialModel": "RadialGaussian", "SpatialWidth": sigma * WIDTH_IN_SIGMA}
     return source | {"SpatialModel": "PointSource"}
+
+
+def _pulsar(law, norm, reference):
+    """The same spectrum in terms of the cutoff energy, as all versions of fermipy know it."""
+    index, d, b = (float(getattr(law, name).value) for name in ("index_1", "expfactor", "index_2"))
+    if d <= 0:
+        # Without a cutoff
+        return {"SpectrumType": "PowerLaw", "Prefactor": norm, "Index": index, "Scale": reference}
+    return {
+        "SpectrumType": "PLSuperExpCutoff",
+        "Prefactor": norm * math.exp(d / b**2),
+        "Index1": index - d / b,
+        "Scale": reference,
+        "Cutoff": reference * (b**2 / d) ** (1 / b),
+        "Index2": b,
+    }
 
 
 def source_xml(candidates):
@@ -89,13 +119,11 @@ def source_xml(candidates):
         # Minimisers want numbers near one
         scale = 10.0 ** math.floor(math.log10(source[norm]))
         _parameter(spectrum, norm, source[norm] / scale, scale, (1e-5, 1e3), free=True)
-        if norm == "Prefactor":
-            _parameter(spectrum, "Index", source["Index"], -1.0, LIMITS["Index"])
-            _parameter(spectrum, "Scale", source["Scale"], 1.0, (source["Scale"],) * 2)
-        else:
-            for name in ("alpha", "beta"):
-                _parameter(spectrum, name, source[name], 1.0, LIMITS[name])
-            _parameter(spectrum, "Eb", source["Eb"], 1.0, (source["Eb"],) * 2)
+        shapes, energies = SHAPES[source["SpectrumType"]]
+        for name, unit in shapes.items():
+            _parameter(spectrum, name, source[name], unit, LIMITS[name])
+        for name in energies:
+            _parameter(spectrum, name, source[name], 1.0, (source[name],) * 2)
         shape = "RadialGaussian" if extended else "SkyDirFunction"
         place = ElementTree.SubElement(element, "spatialModel", type=shape)
         _parameter(place, "RA", source["ra"], 1.0, LIMITS["RA"])

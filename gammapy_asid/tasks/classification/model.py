@@ -109,6 +109,22 @@ class ClassificationModel(TrainedModel):
         sigma = np.full(len(x), float(batch.nominal[0])) if sigma is None else sigma
         return candidate_stamps(batch, cube.response, field, x, y, score, sigma, in_time)
 
+    @inference()
+    def last_layer(self, stamps):
+        """Values of the last hidden layer on the CPU, shape ``(n, hidden)``.
+
+        Parameters
+        ----------
+        stamps : `~gammapy_asid.tasks.classification.stamps.CandidateStamps`
+            Candidates, at least one.
+        """
+        parts = []
+        for first in range(0, len(stamps), BATCH):
+            rows = torch.arange(first, min(first + BATCH, len(stamps)), device=stamps.scalars.device)
+            inputs = class_inputs(stamps.select(rows).to(self.device))
+            parts.append(self.network.last_layer(*inputs).float().cpu())
+        return torch.cat(parts)
+
     def predict(self, cube, x, y, score=None, sigma=None, time=None, given=False):
         """Calibrated logits of sources of a field.
 

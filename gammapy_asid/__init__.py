@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .likelihood.search import IterativeSearch as IterativeSearch
     from .survey.sky_fits import SkyFitEstimator as SkyFitEstimator
     from .survey.survey import DLSkySurvey as DLSkySurvey
+    from .tasks.classification.tables.classify import classify_table as classify_table
 
 #: Public names and the modules that hold them.
 PLACES = {
@@ -41,6 +42,7 @@ PLACES = {
     "SourceExtensions": "catalog.extensions",
     "SourceFluxes": "catalog.fluxes",
     "SourceLightCurves": "catalog.light_curves",
+    "classify_table": "tasks.classification.tables.classify",
 }
 
 __all__ = [*PLACES, "__version__"]

@@ -25,6 +25,7 @@ from gammapy_asid import (
     DLExtensionClassifier,
     DLFluxEstimator,
     DLSkySurvey,
+    DLSourceClassifier,
     DLSourceDetector,
     IterativeSearch,
     SkyFitEstimator,
@@ -103,6 +104,8 @@ def judged(label="a"):
 def table_without(toy, name):
     return QTable({n: toy.candidates.table[n] for n in toy.candidates.table.colnames if n != name})
 
+
+PRIOR = {"AGN": 0.8, "PSR": 0.15, "PWN-SNR": 0.05}
 
 #: What is wrong, the call, and what the error says.
 CALLS = {
@@ -195,6 +198,24 @@ CALLS = {
     "extension: no background": (
         lambda t: DLExtensionClassifier().run(changed(t, background=None), t.positions),
         "no background",
+    ),
+    # Classes
+    "detector: classify a number": (lambda t: DLSourceDetector(t.model, classify=2), "a DLSourceClassifier"),
+    "classes: model of another task": (lambda t: DLSourceClassifier("lat"), "lat.json"),
+    "classes: unknown prior": (lambda t: DLSourceClassifier(prior="many"), "'equal', a dict"),
+    "classes: prior of two classes": (lambda t: DLSourceClassifier(prior={"AGN": 1, "PSR": 1}), "PWN-SNR"),
+    "classes: prior of another class": (
+        lambda t: DLSourceClassifier(prior=PRIOR | {"bll": 1}),
+        "share of bll",
+    ),
+    "classes: prior negative": (lambda t: DLSourceClassifier(prior=PRIOR | {"PSR": -1}), "not negative"),
+    "classes: prior a text": (
+        lambda t: DLSourceClassifier(prior=PRIOR | {"PSR": "few"}),
+        "'PSR' must be a number",
+    ),
+    "classes: prior of fakes alone": (
+        lambda t: DLSourceClassifier(prior=PRIOR | {"real": 0}),
+        "between 0 and 1",
     ),
     # Fits
     "fits: width without a unit": (lambda t: CandidateFitEstimator(width=4), "width"),

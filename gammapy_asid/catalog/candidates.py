@@ -108,7 +108,7 @@ class Candidates:
             List with positions: ``ra`` and ``dec``, ``RAJ2000`` and ``DEJ2000``, ``glon`` and ``glat`` and
             the like, in any case. A column without a unit is in that of `COLUMNS`. Names, errors of positions
             (also ``Conf_95_SemiMajor``, ``r95``, ``e_RAJ2000``, ...), score and fluxes are taken where they
-            are, else NaN; flags, fits, extensions and associations of tables of this package only.
+            are, else NaN; flags, fits, extensions, classes and associations of own tables only.
         columns : dict of str, optional
             Columns of the list by the names of `COLUMNS`, such as ``{"ra": "lon", "dec": "lat"}``; None for
             one that is to be left out.

@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 from scipy.integrate import quad
+from scipy.stats import chi2
 
 from gammapy_asid.simulation.mock_catalog import SOURCE_CLASSES
 from gammapy_asid.simulation.variability import VARIABILITY, Variability, draw_light_curves
@@ -102,3 +103,33 @@ def test_bad_bins(classes, edges, weights, message):
 def test_bad_flux(flux):
     with pytest.raises(ValueError, match="flux"):
         draw_light_curves(np.random.default_rng(), ["bll"], [0, 1, 2], flux=flux)
+
+
+def catalog_of_steady_sources(n=4000, n_bins=14):
+    curves = pytest.importorskip("benchmarks.classification.light_curves")
+    ones = np.ones(n)
+    return curves, curves.LightCurves(
+        flux=np.full((n, n_bins), 5e-9),
+        error=np.full((n, n_bins), 1.5e-9),
+        index=np.zeros(n),
+        source_class=np.full(n, "psr"),
+        brightness=4e-10 * ones,
+        photon=1e-10 * ones,
+        background=175 * ones,
+        edges=np.arange(n_bins + 1.0),
+    )
+
+
+def test_mock_catalogue_measures_as_a_likelihood_does():
+    module, catalog = catalog_of_steady_sources()
+    steady = {"psr": Variability(share=0.0, sigma=(0.1, 0.1), slow=0.5, tau_slow=2.0, tau_fast=0.2)}
+    drawn = module.mock(catalog, np.random.default_rng(1), steady)
+    # 50 photons of the source and 175 of the background in a bin: an error of 15 photons, hence chi-square
+    assert np.mean(drawn.flux) == pytest.approx(5e-9, rel=0.01)
+    assert np.std(drawn.flux) == pytest.approx(1.5e-9, rel=0.02)
+    assert np.mean(drawn.error) == pytest.approx(1.5e-9, rel=0.02)
+    for share in (0.2, 0.5, 0.9):
+        assert np.mean(drawn.index < chi2.ppf(share, 13)) == pytest.approx(share, abs=0.025)
+    varying = dict(steady, psr=Variability(share=1.0, sigma=(1, 0.1), slow=0.5, tau_slow=2.0, tau_fast=0.2))
+    drawn = module.mock(catalog, np.random.default_rng(1), varying)
+    assert np.mean(drawn.index > chi2.ppf(0.99, 13)) > 0.8

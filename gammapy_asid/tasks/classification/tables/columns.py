@@ -113,7 +113,8 @@ def numbers(table):
                 # Astropy writes a VOTable with the axes called the other way round
                 column = column.reshape(len(column), -1, 2)
             _check_shape(name, column)
-            if column.ndim == 3 and np.any(column[..., 1] < 0):
+            # Single ones are negative in 4FGL too
+            if column.ndim == 3 and (column[..., 1] < 0).mean() > 0.5:
                 raise ValueError(f"The column {name} must have the lower error first, then the upper one")
             values[name] = np.where(np.isfinite(column), column, np.nan)
     return values

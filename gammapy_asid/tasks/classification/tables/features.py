@@ -154,8 +154,8 @@ def _light_curve(flux, error):
 
 def _flux_and_error(values, name):
     """Fluxes and their symmetric errors; of upper limits, without lower error, the upper error is meant."""
-    low, high = np.moveaxis(np.abs(values[f"Unc_{name}"]), -1, 0)
-    error = np.where(np.isfinite(low), (low + high) / 2, high)
+    low, high = np.moveaxis(values[f"Unc_{name}"], -1, 0)
+    error = np.where(np.isfinite(low), (np.abs(low) + high) / 2, high)
     if error.shape != values[name].shape:
         raise ValueError(f"The columns {name} and Unc_{name} must have the same number of values a row")
     return values[name], np.where(error > 0, error, np.nan)

@@ -20,6 +20,7 @@ from ..inputs.time_bins import TimeBins, find_time_bins, time_counts, usable_in_
 from ..tasks.classification.model import ClassificationModel
 from ..tasks.classification.prior import SkyPrior, class_probabilities
 from ..tasks.classification.stamps import CandidateStamps
+from ..tasks.classification.time_counts import partly_masked
 from ..utils.sky_geometry import RADIUS_68
 from .domain import band_cube, check_domain
 from .sources import given_sources, place_sources
@@ -181,6 +182,8 @@ class DLSourceClassifier(TrainedEstimator):
             shares = self.prior(given.positions[valid])
             probabilities = class_probabilities(logits, shares, self.card.real_share)
             outside = torch.as_tensor(logits.outside).cpu().numpy() | domain.is_outside(x[valid], y[valid])
+            if time is not None:
+                outside |= partly_masked(time, cube.bands.levels, x[valid], y[valid])
             flags[valid] |= np.where(outside, CandidateFlag.CLASS_OUTSIDE, 0)
         meta = {
             "model": self.card.name,

@@ -75,7 +75,10 @@ def given_sources(sources):
         raise TypeError(
             "The second argument are the sources, not a dataset: give several datasets as Datasets"
         )
-    raise TypeError(f"Sources are SkyCoord, Candidates or Models, got {type(sources).__name__}")
+    raise TypeError(
+        f"Sources are SkyCoord, Candidates or Models, got {type(sources).__name__}: of a catalogue give its "
+        "positions, of a table Candidates.from_table(table)"
+    )
 
 
 def _models(models):

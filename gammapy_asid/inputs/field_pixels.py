@@ -203,6 +203,7 @@ class FieldPixels:
 
 def _check_overlap(grids):
     """Check that the images hang together, each by one of the others."""
+    grids = _different(grids)
     centres = SkyCoord([_mean_direction(grid.centres.icrs) for grid in grids])
     radii = [centre.separation(grid.centres).max().deg for centre, grid in zip(centres, grids, strict=True)]
     apart = centres[:, None].separation(centres[None]).deg
@@ -212,6 +213,18 @@ def _check_overlap(grids):
             "The datasets do not overlap on the sky: they must show the same field. "
             "Run the detector on each field separately."
         )
+
+
+def _different(grids):
+    """Images without repetitions: bins of time have the same one."""
+    different = []
+    for grid in grids:
+        same = (
+            same_image(grid.geom, own.geom) and np.array_equal(grid.valid, own.valid) for own in different
+        )
+        if not any(same):
+            different.append(grid)
+    return different
 
 
 def _spacing(a, n_side):

@@ -3,10 +3,11 @@
 
 import numpy as np
 import torch
+from scipy.ndimage import maximum_filter
 
-from ...stats.source_stamps import source_stamps
+from ...stats.source_stamps import STAMP_HALF, nearest_pixel, source_stamps
 
-__all__ = ["FieldTime"]
+__all__ = ["FieldTime", "partly_masked"]
 
 
 class FieldTime:
@@ -42,3 +43,34 @@ class FieldTime:
         total = share.sum(1, keepdim=True)
         even = torch.full_like(share, 1 / share.shape[1])
         return counts, torch.where(total > 0, share / total.clamp(min=1e-9), even)
+
+
+def partly_masked(time, levels, x, y):
+    """Whether some of the stamps of sources has pixels that lack data in some bins of time and not in others.
+
+    Light curves there are no longer those of the training, whose bins have data everywhere.
+
+    Parameters
+    ----------
+    time : `~gammapy_asid.inputs.time_bins.TimeCounts`
+        Counts and shares of the known sky per band.
+    levels : tuple of int
+        Resolution level of each band.
+    x, y : `~numpy.ndarray`
+        Positions in finest pixels, shape ``(n,)``.
+
+    Returns
+    -------
+    partly_masked : `~numpy.ndarray`
+        Bool of shape ``(n,)``.
+    """
+    result = np.zeros(len(x), dtype=bool)
+    x, y = (torch.as_tensor(np.asarray(v), dtype=torch.float32) for v in (x, y))
+    for share, level in zip(time.share, levels, strict=True):
+        seen = np.asarray(share) > 0
+        partly = seen.any(axis=0) & ~seen.all(axis=0)
+        if partly.any():
+            near = maximum_filter(partly, 2 * STAMP_HALF[level] + 1, mode="constant")
+            column, row = nearest_pixel(x, y, level, partly.shape)
+            result |= near[row.numpy(), column.numpy()]
+    return result

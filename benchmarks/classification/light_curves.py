@@ -48,16 +48,21 @@ class LightCurves:
         Variability index.
     source_class : `~numpy.ndarray` of str
         Class of the simulation, or empty.
+    positions : `~numpy.ndarray`
+        Galactic longitude and latitude in deg, shape ``(n, 2)``.
     brightness : `~numpy.ndarray`
         Photon flux 1-100 GeV in 1 / (cm2 s).
     photon, background : `~numpy.ndarray`
         Flux of one effective photon, and effective photons of the background in a bin.
+    edges : `~numpy.ndarray`
+        Edges of the bins in years.
     """
 
     flux: np.ndarray
     error: np.ndarray
     index: np.ndarray
     source_class: np.ndarray
+    positions: np.ndarray
     brightness: np.ndarray
     photon: np.ndarray
     background: np.ndarray
@@ -109,6 +114,7 @@ def read_light_curves(path, prefix=""):
         error,
         _plain(table[f"Variability{prefix}_Index"]),
         source_class,
+        np.stack([_plain(table["GLON"]), _plain(table["GLAT"])], axis=1),
         _plain(table["Flux1000"]),
         photon,
         background,

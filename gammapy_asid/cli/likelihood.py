@@ -159,12 +159,8 @@ def catalog(
 
     Sources are found and measured on tiles of the sky, fitted, and associated with known ones.
     """
-    import astropy.units as u
-
     from ..catalog.catalog_table import write_catalog
     from ..estimators.detector import DLSourceDetector
-    from ..likelihood.gammapy import CandidateFitEstimator
-    from ..survey.sky_fits import SkyFitEstimator
     from ..survey.survey import DLSkySurvey
 
     maps = {"counts": counts, "exposure": exposure, "psf": psf}
@@ -180,26 +176,31 @@ def catalog(
         datasets = read_datasets(files, models)
     else:
         datasets = _read_maps(maps, emission, isotropic, frame, energy_range)
-    detector = DLSourceDetector(
-        model=model,
-        threshold=threshold,
-        emission_error=emission_error,
-        classify=classify_with(classify, prior, device),
-        device=device,
-    )
+    own = classify_with(classify, prior, device)
+    detector = DLSourceDetector(model, threshold, emission_error=emission_error, classify=own, device=device)
     folders = {name: None if folder is None else expanded(folder) / name for name in ("survey", "fits")}
     candidates = DLSkySurvey(detector, folder=folders["survey"], n_jobs=jobs).run(datasets)
     say_known_sky(datasets)
     console.print(f"{len(candidates)} candidates with a score of {threshold:g} and more")
     if with_fits:
-        fits = CandidateFitEstimator(width=width * u.deg, test_extension=extension)
-        estimator = SkyFitEstimator(fits, folder=folders["fits"], n_jobs=jobs, score_min=fit_above)
-        candidates = estimator.run(datasets, candidates)
-        print_fits(candidates)
+        candidates = _fitted(datasets, candidates, width, extension, folders["fits"], jobs, fit_above)
     if known:
         candidates = _associated(candidates, known)
     write_catalog(candidates, paths["output"], overwrite=overwrite)
     print_paths(paths)
+
+
+def _fitted(datasets, candidates, width, extension, folder, jobs, score_min):
+    """Candidates with their fits, the first of which are printed."""
+    import astropy.units as u
+
+    from ..likelihood.gammapy import CandidateFitEstimator
+    from ..survey.sky_fits import SkyFitEstimator
+
+    fits = CandidateFitEstimator(width=width * u.deg, test_extension=extension)
+    fitted = SkyFitEstimator(fits, folder=folder, n_jobs=jobs, score_min=score_min).run(datasets, candidates)
+    print_fits(fitted)
+    return fitted
 
 
 def _check_maps(files, maps):

@@ -113,6 +113,7 @@ def catalog_of_steady_sources(n=4000, n_bins=14):
         error=np.full((n, n_bins), 1.5e-9),
         index=np.zeros(n),
         source_class=np.full(n, "psr"),
+        positions=np.zeros((n, 2)),
         brightness=4e-10 * ones,
         photon=1e-10 * ones,
         background=175 * ones,

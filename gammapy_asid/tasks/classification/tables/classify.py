@@ -10,7 +10,7 @@ from ....utils.table_columns import column_name, column_text, table_positions
 from .columns import read_catalogue
 from .crossfit import FOLDS, CrossFitted, fold_of_rows
 from .features import feature_table, known_share
-from .groups import CLASS_COLUMNS, CLASSES, class_indices, fsrq_indices
+from .groups import AGN, CLASS_COLUMNS, CLASSES, class_indices, fsrq_indices, shares_of
 from .prior import between, checked_prior, estimated_prior, with_prior
 
 __all__ = ["TableClassifier", "classify_table"]
@@ -41,9 +41,9 @@ def classify_table(table, train=None, prior=None, coordinates=False):
         two has are left out.
     prior : dict or "estimated", optional
         Shares of the classes among the sources of `table`, ``{"AGN": ..., "PSR": ..., "PWN-SNR": ...}``, or
-        "estimated" for shares with which the sources without a class are most likely. By default that of the
-        training for its own sources, and for others, whose mix is not known, one halfway from it to equal
-        classes.
+        "estimated" for shares with which the sources that did not train are most likely (of quasars among the
+        AGN, too). By default the mix of the training for its own sources, and for others, whose mix is not
+        known, one halfway from it to equal classes.
     coordinates : bool
         Whether the Galactic position counts. It helps to tell classes of sources that have one already, and
         hurts for new ones, which are associated elsewhere than the old ones.
@@ -103,7 +103,7 @@ class TableClassifier:
                 f"The training table must have {FOLDS} sources of each class, got {found}: give train, a "
                 "catalogue with classes such as 4FGL"
             )
-        self.shares = numbers / numbers.sum()
+        self.shares = shares_of(self.classes, len(CLASSES))
         self.features = feature_table(self.train, self.coordinates)
         self.folds = fold_of_rows(self.classes, self.fsrq)
         self._fitted = {}
@@ -129,23 +129,25 @@ class TableClassifier:
         features = self.features if table is self.train else feature_table(table, self.coordinates)
         fitted = self._fit([name for name in self.features if name in features])
         values = np.column_stack([features[name] for name in fitted.names])
-        folds, known = self._folds(table), known_share(table)
-        equal, fsrq = fitted.probabilities(values, folds)
-        new, judged = folds < 0, known >= KNOWN_MIN
-        shares = between(self.shares)
-        if estimated and (new & judged).any():
-            shares = estimated_prior(equal[new & judged])
+        rows, known = self._own_rows(table), known_share(table)
+        classes, fsrq = fitted.probabilities(values, np.where(rows < 0, -1, self.folds[rows]))
+        classes[known < KNOWN_MIN], fsrq[known < KNOWN_MIN] = np.nan, np.nan
+        new = (rows < 0)[:, None]
+        shares = estimated_prior(classes[rows < 0]) if estimated else between(self.shares)
         # Those of the training are known to be its mix
-        shares = np.where(new[:, None], shares, self.shares) if stated is None else stated
-        probabilities = with_prior(equal, shares)
-        fsrq = with_prior(np.column_stack([1 - fsrq, fsrq]), _fsrq_shares(self.fsrq))[:, 1]
-        probabilities[~judged], fsrq[~judged] = np.nan, np.nan
-        return _result(table, probabilities, fsrq, fitted.outside(values) | (known < 1))
+        shares = np.where(new, shares, self.shares) if stated is None else stated
+        classes = with_prior(classes, shares)
+        # AGN of unknown kind can be classed ones
+        new = new | (self.fsrq[rows] < 0)[:, None]
+        mix = shares_of(self.fsrq, 2)
+        shares = estimated_prior(fsrq[new[:, 0] & (classes.argmax(axis=1) == AGN)]) if estimated else mix
+        fsrq = with_prior(fsrq, np.where(new, shares, mix))[:, 1]
+        return _result(table, classes, fsrq, fitted.outside(values) | (known < 1))
 
-    def _folds(self, table):
-        """Part of the training that each row of a table belongs to, -1 where it trained nothing."""
+    def _own_rows(self, table):
+        """Row of the training that each row of a table is, -1 for those that trained nothing."""
         if table is self.train:
-            return self.folds
+            return np.where(self.folds < 0, -1, np.arange(len(table)))
         try:
             own = table_positions(self.train, "The training table").icrs
             positions = table_positions(table, "The table").icrs
@@ -154,11 +156,11 @@ class TableClassifier:
                 f"{error}. Positions tell which sources are among those of the training"
             ) from None
         trained = np.flatnonzero((self.folds >= 0) & _known(own))
-        folds, placed = np.full(len(table), -1), np.flatnonzero(_known(positions))
-        if len(placed):
+        rows, placed = np.full(len(table), -1), np.flatnonzero(_known(positions))
+        if len(placed) and len(trained):
             nearest, distance, _ = positions[placed].match_to_catalog_sky(own[trained])
-            folds[placed] = np.where(distance.deg < SAME, self.folds[trained[nearest]], -1)
-        return folds
+            rows[placed] = np.where(distance.deg < SAME, trained[nearest], -1)
+        return rows
 
     def _fit(self, names):
         """Classifiers of the features that training and table share."""
@@ -174,12 +176,6 @@ class TableClassifier:
 
 def _known(positions):
     return np.isfinite(positions.ra.deg) & np.isfinite(positions.dec.deg)
-
-
-def _fsrq_shares(fsrq):
-    """Shares of BL Lac objects and of quasars; halves if there are none."""
-    numbers = np.array([(fsrq == 0).sum(), (fsrq == 1).sum()])
-    return numbers / numbers.sum() if numbers.all() else np.full(2, 0.5)
 
 
 def _result(table, probabilities, fsrq, outside):

@@ -82,13 +82,13 @@ class CrossFitted:
         classes : `~numpy.ndarray`
             Of the classes, shape ``(n, n_classes)``.
         fsrq : `~numpy.ndarray`
-            Of a quasar, NaN if too few were there to be learned.
+            Of BL Lac objects and quasars, shape ``(n, 2)``, NaN if there were too few to learn from.
         """
         classes, fsrq = (np.stack(parts) for parts in zip(*(m(values) for m in self.members), strict=True))
         own, rows = np.maximum(folds, 0), np.arange(len(values))
-        new = folds < 0
+        new = (folds < 0)[:, None]
         return (
-            np.where(new[:, None], classes.mean(axis=0), classes[own, rows]),
+            np.where(new, classes.mean(axis=0), classes[own, rows]),
             np.where(new, fsrq.mean(axis=0), fsrq[own, rows]),
         )
 
@@ -116,10 +116,7 @@ def _trained(values, classes, fsrq):
 
     def probabilities(values):
         scaled = scale(values)
-        unknown = np.full(len(values), np.nan)
-        return (
-            of_class.probabilities(scaled),
-            unknown if of_fsrq is None else of_fsrq.probabilities(scaled)[:, 1],
-        )
+        unknown = np.full((len(values), 2), np.nan)
+        return of_class.probabilities(scaled), unknown if of_fsrq is None else of_fsrq.probabilities(scaled)
 
     return probabilities

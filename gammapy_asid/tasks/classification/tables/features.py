@@ -15,7 +15,12 @@ __all__ = ["COVERED", "feature_table", "known_share"]
 
 #: Edges in MeV of the energy bands that all releases share; those above the last but one are one band.
 EDGES = np.array([50, 100, 300, 1000, 3000, 10000, 30000, 300000])
-#: Features whose range decides what a training covered.
+#: Light curves, in years and in two months, and their variability index. Where the number of intervals is not
+#: known, that is another feature than where it is.
+HISTORIES = {"Flux_History": "Variability_Index", "Flux2_History": "Variability2_Index"}
+ANY_TIMES = " of unknown times"
+#: Features whose range decides what a training covered, as far as a table has them: brightness, spectrum,
+#: variability, background and confusion.
 COVERED = (
     "Signif_Avg",
     "Energy_Flux100",
@@ -23,7 +28,12 @@ COVERED = (
     "PL_Index",
     "LP_beta",
     "Variability_Index",
-    "Variability_Index of unknown times",
+    f"Variability_Index{ANY_TIMES}",
+    "ellipse",
+    "hardness 2",
+    "hardness 3",
+    "error 2",
+    "error 4",
 )
 #: Columns that are positive and span decades.
 LOGARITHMS = (
@@ -39,10 +49,6 @@ LOGARITHMS = (
     "Unc_LP_beta",
 )
 PLAIN = ("PL_Index", "LP_Index", "LP_beta", "LP_SigCurv", "PLEC_SigCurv")
-#: Light curves, in years and in two months, and their variability index. Where the number of intervals is not
-#: known, that is another feature than where it is.
-HISTORIES = {"Flux_History": "Variability_Index", "Flux2_History": "Variability2_Index"}
-ANY_TIMES = " of unknown times"
 #: Smallest curvature of which an energy of the peak is made, and smallest error of it that is believed: below
 #: these, a straight spectrum would give any value.
 BETA_MIN, BETA_ERR_MIN = 0.03, 0.02

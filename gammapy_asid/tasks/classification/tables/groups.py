@@ -6,7 +6,9 @@ import numpy as np
 from ....catalog.columns import CLASSES
 from ....utils.table_columns import column_name, column_text
 
-__all__ = ["CLASS_COLUMNS", "CLASSES", "MEMBERS", "class_indices", "fsrq_indices"]
+__all__ = ["AGN", "CLASS_COLUMNS", "CLASSES", "MEMBERS", "class_indices", "fsrq_indices", "shares_of"]
+
+AGN = CLASSES.index("AGN")
 
 #: Columns of the class of a source, of which the first that a table has is read.
 CLASS_COLUMNS = ("CLASS1", "CLASS")
@@ -40,6 +42,25 @@ def fsrq_indices(table):
         Table with one of `CLASS_COLUMNS`.
     """
     return _indices(table, [("bll",), ("fsrq",)])
+
+
+def shares_of(indices, n_kinds):
+    """Shares of kinds, equal ones where there is none of one of them.
+
+    Parameters
+    ----------
+    indices : `~numpy.ndarray`
+        Kinds of sources, -1 for none.
+    n_kinds : int
+        Number of kinds.
+
+    Returns
+    -------
+    shares : `~numpy.ndarray`
+        Shape ``(n_kinds,)``.
+    """
+    numbers = np.bincount(indices[indices >= 0], minlength=n_kinds)
+    return numbers / numbers.sum() if numbers.all() else np.full(n_kinds, 1 / n_kinds)
 
 
 def _indices(table, members):

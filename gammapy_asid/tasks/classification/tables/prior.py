@@ -78,13 +78,14 @@ def estimated_prior(probabilities):
     Parameters
     ----------
     probabilities : `~numpy.ndarray`
-        Of equally frequent classes, shape ``(n, n_classes)``.
+        Of equally frequent classes, shape ``(n, n_classes)``; rows with NaN do not count.
 
     Returns
     -------
     shares : `~numpy.ndarray`
         Shares; half a source of each class is added, so that none vanishes.
     """
+    probabilities = probabilities[np.isfinite(probabilities).all(axis=1)]
     shares = np.full(probabilities.shape[1], 1 / probabilities.shape[1])
     for _ in range(STEPS):
         expected = with_prior(probabilities, shares).sum(axis=0) + 0.5

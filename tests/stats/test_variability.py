@@ -3,6 +3,9 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.table import QTable, Table
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import chi2
 
@@ -81,6 +84,23 @@ def test_columns_of_a_table():
     index = variability_index(table["flux"], table["error"])
     assert_allclose(index, variability_index([[1.0, 2.0, 4.0]], [[0.5] * 3]))
     assert_allclose(variability_index(QTable(table)["flux"], QTable(table)["error"]), index)
+
+
+@given(
+    flux=arrays(float, (5, 4), elements=st.integers(-1000, 1000) | st.just(np.nan)),
+    error=arrays(float, (5, 4), elements=st.floats(1e-3, 1e3) | st.sampled_from([0.0, -1.0, np.nan, np.inf])),
+)
+def test_any_numbers(flux, error):
+    """A row for each source, which no other changes; no negative values, and NaN only where bins lack."""
+    index = variability_index(flux, error)
+    value, uncertainty = fractional_variability(flux, error)
+    number = np.sum(np.isfinite(flux) & np.isfinite(error) & (error > 0), axis=1)
+    assert_array_equal(np.isnan(index), number < 2)
+    assert np.all(index[number > 1] >= 0)
+    assert_array_equal(np.isnan(value), np.isnan(uncertainty))
+    assert np.all(np.isnan(value[number < 2]))
+    assert np.all((value >= 0) & (uncertainty > 0) | np.isnan(value))
+    assert_array_equal(variability_index(flux[2:3], error[2:3]), index[2:3])
 
 
 def test_shapes():

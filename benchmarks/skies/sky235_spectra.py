@@ -10,7 +10,10 @@ from scipy.spatial import KDTree
 
 from ..common import data_folder
 
-__all__ = ["load_spectra"]
+__all__ = ["CLASSES", "load_classes", "load_spectra"]
+
+#: Classes of the sources, each with a library of its own.
+CLASSES = ("AGN", "PSR")
 
 
 def load_spectra(sky, folder=None):
@@ -29,13 +32,8 @@ def load_spectra(sky, folder=None):
         ``dnde(energy)`` with energies in GeV of shape ``(n_e,)`` gives cm-2 s-1 GeV-1
         of shape ``(n_true, n_e)``.
     """
-    folder = data_folder(folder) / "panes2021"
-    rows = [row for name in ("agn", "psr") for row in _read_library(folder / f"MOCK_4FGL_{name}_235.xml.gz")]
-    ra, dec, *parameters = np.array(rows).T
-    library = SkyCoord(ra, dec, unit="deg").galactic
-    tree = KDTree(library.cartesian.xyz.value.T)
-    position = SkyCoord(sky.lon, sky.lat, unit="deg", frame="galactic")
-    _, index = tree.query(position.cartesian.xyz.value.T)
+    rows, index, _ = _library(sky, folder)
+    _, _, *parameters = rows.T
     norm, reference, slope, curvature, factor, power = (p[index][:, None] for p in parameters)
 
     def dnde(energy):
@@ -44,6 +42,35 @@ def load_spectra(sky, folder=None):
         return 1e3 * norm * ratio ** (slope + curvature * np.log(ratio)) * np.exp(-factor * energy**power)
 
     return dnde
+
+
+def load_classes(sky, folder=None):
+    """Classes of the true sources.
+
+    Parameters
+    ----------
+    sky, folder
+        See `load_spectra`.
+
+    Returns
+    -------
+    classes : `~numpy.ndarray` of int
+        Index in `CLASSES`, shape ``(n_true,)``.
+    """
+    _, index, classes = _library(sky, folder)
+    return classes[index]
+
+
+def _library(sky, folder):
+    """Rows of the libraries, which of them each true source is, and the class of each row."""
+    folder = data_folder(folder) / "panes2021"
+    parts = [list(_read_library(folder / f"MOCK_4FGL_{name.lower()}_235.xml.gz")) for name in CLASSES]
+    rows = np.array([row for part in parts for row in part])
+    library = SkyCoord(*rows[:, :2].T, unit="deg").galactic
+    tree = KDTree(library.cartesian.xyz.value.T)
+    position = SkyCoord(sky.lon, sky.lat, unit="deg", frame="galactic")
+    _, index = tree.query(position.cartesian.xyz.value.T)
+    return rows, index, np.repeat(np.arange(len(parts)), [len(part) for part in parts])
 
 
 def _read_library(path):

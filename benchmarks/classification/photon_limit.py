@@ -13,9 +13,9 @@ __all__ = ["Likelihoods", "Population", "photon_likelihoods"]
 #: Points of the grid of counts of a source, and how far it reaches in standard deviations: closely around
 #: the best value, widely far from it.
 N_GRID, REACH = 81, 1e6
-#: Replicas of each source of the population, and their scatter in the logarithm of all counts and of those of
-#: a band: the population is smooth, what is known of it are its members.
-N_REPLICAS, FLUX_SCATTER, BAND_SCATTER = 8, 0.4, 0.1
+#: Replicas of each source of the population, and their scatter in the logarithm of the flux, in the photon
+#: index and in the curvature: the population is smooth, what is known of it are its members.
+N_REPLICAS, SCATTER = 12, (0.7, 0.1, 0.03)
 #: Width of the Gaussian in the hyperbolic arc sine of the latitude in deg within which sources are alike.
 LATITUDE_WIDTH = 0.5
 
@@ -134,17 +134,18 @@ class Population:
         Class of each source, shape ``(n,)``.
     latitude : `~numpy.ndarray`
         Galactic latitude in deg, shape ``(n,)``.
+    energy : `~numpy.ndarray`
+        Energy that stands for each band, in any unit, shape ``(n_bands,)``.
     seed : int
         Seed of the replicas.
     """
 
-    def __init__(self, counts, source_class, latitude, seed=0):
+    def __init__(self, counts, source_class, latitude, energy, seed=0):
         self.source_class, self.place = source_class, np.arcsinh(np.abs(latitude))
         rng = np.random.default_rng(seed)
-        shape = N_REPLICAS, *counts.shape
-        scatter = BAND_SCATTER * rng.standard_normal(shape)
-        scatter += FLUX_SCATTER * rng.standard_normal((*shape[:2], 1))
-        self.counts = counts * np.exp(scatter)
+        place = np.log(energy / np.exp(np.log(energy).mean()))
+        changes = np.array(SCATTER)[:, None] * np.stack([np.ones_like(place), -place, -(place**2)])
+        self.counts = counts * np.exp(rng.standard_normal((N_REPLICAS, len(counts), 3)) @ changes)
         # Area of the sky within the kernel
         sky = np.arcsinh(np.degrees(np.arcsin(np.linspace(0, 1, 4001))))
         self._sky = sky[:-1] + np.diff(sky) / 2

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from gammapy_asid.evaluation import evaluate_classes
-from gammapy_asid.tasks.classification.figures import class_probabilities
+from gammapy_asid.tasks.classification.figures import kind_probabilities
 
 from ..common import rows_to_markdown, write
 from .simulated_sky import NAMES, candidates_of, cell, options, true_classes
@@ -82,7 +82,7 @@ def stated_probabilities(probability, odds):
 def faint_end(candidates, n_bins):
     """Accuracy and calibration error of each class in bins of the test statistic."""
     true, rows = true_classes(candidates.rows["source_class"]), []
-    probability = class_probabilities(candidates.logits[n_bins], candidates.rows["latitude"])
+    probability = kind_probabilities(candidates.logits[n_bins], candidates.rows["latitude"])
     for low, high in zip(TS_EDGES, TS_EDGES[1:], strict=False):
         own = (candidates.rows["ts"] >= low) & (candidates.rows["ts"] < high)
         if own.sum() > 1:
@@ -98,7 +98,7 @@ def mixtures(candidates, n_bins):
     logits, latitude = candidates.logits[n_bins], candidates.rows["latitude"]
     for name, odds in MIXTURES.items():
         weights = mixture_weights(true, candidates.rows, odds, name != "as simulated")
-        own = class_probabilities(logits, latitude)
+        own = kind_probabilities(logits, latitude)
         priors = {"training": own, "stated": stated_probabilities(own, odds)}
         for prior, probability in priors.items():
             found = evaluate_classes(true, probability, NAMES, weights=weights, n_resamples=N_RESAMPLES)

@@ -20,7 +20,7 @@ from gammapy_asid.evaluation.classification_plots import (
 )
 from gammapy_asid.evaluation.intervals import bootstrap_intervals, bootstrap_weights, share_intervals
 from gammapy_asid.simulation.mock_catalog import SOURCE_CLASSES
-from gammapy_asid.tasks.classification.figures import class_probabilities
+from gammapy_asid.tasks.classification.figures import kind_probabilities
 from gammapy_asid.tasks.classification.loss import FSRQ_ODDS, class_of
 from gammapy_asid.tasks.classification.model import ClassificationModel
 from gammapy_asid.tasks.classification.recipe import ClassRecipe
@@ -114,7 +114,7 @@ def measure(candidates):
     """
     true, results = true_classes(candidates.rows["source_class"]), {}
     for n_bins, logits in candidates.logits.items():
-        probability = class_probabilities(logits, candidates.rows["latitude"])
+        probability = kind_probabilities(logits, candidates.rows["latitude"])
         found = evaluate_classes(true, probability, NAMES, n_resamples=N_RESAMPLES)
         results[str(n_bins)] = found.numbers | fsrq_figures(candidates, logits)
     return results
@@ -153,7 +153,7 @@ def gain_of_time(candidates, n_bins=10):
     """
     true, ts = true_classes(candidates.rows["source_class"]), candidates.rows["ts"]
     right = {
-        n: class_probabilities(candidates.logits[n], candidates.rows["latitude"]).argmax(axis=1) == true
+        n: kind_probabilities(candidates.logits[n], candidates.rows["latitude"]).argmax(axis=1) == true
         for n in (n_bins, 1)
     }
     rows = []
@@ -265,7 +265,7 @@ def to_markdown(results):
 def figures(candidates):
     """Confusion with and without time, reliability, and one class against the rest, by end of the name."""
     true = true_classes(candidates.rows["source_class"])
-    probability = {n: class_probabilities(candidates.logits[n], candidates.rows["latitude"]) for n in (10, 1)}
+    probability = {n: kind_probabilities(candidates.logits[n], candidates.rows["latitude"]) for n in (10, 1)}
     fig, axes = plt.subplots(1, 2, figsize=(11, 5), layout="constrained")
     number = np.bincount(true, minlength=len(NAMES))
     for ax, (n_bins, own) in zip(axes, probability.items(), strict=True):

@@ -213,7 +213,7 @@ def main(args=None):
     candidates = candidates.select(candidates.is_inside & (candidates.score >= THRESHOLDS[0]))
     target = np.where(candidates.true >= 0, classes[candidates.true], 2)
     once = known.once
-    population = Population(known.counts[once], classes[once], sky.lat[once])
+    population = Population(known.counts[once], classes[once], sky.lat[once], detector.bands.edges[:-1])
     real_share = classifier.card.real_share
     methods = method_probabilities(candidates, target, population, known, real_share)
     results, bins = measure(candidates, target, methods)

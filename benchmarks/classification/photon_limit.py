@@ -145,7 +145,7 @@ class Population:
         rng = np.random.default_rng(seed)
         place = np.log(energy / np.exp(np.log(energy).mean()))
         changes = np.array(SCATTER)[:, None] * np.stack([np.ones_like(place), -place, -(place**2)])
-        self.counts = counts * np.exp(rng.standard_normal((N_REPLICAS, len(counts), 3)) @ changes)
+        self.counts = counts * np.exp(rng.standard_t(2, (N_REPLICAS, len(counts), 3)) @ changes)
         # Area of the sky within the kernel
         sky = np.arcsinh(np.degrees(np.arcsin(np.linspace(0, 1, 4001))))
         self._sky = sky[:-1] + np.diff(sky) / 2

@@ -171,7 +171,7 @@ def figure(candidates, target, methods):
         matrix = np.array([np.bincount(called[true == i], minlength=3) for i in range(3)])
         plot_confusion(matrix / np.maximum(number, 1)[:, None], NAMES, ax=ax, number=number)
         ax.set_title(f"{name}, balanced choice, score above {THRESHOLDS[0]:g}")
-    for (name, probability), marker in zip(methods.items(), "osDv", strict=True):
+    for (name, probability), marker in zip(methods.items(), "osDv", strict=False):
         right = choices(probability[chosen])["balanced"] == true
         index = np.digitize(ts, edges) - 1
         inside = [right[index == i] for i in range(len(middle))]

@@ -21,6 +21,9 @@ MAX_ROWS = 40
 #: Side of the cut-outs: more than twice the 68 % radius of the PSF of the LAT at 1 GeV to each side.
 CUTOUT = 2 * u.deg
 
+#: Lowest part of the range of a spectrum that is drawn.
+DYNAMIC = 1e-5
+
 #: Columns of the probabilities, the classes that they are of, and what they are given.
 PROBABILITIES = {
     "real_prob": ("FAKE", "real"),
@@ -255,8 +258,9 @@ def _spectrum(ax, source, spectrum):
     energy = np.geomspace(*edges, 100)
     values = (energy**2 * spectrum(energy)).to_value(ax.yaxis.units)
     ax.plot(energy.to_value(ax.xaxis.units), values, color=colour, label=label)
-    # What lies far below all points is not measured
-    ax.set_ylim(bottom / 3, 3 * max(top, values.max()))
+    # What lies far below all points, such as the limits of a bright pulsar, would hide the rest
+    top = 3 * max(top, values.max())
+    ax.set_ylim(max(bottom / 3, DYNAMIC * top), top)
     ax.set_ylabel(r"$E^2\,dN/dE$ [erg cm$^{-2}$ s$^{-1}$]")
     ax.set_title("")
     ax.legend(fontsize=7, loc="lower left")
@@ -274,7 +278,10 @@ def _probabilities(ax, row):
     places = np.arange(len(there))[::-1]
     colours = [styles[name]["color"] for name, _ in there.values()]
     values = [float(row[name]) for name in there]
-    ax.barh(places, values, color=colours)
+    bars = ax.barh(places, values, color=colours)
+    # FSRQ or BL Lac is no question of what is no AGN
+    for bar, (_, label) in zip(bars, there.values(), strict=True):
+        bar.set_alpha(0.3 if label == "FSRQ, if AGN" and row["prob_agn"] < 0.5 else 1.0)
     for place, value in zip(places, values, strict=True):
         ax.text(1.02, place, f"{value:.2f}", va="center", fontsize=8)
     ax.set(xlim=(0, 1), yticks=places, yticklabels=[label for _, label in there.values()])

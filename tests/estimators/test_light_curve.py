@@ -96,3 +96,14 @@ def test_bins_are_those_of_the_flux_estimator(toy_model, datasets, light_curves)
     own = DLFluxEstimator(model=toy_model, e_min=1 * u.GeV, e_max=100 * u.GeV).run(datasets[1], POSITIONS)
     assert_allclose(light_curves.table["flux"][:2, 1], own.table["flux"][:2], rtol=1e-6)
     assert isinstance(light_curves.start, Time)
+
+
+def test_flares_beyond_the_training_are_said_once(estimator, datasets, caplog, monkeypatch):
+    # Both bright sources in all bins, or the flare alone
+    monkeypatch.setattr(type(estimator.trained), "brightest", 2e-8)
+    light_curves = estimator.run(datasets, POSITIONS)
+    beyond = (light_curves.table["flags"] & CandidateFlag.UNTRAINED) > 0
+    assert beyond[1] and not beyond[2]
+    said = [record.message for record in caplog.records]
+    assert sum("in a bin" in text for text in said) == 1 and len(said) <= 2
+    assert f"{beyond.sum()} sources" in said[-1]

@@ -93,6 +93,8 @@ def test_plot_classified(candidates, datasets, light_curves):
     labels = [text.get_text() for text in bars.get_yticklabels()]
     assert labels == ["real", "AGN", "PSR", "PWN-SNR", "FSRQ, if AGN"]
     assert_allclose([bar.get_width() for bar in bars.patches], [0.95, 0.7, 0.2, 0.1, 0.6])
+    assert [bar.get_alpha() for bar in bars.patches] == [1] * 5
+    assert [bar.get_alpha() for bar in figure.axes[7].patches] == [1, 1, 1, 1, 0.3]
     # What there is not is said
     assert texts(figure.axes[6]) == ["No light curve"]
     assert figure.axes[5].get_legend().get_texts()[0].get_text() == "exponential cutoff, common for PSR"

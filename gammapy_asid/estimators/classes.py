@@ -141,8 +141,8 @@ class DLSourceClassifier(TrainedEstimator):
         if not valid.any():
             raise ValueError("No source is on valid data: there is nothing to see of them")
         time = None if time_bins is None else time_counts(time_bins, cube, without=given.models)
-        detection = (None if values is None else values[valid] for values in _detection(sources, given, cube))
-        return self.trained.stamps(cube, x[valid], y[valid], *detection, time), valid
+        score, sigma = _detection(sources, given, cube, valid)
+        return self.trained.stamps(cube, x[valid], y[valid], score, sigma, time), valid
 
     def classify(
         self,
@@ -176,9 +176,8 @@ class DLSourceClassifier(TrainedEstimator):
         probabilities = np.empty((0, 5))
         if valid.any():
             time = None if time_bins is None else time_counts(time_bins, cube, without=given.models)
-            score, sigma = _detection(sources, given, cube)
-            detection = (None if values is None else values[valid] for values in (score, sigma))
-            logits = self.trained.predict(cube, x[valid], y[valid], *detection, time, given=score is None)
+            score, sigma = _detection(sources, given, cube, valid)
+            logits = self.trained.predict(cube, x[valid], y[valid], score, sigma, time, given=score is None)
             shares = self.prior(given.positions[valid])
             probabilities = class_probabilities(logits, shares, self.card.real_share)
             outside = torch.as_tensor(logits.outside).cpu().numpy() | domain.is_outside(x[valid], y[valid])
@@ -222,23 +221,24 @@ def as_classifier(
     """
     if isinstance(classify, DLSourceClassifier):
         return classify
-    if not isinstance(classify, bool | str | PathLike):
+    if isinstance(classify, bool):
+        return DLSourceClassifier(device=device)
+    if not isinstance(classify, str | PathLike):
         raise TypeError(
             "classify is False, True, the name or path of a model, or a DLSourceClassifier, got "
             f"{type(classify).__name__}: {classify!r:.60}"
         )
-    return (
-        DLSourceClassifier(device=device) if classify is True else DLSourceClassifier(classify, device=device)
-    )
+    return DLSourceClassifier(classify, device=device)
 
 
-def _detection(sources, given, cube):
-    """Scores and position errors per axis in finest pixels; None where the positions are given."""
+def _detection(sources, given, cube, valid):
+    """Scores and position errors per axis in finest pixels of the valid ones; None where they are given."""
     if given.scores is not None:
         sigma = sources.table["pos_err_68"].to_value("deg") / RADIUS_68 / cube.response.pixel_size
+        score, sigma = given.scores[valid], sigma[valid]
         # A list of others may have a score that is no probability, and no errors
-        if np.all((sigma > 0) & (given.scores >= 0) & (given.scores <= 1)):
-            return given.scores, sigma
+        if np.all((sigma > 0) & (score >= 0) & (score <= 1)):
+            return score, sigma
     return None, None
 
 

@@ -18,7 +18,9 @@ from gammapy_asid.tasks.classification.network import ClassOutput, class_inputs
 def trained(class_recipe, candidate_simulator, tmp_path_factory):
     """Folder of a model after a tiny training."""
     folder = tmp_path_factory.mktemp("classes")
-    train_model(class_recipe, folder, candidate_simulator, num_workers=0, progress=False, device="cpu")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gammapy_asid.tasks.classification.task.N_VALIDATION", 300)
+        train_model(class_recipe, folder, candidate_simulator, num_workers=0, progress=False, device="cpu")
     return folder
 
 
@@ -39,7 +41,8 @@ def test_training_to_predictions(trained, class_recipe, candidates):
     assert not {"candidates.jsonl"} - {path.name for path in (trained / "tiny-classes/candidates").iterdir()}
 
 
-def test_training_again_changes_nothing(trained, class_recipe, candidate_simulator):
+def test_training_again_changes_nothing(trained, class_recipe, candidate_simulator, monkeypatch):
+    monkeypatch.setattr("gammapy_asid.tasks.classification.task.N_VALIDATION", 300)
     weights = (trained / "tiny-classes.safetensors").read_bytes()
     train_model(class_recipe, trained, candidate_simulator, num_workers=0, progress=False, device="cpu")
     assert (trained / "tiny-classes.safetensors").read_bytes() == weights

@@ -124,11 +124,7 @@ class RankedClass:
             ``roc_area``, ``average_precision``, ``recall_at_precision``, each of shape ``(n_weightings,)``;
             NaN without sources of the class, or (the area) without others.
         """
-        step = max(1, CHUNK // max(1, weights.shape[1]))
-        parts = [
-            _ranked_figures(*self.found(weights[i : i + step]), precision)
-            for i in range(0, len(weights), step)
-        ]
+        parts = [_ranked_figures(*self.found(own), precision) for (own,) in _blocks(weights)]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -168,8 +164,18 @@ def weighted_calibration_error(probability, is_class, weights, n_bins=15):
     order = np.argsort(probability, kind="stable")
     n_bins = min(n_bins, len(probability))
     first = np.linspace(0, len(probability), n_bins, endpoint=False).astype(int)
-    gap = (probability - is_class)[..., order] * weights[:, order]
-    return np.abs(np.add.reduceat(gap, first, axis=-1)).sum(axis=-1) / weights.sum(axis=-1)
+    gap = [
+        np.abs(np.add.reduceat(((probability - true) * own)[:, order], first, axis=1)).sum(axis=1)
+        for true, own in _blocks(np.atleast_2d(is_class), weights)
+    ]
+    return np.concatenate(gap) / weights.sum(axis=1, dtype=float)
+
+
+def _blocks(*arrays):
+    """Rows of arrays, as many as are held at once; an array of one row is there for all."""
+    n_rows, step = max(map(len, arrays)), max(1, CHUNK // max(1, arrays[0].shape[1]))
+    for i in range(0, n_rows, step):
+        yield tuple(array if len(array) == 1 else array[i : i + step] for array in arrays)
 
 
 def calibration_by_chance(probability, weights, n_bins=15, n_draws=1000, seed=0):

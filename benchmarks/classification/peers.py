@@ -2,6 +2,7 @@
 """Classical classifiers of the same candidates, judged by cross-validation."""
 
 import numpy as np
+from scipy.special import softmax
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, cross_val_predict
@@ -56,7 +57,7 @@ def spectral_fit():
 
 
 def curvature_numbers(ts, deviances):
-    """Significance of sources and of their curvature, and log-parabola against exponential cut-off.
+    """Significance of sources and of their curvature, log-parabola against exponential cut-off, and shape.
 
     Parameters
     ----------
@@ -68,13 +69,15 @@ def curvature_numbers(ts, deviances):
     Returns
     -------
     numbers : `~numpy.ndarray`
-        Shape ``(n, 4)``; the second is that of the curvature alone: chi squared of power laws against that
-        of any curved spectrum, the fourth the second over the test statistic.
+        Shape ``(n, 7)``: test statistic; chi squared of power laws over that of any curved spectrum, and of
+        log-parabolas over that of cut-offs, compressed; the former over the test statistic; index, curvature
+        and cut-off of the templates, each as probable as it fits.
     """
-    curvature, cut = (np.array(TEMPLATES)[:, i] > 0 for i in (1, 2))
+    templates = np.array(TEMPLATES)
+    curvature, cut = (templates[:, i] > 0 for i in (1, 2))
     power_law, parabola, cut_off = (
         deviances[:, kind].min(axis=1) for kind in (~curvature & ~cut, curvature, cut)
     )
     curved = power_law - np.minimum(parabola, cut_off)
-    compressed = np.arcsinh(parabola - cut_off)
-    return np.column_stack([np.log(ts + 1), np.arcsinh(curved), compressed, curved / (ts + 1)])
+    compressed = np.log(ts + 1), np.arcsinh(curved), np.arcsinh(parabola - cut_off)
+    return np.column_stack([*compressed, curved / (ts + 1), softmax(-deviances / 2, axis=1) @ templates])

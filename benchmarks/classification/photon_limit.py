@@ -14,10 +14,14 @@ __all__ = ["Likelihoods", "Population", "photon_likelihoods"]
 #: the best value, widely far from it.
 N_GRID, REACH = 81, 1e6
 #: Replicas of each source of the population, and their scatter in the logarithm of the flux, in the photon
-#: index and in the curvature: the population is smooth, what is known of it are its members.
-N_REPLICAS, SCATTER = 12, (0.7, 0.1, 0.03)
+#: index and in the curvature: the population is smooth,
+#: what is known of it are its members.
+N_REPLICAS, SCATTER = 8, (0.7, 0.1, 0.03)
 #: Width of the Gaussian in the hyperbolic arc sine of the latitude in deg within which sources are alike.
-LATITUDE_WIDTH = 0.5
+LATITUDE_WIDTH = 1.0
+#: What is less probable by this logarithm in the band that tells most counts as excluded: 14 standard
+#: deviations.
+EXCLUDED = 100.0
 
 
 @dataclass
@@ -51,10 +55,16 @@ class Likelihoods:
         Returns
         -------
         log_likelihood : `~numpy.ndarray`
-            Shape ``(m,)``.
+            Shape ``(m,)``, minus infinity where the band that tells most excludes them.
         """
-        bands = zip(counts.T, self.counts[row], self.log_likelihood[row], strict=True)
-        return sum(np.interp(own, *grid) for own, *grid in bands)
+        grid, values = self.counts[row], self.log_likelihood[row]
+        order = np.argsort(-values.max(axis=1))
+        total = np.interp(counts[:, order[0]], grid[order[0]], values[order[0]])
+        left = np.flatnonzero(total > total.max() - EXCLUDED)
+        own = sum(np.interp(counts[left, band], grid[band], values[band]) for band in order[1:])
+        result = np.full(len(counts), -np.inf)
+        result[left] = total[left] + own
+        return result
 
 
 def photon_likelihoods(batch, tables, expected, ratio, field, place, own):
@@ -145,7 +155,8 @@ class Population:
         rng = np.random.default_rng(seed)
         place = np.log(energy / np.exp(np.log(energy).mean()))
         changes = np.array(SCATTER)[:, None] * np.stack([np.ones_like(place), -place, -(place**2)])
-        self.counts = counts * np.exp(rng.standard_t(2, (N_REPLICAS, len(counts), 3)) @ changes)
+        change = rng.standard_normal((N_REPLICAS, len(counts), 3)) @ changes
+        self.counts = counts * np.exp(change.clip(-20, 20))
         # Area of the sky within the kernel
         sky = np.arcsinh(np.degrees(np.arcsin(np.linspace(0, 1, 4001))))
         self._sky = sky[:-1] + np.diff(sky) / 2
@@ -189,7 +200,7 @@ class Population:
         density = self.density(latitude)
         if own >= 0:
             density[own] = 0
-        near = density > 1e-3 * density.max()
+        near = density > 1e-2 * density.max()
         counts = self.counts[:, near]
         value = likelihoods.of(row, counts.reshape(-1, counts.shape[-1])).reshape(N_REPLICAS, -1)
         with np.errstate(divide="ignore"):

@@ -44,6 +44,14 @@ BRIGHT, TS_EDGES = 25.0, (25, 49, 100, 400, np.inf)
 SKIES = {"without faults": (-1, 0), "that of the training": tuple(range(-1, 100))}
 #: Resamples of the bootstrap.
 N_RESAMPLES = 400
+#: Figures of each class with their headings.
+PER_CLASS = {
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "F1",
+    "roc_area": "area",
+    "calibration_error": "calibration error",
+}
 
 
 def true_classes(source_class):
@@ -222,44 +230,38 @@ def to_markdown(results):
     rows, classes = [], []
     for sky, own in results.items():
         for name, found in own["figures"].items():
-            number = "/".join(map(str, found["number"]))
-            label = name if name == "forest" else f"{name} bins" if name != "1" else "no time"
+            label = {"forest": "forest, 20 bins", "1": "no time"}.get(name, f"{name} bins")
             texts = (cell(found.get(key)) for key in ("accuracy", "macro_f1", "fsrq_area"))
-            rows.append([sky, label, number, *texts])
-            for i, kind in enumerate(NAMES):
-                texts = (
-                    cell(found[key][i])
-                    for key in ("precision", "recall", "f1", "roc_area", "calibration_error")
-                )
-                chance = found["calibration_chance"][i][0]
-                classes.append([sky, label, kind, *texts, f"{chance:.3f}"])
+            rows.append([sky, label, "/".join(map(str, found["number"])), *texts])
+            if name not in ("5", "20"):
+                classes += [[sky, label, *row] for row in class_rows(found)]
     text = rows_to_markdown(header, rows) + "\n"
-    header = [
-        "sky",
-        "classifier",
-        "class",
-        "precision",
-        "recall",
-        "F1",
-        "area",
-        "calibration error",
-        "by chance",
-    ]
+    header = ["sky", "classifier", "class", *PER_CLASS.values(), "calibration error by chance"]
     text += rows_to_markdown(header, classes) + "\n"
-    header = ["sky", "class", "TS", "n", "recall, ten bins", "recall, no time", "gain"]
+    return text + "\n".join(gain_tables(results))
+
+
+def class_rows(found):
+    """Rows of the classes of one classifier."""
+    for i, kind in enumerate(NAMES):
+        yield [kind, *(cell(found[key][i]) for key in PER_CLASS), f"{found['calibration_chance'][i][0]:.3f}"]
+
+
+def gain_tables(results):
+    """Tables of the gain of time on the first sky: by class, and for BL Lac against FSRQ."""
+    sky, own = next(iter(results.items()))
     rows = [
-        [sky, r["class"], r["ts"], str(r["number"]), cell(r["with"]), cell(r["without"]), cell(r["gain"])]
-        for sky, own in results.items()
+        [r["class"], r["ts"], str(r["number"]), cell(r["with"]), cell(r["without"]), cell(r["gain"])]
         for r in own["gain"]
     ]
-    text += rows_to_markdown(header, rows) + "\n"
-    header = ["sky", "TS", "n BL Lac/FSRQ", "area, ten bins", "area, no time"]
+    header = [f"class, sky {sky}", "TS", "n", "recall, ten bins", "recall, no time", "gain"]
+    yield rows_to_markdown(header, rows)
     rows = [
-        [sky, r["ts"], "/".join(map(str, r["number"])), cell(r["with"]), cell(r["without"])]
-        for sky, own in results.items()
+        [r["ts"], "/".join(map(str, r["number"])), cell(r["with"]), cell(r["without"])]
         for r in own["fsrq_gain"]
     ]
-    return text + rows_to_markdown(header, rows)
+    header = [f"TS, sky {sky}", "n BL Lac/FSRQ", "area, ten bins", "area, no time"]
+    yield rows_to_markdown(header, rows)
 
 
 def figures(candidates):

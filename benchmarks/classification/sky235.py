@@ -149,12 +149,12 @@ def to_markdown(results, bins):
         texts = ["{:.3f} [{:.3f}, {:.3f}]".format(v["value"], *v["interval_68"]) for v in shares]
         rows.append([*name.split(", "), number, *texts, f"{own['told']:.3f}"])
     text = rows_to_markdown(header, rows) + "\n"
-    header = ["TS", "classifier", "choice", "n", "right", *NAMES]
-    rows = [
-        [*name.split(", "), "/".join(map(str, own["number"])), *own["share"]]
-        for name, own in bins.items()
-        if own["number"][0]
-    ]
+    header = ["TS", "classifier", "n, AGN/PSR/FAKE", "right, balanced choice", *NAMES]
+    rows = []
+    for name, own in bins.items():
+        ts, classifier, choice = name.split(", ")
+        if own["number"][0] and choice == "balanced":
+            rows.append([ts, classifier, "/".join(map(str, own["number"])), *own["share"]])
     return text + rows_to_markdown(header, rows)
 
 

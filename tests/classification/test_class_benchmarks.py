@@ -83,8 +83,10 @@ def test_false_candidates_at_equal_recall():
 def test_curvature_of_spectra():
     kinds = np.array(TEMPLATES)
     deviances = np.where(kinds[:, 2] > 0, 0.0, np.where(kinds[:, 1] > 0, 4.0, 9.0))[None]
-    _, curved, cut_off, share = peers.curvature_numbers(np.array([89.0]), deviances)[0]
+    _, curved, cut_off, share, *shape = peers.curvature_numbers(np.array([89.0]), deviances)[0]
     assert (curved, cut_off, share) == pytest.approx((np.arcsinh(9), np.arcsinh(4), 0.1))
+    # Cut-offs of 0.3, 1 and 3, alike but for the few that fit worse
+    assert shape[2] == pytest.approx(4.3 / 3, rel=0.15) and 0 < shape[1] < 0.05
 
 
 def test_groups_are_never_on_both_sides():

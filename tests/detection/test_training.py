@@ -131,9 +131,8 @@ def test_recipes(tmp_path, monkeypatch):
     monkeypatch.setenv("BANKS", "/somewhere")
     assert str(own.emission_path) == "/somewhere/bank.safetensors"
     assert own.sha256 != own.model_copy(update={"seed": 2}).sha256
-    with pytest.raises(
-        FileNotFoundError, match="give a YAML file or one of cta-extension, cta-gps, dataset, extension, lat"
-    ):
+    known = "classes, cta-extension, cta-gps, dataset, extension, lat, lat-classes"
+    with pytest.raises(FileNotFoundError, match=f"give a YAML file or one of {known}"):
         read_recipe("nonsense")
 
 

@@ -12,7 +12,7 @@ from matplotlib.ticker import NullFormatter
 
 from ..likelihood.compare import disagreements
 
-__all__ = ["plot_field", "plot_score_map", "plot_ts_against_score", "smooth_counts"]
+__all__ = ["plot_field", "plot_score_map", "plot_ts_against_score", "counts_image"]
 
 #: Up to this many candidates get their names written beside them: more would overlap.
 MAX_LABELS = 12
@@ -34,7 +34,7 @@ def plot_field(candidates, dataset=None, ax=None, catalog=None):
     candidates : `~gammapy_asid.Candidates`
         Candidates.
     dataset : `~gammapy.datasets.MapDataset` or `~gammapy.datasets.Datasets`, optional
-        Data of the field: the counts of the first above 1 GeV are shown. By default
+        Data of the field: the counts above 1 GeV are shown, of all with the pixels of the first. By default
         the score map of the candidates.
     ax : `~astropy.visualization.wcsaxes.WCSAxes`, optional
         Axes to draw on.
@@ -48,7 +48,7 @@ def plot_field(candidates, dataset=None, ax=None, catalog=None):
     """
     if dataset is None:
         return _plot_candidates(plot_score_map(candidates, ax), candidates, catalog)
-    image = smooth_counts(Datasets(dataset)[0])
+    image = counts_image(dataset)
     ax = _new_axes(image) if ax is None else ax
     # A few bright pixels must not hide the field
     top = np.nanpercentile(image.data, 99.8)
@@ -134,24 +134,32 @@ def _new_axes(image):
     return ax
 
 
-def smooth_counts(dataset):
+def counts_image(datasets):
     """Counts above 1 GeV, or all where there are none, smoothed by about the PSF.
 
     Parameters
     ----------
-    dataset : `~gammapy.datasets.MapDataset`
-        Data.
+    datasets : `~gammapy.datasets.MapDataset` or `~gammapy.datasets.Datasets`
+        Data: those with the pixels of the first are added, such as bins of time or types of events.
 
     Returns
     -------
     image : `~gammapy.maps.Map`
         Image.
     """
+    first, *others = (_image(dataset) for dataset in Datasets(datasets))
+    image = first.copy()
+    for other in others:
+        if other.geom == first.geom:
+            image.data += other.data
+    return image.smooth(0.1 * u.deg) if image.geom.is_image and not image.geom.is_hpx else image
+
+
+def _image(dataset):
     axis = dataset.counts.geom.axes["energy"]
     first = np.searchsorted(axis.edges[:-1].to_value("GeV"), PICTURE_E_MIN.to_value("GeV") * 0.999)
     first = first if first < axis.nbin else 0
-    counts = dataset.counts.slice_by_idx({"energy": slice(first, None)}).sum_over_axes(keepdims=False)
-    return counts.smooth(0.1 * u.deg) if counts.geom.is_image and not counts.geom.is_hpx else counts
+    return dataset.counts.slice_by_idx({"energy": slice(first, None)}).sum_over_axes(keepdims=False)
 
 
 def _plot_candidates(ax, candidates, catalog):

@@ -3,7 +3,6 @@
 
 import astropy.units as u
 import numpy as np
-from gammapy.datasets import Datasets
 from gammapy.estimators import FluxPoints
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
@@ -11,7 +10,7 @@ from matplotlib.figure import Figure
 from ..catalog.light_curves import SourceLightCurves
 from ..evaluation.drawing import class_style
 from ..stats.variability import variability_index
-from .fields import smooth_counts
+from .fields import counts_image
 
 __all__ = ["plot_classified", "plot_light_curve", "plot_light_curves"]
 
@@ -51,7 +50,7 @@ def plot_classified(candidates, datasets=None, light_curves=None):
     candidates : `~gammapy_asid.Candidates`
         Candidates, at most 40: choose some of a longer list.
     datasets : `~gammapy.datasets.MapDataset` or `~gammapy.datasets.Datasets`, optional
-        Data: the counts of all datasets above 1 GeV are shown around each candidate.
+        Data: the counts above 1 GeV are shown around each candidate, of all with the pixels of the first.
     light_curves : `~gammapy_asid.catalog.light_curves.SourceLightCurves`, list or dict, optional
         Light curves of these candidates by their names, or a list of `~gammapy.estimators.FluxPoints` with a
         time axis in their order, None where there is none; or a dict of them by name.
@@ -72,7 +71,7 @@ def plot_classified(candidates, datasets=None, light_curves=None):
             f"candidates[:{MAX_ROWS}]"
         )
     curves = _light_curves_of(light_curves, list(candidates.table["name"]))
-    image = None if datasets is None else _counts(Datasets(datasets))
+    image = None if datasets is None else counts_image(datasets)
     # Inches of a row of panels
     figure = Figure(figsize=(14, 2.5 * len(candidates)), layout="constrained")
     grid = figure.add_gridspec(len(candidates), 4, width_ratios=[2.2, 3.4, 3.8, 2.2])
@@ -202,21 +201,10 @@ def _say(ax, text):
     ax.set(xticks=[], yticks=[])
 
 
-def _counts(datasets):
-    """Smoothed counts of all datasets, None of fields that are no plane images."""
-    images = [smooth_counts(dataset) for dataset in datasets]
-    image = images[0]
-    for other in images[1:]:
-        if other.geom != image.geom:
-            raise ValueError("The datasets have different pixels: draw those of one field")
-        image = image + other
-    return None if image.geom.is_hpx else image
-
-
 def _sky(figure, place, image, candidates, i):
     """Counts around a candidate, with its 95 % ellipse and its neighbours."""
     position, name = candidates.positions[i], str(candidates.table["name"][i]).removeprefix("ASID ")
-    if image is None or not image.geom.contains(position)[0]:
+    if image is None or image.geom.is_hpx or not image.geom.contains(position)[0]:
         ax = figure.add_subplot(place)
         _say(ax, "No image of the sky")
         ax.set_title(name, fontsize=9)

@@ -12,6 +12,7 @@ from gammapy_asid.tasks.classification.card import MODES
 from gammapy_asid.tasks.classification.loss import FAKE, ClassTarget, class_loss, class_of, training_prior
 from gammapy_asid.tasks.classification.model import ClassificationModel, network_output
 from gammapy_asid.tasks.classification.network import ClassOutput, class_inputs
+from gammapy_asid.tasks.measurement.features import instrument_scalars
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,11 @@ def test_training_to_predictions(trained, class_recipe, candidates):
     assert outside.float().mean() < 0.6
     beyond = replace(candidates.stamps, scalars=candidates.stamps.scalars + 50)
     assert network_output(model.network, beyond)[1].all()
+    # The instrument is judged for the whole field
+    instrument = candidates.stamps.scalars.clone()
+    instrument[:, instrument_scalars(6, 32)] += 0.3
+    other = replace(candidates.stamps, scalars=instrument)
+    assert torch.equal(network_output(model.network, other)[1], outside)
     logits = model.calibrated(output, outside, "time_detected")
     assert logits.classes.shape == (len(candidates), 3)
     assert all(np.isfinite(v).all() for v in vars(logits).values())

@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose
 
 from gammapy_asid import Candidates, SourceClasses, SourceFluxes, SourceLightCurves
 from gammapy_asid.plots import plot_classified, plot_light_curve, plot_light_curves
+from gammapy_asid.plots.fields import counts_image
 
 CENTER = SkyCoord(10, 5, unit="deg", frame="galactic")
 FLUX = u.Unit("cm-2 s-1")
@@ -149,7 +150,12 @@ def test_bad_input(candidates, datasets, light_curves):
         plot_light_curves([])
     with pytest.raises(ValueError, match="time axis"):
         plot_light_curve(classified(candidates).to_catalog()[0].flux_points, plt.subplots()[1])
-    other = datasets[0].copy(name="other").cutout(CENTER, 1 * u.deg)
-    with pytest.raises(ValueError, match="different pixels"):
-        plot_classified(candidates, Datasets([datasets[0], other]))
     plt.close("all")
+
+
+def test_counts_of_all_time_bins_are_drawn(candidates, datasets):
+    other = datasets[0].copy(name="other").cutout(CENTER, 1 * u.deg)
+    image = counts_image([*datasets, other])
+    total = sum(dataset.counts.data[1].sum() for dataset in datasets)
+    # What the smoothing carries over the edge is lost
+    assert image.data.sum() == pytest.approx(total, rel=0.03)

@@ -8,9 +8,11 @@ import torch
 from scipy.special import expit, logit
 
 from ...inputs.batch import field_batch
+from ...inputs.conditioning import n_conditions
 from ...learning.score_calibration import apply_knots
 from ...learning.trained import TrainedModel
 from ...utils.devices import inference
+from ..measurement.features import instrument_scalars
 from .card import ClassCard, mode_of
 from .network import ClassConfig, ClassNetwork, class_inputs
 from .stamps import WholeTime, candidate_stamps
@@ -22,6 +24,8 @@ __all__ = ["ClassLogits", "ClassificationModel", "network_output"]
 BATCH = 256
 #: Numbers of the fit beyond the range of the training by this share of it are outside.
 MARGIN = 0.02
+#: Numbers are of order one: what is nearer is equal but for rounding.
+ROUNDING = 1e-4
 
 
 @dataclass
@@ -65,13 +69,18 @@ def network_output(network, stamps):
         See `ClassLogits`.
     """
     low, high = network.low, network.high
-    margin = MARGIN * (high - low).nan_to_num(posinf=0)
+    margin = MARGIN * (high - low).nan_to_num(posinf=0) + ROUNDING
+    # The instrument is compared once for the field, with a tolerance: see `gammapy_asid.learning.domain`
+    n_bands = network.config.bands
+    judged = torch.ones_like(low, dtype=torch.bool)
+    judged[instrument_scalars(n_bands, n_conditions(range(n_bands)))] = False
     outputs, outside = [], []
     for first in range(0, len(stamps), BATCH):
         rows = torch.arange(first, min(first + BATCH, len(stamps)), device=stamps.scalars.device)
         inputs = class_inputs(stamps.select(rows).to(low.device))
         outputs.append(network(*inputs).float().cpu())
-        outside.append(((inputs.numbers < low - margin) | (inputs.numbers > high + margin)).any(1).cpu())
+        beyond = (inputs.numbers < low - margin) | (inputs.numbers > high + margin)
+        outside.append((beyond & judged).any(1).cpu())
     return ClassNetwork.split(torch.cat(outputs)), torch.cat(outside)
 
 

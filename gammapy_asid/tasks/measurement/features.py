@@ -16,6 +16,7 @@ __all__ = [
     "SourceFeatures",
     "fitted_counts",
     "fitted_significance",
+    "instrument_scalars",
     "n_inputs",
     "n_scalars",
     "source_features",
@@ -108,6 +109,19 @@ def n_scalars(bands, n_conditions):
         See `n_inputs`.
     """
     return 7 * len(bands) + n_conditions + 8 + NEIGHBOURS
+
+
+def instrument_scalars(n_bands, n_conditions):
+    """Which of the scalars of a source tell the instrument, in the order of `source_features` (slice).
+
+    Parameters
+    ----------
+    n_bands : int
+        Energy bands.
+    n_conditions : int
+        Length of the instrument description.
+    """
+    return slice(7 * n_bands, 7 * n_bands + n_conditions)
 
 
 def n_inputs(bands, n_conditions):

@@ -3,7 +3,9 @@
 
 import astropy.units as u
 import numpy as np
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
+from gammapy.data import EventList
 from gammapy.datasets import MapDataset
 from gammapy.irf import EDispKernelMap, PSFMap
 from gammapy.maps import Map, MapAxis, WcsNDMap
@@ -21,10 +23,12 @@ from gammapy_asid.simulation import lat_response
 from ..common import data_folder
 from .response_maps import psf_map
 
-__all__ = ["FIELDS", "load_field", "sky_3fhl"]
+__all__ = ["EVENTS_2FHL", "FIELDS", "field_2fhl", "load_field", "sky_3fhl"]
 
 #: Exposure of the response P8R3 over that of P7REP, at energies in GeV.
 P8R3_OVER_P7REP = {0.05: 3.1, 0.1: 1.67, 0.3: 1.31, 1: 1.30, 3: 1.21, 10: 1.19, 100: 1.33, 500: 1.69}
+#: Events above 50 GeV of the whole sky.
+EVENTS_2FHL = "lat/allsky/fermi_2fhl_events.fits.gz"
 #: Years of the exposure map and of the observation of 3C 279.
 EXPOSURE_YEARS, YEARS_3C279 = 5.3, 2.0
 
@@ -89,11 +93,36 @@ def vela(folder):
     axis = MapAxis.from_energy_edges([50, 2000] * u.GeV)
     path = folder / "lat/roi/fermi_2fhl_vela.fits.gz"
     counts, background = (_image(path, hdu, axis) for hdu in ("COUNTS", "BACKGROUND"))
+    return _dataset("vela", counts, *_response_2fhl(counts, folder), background)
+
+
+def field_2fhl(folder, lon, lat, width=20):
+    """Square field above 50 GeV, 80 months, from the events, with the emission of v07.
+
+    Parameters
+    ----------
+    folder : path
+        Data folder.
+    lon, lat : float
+        Galactic coordinates of the centre in deg.
+    width : float
+        Side in deg.
+    """
+    axis = MapAxis.from_energy_edges([50, 100, 200, 500, 2000] * u.GeV)
+    center = SkyCoord(lon, lat, unit="deg", frame="galactic")
+    counts = WcsNDMap.create(skydir=center, width=width, binsz=0.1, frame="galactic", proj="TAN", axes=[axis])
+    counts.fill_events(EventList.read(folder / EVENTS_2FHL))
+    dataset = _dataset("2fhl", counts, *_response_2fhl(counts, folder))
+    dataset.background = _diffuse(dataset, folder)
+    return dataset
+
+
+def _response_2fhl(counts, folder):
+    """Exposure and point spread function of 2FHL."""
     psf = PSFMap.read(folder / "lat/irfs/fermi_2fhl_psf_gc.fits.gz", format="gtpsf")
     all_sky = Map.read(folder / "lat/exposure/fermi_2fhl_exposure_cube_hpx.fits.gz")
     geom = counts.geom.to_image().to_cube([all_sky.geom.axes["energy_true"]])
-    exposure = WcsNDMap(geom, all_sky.interp_by_coord(geom.get_coord()), unit="cm2 s")
-    return _dataset("vela", counts, exposure, psf, background)
+    return WcsNDMap(geom, all_sky.interp_by_coord(geom.get_coord()), unit="cm2 s"), psf
 
 
 def plane(folder):

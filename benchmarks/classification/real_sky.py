@@ -122,6 +122,9 @@ def right(true, called):
 def area(positive, values):
     """Area under the receiver operating characteristic with its interval, as text."""
     positive, values = np.asarray(positive, bool), np.asarray(values, float)
+    # Outside of the valid data there are no probabilities
+    known = np.isfinite(values)
+    positive, values = positive[known], values[known]
     if positive.all() or not positive.any():
         return "-"
     weights = bootstrap_weights(len(values), RESAMPLES)

@@ -97,7 +97,7 @@ def vela(folder):
 
 
 def field_2fhl(folder, lon, lat, width=20):
-    """Square field above 50 GeV, 80 months, from the events, with the emission of v07.
+    """Square field above 50 GeV, 80 months, from the events; their residual cosmic rays have no model.
 
     Parameters
     ----------
@@ -112,9 +112,7 @@ def field_2fhl(folder, lon, lat, width=20):
     center = SkyCoord(lon, lat, unit="deg", frame="galactic")
     counts = WcsNDMap.create(skydir=center, width=width, binsz=0.1, frame="galactic", proj="TAN", axes=[axis])
     counts.fill_events(EventList.read(folder / EVENTS_2FHL))
-    dataset = _dataset("2fhl", counts, *_response_2fhl(counts, folder))
-    dataset.background = _diffuse(dataset, folder)
-    return dataset
+    return _dataset("2fhl", counts, *_response_2fhl(counts, folder))
 
 
 def _response_2fhl(counts, folder):

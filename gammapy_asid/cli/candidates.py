@@ -58,11 +58,17 @@ def print_candidates(candidates, limit=20):
     )
     console.print(f"{len(candidates)} candidates with a score of {meta['threshold']:g} and more; {expected}")
     classified = "source_class" in candidates.table.colnames
-    heads = ("l (deg)", "b (deg)", "r68", "Score", "Flux", "Error", *(CLASS_HEADS if classified else ()))
-    table = Table(Column("Name", no_wrap=True), *heads, "Flags")
+    # With their errors, or with the classes in their place: more is wider than a terminal
+    angles, fluxes = ("glon", "glat", "pos_err_68"), ("flux", "flux_err")
+    heads = ("Name", "l (deg)", "b (deg)", "r68", "Score", "Flux", "Error", "Flags")
+    if classified:
+        angles, fluxes = angles[:2], fluxes[:1]
+        heads = ("Name", "l (deg)", "b (deg)", "Score", "Flux", *CLASS_HEADS, "Flags")
+    columns = (Column(head, no_wrap=True) for head in heads)
+    table = Table(*columns, padding=(0, 0) if classified else (0, 1))
     for row in candidates.table[:limit]:
-        numbers = [f"{row[name].value:.3f}" for name in ("glon", "glat", "pos_err_68")]
-        flux = [f"{row[name].value:.2e}" for name in ("flux", "flux_err")]
+        numbers = [f"{row[name].value:.3f}" for name in angles]
+        flux = [f"{row[name].value:.2e}" for name in fluxes]
         flux += classes_row(row) if classified else []
         table.add_row(escape(row["name"]), *numbers, f"{row['score']:.3f}", *flux, str(row["flags"]))
     console.print(table)

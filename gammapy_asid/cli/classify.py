@@ -22,7 +22,7 @@ classify_option = click.option(
 
 
 #: Heads of the cells of `classes_row`.
-CLASS_HEADS = ("Class", "Probability", "FSRQ", "Real")
+CLASS_HEADS = ("Class", "Prob.", "FSRQ", "Real")
 
 
 def classify_with(wanted, prior, device):

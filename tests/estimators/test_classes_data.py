@@ -24,9 +24,9 @@ from gammapy_asid.learning.io import load_card, save_model
 from gammapy_asid.simulation.diffuse import analytic_emission
 from gammapy_asid.simulation.lat_time_bins import simulate_time_bins
 from gammapy_asid.tasks.classification.card import MODES, ClassCalibration, ClassCard
-from gammapy_asid.tasks.classification.network import ClassConfig, ClassNetwork
+from gammapy_asid.tasks.classification.network import ClassConfig, ClassNetwork, class_numbers
 from gammapy_asid.tasks.classification.time_counts import partly_masked
-from gammapy_asid.tasks.measurement.features import n_scalars
+from gammapy_asid.tasks.measurement.features import instrument_scalars, n_scalars
 
 CENTER = SkyCoord(80, 30, unit="deg", frame="galactic")
 POSITIONS = SkyCoord([81.2, 80, 78.9], [30.5, 30, 29.2], unit="deg", frame="galactic")
@@ -172,6 +172,22 @@ def test_without_a_background(classifier, in_time):
     assert classes.meta["known_sky"] == "none"
     assert np.isfinite(numbers(classes)).all()
     assert_allclose(numbers(classifier.run(some, POSITIONS)), numbers(classes), atol=1e-5)
+
+
+def test_what_lies_outside_of_the_training(classifier, whole, monkeypatch):
+    """The numbers of the fit tell, not those of the instrument, which are compared as a whole."""
+    stamps, _ = classifier.stamps(whole, POSITIONS)
+    numbers, network = class_numbers(stamps), classifier.trained.network
+    # A training with one instrument, slightly another one
+    monkeypatch.setattr(network, "low", numbers.amin(0))
+    monkeypatch.setattr(network, "high", numbers.amax(0))
+    n_bands = network.config.bands
+    described = instrument_scalars(n_bands, n_conditions(range(n_bands)))
+    assert (numbers[:, described] == numbers[:1, described]).all()
+    network.low[described] += 0.01
+    assert classifier.run(whole, POSITIONS).table["flags"].tolist() == [0, 0, 0]
+    network.high[0] = numbers[:, 0].sort().values[1]
+    assert classifier.run(whole, POSITIONS).table["flags"].tolist() == [CandidateFlag.CLASS_OUTSIDE, 0, 0]
 
 
 def test_data_of_another_instrument_are_refused(classifier, extension_dataset):

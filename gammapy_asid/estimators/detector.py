@@ -30,7 +30,7 @@ from ..tasks.measurement.model import SourceEnsemble
 from ..utils.devices import moved
 from ..utils.sky_geometry import RADIUS_68, RADIUS_95, sky_ellipses
 from .classes import DLSourceClassifier, as_classifier
-from .domain import band_cube, check_domain
+from .domain import band_cube, check_domain, check_instrument
 from .trained import TrainedEstimator
 
 __all__ = ["DLSourceDetector"]
@@ -39,11 +39,10 @@ __all__ = ["DLSourceDetector"]
 class DLSourceDetector(TrainedEstimator):
     """Find gamma-ray sources with deep learning.
 
-    The dataset is brought to the energy bands of the model. A multi-resolution U-Net
-    sees counts, the known sky and the significance of a source at each pixel, and
-    gives the probability of a source; a Laplacian of Gaussian finds the centres.
-    Method of the AutoSourceID pipeline (Panes et al. 2021, A&A 656, A62) with the
-    likelihood's own view of the field added.
+    The dataset is brought to the energy bands of the model. A multi-resolution U-Net sees counts, the known
+    sky and the significance of a source at each pixel, and gives the probability of a source; a Laplacian of
+    Gaussian finds the centres. Method of the AutoSourceID pipeline (Panes et al. 2021, A&A 656, A62) with
+    the likelihood's own view of the field added.
 
     Background and models of the dataset are the known sky: sources already modelled are
     not found again. Masks are honoured.
@@ -70,16 +69,14 @@ class DLSourceDetector(TrainedEstimator):
         averaged. More than one makes scores depend less on where the pixels of the data begin, see
         the benchmarks, and takes the time of the network and of the band cube as many times.
     classify : bool, str, path or `~gammapy_asid.DLSourceClassifier`
-        Whether candidates get their classes: by the shipped model, by another one, or by a classifier with a
-        prior of your own. What is found and its score do not depend on it.
+        Whether candidates get classes: of the shipped model, another one, or a classifier with its own prior.
     device : str, optional
         Torch device; by default the accelerator if there is one.
 
     Examples
     --------
     >>> from gammapy_asid import DLSourceDetector
-    >>> detector = DLSourceDetector(model="lat", threshold=0.5)
-    >>> candidates = detector.run(dataset)  # doctest: +SKIP
+    >>> candidates = DLSourceDetector(model="lat", threshold=0.5).run(dataset)  # doctest: +SKIP
     """
 
     tag = "DLSourceDetector"
@@ -143,8 +140,8 @@ class DLSourceDetector(TrainedEstimator):
         candidates : `~gammapy_asid.Candidates`
             Candidates above the threshold, by decreasing score. Their maps are ``score``, the
             network's probability of a source within the model's match radius (LAT: 0.3 deg) of
-            each pixel, and ``centre``. With `classify` they have the columns of
-            `~gammapy_asid.catalog.CLASS_COLUMNS`; time is used where the datasets are bins of it.
+            each pixel, and ``centre``. With `classify` there are `~gammapy_asid.catalog.CLASS_COLUMNS`, from
+            the counts in time where the datasets are bins of it; what is found does not depend on it.
 
         Raises
         ------
@@ -174,7 +171,18 @@ class DLSourceDetector(TrainedEstimator):
         candidates : `~gammapy_asid.Candidates`
             See `run`.
         """
-        time_bins = None if self.classifier is None else find_time_bins(datasets)
+        if self.classifier is None:
+            return self._found(datasets, cube)
+        # Before any work, for what is wrong with the data
+        time_bins, own = find_time_bins(datasets), cube
+        if not cube.bands.same_energies(self.classifier.bands):
+            own = band_cube(datasets, self.classifier.card)
+        check_instrument(self.classifier.card, own, datasets)
+        candidates = self._found(datasets, cube)
+        return candidates.with_classes(self.classifier.classify(datasets, own, candidates, time_bins))
+
+    def _found(self, datasets, cube):
+        """Candidates without classes."""
         domain = check_domain(
             self.card, cube, datasets, "candidates there have the flag UNTRAINED, and no purity is stated"
         )
@@ -189,7 +197,7 @@ class DLSourceDetector(TrainedEstimator):
         chosen = chosen[np.argsort(-peaks.score[chosen], kind="stable")]
         peaks, flags = peaks.select(chosen), flags[chosen]
         axes_68, axes_95, angle = (values[chosen] for values in ellipses)
-        candidates = Candidates.from_positions(
+        return Candidates.from_positions(
             cube.geom.wcs.pixel_to_world(peaks.x, peaks.y),
             peaks.score,
             axes_68,
@@ -199,11 +207,6 @@ class DLSourceDetector(TrainedEstimator):
             maps=score_maps(output, cube),
             meta=self._meta(cube, domain),
         )
-        if self.classifier is None:
-            return candidates
-        if not cube.bands.same_energies(self.classifier.bands):
-            cube = band_cube(datasets, self.classifier.card)
-        return candidates.with_classes(self.classifier.classify(datasets, cube, candidates, time_bins))
 
     def _peaks(self, output, cube):
         """Peaks of the network's output that are candidates, or that a fit may count among the sources."""
@@ -242,9 +245,8 @@ class DLSourceDetector(TrainedEstimator):
         flags[distance < cube.bands.match_radius] |= CandidateFlag.NEAR_EDGE
         # Within two 68 % radii of the sharpest band the images overlap
         reach = 2 * np.nanmin(psf_radius(cube.response)) / pixel_size
-        pairs = KDTree(np.column_stack([peaks.x, peaks.y])).query_pairs(
-            max(reach, 1e-9), output_type="ndarray"
-        )
+        tree = KDTree(np.column_stack([peaks.x, peaks.y]))
+        pairs = tree.query_pairs(max(reach, 1e-9), output_type="ndarray")
         fainter = np.where(peaks.score[pairs[:, 0]] < peaks.score[pairs[:, 1]], pairs[:, 0], pairs[:, 1])
         flags[fainter] |= CandidateFlag.NEAR_BRIGHTER
         flags[domain.is_outside(peaks.x, peaks.y)] |= CandidateFlag.UNTRAINED

@@ -18,6 +18,7 @@ from numpy.testing import assert_allclose
 from gammapy_asid import Candidates, DLFluxEstimator, DLSourceClassifier, DLSourceDetector, SourceClasses
 from gammapy_asid.catalog.columns import CLASS_COLUMNS, CandidateFlag
 from gammapy_asid.estimators.find import find_with_fluxes
+from gammapy_asid.inputs.bands import Bands
 from gammapy_asid.inputs.datasets import with_models
 from gammapy_asid.simulation.diffuse import analytic_emission
 from gammapy_asid.simulation.lat_dataset import simulate_dataset
@@ -185,6 +186,16 @@ def test_detector_with_classes(fake_classes, in_years, dataset):
     together = find_with_fluxes(detector, DLFluxEstimator("lat"), in_years)
     assert together.meta["classes"]["time_bins"] == 2
     assert np.isfinite(together.table["flux"]).all()
+
+
+def test_classifier_of_other_energies_is_refused_before_any_work(fake_classes, dataset, monkeypatch):
+    detector = DLSourceDetector(classify=True)
+    bands = Bands((2e3, 5e3, 2e4), (1, 0))
+    monkeypatch.setattr(detector.classifier.trained, "bands", bands)
+    monkeypatch.setattr(detector.classifier.card, "to_bands", lambda: bands)
+    monkeypatch.setattr(detector.trained, "output", lambda cube: pytest.fail("work was done"))
+    with pytest.raises(ValueError, match="energ"):
+        detector.run(dataset)
 
 
 def test_choices_of_classify(fake_classes, dataset):

@@ -97,7 +97,7 @@ def class_numbers(stamps):
 
 
 def _variability(stamps):
-    """Whether there is time, and how far light curves are from the flux of the fit: all bands, both halves."""
+    """Whether there is time, and how far light curves are from the fitted flux: all bands, both halves."""
     n, n_bins, n_bands = stamps.excess.shape
     freedom = max(n_bins - 1, 1)
     parts = [torch.full((n,), float(n_bins > 1), device=stamps.excess.device)]

@@ -132,7 +132,7 @@ def _errors(numbers):
 
 def figure(faint):
     """Share of right classes and mean probability of the called class against the test statistic."""
-    fig, axes = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
+    fig, axes = plt.subplots(1, 2, figsize=(12, 4.2), layout="constrained")
     for (n_bins, rows), color in zip(faint.items(), ("C1", "C0"), strict=True):
         label = "without time" if n_bins == "1" else f"{n_bins} bins of time"
         place = np.arange(len(rows))
@@ -153,7 +153,7 @@ def figure(faint):
     axes[1].set_ylabel("Expected calibration error")
     axes[1].axhline(0.03, color="0.5", lw=1)
     axes[0].legend()
-    axes[1].legend(fontsize="small", ncols=2)
+    axes[1].legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     return fig
 
 

@@ -23,7 +23,14 @@ from ..common import arguments, rows_to_markdown, write
 from ..skies.open_skies import load_bank, load_unseen
 from .candidates import simulate
 
-__all__ = ["ExactPrediction", "OtherPrediction", "left_at_recall"]
+__all__ = [
+    "LEFT_HEADER",
+    "ExactPrediction",
+    "OtherPrediction",
+    "left_at_recall",
+    "left_figures",
+    "left_rows",
+]
 
 NEEDS = "data, ten minutes for 256 patches a sky"
 
@@ -33,6 +40,12 @@ RECALLS = (0.3, 0.4, 0.5, 0.6)
 SCORES = {"detector": None, "without time": 1, "ten bins": 10}
 #: Resamples of the patches.
 N_RESAMPLES = 300
+#: Heads of the columns of `left_rows`.
+LEFT_HEADER = [
+    "score",
+    *(f"false a patch, recall {r:g}" for r in RECALLS),
+    *(f"ratio, {r:g}" for r in RECALLS),
+]
 
 
 class ExactPrediction(LatSimulator):
@@ -141,50 +154,62 @@ def left_at_recall(score, is_real, patch, n_true, recalls, weights):
     return left
 
 
-def figures(candidates):
-    """False candidates by score and recall, and their ratio to those of the detector, with intervals.
+def left_figures(scores, is_real, patch, n_true):
+    """False candidates a patch by score and recall, and their ratio to those of the first score.
 
     Parameters
     ----------
-    candidates : `~benchmarks.classification.candidates.JudgedCandidates`
-        Candidates of one sky.
+    scores : dict of `~numpy.ndarray`
+        Scores of the candidates by name, shape ``(n,)`` each.
+    is_real, patch, n_true
+        See `left_at_recall`.
 
     Returns
     -------
     figures : dict
-        ``patches``, ``candidates``, ``real``, ``true``, and for each of `SCORES` the false candidates
-        ``left`` a patch, and their ``ratio`` to those of the detector, with 68 % intervals.
+        For each score ``left`` and ``ratio`` at the `RECALLS`, with intervals.
     """
-    rows, n_true = candidates.rows, candidates.n_true
-    is_real, weights = rows["source_class"] >= 0, bootstrap_weights(len(n_true), N_RESAMPLES)
-    result = {
-        "patches": len(n_true),
-        "candidates": len(is_real),
-        "real": int(is_real.sum()),
-        "true": int(n_true.sum()),
-    }
+    weights = bootstrap_weights(len(n_true), N_RESAMPLES)
     left = {
-        name: left_at_recall(score_of(candidates, name), is_real, rows["patch"], n_true, RECALLS, weights)
-        for name in SCORES
+        name: left_at_recall(score, is_real, patch, n_true, RECALLS, weights)
+        for name, score in scores.items()
     }
+    first, result = next(iter(left.values())), {}
     for name, own in left.items():
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = own / left["detector"]
+            ratio = own / first
         result[name] = {
-            "left": [v.numbers for v in _intervals(own / weights.sum(axis=1, keepdims=True))],
-            "ratio": [v.numbers for v in _intervals(ratio)],
+            "left": _intervals(own / weights.sum(axis=1, keepdims=True)),
+            "ratio": _intervals(ratio),
         }
     return result
 
 
 def _intervals(values):
-    """Intervals of figures; resamples without one are left out."""
-    return [
-        bootstrap_intervals(own[np.isfinite(own) | (np.arange(len(own)) == 0)][:, None])[0]
-        if np.isfinite(own[0])
-        else bootstrap_intervals(np.full((2, 1), np.nan))[0]
-        for own in values.T
-    ]
+    """Figures with intervals as numbers; resamples that have none are left out."""
+    found = []
+    for own in values.T:
+        some = own[np.isfinite(own)] if np.isfinite(own[0]) else np.full(2, np.nan)
+        found.append(bootstrap_intervals(some[:, None])[0].numbers)
+    return found
+
+
+def figures(candidates):
+    """Numbers of candidates and sources of one sky, and results of `left_figures`.
+
+    Parameters
+    ----------
+    candidates : `~benchmarks.classification.candidates.JudgedCandidates`
+        Candidates of one sky.
+    """
+    is_real, n_true = candidates.rows["source_class"] >= 0, candidates.n_true
+    scores = {name: score_of(candidates, name) for name in SCORES}
+    return {
+        "patches": len(n_true),
+        "candidates": len(is_real),
+        "real": int(is_real.sum()),
+        "true": int(n_true.sum()),
+    } | left_figures(scores, is_real, candidates.rows["patch"], n_true)
 
 
 def score_of(candidates, name):
@@ -195,15 +220,17 @@ def score_of(candidates, name):
 
 def to_markdown(results):
     """Table of the skies."""
-    header = ["sky", "score", *(f"false a patch at recall {r:g}" for r in RECALLS)]
-    header += [f"ratio at {r:g}" for r in RECALLS]
-    rows = []
-    for sky, own in results.items():
-        for name in SCORES:
-            cells = [_cell(v) for v in own[name]["left"]]
-            ratios = [_cell(v) if name != "detector" else "1" for v in own[name]["ratio"]]
-            rows.append([sky, name, *cells, *ratios])
-    return rows_to_markdown(header, rows)
+    rows = [
+        [sky, *row] for sky, own in results.items() for row in left_rows({name: own[name] for name in SCORES})
+    ]
+    return rows_to_markdown(["sky", *LEFT_HEADER], rows)
+
+
+def left_rows(found):
+    """Rows of a table of results of `left_figures`."""
+    for i, (name, own) in enumerate(found.items()):
+        ratios = [_cell(v) if i else "1" for v in own["ratio"]]
+        yield [name, *(_cell(v) for v in own["left"]), *ratios]
 
 
 def _cell(numbers):

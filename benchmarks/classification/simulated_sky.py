@@ -145,20 +145,7 @@ def fsrq_figures(candidates, logits):
 
 
 def gain_of_time(candidates, n_bins=10):
-    """Recall of each class with and without time in bins of the test statistic, and the difference.
-
-    Parameters
-    ----------
-    candidates : `~benchmarks.classification.candidates.JudgedCandidates`
-        Bright candidates of one sky.
-    n_bins : int
-        Bins of time.
-
-    Returns
-    -------
-    rows : list of dict
-        For each class and bin of the test statistic.
-    """
+    """Recall of each class with and without time in bins of the test statistic, and the difference."""
     true, ts = true_classes(candidates.rows["source_class"]), candidates.rows["ts"]
     right = {
         n: kind_probabilities(candidates.logits[n], candidates.rows["latitude"]).argmax(axis=1) == true

@@ -24,9 +24,10 @@ from ..common import arguments, rows_to_markdown, write
 from ..skies.sky235 import load_sky235, random_patches
 from ..skies.sky235_patches import sky_response
 from ..skies.sky235_spectra import CLASSES, load_classes, load_spectra
+from .fakes_removed import LEFT_HEADER, left_figures, left_rows
 from .peers import crossed, curvature_numbers, forest, spectral_fit
 from .photon_limit import Population
-from .sky_candidates import KnownSources, sky_candidates
+from .sky_candidates import KnownSources, is_inside, sky_candidates
 
 NEEDS = "data, ten minutes for 256 patches"
 
@@ -130,6 +131,17 @@ def measure(candidates, target, methods):
     return results, bins
 
 
+def fakes_left(candidates, target, methods, sky, patches):
+    """False candidates at equal recall of all listed sources, see `left_figures`."""
+    row = np.full(sky.n_patches, -1)
+    row[patches] = np.arange(len(patches))
+    listed = np.flatnonzero(row[sky.patch] >= 0)
+    x, y = sky.sky_to_pixel(sky.patch[listed], sky.lon[listed], sky.lat[listed])
+    n_true = np.bincount(row[sky.patch[listed[is_inside(x, y)]]], minlength=len(patches))
+    scores = {"detector": candidates.score} | {name: 1 - p[:, 2] for name, p in methods.items()}
+    return left_figures(scores, target != 2, row[candidates.patch], n_true)
+
+
 def _shares(true, called):
     """Numbers, accuracy and recalls of the classes with intervals."""
     number = [len(true), *(int((true == i).sum()) for i in range(3))]
@@ -139,8 +151,8 @@ def _shares(true, called):
     return {"number": number, "share": [str(own) for own in share]}
 
 
-def to_markdown(results, bins):
-    """Tables by operating point and by test statistic."""
+def to_markdown(results, bins, left):
+    """Tables by operating point and by test statistic, and of fakes at equal recall."""
     header = ["candidates", "classifier", "choice", "n AGN/PSR/FAKE", "right", *NAMES, "mean", "told"]
     rows = [["published", "published network", "balanced", "-", *(f"{v:.2f}" for v in PUBLISHED), "-", "-"]]
     for name, own in results.items():
@@ -155,7 +167,8 @@ def to_markdown(results, bins):
         ts, classifier, choice = name.split(", ")
         if own["number"][0] and choice == "balanced":
             rows.append([ts, classifier, "/".join(map(str, own["number"])), *own["share"]])
-    return text + rows_to_markdown(header, rows)
+    text += rows_to_markdown(header, rows) + "\n"
+    return text + rows_to_markdown(LEFT_HEADER, list(left_rows(left)))
 
 
 def figure(candidates, target, methods):
@@ -217,8 +230,10 @@ def main(args=None):
     real_share = classifier.card.real_share
     methods = method_probabilities(candidates, target, population, known, real_share)
     results, bins = measure(candidates, target, methods)
-    text, picture = to_markdown(results, bins), figure(candidates, target, methods)
-    write(args.output, {"operating points": results, "test statistic": bins}, text, picture)
+    left = fakes_left(candidates, target, methods, sky, patches)
+    numbers = {"operating points": results, "test statistic": bins, "fakes left": left}
+    picture = figure(candidates, target, methods)
+    write(args.output, numbers, to_markdown(results, bins, left), picture)
 
 
 if __name__ == "__main__":

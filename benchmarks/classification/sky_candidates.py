@@ -24,7 +24,7 @@ from ..skies.sky235 import N_PIX
 from .candidates import fit_ts, judged
 from .photon_limit import Likelihoods, photon_likelihoods
 
-__all__ = ["KnownSources", "SkyCandidates", "sky_candidates"]
+__all__ = ["KnownSources", "SkyCandidates", "is_inside", "sky_candidates"]
 
 #: Patches at once.
 BATCH = 32
@@ -88,9 +88,18 @@ class SkyCandidates:
     @property
     def is_inside(self):
         """Which lie so far from the edge that the published classifier saw them, bool."""
-        return (np.minimum(self.x, self.y) > BORDER - 0.5) & (
-            np.maximum(self.x, self.y) < N_PIX - BORDER - 0.5
-        )
+        return is_inside(self.x, self.y)
+
+
+def is_inside(x, y):
+    """Which positions lie so far from the edge that the published classifier saw them.
+
+    Parameters
+    ----------
+    x, y : `~numpy.ndarray`
+        Position in finest pixels.
+    """
+    return (np.minimum(x, y) > BORDER - 0.5) & (np.maximum(x, y) < N_PIX - BORDER - 0.5)
 
 
 class KnownSources:

@@ -152,7 +152,12 @@ def test_tables_of_sky_235():
     own = SimpleNamespace(score=rng.uniform(0.1, 1, 300), ts=rng.uniform(5, 500, 300))
     results, bins = sky235.measure(own, target, {"network": probability, "photons": probability})
     assert results["score 0.1, network, balanced"]["accuracy"]["value"] == 1
-    text = sky235.to_markdown(results, bins)
+    scores = {"detector": own.score, "network": 1 - probability[:, 2]}
+    left = fakes.left_figures(scores, target < 2, np.arange(300) % 10, np.full(10, 30))
+    # All real ones come first: 200 of 300 sources and nothing false
+    assert [v["value"] for v in left["network"]["left"]] == [0] * 4
+    assert left["detector"]["ratio"][0]["value"] == 1
+    text = sky235.to_markdown(results, bins, left)
     assert "published network" in text and "1.000" in text
     assert len(sky235.figure(own, target, {"network": probability, "photons": probability}).axes) == 3
 

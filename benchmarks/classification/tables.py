@@ -27,7 +27,7 @@ FIRST, SECOND, LIST = "gll_psc_v20.fit", "gll_psc_v27.fit", "gll_psc_v41.fit"
 #: Largest distance in deg between a source and itself in the list.
 RADIUS = 0.15
 #: Samples of the bootstrap, and bins of the calibration.
-SAMPLES, BINS = 1000, 10
+SAMPLES, BINS = 500, 10
 AGN, PSR = CLASSES.index("AGN"), CLASSES.index("PSR")
 TREES = {"n_estimators": 500, "random_state": 0}
 
@@ -142,7 +142,10 @@ def prediction(folder, name):
     for coordinates in (False, True):
         classifier = TableClassifier(old, coordinates)
         mix = dict(zip(CLASSES, classifier.shares, strict=True))
-        priors = {"": None, ", mix of training": mix, ", estimated mix": "estimated"}
+        later = dict(zip(CLASSES, np.bincount(classes[new]).tolist(), strict=True))
+        priors = {"": None}
+        if not coordinates:
+            priors |= {", mix of training": mix, ", estimated mix": "estimated", ", true mix told": later}
         for label, prior in priors.items():
             result = classifier.classify(classifier.train, prior)
             label = "classify_table" + ", coordinates" * coordinates + label

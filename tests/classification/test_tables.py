@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 
 from gammapy_asid import classify_table
 from gammapy_asid.tasks.classification.tables import TableClassifier
+from gammapy_asid.tasks.classification.tables.columns import numbers
 from gammapy_asid.tasks.classification.tables.crossfit import fold_of_rows
+from gammapy_asid.tasks.classification.tables.faint import faint_copies
 from gammapy_asid.tasks.classification.tables.features import feature_table
 from gammapy_asid.tasks.classification.tables.groups import MEMBERS, class_indices
-from gammapy_asid.tasks.classification.tables.prior import between, estimated_prior, with_prior
+from gammapy_asid.tasks.classification.tables.prior import estimated_prior, with_prior
 
 PROBABILITIES = ["prob_agn", "prob_psr", "prob_pwn_snr"]
 GROUP = {"bll": "AGN", "fsrq": "AGN", "psr": "PSR", "spp": "PWN-SNR"}
@@ -136,7 +138,7 @@ def test_prior(catalogue):
     matrix = {key: np.column_stack([t[name] for name in PROBABILITIES]) for key, t in results.items()}
     equal = matrix["equal"]
     np.testing.assert_allclose(matrix["own"][~new], with_prior(equal, shares)[~new])
-    np.testing.assert_allclose(matrix["own"][new], with_prior(equal, np.sqrt(shares))[new])
+    np.testing.assert_allclose(matrix["own"][new], equal[new])
     np.testing.assert_allclose(matrix["pulsars"], with_prior(equal, [1, 98, 1]))
     found = estimated_prior(equal[new])
     np.testing.assert_allclose(matrix["estimated"][new], with_prior(equal, found)[new])
@@ -153,7 +155,6 @@ def test_estimated_prior_is_the_mix(shares):
     numbers = np.round(3000 * shares @ answers).astype(int)
     found = estimated_prior(np.repeat(answers, numbers, axis=0))
     np.testing.assert_allclose(found, shares, atol=0.01)
-    np.testing.assert_allclose(between(shares) ** 2 / (between(shares) ** 2).sum(), shares)
 
 
 def test_coordinates_count_only_if_asked(catalogue):
@@ -195,6 +196,30 @@ def test_features_of_one_source(catalogue):
     np.testing.assert_allclose(features["Flux_History scatter"], 0, atol=1e-12)
     np.testing.assert_allclose(features["Flux_History highest"], 1)
     np.testing.assert_allclose(features["Flux_History memory"], np.arcsinh(-1))
+
+
+def test_copies_are_as_faint_as_wanted(make_catalogue):
+    table = make_catalogue({"psr": 400})
+    values = numbers(table)
+    wanted = np.where(np.arange(400) < 300, 6.0, 1e3)
+    copies = faint_copies(values, wanted, np.random.default_rng(3))
+    faded = values["Signif_Avg"] > wanted
+    assert faded.sum() > 100 and copies.keys() == values.keys()
+    for name in copies:
+        np.testing.assert_array_equal(copies[name][~faded], values[name][~faded], err_msg=name)
+    np.testing.assert_allclose(copies["Signif_Avg"][faded], 6)
+    # The flux is that of so many errors, and what was curved is so still, with larger errors
+    before, after = (
+        np.sqrt((np.maximum(v["Flux_Band"] / v["Unc_Flux_Band"][..., 1], 0) ** 2).sum(axis=1))[faded]
+        for v in (values, copies)
+    )
+    ratio = 6 / values["Signif_Avg"][faded]
+    strong = ratio * before > 4
+    np.testing.assert_allclose(np.median((after / (ratio * before))[strong]), 1, atol=0.15)
+    np.testing.assert_allclose(np.median(copies["LP_beta"][faded]), 0.6, atol=0.06)
+    np.testing.assert_allclose(copies["Unc_LP_beta"][faded], 0.07 / ratio)
+    # Steady sources stay so: seven degrees of freedom, a little less since no flux is negative
+    assert 5 < copies["Variability_Index"][faded].mean() < 7.5
 
 
 def test_classes_are_read_as_they_are_written():

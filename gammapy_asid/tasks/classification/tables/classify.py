@@ -9,9 +9,10 @@ from astropy.table import Table
 from ....utils.table_columns import column_name, column_text, table_positions
 from .columns import read_catalogue
 from .crossfit import FOLDS, CrossFitted, fold_of_rows
+from .faint import copied_features
 from .features import feature_table, known_share
 from .groups import AGN, CLASS_COLUMNS, CLASSES, class_indices, fsrq_indices, shares_of
-from .prior import between, checked_prior, estimated_prior, with_prior
+from .prior import checked_prior, estimated_prior, with_prior
 
 __all__ = ["TableClassifier", "classify_table"]
 
@@ -27,10 +28,10 @@ KNOWN_MIN = 0.5
 def classify_table(table, train=None, prior=None, coordinates=False):
     """Classes of the sources of a catalogue that is like 4FGL, from its own columns.
 
-    Kernel logistic regression of brightness, spectrum, curvature, hardness from band to band, variability and
-    errors is trained on the sources of `train` that have a class, within seconds. A source that is itself
-    among these is judged only by what was trained without it, in `table` and in another release alike: its
-    probabilities are out of fold.
+    A kernel and trees learn brightness, spectrum, curvature, hardness from band to band, variability and
+    errors of the sources of `train` that have a class, the trees also of fainter copies of these, within a
+    minute. A source that is itself among them is judged only by what was trained without it, in `table` and
+    in another release alike: its probabilities are out of fold.
 
     Parameters
     ----------
@@ -42,8 +43,8 @@ def classify_table(table, train=None, prior=None, coordinates=False):
     prior : dict or "estimated", optional
         Shares of the classes among the sources of `table`, ``{"AGN": ..., "PSR": ..., "PWN-SNR": ...}``, or
         "estimated" for shares with which the sources that did not train are most likely (of quasars among the
-        AGN, too). By default the mix of the training for its own sources, and for others, whose mix is not
-        known, one halfway from it to equal classes.
+        AGN, too). By default the mix of the training for its own sources; for others, whose mix is not
+        known, classes are equally frequent.
     coordinates : bool
         Whether the Galactic position counts. It helps to tell classes of sources that have one already, and
         hurts for new ones, which are associated elsewhere than the old ones.
@@ -106,6 +107,7 @@ class TableClassifier:
         self.shares = shares_of(self.classes, len(CLASSES))
         self.features = feature_table(self.train, self.coordinates)
         self.folds = fold_of_rows(self.classes, self.fsrq)
+        self.copies, self.copied = copied_features(self.train, self.features, self.classes)
         self._fitted = {}
 
     def classify(self, table, prior=None):
@@ -133,7 +135,7 @@ class TableClassifier:
         classes, fsrq = fitted.probabilities(values, np.where(rows < 0, -1, self.folds[rows]))
         classes[known < KNOWN_MIN], fsrq[known < KNOWN_MIN] = np.nan, np.nan
         new = (rows < 0)[:, None]
-        shares = estimated_prior(classes[rows < 0]) if estimated else between(self.shares)
+        shares = estimated_prior(classes[rows < 0]) if estimated else 1 / len(CLASSES)
         # Those of the training are known to be its mix
         shares = np.where(new, shares, self.shares) if stated is None else stated
         classes = with_prior(classes, shares)
@@ -169,8 +171,12 @@ class TableClassifier:
             left = [name for name in self.features if name not in names]
             if left:
                 log.info(f"Not used, since the table lacks it: {', '.join(left)}")
-            values = np.column_stack([self.features[name] for name in names])
-            self._fitted[key] = CrossFitted(values, names, self.classes, self.fsrq, self.folds)
+            values, copies = (
+                np.column_stack([part[n] for n in names]) for part in (self.features, self.copies)
+            )
+            self._fitted[key] = CrossFitted(
+                names, values, copies, self.copied, self.classes, self.fsrq, self.folds
+            )
         return self._fitted[key]
 
 

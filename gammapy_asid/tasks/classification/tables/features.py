@@ -11,7 +11,7 @@ import numpy as np
 from ....utils.table_columns import column_name, column_text, table_positions
 from .columns import NEEDED, numbers
 
-__all__ = ["COVERED", "feature_table", "known_share"]
+__all__ = ["COVERED", "HISTORIES", "feature_table", "features_of", "flux_and_error", "known_share"]
 
 #: Edges in MeV of the energy bands that all releases share; those above the last but one are one band.
 EDGES = np.array([50, 100, 300, 1000, 3000, 10000, 30000, 300000])
@@ -71,16 +71,32 @@ def feature_table(table, coordinates=False):
     features : dict of `~numpy.ndarray`
         Those that the columns of the table allow, one value a row, NaN where it is not known.
     """
-    values = numbers(table)
-    features = _spectrum(values)
+    features = features_of(numbers(table))
     name = column_name(table, ("Extended_Source_Name",))
     if name is not None:
         features["extended"] = (~np.isin(column_text(table[name]), ("", "--"))).astype(float)
+    return features | (_coordinates(table) if coordinates else {})
+
+
+def features_of(values):
+    """Features of columns of numbers.
+
+    Parameters
+    ----------
+    values : dict of `~numpy.ndarray`
+        Columns by their names, see `~gammapy_asid.tasks.classification.tables.columns.numbers`.
+
+    Returns
+    -------
+    features : dict of `~numpy.ndarray`
+        Those that the columns allow.
+    """
+    features = _spectrum(values)
     if {"Flux_Band", "Unc_Flux_Band"} <= values.keys():
-        features |= _bands(*_flux_and_error(values, "Flux_Band"))
+        features |= _bands(*flux_and_error(values, "Flux_Band"))
     for history, index in HISTORIES.items():
         if {history, f"Unc_{history}"} <= values.keys():
-            curve = _light_curve(*_flux_and_error(values, history))
+            curve = _light_curve(*flux_and_error(values, history))
             features |= {f"{history} {key}": value for key, value in curve.items()}
         if index in values and history in values:
             # A test statistic with one degree of freedom less than there are intervals; its cube root is near
@@ -88,7 +104,7 @@ def feature_table(table, coordinates=False):
             features[index] = np.cbrt(values[index] / (values[history].shape[1] - 1))
         elif index in values:
             features[f"{index}{ANY_TIMES}"] = np.cbrt(values[index])
-    return features | (_coordinates(table) if coordinates else {})
+    return features
 
 
 def known_share(table):
@@ -158,8 +174,26 @@ def _light_curve(flux, error):
     }
 
 
-def _flux_and_error(values, name):
-    """Fluxes and their symmetric errors; of upper limits, without lower error, the upper error is meant."""
+def flux_and_error(values, name):
+    """Fluxes and their symmetric errors; of upper limits, without lower error, the upper error is meant.
+
+    Parameters
+    ----------
+    values : dict of `~numpy.ndarray`
+        Columns by their names.
+    name : str
+        Name of the fluxes.
+
+    Returns
+    -------
+    flux, error : `~numpy.ndarray`
+        Shape ``(n, n_fluxes)``, NaN where an error is not known.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many errors as fluxes.
+    """
     low, high = np.moveaxis(values[f"Unc_{name}"], -1, 0)
     error = np.where(np.isfinite(low), (np.abs(low) + high) / 2, high)
     if error.shape != values[name].shape:

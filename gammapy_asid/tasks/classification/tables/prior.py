@@ -7,7 +7,7 @@ import numpy as np
 
 from .groups import CLASSES
 
-__all__ = ["between", "checked_prior", "estimated_prior", "with_prior"]
+__all__ = ["checked_prior", "estimated_prior", "with_prior"]
 
 #: Steps of the expectation maximisation; it changes in the fourth digit only after a hundred.
 STEPS = 300
@@ -41,21 +41,6 @@ def checked_prior(prior):
     if not (np.isfinite(shares).all() and (shares > 0).all()):
         raise ValueError(f"prior must have shares above 0, got {dict(prior)}")
     return shares / shares.sum()
-
-
-def between(shares):
-    """Shares halfway, in logarithm, from those given to equal ones.
-
-    Sources without a class are another mix than those with one, an unknown one. These shares lose little
-    under any.
-
-    Parameters
-    ----------
-    shares : `~numpy.ndarray`
-        Shares of the classes in the training.
-    """
-    root = np.sqrt(shares)
-    return root / root.sum()
 
 
 def with_prior(probabilities, shares):

@@ -119,7 +119,7 @@ class CrossFitted:
 
 
 class _Member:
-    """A kernel for sources as they are, trees for their copies too: their geometric mean is better than each."""
+    """A kernel for sources as they are, trees for their copies too; their geometric mean is the answer."""
 
     def __init__(self, values, classes, fsrq, copies, copied):
         self.scale = Scale(values)

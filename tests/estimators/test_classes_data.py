@@ -14,6 +14,7 @@ from gammapy.data import GTI
 from gammapy.datasets import Datasets
 from gammapy.maps import Map
 from numpy.testing import assert_allclose
+from scipy.special import logit
 
 from gammapy_asid import DLSourceClassifier
 from gammapy_asid.catalog.columns import CandidateFlag
@@ -21,10 +22,12 @@ from gammapy_asid.inputs.conditioning import n_conditions
 from gammapy_asid.inputs.datasets import with_models
 from gammapy_asid.inputs.time_bins import TimeCounts
 from gammapy_asid.learning.io import load_card, save_model
+from gammapy_asid.learning.model_files import list_models
 from gammapy_asid.simulation.diffuse import analytic_emission
 from gammapy_asid.simulation.lat_time_bins import simulate_time_bins
 from gammapy_asid.tasks.classification.card import MODES, ClassCalibration, ClassCard
 from gammapy_asid.tasks.classification.network import ClassConfig, ClassNetwork, class_numbers
+from gammapy_asid.tasks.classification.stamps import CandidateStamps
 from gammapy_asid.tasks.classification.time_counts import partly_masked
 from gammapy_asid.tasks.measurement.features import instrument_scalars, n_scalars
 
@@ -68,14 +71,17 @@ def classifier(model):
     return DLSourceClassifier(model, prior="equal")
 
 
+def simulated(catalog, light_curves):
+    """Four bins of a field of three sources."""
+    field = CENTER, (6.4, 6.4) * u.deg, catalog(POSITIONS, np.array([2e-8, 1e-8, 5e-9])), analytic_emission(0)
+    rng = np.random.default_rng(3)
+    return simulate_time_bins(*field, n_bins=4, rng=rng, light_curves=light_curves).datasets
+
+
 @pytest.fixture(scope="module")
 def in_time(power_law_catalog):
-    """Four bins of one steady field."""
-    catalog = power_law_catalog(POSITIONS, np.array([2e-8, 1e-8, 5e-9]))
-    rng, steady = np.random.default_rng(3), np.ones((3, 4))
-    emission = analytic_emission(0)
-    field = CENTER, (6.4, 6.4) * u.deg, catalog, emission
-    return simulate_time_bins(*field, n_bins=4, rng=rng, light_curves=steady).datasets
+    """Bins of a steady field."""
+    return simulated(power_law_catalog, np.ones((3, 4)))
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +180,21 @@ def test_without_a_background(classifier, in_time):
     assert_allclose(numbers(classifier.run(some, POSITIONS)), numbers(classes), atol=1e-5)
 
 
+def test_given_positions_have_the_error_of_their_fit(classifier, whole):
+    """Nothing of a detection, or of a constant in its place, reaches the network."""
+    stamps, _ = classifier.stamps(whole, POSITIONS)
+    other = CandidateStamps(**vars(stamps) | {"scalars": stamps.scalars.clone()})
+    given = stamps.scalars.shape[1] - 11
+    assert (stamps.scalars[:, given] == 1).all()
+    other.scalars[:, given + 2] -= 1
+    one, same = class_numbers(stamps), class_numbers(other)
+    assert torch.equal(one, same)
+    # Brighter sources are placed better
+    assert (one[:, given + 2].diff() > 0).all()
+    other.scalars[:, given] = 0
+    assert torch.equal(class_numbers(other)[:, given + 2], other.scalars[:, given + 2])
+
+
 def test_what_lies_outside_of_the_training(classifier, whole, monkeypatch):
     """The numbers of the fit tell, not those of the instrument, which are compared as a whole."""
     stamps, _ = classifier.stamps(whole, POSITIONS)
@@ -205,3 +226,18 @@ def test_a_bin_without_a_good_moment(classifier, in_time):
     gti = GTI.create([] * u.s, [] * u.s, start)
     with pytest.raises(ValueError, match="no good time intervals"):
         classifier.run(changed(in_time, gti=lambda d: gti if d is in_time[1] else d.gti), POSITIONS)
+
+
+@pytest.mark.skipif("lat-classes" not in list_models("classification"), reason="no weights of classes ship")
+def test_a_flare_speaks_for_an_active_galaxy(in_time, power_law_catalog):
+    curves = np.ones((3, 4))
+    curves[1] = 0.4, 0.4, 2.8, 0.4
+    classifier = DLSourceClassifier(prior="equal")
+    steady, flaring = (
+        classifier.run(datasets, POSITIONS).table
+        for datasets in (in_time, simulated(power_law_catalog, curves))
+    )
+    change = logit(np.array(flaring["prob_agn"])) - logit(np.array(steady["prob_agn"]))
+    assert change[1] > 2
+    # Its photons reach its neighbours, too
+    assert change[1] > change[[0, 2]].max() + 1

@@ -10,6 +10,7 @@ from torch import nn
 
 from ...stats.significance import compress
 from ...stats.template_spectra import TEMPLATES
+from ..measurement.features import with_expected_error
 
 __all__ = ["ClassConfig", "ClassInputs", "ClassNetwork", "ClassOutput", "class_inputs", "class_numbers"]
 
@@ -93,7 +94,7 @@ def class_numbers(stamps):
         Candidates.
     """
     spectrum = [compress(torch.sqrt(stamps.deviances)), compress(torch.sqrt(stamps.best))[:, None]]
-    return torch.cat([stamps.scalars, *spectrum, _variability(stamps)], 1)
+    return torch.cat([with_expected_error(stamps.scalars), *spectrum, _variability(stamps)], 1)
 
 
 def _variability(stamps):

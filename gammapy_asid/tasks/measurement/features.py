@@ -20,6 +20,7 @@ __all__ = [
     "n_inputs",
     "n_scalars",
     "source_features",
+    "with_expected_error",
 ]
 
 # Half width of the residuals around the source in pixels of each level.
@@ -30,6 +31,10 @@ NEIGHBOURS = 3
 
 # Neighbours beyond this many nominal finest pixels do not matter.
 REACH = 15.0
+
+#: Logarithm of the error of a detected position over a nominal pixel: mean, and rise with that of the fit, by
+#: least squares to 13 732 simulated candidates of the model ``lat``, which scatter by 0.32.
+ERROR_OF_FIT = (-0.174, 0.365)
 
 #: Symmetries of a square: exchange of the axes, and signs of x and y.
 SYMMETRIES = tuple((swap, sx, sy) for swap in (False, True) for sx in (1, -1) for sy in (1, -1))
@@ -122,6 +127,30 @@ def instrument_scalars(n_bands, n_conditions):
         Length of the instrument description.
     """
     return slice(7 * n_bands, 7 * n_bands + n_conditions)
+
+
+def with_expected_error(scalars):
+    """Scalars whose error of the detection, where positions are given, is that expected of such a fit.
+
+    Whoever gives a position has no detection: its error must not tell more than the fit does.
+
+    Parameters
+    ----------
+    scalars : `~torch.Tensor`
+        Scalars of sources, shape ``(n, n_scalars)``.
+
+    Returns
+    -------
+    scalars : `~torch.Tensor`
+        A copy.
+    """
+    # As `source_features` puts them together
+    given = scalars.shape[1] - 8 - NEIGHBOURS
+    sigma, scale = given + 2, given + 3
+    expected = ERROR_OF_FIT[0] + ERROR_OF_FIT[1] * scalars[:, scale]
+    scalars = scalars.clone()
+    scalars[:, sigma] = torch.where(scalars[:, given] > 0.5, expected, scalars[:, sigma])
+    return scalars
 
 
 def n_inputs(bands, n_conditions):

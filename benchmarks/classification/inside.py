@@ -97,7 +97,7 @@ def draw_figures(model, candidates, maps):
     for name, own in maps.items():
         target = TARGETS[name]
         seen = "" if name == "FAKE" else f" of {own['significance']:.0f} sigma"
-        title = f"{name}{seen}, log odds of {target} (the rest: numbers of the fit)"
+        title = f"{name}{seen}, log odds of {target}\n(the rest: numbers of the fit)"
         key = f"_{name.lower().replace('-', '_')}"
         figures[key] = plot_explanation(own["one"], bands, years, title=title, difference=own["difference"])
     return figures

@@ -44,7 +44,7 @@ SHIFTS = ((3.0, 90.0), (3.0, 270.0), (4.0, 90.0), (4.0, 270.0))
 #: Score from which candidates have their classes judged; fainter ones serve the area of real against fake.
 SCORE = 0.5
 #: Resamples of the bootstrap.
-RESAMPLES = 1000
+RESAMPLES = 300
 COLUMNS = ("name", "glon", "glat", "score", "real_prob", "prob_agn", "prob_psr", "prob_pwn_snr", "prob_fsrq")
 
 

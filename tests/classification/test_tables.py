@@ -105,6 +105,8 @@ def test_unknown_values_are_flagged(catalogue):
     catalogue["LP_beta"].mask[0] = True
     catalogue["PL_Index"][1] = np.nan
     catalogue["Flux_Band"][2] = np.inf
+    catalogue["Unc_Flux_Band"][4] = np.nan
+    catalogue["Flux_History"][5] = 0
     names = ["Signif_Avg", "Energy_Flux100", "Pivot_Energy", "PL_Index", "LP_Index", "Flux_History"]
     for name in names:
         catalogue[name][3] = np.nan

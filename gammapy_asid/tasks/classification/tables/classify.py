@@ -28,10 +28,10 @@ KNOWN_MIN = 0.5
 def classify_table(table, train=None, prior=None, coordinates=False):
     """Classes of the sources of a catalogue that is like 4FGL, from its own columns.
 
-    A kernel and trees learn brightness, spectrum, curvature, hardness from band to band, variability and
-    errors of the sources of `train` that have a class, the trees also of fainter copies of these, within a
-    minute. A source that is itself among them is judged only by what was trained without it, in `table` and
-    in another release alike: its probabilities are out of fold.
+    A kernel learns brightness, spectrum, curvature, hardness from band to band, variability and errors of the
+    sources of `train` that have a class, and trees learn the same of fainter copies of them, within a minute.
+    Both judge new sources. A source that is itself among those of the training is judged only by a kernel
+    that was trained without it, in `table` and in another release alike: its probabilities are out of fold.
 
     Parameters
     ----------

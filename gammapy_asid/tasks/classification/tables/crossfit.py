@@ -85,7 +85,8 @@ class CrossFitted:
         values : `~numpy.ndarray`
             Features, shape ``(n, n_features)``.
         folds : `~numpy.ndarray`
-            Part of the training to which each row belongs, -1 for none: the mean of all classifiers.
+            Part of the training to which each row belongs: judged by the kernel that has not seen it. Rows
+            with -1 belong to none: the mean over all parts, kernel and trees together.
 
         Returns
         -------
@@ -95,10 +96,13 @@ class CrossFitted:
             Of BL Lac objects and quasars, shape ``(n, 2)``, NaN if there were too few to learn from.
         """
         found = [member.probabilities(values) for member in self.members]
-        classes, fsrq = (np.stack(parts) for parts in zip(*found, strict=True))
+        kernel, trees, fsrq = (np.stack(parts) for parts in zip(*found, strict=True))
         own, rows, new = np.maximum(folds, 0), np.arange(len(values)), (folds < 0)[:, None]
+        # Sources of the training are as bright as it is: the copies would not help to tell them
+        both = np.sqrt(np.maximum(kernel, PROBABILITY_MIN) * np.maximum(trees, PROBABILITY_MIN))
+        both /= both.sum(axis=-1, keepdims=True)
         return (
-            np.where(new, classes.mean(axis=0), classes[own, rows]),
+            np.where(new, both.mean(axis=0), kernel[own, rows]),
             np.where(new, fsrq.mean(axis=0), fsrq[own, rows]),
         )
 
@@ -119,7 +123,7 @@ class CrossFitted:
 
 
 class _Member:
-    """A kernel for sources as they are, trees for their copies too; their geometric mean is the answer."""
+    """A kernel for sources as they are, trees for their copies too, and a kernel for quasars."""
 
     def __init__(self, values, classes, fsrq, copies, copied):
         self.scale = Scale(values)
@@ -135,8 +139,6 @@ class _Member:
 
     def probabilities(self, values):
         scaled = self.scale(values)
-        two = self.kernel.probabilities(scaled), self.trees.predict_proba(scaled)
-        classes = np.sqrt(np.prod([np.maximum(p, PROBABILITY_MIN) for p in two], axis=0))
         unknown = np.full((len(values), 2), np.nan)
         fsrq = unknown if self.fsrq is None else self.fsrq.probabilities(scaled)
-        return classes / classes.sum(axis=1, keepdims=True), fsrq
+        return self.kernel.probabilities(scaled), self.trees.predict_proba(scaled), fsrq

@@ -93,7 +93,7 @@ def faint_copies(values, significance, random):
             if index in values:
                 before, after = _chi2(flux, error), _chi2(*flux_and_error(copies, history))
                 # The catalogue's index is that of the likelihood
-                own_index = after * np.clip(values[index] / before, 0.5, 2)
+                own_index = after * np.clip(values[index] / np.maximum(before, 1e-9), 0.5, 2)
                 copies[index] = np.where(ratio < 1, own_index, values[index])
     copies["Signif_Avg"] = ratio * values["Signif_Avg"]
     copies |= {name: factor * values[name] for name in LIKE_FLUX if name in values}
@@ -117,11 +117,12 @@ def _source_share(flux, error):
 
 def _flux_factor(flux, error, own, ratio):
     """Factor of the flux with which the significance falls by a ratio, and that of the errors of the flux."""
-    squared = np.nan_to_num(np.maximum(flux / error, 0) ** 2) + 1e-9
+    # Bands that are not known, and sources without flux in any, tell nothing
+    squared, own = np.nan_to_num(np.maximum(flux / error, 0) ** 2) + 1e-9, np.nan_to_num(own)
     factor = ratio
     for _ in range(STEPS):
         variance = 1 - own * (1 - factor[:, None])
-        lost = np.nansum(squared / variance, axis=1) / squared.sum(axis=1)
+        lost = (squared / variance).sum(axis=1) / squared.sum(axis=1)
         factor = np.minimum(ratio / np.sqrt(lost), 1)
     return factor, 1 / np.sqrt(lost)
 

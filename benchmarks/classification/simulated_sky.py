@@ -40,8 +40,12 @@ FSRQ = SOURCE_CLASSES.index("fsrq")
 BINS = (20, 10, 5, 1)
 #: Test statistic above which candidates are judged, and the edges of its bins.
 BRIGHT, TS_EDGES = 25.0, (25, 49, 100, 400, np.inf)
-#: Skies by name: faults of the patches, see `~gammapy_asid.simulation.faulty_patches.FAULTS`.
-SKIES = {"without faults": (-1, 0), "that of the training": tuple(range(-1, 100))}
+#: Skies by name: faults of the patches (`~gammapy_asid.simulation.faulty_patches.FAULTS`), and lowest score.
+SKIES = {
+    "without faults": ((-1, 0), 0.0),
+    "without faults, score above 0.5": ((-1, 0), 0.5),
+    "that of the training": (tuple(range(-1, 100)), 0.0),
+}
 #: Resamples of the bootstrap.
 N_RESAMPLES = 400
 #: Figures of each class with their headings.
@@ -279,8 +283,8 @@ def main(args=None):
     candidates = candidates_of(args)
     bright = candidates.select(candidates.rows["ts"] > BRIGHT)
     results, pictures = {}, None
-    for name, faults in SKIES.items():
-        own = bright.select(np.isin(bright.rows["fault"], faults))
+    for name, (faults, score) in SKIES.items():
+        own = bright.select(np.isin(bright.rows["fault"], faults) & (bright.rows["score"] >= score))
         results[name] = {
             "figures": measure(own) | {"forest": peer(own)},
             "gain": gain_of_time(own),

@@ -1,6 +1,7 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Classes of sources with a neural network."""
 
+import logging
 from collections.abc import Callable, Mapping
 from os import PathLike
 from typing import Any
@@ -21,12 +22,14 @@ from ..tasks.classification.model import ClassificationModel
 from ..tasks.classification.prior import SkyPrior, class_probabilities
 from ..tasks.classification.stamps import CandidateStamps
 from ..tasks.classification.time_counts import partly_masked
-from ..utils.sky_geometry import RADIUS_68
+from ..tasks.detection.model import DetectionModel
 from .domain import band_cube, check_domain
 from .sources import given_sources, place_sources
 from .trained import TrainedEstimator
 
 __all__ = ["DLSourceClassifier", "as_classifier"]
+
+log = logging.getLogger(__name__)
 
 
 class DLSourceClassifier(TrainedEstimator):
@@ -68,6 +71,7 @@ class DLSourceClassifier(TrainedEstimator):
     ) -> None:
         self.prior = SkyPrior(prior)
         super().__init__(model, ClassificationModel.load(model, device))
+        self.detector = _detector_of(self.card, device)
 
     @property
     def config_parameters(self) -> dict[str, Any]:
@@ -141,7 +145,7 @@ class DLSourceClassifier(TrainedEstimator):
         if not valid.any():
             raise ValueError("No source is on valid data: there is nothing to see of them")
         time = None if time_bins is None else time_counts(time_bins, cube, without=given.models)
-        score, sigma = _detection(sources, given, cube, valid)
+        score, sigma = _scores(given, valid), self._errors(cube, x[valid], y[valid])
         return self.trained.stamps(cube, x[valid], y[valid], score, sigma, time), valid
 
     def classify(
@@ -176,7 +180,7 @@ class DLSourceClassifier(TrainedEstimator):
         probabilities = np.empty((0, 5))
         if valid.any():
             time = None if time_bins is None else time_counts(time_bins, cube, without=given.models)
-            score, sigma = _detection(sources, given, cube, valid)
+            score, sigma = _scores(given, valid), self._errors(cube, x[valid], y[valid])
             logits = self.trained.predict(cube, x[valid], y[valid], score, sigma, time, given=score is None)
             shares = self.prior(given.positions[valid])
             probabilities = class_probabilities(logits, shares, self.card.real_share)
@@ -195,6 +199,24 @@ class DLSourceClassifier(TrainedEstimator):
         return SourceClasses.from_probabilities(
             given.names, given.positions, probabilities, valid, flags, meta
         )
+
+    def _errors(self, cube, x, y):
+        """Position errors in finest pixels by the detection network, as the network was trained with.
+
+        Those of candidates are smaller where their positions were refined. None, which stands for those that
+        are expected of such a fit, where that network is not at hand.
+        """
+        if self.detector is None or not cube.bands.same_energies(self.detector.bands):
+            log.warning(
+                f"The detector of model {self.card.name!r} is not at hand: what it says of the positions is "
+                "replaced by what is expected, and classes are less certain."
+            )
+            return None
+        error = self.detector.output(cube)[4].exp().numpy()
+        row, column = (
+            np.rint(v).astype(int).clip(0, n - 1) for v, n in zip((y, x), error.shape, strict=True)
+        )
+        return error[row, column]
 
 
 def as_classifier(
@@ -231,15 +253,19 @@ def as_classifier(
     return DLSourceClassifier(classify, device=device)
 
 
-def _detection(sources, given, cube, valid):
-    """Scores and position errors per axis in finest pixels of the valid ones; None where they are given."""
-    if given.scores is not None:
-        sigma = sources.table["pos_err_68"].to_value("deg") / RADIUS_68 / cube.response.pixel_size
-        score, sigma = given.scores[valid], sigma[valid]
-        # A list of others may have a score that is no probability, and no errors
-        if np.all((sigma > 0) & (score >= 0) & (score <= 1)):
-            return score, sigma
-    return None, None
+def _detector_of(card, device):
+    """Detection model whose candidates a classifier has seen; None where it is not at hand."""
+    try:
+        detector = DetectionModel.load(card.recipe.get("detector", ""), device)
+    except (ValueError, FileNotFoundError):
+        return None
+    return detector if detector.card.sha256 == card.detector_sha256 else None
+
+
+def _scores(given, valid):
+    """Scores of the detection; None where the positions are given, or they are no probabilities."""
+    score = None if given.scores is None else given.scores[valid]
+    return score if score is not None and np.all((score >= 0) & (score <= 1)) else None
 
 
 ESTIMATOR_REGISTRY.append(DLSourceClassifier)

@@ -1,6 +1,7 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """The estimator of classes, with a model that stands for a network."""
 
+from dataclasses import replace
 from functools import partial
 
 import astropy.units as u
@@ -20,10 +21,10 @@ from gammapy_asid.catalog.columns import CLASS_COLUMNS, CandidateFlag
 from gammapy_asid.estimators.find import find_with_fluxes
 from gammapy_asid.inputs.bands import Bands
 from gammapy_asid.inputs.datasets import with_models
+from gammapy_asid.learning.io import load_card
 from gammapy_asid.simulation.diffuse import analytic_emission
 from gammapy_asid.simulation.lat_dataset import simulate_dataset
 from gammapy_asid.tasks.classification.model import ClassificationModel
-from gammapy_asid.utils.sky_geometry import RADIUS_68
 
 CENTER = SkyCoord(80, 30, unit="deg", frame="galactic")
 #: In the east, in the middle, in the west near the upper edge of the field; and outside of it.
@@ -103,8 +104,8 @@ def test_candidates_with_their_detection(classifier, dataset, tmp_path):
     asked = classifier.trained.asked[0]
     assert_allclose(asked["score"], [0.9, 0.8, 0.7])
     assert not asked["given"]
-    pixel_size = asked["cube"].response.pixel_size
-    assert_allclose(asked["sigma"], 0.03 / RADIUS_68 / pixel_size)
+    # The errors of the list are those of refined positions, which the network does not know
+    assert asked["sigma"] is None
     assert_allclose(classes.table["real_prob"][:3], [0.9, 0.8, 0.7])
     classified = found.with_classes(classes)
     assert classified.table["source_class"].tolist() == ["AGN", "PSR", "PWN-SNR", ""]
@@ -207,6 +208,33 @@ def test_choices_of_classify(fake_classes, dataset):
         DLSourceDetector(classify=1.5)
     nothing = DLSourceDetector(threshold=0.999999, classify=True).run(dataset)
     assert {column.name for column in CLASS_COLUMNS} <= set(nothing.table.colnames)
+
+
+def test_shipped_model(power_law_catalog):
+    """It knows its detector, and says the same of a source however it is given."""
+    catalog = power_law_catalog(POSITIONS[:3], np.array([5e-9, 5e-9, 1e-9]), index=2.0)
+    # The second has a cutoff at 1 GeV with 2/3 in the exponent, as pulsars in 4FGL
+    lambda_, alpha = np.array([0.0, 1.0, 0.0]), np.array([1.0, 2 / 3, 1.0])
+    amplitude = catalog.amplitude * [1, 5, 1]
+    index = np.array([2.0, 1.2, 2.0])
+    catalog = replace(catalog, index=index, lambda_=lambda_, alpha=alpha, amplitude=amplitude)
+    rng = np.random.default_rng(7)
+    field = simulate_dataset(CENTER, (8, 8) * u.deg, catalog, analytic_emission(0), rng=rng)
+    classifier = DLSourceClassifier()
+    assert classifier.detector.card.sha256 == load_card("lat").sha256
+    found = DLSourceDetector(classify=classifier).run(field)
+    again = classifier.run(field, found).table
+    given = classifier.run(field, found.positions).table
+    names = ("real_prob", "prob_agn", "prob_psr")
+    for name in names:
+        assert_allclose(again[name], found.table[name], atol=1e-3)
+        assert_allclose(given[name], found.table[name], atol=0.25)
+    nearest, distance, _ = POSITIONS[:3].match_to_catalog_sky(found.positions)
+    assert np.all(distance.deg < 0.1) and np.all(found.table["real_prob"][nearest] > 0.9)
+    psr = found.table["prob_psr"][nearest]
+    assert psr[1] > 0.5 > 10 * max(psr[0], psr[2])
+    empty = classifier.run(field, CENTER.directional_offset_by(0 * u.deg, 2.5 * u.deg))
+    assert empty.table["real_prob"][0] < 0.5
 
 
 def test_as_other_estimators(classifier):

@@ -115,7 +115,7 @@ class ClassificationModel(TrainedModel):
         batch = field_batch([cube]).to(self.device)
         in_time = WholeTime(batch) if time is None else FieldTime(time, self.device)
         field = np.zeros(len(x), int)
-        sigma = np.full(len(x), float(batch.nominal[0])) if sigma is None else sigma
+        sigma = np.full(len(x), np.nan) if sigma is None else sigma
         return candidate_stamps(batch, cube.response, field, x, y, score, sigma, in_time)
 
     @inference()

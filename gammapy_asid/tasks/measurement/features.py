@@ -130,14 +130,12 @@ def instrument_scalars(n_bands, n_conditions):
 
 
 def with_expected_error(scalars):
-    """Scalars whose error of the detection, where positions are given, is that expected of such a fit.
-
-    Whoever gives a position has no detection: its error must not tell more than the fit does.
+    """Scalars whose error of the detection, where it is not known, is that expected of such a fit.
 
     Parameters
     ----------
     scalars : `~torch.Tensor`
-        Scalars of sources, shape ``(n, n_scalars)``.
+        Scalars of sources, NaN where the error of a detection is not known; shape ``(n, n_scalars)``.
 
     Returns
     -------
@@ -145,11 +143,11 @@ def with_expected_error(scalars):
         A copy.
     """
     # As `source_features` puts them together
-    given = scalars.shape[1] - 8 - NEIGHBOURS
-    sigma, scale = given + 2, given + 3
+    sigma = scalars.shape[1] - 8 - NEIGHBOURS + 2
+    scale = sigma + 1
     expected = ERROR_OF_FIT[0] + ERROR_OF_FIT[1] * scalars[:, scale]
     scalars = scalars.clone()
-    scalars[:, sigma] = torch.where(scalars[:, given] > 0.5, expected, scalars[:, sigma])
+    scalars[:, sigma] = torch.where(scalars[:, sigma].isnan(), expected, scalars[:, sigma])
     return scalars
 
 

@@ -191,7 +191,10 @@ def test_given_positions_have_the_error_of_their_fit(classifier, whole):
     assert torch.equal(one, same)
     # Brighter sources are placed better
     assert (one[:, given + 2].diff() > 0).all()
+    # Of a detection it is taken, and expected where it is not known
     other.scalars[:, given] = 0
+    assert torch.equal(class_numbers(other)[:, given + 2], one[:, given + 2])
+    other.scalars[:, given + 2] = 0.3
     assert torch.equal(class_numbers(other)[:, given + 2], other.scalars[:, given + 2])
 
 

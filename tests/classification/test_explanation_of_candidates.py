@@ -13,7 +13,7 @@ from gammapy_asid.tasks.classification.model import ClassificationModel
 from gammapy_asid.tasks.classification.network import ClassConfig, ClassNetwork, class_inputs
 from gammapy_asid.tasks.classification.stamps import CandidateStamps
 
-N, YEARS, BANDS, SIZE, SCALARS = 3, 5, 2, 9, 4
+N, YEARS, BANDS, SIZE, SCALARS = 3, 5, 2, 9, 14
 
 
 @pytest.fixture(scope="module")

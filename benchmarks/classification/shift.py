@@ -16,7 +16,7 @@ from gammapy_asid.tasks.classification.figures import kind_probabilities
 from ..common import rows_to_markdown, write
 from .simulated_sky import NAMES, candidates_of, cell, options, true_classes
 
-NEEDS = "ten minutes for 1600 patches, seconds after simulated_sky"
+NEEDS = "what simulated_sky needs, or the candidates that it has kept and a minute"
 
 #: Edges of the test statistic of the fit.
 TS_EDGES = (0, 9, 16, 25, 49, 100, np.inf)

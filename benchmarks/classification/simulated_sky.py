@@ -32,7 +32,7 @@ from .peers import crossed, forest
 
 __all__ = ["NAMES", "candidates_of", "options", "true_classes"]
 
-NEEDS = "ten minutes for 1600 patches"
+NEEDS = "the emission of the training (--bank or GAMMAPY_ASID_EMISSION), ten minutes for 1600 patches"
 
 NAMES = ("AGN", "PSR", "PWN-SNR", "FAKE")
 FSRQ = SOURCE_CLASSES.index("fsrq")

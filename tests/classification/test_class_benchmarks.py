@@ -162,19 +162,16 @@ def test_tables_of_sky_235():
     assert len(sky235.figure(own, target, {"network": probability, "photons": probability}).axes) == 3
 
 
-def test_patches_of_few_candidates(monkeypatch, tmp_path):
+def test_patches_of_few_candidates(monkeypatch, candidate_simulator, class_recipe):
     """The way from patches to tables with a network that knows nothing."""
     from gammapy_asid.tasks.classification.calibrate import range_fields
     from gammapy_asid.tasks.classification.model import ClassificationModel
-    from gammapy_asid.tasks.classification.recipe import ClassRecipe
-    from gammapy_asid.tasks.classification.simulator import build_candidate_simulator
     from gammapy_asid.tasks.classification.task import ClassificationTask
 
     monkeypatch.setattr(candidates, "BATCH", 8)
-    task, recipe = ClassificationTask(), ClassRecipe(name="none", widths=(2, 2, 2), hidden=4, members=1)
-    simulator = build_candidate_simulator(recipe)
-    network = task.network(recipe, simulator.bands).eval()
-    card = task.new_card(network, recipe, simulator.bands, **range_fields(simulator))
+    task, simulator = ClassificationTask(), candidate_simulator
+    network = task.network(class_recipe, simulator.bands).eval()
+    card = task.new_card(network, class_recipe, simulator.bands, **range_fields(simulator))
     model = ClassificationModel(card, network)
     found = candidates.simulate(model, simulator.detector, simulator.patches, 16, 0, 4, (4, 1))
     rows = found.rows

@@ -145,8 +145,7 @@ class DLSourceClassifier(TrainedEstimator):
         if not valid.any():
             raise ValueError("No source is on valid data: there is nothing to see of them")
         time = None if time_bins is None else time_counts(time_bins, cube, without=given.models)
-        score = _scores(given, valid)
-        sigma = None if score is None else self._errors(cube, x[valid], y[valid])
+        score, sigma = _scores(given, valid), self._errors(cube, x[valid], y[valid])
         return self.trained.stamps(cube, x[valid], y[valid], score, sigma, time), valid
 
     def classify(
@@ -181,8 +180,7 @@ class DLSourceClassifier(TrainedEstimator):
         probabilities = np.empty((0, 5))
         if valid.any():
             time = None if time_bins is None else time_counts(time_bins, cube, without=given.models)
-            score = _scores(given, valid)
-            sigma = None if score is None else self._errors(cube, x[valid], y[valid])
+            score, sigma = _scores(given, valid), self._errors(cube, x[valid], y[valid])
             logits = self.trained.predict(cube, x[valid], y[valid], score, sigma, time, given=score is None)
             shares = self.prior(given.positions[valid])
             probabilities = class_probabilities(logits, shares, self.card.real_share)
@@ -203,10 +201,10 @@ class DLSourceClassifier(TrainedEstimator):
         )
 
     def _errors(self, cube, x, y):
-        """Position errors of candidates in finest pixels by the detector, as the network was trained with.
+        """Position errors in finest pixels that the detector tells there, as the network was trained with.
 
-        Those of refined positions are smaller. None, which stands for those that are expected of such a fit,
-        where the detector is not at hand.
+        Those of refined positions are smaller, and positions that are given have none. None, which stands for
+        those that are expected of such a fit, where the detector is not at hand.
         """
         if self.detector is None or not cube.bands.same_energies(self.detector.bands):
             log.warning(

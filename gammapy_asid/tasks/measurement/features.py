@@ -132,7 +132,7 @@ def instrument_scalars(n_bands, n_conditions):
 def with_expected_error(scalars):
     """Scalars whose error of the detection, where it is not known, is that expected of such a fit.
 
-    Whoever gives a position has no detection: its error must not tell more than the fit does.
+    No constant stands for an unknown: it would be an extended source, or a sharp one.
 
     Parameters
     ----------
@@ -145,12 +145,11 @@ def with_expected_error(scalars):
         A copy.
     """
     # As `source_features` puts them together
-    given = scalars.shape[1] - 8 - NEIGHBOURS
-    sigma, scale = given + 2, given + 3
+    sigma = scalars.shape[1] - 8 - NEIGHBOURS + 2
+    scale = sigma + 1
     expected = ERROR_OF_FIT[0] + ERROR_OF_FIT[1] * scalars[:, scale]
     scalars = scalars.clone()
-    unknown = (scalars[:, given] > 0.5) | scalars[:, sigma].isnan()
-    scalars[:, sigma] = torch.where(unknown, expected, scalars[:, sigma])
+    scalars[:, sigma] = torch.where(scalars[:, sigma].isnan(), expected, scalars[:, sigma])
     return scalars
 
 

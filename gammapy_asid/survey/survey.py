@@ -132,9 +132,8 @@ class DLSkySurvey(Processes, Estimator):
             {k: v for k, v in part.config_parameters.items() if k not in ("model", "classify", "device")}
             for part in (self.detector, self.flux_estimator)
         )
-        if self.detector.classifier is None:
-            # Folders of version 0.1 know of none
-            del detector["classifier"]
+        # Folders of version 0.1 know of no classifier
+        detector = {k: v for k, v in detector.items() if k != "classifier" or v is not None}
         return {
             "data": datasets,
             # The same model may be given by its name or as a file

@@ -40,11 +40,16 @@ FSRQ = SOURCE_CLASSES.index("fsrq")
 BINS = (20, 10, 5, 1)
 #: Test statistic above which candidates are judged, and the edges of its bins.
 BRIGHT, TS_EDGES = 25.0, (25, 49, 100, 400, np.inf)
-#: Skies by name: faults of the patches (`~gammapy_asid.simulation.faulty_patches.FAULTS`), and lowest score.
+#: Candidates by name: those of patches without faults, what a user keeps of them, and all. Numbers of faults
+#: are those of `~gammapy_asid.simulation.faulty_patches.FAULTS`.
 SKIES = {
-    "without faults": ((-1, 0), 0.0),
-    "without faults, score above 0.5": ((-1, 0), 0.5),
-    "that of the training": (tuple(range(-1, 100)), 0.0),
+    "without faults": lambda rows: rows["fault"] <= 0,
+    "without faults, score above 0.5": lambda rows: (rows["fault"] <= 0) & (rows["score"] >= 0.5),
+    "without faults, predicted": lambda rows: (rows["fault"] <= 0) & rows["has_background"],
+    "without faults, predicted, TS > 100": lambda rows: (
+        (rows["fault"] <= 0) & (rows["ts"] > 100) & rows["has_background"]
+    ),
+    "that of the training": lambda rows: rows["fault"] >= -1,
 }
 #: Resamples of the bootstrap.
 N_RESAMPLES = 400
@@ -112,18 +117,7 @@ def candidates_of(args):
 
 
 def measure(candidates):
-    """Figures by number of bins, of sources brighter than `BRIGHT`.
-
-    Parameters
-    ----------
-    candidates : `~benchmarks.classification.candidates.JudgedCandidates`
-        Bright candidates of one sky.
-
-    Returns
-    -------
-    figures : dict
-        Results of `evaluate_classes` as numbers by bins of time, with ``fsrq_area``.
-    """
+    """Results of `evaluate_classes` as numbers by bins of time, with those of BL Lac against FSRQ."""
     true, results = true_classes(candidates.rows["source_class"]), {}
     for n_bins, logits in candidates.logits.items():
         probability = kind_probabilities(logits, candidates.rows["latitude"])
@@ -283,8 +277,8 @@ def main(args=None):
     candidates = candidates_of(args)
     bright = candidates.select(candidates.rows["ts"] > BRIGHT)
     results, pictures = {}, None
-    for name, (faults, score) in SKIES.items():
-        own = bright.select(np.isin(bright.rows["fault"], faults) & (bright.rows["score"] >= score))
+    for name, kept in SKIES.items():
+        own = bright.select(kept(bright.rows))
         results[name] = {
             "figures": measure(own) | {"forest": peer(own)},
             "gain": gain_of_time(own),

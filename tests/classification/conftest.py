@@ -85,16 +85,15 @@ def class_recipe():
 
 
 @pytest.fixture(scope="session")
-def candidate_simulator():
+def candidate_simulator(make_response):
     """Candidates of the model ``lat`` in skies of one instrument."""
     from gammapy_asid.simulation.faulty_patches import FaultyLatSimulator
-    from gammapy_asid.simulation.instruments import lat_response
     from gammapy_asid.tasks.classification.simulator import CandidateSimulator
     from gammapy_asid.tasks.detection.model import DetectionModel
     from gammapy_asid.tasks.detection.recipe import DetectionRecipe
     from gammapy_asid.tasks.detection.simulator import build_simulator
 
-    response = lat_response("P8R3_SOURCE_V2", "FRONT+BACK", 0.3, 1000.0, livetime=10.0)
+    response = make_response(0.1)
     patches = build_simulator(DetectionRecipe(name="x"), [response], [1.0])
     return CandidateSimulator(DetectionModel.load("lat"), FaultyLatSimulator.like(patches, 0.5))
 

@@ -4,16 +4,16 @@
 from dataclasses import dataclass
 
 import numpy as np
-from astropy.coordinates import SkyCoord
 from astropy.table import QTable
 
 from .columns import CLASS_COLUMNS, CLASSES
+from .source_table import SourceTable
 
 __all__ = ["SourceClasses"]
 
 
 @dataclass
-class SourceClasses:
+class SourceClasses(SourceTable):
     """Classes of the sources of one field.
 
     Parameters
@@ -30,17 +30,6 @@ class SourceClasses:
 
     table: QTable
     meta: dict
-
-    def __len__(self):
-        return len(self.table)
-
-    def __str__(self):
-        return f"{type(self).__name__}: {len(self)} sources\n" + "\n".join(self.table.pformat(max_width=-1))
-
-    @property
-    def positions(self):
-        """Positions (`~astropy.coordinates.SkyCoord`, ICRS)."""
-        return SkyCoord(self.table["ra"], self.table["dec"], frame="icrs")
 
     @property
     def candidate_columns(self):

@@ -5,18 +5,18 @@ from dataclasses import dataclass
 
 import astropy.units as u
 import numpy as np
-from astropy.coordinates import SkyCoord
 from astropy.table import QTable
 from gammapy.modeling.models import Models, PointSpatialModel, SkyModel
 
 from .columns import EXTENSION_COLUMNS
 from .source_models import EXTENDED, START_SPECTRUM, bounded_spectrum, extended_model
+from .source_table import SourceTable
 
 __all__ = ["SourceExtensions"]
 
 
 @dataclass
-class SourceExtensions:
+class SourceExtensions(SourceTable):
     """Extensions of the sources of one field.
 
     Parameters
@@ -33,17 +33,6 @@ class SourceExtensions:
 
     table: QTable
     meta: dict
-
-    def __len__(self):
-        return len(self.table)
-
-    def __str__(self):
-        return f"{type(self).__name__}: {len(self)} sources\n" + "\n".join(self.table.pformat(max_width=-1))
-
-    @property
-    def positions(self):
-        """Positions (`~astropy.coordinates.SkyCoord`, ICRS)."""
-        return SkyCoord(self.table["ra"], self.table["dec"], frame="icrs")
 
     @property
     def candidate_columns(self):

@@ -10,6 +10,7 @@ from gammapy.estimators import FluxPoints
 from gammapy.modeling.models import PowerLawSpectralModel
 
 from .columns import BAND_COLUMNS, FLUX_COLUMNS
+from .source_table import SourceTable
 
 __all__ = ["FLUX_UNIT", "SourceFluxes", "integral_flux"]
 
@@ -38,7 +39,7 @@ def integral_flux(spectrum, e_min, e_max):
 
 
 @dataclass
-class SourceFluxes:
+class SourceFluxes(SourceTable):
     """Fluxes of the sources of one field.
 
     Parameters
@@ -58,12 +59,6 @@ class SourceFluxes:
     table: QTable
     bands: QTable
     meta: dict
-
-    def __len__(self):
-        return len(self.table)
-
-    def __str__(self):
-        return f"{type(self).__name__}: {len(self)} sources\n" + "\n".join(self.table.pformat(max_width=-1))
 
     def in_all_bands(self, name):
         """Column of fluxes in all bands of the model, NaN where there are no data.
@@ -90,14 +85,6 @@ class SourceFluxes:
         for column in BAND_COLUMNS:
             columns[column.name] = self.in_all_bands(column.name.replace("flux_band", "flux"))
         return columns
-
-    def _row(self, source):
-        if isinstance(source, str):
-            rows = np.flatnonzero(self.table["name"] == source)
-            if len(rows) == 0:
-                raise KeyError(f"No source {source!r}: the names are in the column 'name'")
-            return int(rows[0])
-        return source
 
     def flux_points(self, source):
         """Spectral energy distribution of a source, one point per energy band.

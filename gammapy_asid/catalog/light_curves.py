@@ -9,6 +9,8 @@ from gammapy.estimators import FluxPoints
 from gammapy.maps import MapAxis, Maps, RegionGeom, TimeMapAxis
 from gammapy.modeling.models import PowerLawSpectralModel
 
+from .source_table import SourceTable
+
 __all__ = ["SourceLightCurves"]
 
 #: Fluxes of a time bin, as maps of flux points.
@@ -16,7 +18,7 @@ QUANTITIES = ("flux", "flux_err", "flux_errn", "flux_errp", "flux_ul")
 
 
 @dataclass
-class SourceLightCurves:
+class SourceLightCurves(SourceTable):
     """Light curves of the sources of one field.
 
     Parameters
@@ -37,12 +39,10 @@ class SourceLightCurves:
     stop: np.ndarray
     meta: dict
 
-    def __len__(self):
-        return len(self.table)
-
-    def __str__(self):
-        text = f"{type(self).__name__}: {len(self)} sources, {len(self.start)} time bins\n"
-        return text + "\n".join(self.table.pformat(max_width=-1))
+    @property
+    def summary(self):
+        """What is in the table, in a few words."""
+        return f"{super().summary}, {len(self.start)} time bins"
 
     def flux_points(self, source):
         """Light curve of a source.
@@ -76,11 +76,3 @@ class SourceLightCurves:
         maps["is_ul"].data = np.asarray(row["is_ul"]).reshape(geom.data_shape)
         index = row["index"] if np.isfinite(row["index"]) else 2.0
         return FluxPoints.from_maps(maps, sed_type="flux", reference_model=PowerLawSpectralModel(index=index))
-
-    def _row(self, source):
-        if isinstance(source, str):
-            rows = np.flatnonzero(self.table["name"] == source)
-            if len(rows) == 0:
-                raise KeyError(f"No source {source!r}: the names are in the column 'name'")
-            return int(rows[0])
-        return source

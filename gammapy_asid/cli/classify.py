@@ -7,7 +7,7 @@ from rich.table import Column, Table
 
 from ..utils.files import FITS_SUFFIXES, TABLE_SUFFIXES
 from .common import MODELS, console, device_option, overwrite_option, prepare, print_paths, write_models
-from .inputs import files_argument, input_file, models_option, read_datasets, read_sources
+from .inputs import files_argument, models_option, read_datasets, read_sources, sources_option
 
 __all__ = ["CLASS_HEADS", "classes_row", "classify", "classify_option", "classify_with", "prior_option"]
 
@@ -90,12 +90,7 @@ def classes_row(row):
 
 @click.command()
 @files_argument
-@click.option(
-    "--sources",
-    required=True,
-    type=input_file,
-    help="Candidates or any table with columns ra and dec or glon and glat, or Gammapy models (YAML).",
-)
+@sources_option
 @models_option
 @click.option("--model", default="lat-classes", show_default=True, help="Model name or weight file.")
 @prior_option

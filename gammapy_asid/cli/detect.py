@@ -20,7 +20,14 @@ from .common import (
     print_paths,
     threshold_option,
 )
-from .inputs import files_argument, input_file, models_option, read_datasets, read_sources, say_known_sky
+from .inputs import (
+    files_argument,
+    models_option,
+    read_datasets,
+    read_sources,
+    say_known_sky,
+    sources_option,
+)
 
 __all__ = ["demo", "detect", "flux"]
 
@@ -83,12 +90,7 @@ def detect(
 
 @click.command()
 @files_argument
-@click.option(
-    "--sources",
-    required=True,
-    type=input_file,
-    help="Candidates or any table with columns ra and dec or glon and glat, or Gammapy models (YAML).",
-)
+@sources_option
 @models_option
 @model_option
 @click.option("--e-min", type=float, help="Lower end of the energy range, GeV; by default of the data.")

@@ -7,19 +7,14 @@ from rich.table import Column, Table
 
 from ..utils.files import TABLE_SUFFIXES
 from .common import MODELS, console, device_option, overwrite_option, prepare, print_paths, write_models
-from .inputs import files_argument, input_file, models_option, read_datasets, read_sources
+from .inputs import files_argument, models_option, read_datasets, read_sources, sources_option
 
 __all__ = ["extension"]
 
 
 @click.command()
 @files_argument
-@click.option(
-    "--sources",
-    required=True,
-    type=input_file,
-    help="Candidates or any table with columns ra and dec or glon and glat, or Gammapy models (YAML).",
-)
+@sources_option
 @models_option
 @click.option("--model", default="cta-extension", show_default=True, help="Model name or weight file.")
 @click.option(

@@ -10,7 +10,15 @@ from rich.markup import escape
 from ..utils.files import regular_file
 from .common import MODELS, console, expanded
 
-__all__ = ["files_argument", "input_file", "models_option", "read_datasets", "read_sources", "say_known_sky"]
+__all__ = [
+    "files_argument",
+    "input_file",
+    "models_option",
+    "read_datasets",
+    "read_sources",
+    "say_known_sky",
+    "sources_option",
+]
 
 
 class InputFile(click.Path):
@@ -30,6 +38,12 @@ class InputFile(click.Path):
 
 input_file = InputFile()
 files_argument = click.argument("files", nargs=-1, required=True, type=input_file)
+sources_option = click.option(
+    "--sources",
+    required=True,
+    type=input_file,
+    help="Candidates or any table with columns ra and dec or glon and glat, or Gammapy models (YAML).",
+)
 models_option = click.option(
     "--models", type=input_file, help="Known sky: Gammapy models (YAML) of the datasets."
 )

@@ -11,7 +11,7 @@ from ...utils.work_folder import WorkFolder
 from .simulator import N_BINS, SimulatedCandidates
 from .stamps import CandidateStamps
 
-__all__ = ["CHUNK", "chunk_bins", "from_tensors", "keep_candidates", "to_tensors"]
+__all__ = ["CHUNK", "FINE_BINS", "chunk_bins", "from_tensors", "keep_candidates", "to_tensors"]
 
 #: Candidates of a file: what an interruption loses at most.
 CHUNK = 2000

@@ -9,11 +9,11 @@ from ...inputs.psf import psf_radius
 from ...learning.domain import beyond_bands, ranges
 from ...learning.score_calibration import fit_knots
 from ...learning.seeds import CANDIDATES
-from ...simulation.mock_catalog import SOURCE_CLASSES
-from .bank import CHUNK, chunk_bins
+from ...learning.temperature import fit_temperature
+from .bank import CHUNK, FINE_BINS, chunk_bins
 from .card import MODES, ClassCalibration, mode_of
 from .figures import class_figures
-from .loss import FAKE, FSRQ_ODDS, class_of, training_prior
+from .loss import FAKE, FSRQ, FSRQ_ODDS, class_of, training_prior
 from .model import ClassificationModel, network_output
 from .network import ClassOutput, class_numbers
 
@@ -21,7 +21,8 @@ __all__ = ["calibration", "range_fields", "simulated_outputs"]
 
 #: Knots of the calibration of real against fake, and the candidates that each needs.
 N_KNOTS, PER_KNOT = 30, 20
-_FSRQ = SOURCE_CLASSES.index("fsrq")
+#: A little pull to no change: a class may be absent.
+PULL = 1e-3
 
 
 def range_fields(simulator):
@@ -49,7 +50,7 @@ def range_fields(simulator):
         "intensity": simulator.detector.card.intensity,
         "beyond_bands": max(beyond_bands(response) for response in responses),
         "exposure": ranges(exposure),
-        "time_bins": (2, chunk_bins(-1)),
+        "time_bins": (2, FINE_BINS),
         "real_share": 0.5,
         "calibration": dict.fromkeys(MODES, ClassCalibration()),
         "metrics": {},
@@ -163,33 +164,14 @@ def _fitted(truth, output):
         fields["real_knots"] = tuple(map(tuple, knots.tolist()))
     prior = torch.log(torch.as_tensor(training_prior(truth["latitude"])))[real]
     if real.sum() > PER_KNOT:
-        temperature, bias = _scaled(output.classes.double()[real], prior, number[real])
+        temperature, bias = fit_temperature(output.classes.double()[real], number[real], prior, PULL)
         fields |= {"temperature": temperature, "bias": bias}
     agn = number == 0
     if agn.sum() > PER_KNOT:
         # Two classes, the first with a logit of 0
         pair = F.pad(output.fsrq.double()[agn, None], (1, 0))
         odds = torch.tensor([0.0, np.log(FSRQ_ODDS)], dtype=torch.float64).expand(len(pair), 2)
-        is_fsrq = torch.as_tensor(truth["source_class"] == _FSRQ).long()[agn]
-        temperature, bias = _scaled(pair, odds, is_fsrq)
+        is_fsrq = torch.as_tensor(truth["source_class"] == FSRQ).long()[agn]
+        temperature, bias = fit_temperature(pair, is_fsrq, odds, PULL)
         fields |= {"fsrq_temperature": temperature, "fsrq_bias": bias[1] - bias[0]}
     return fields
-
-
-def _scaled(logits, log_prior, target):
-    """Temperature and one bias a class by maximum likelihood (Guo et al. 2017, ICML, eq. 9)."""
-    log_t = torch.zeros(1, dtype=torch.float64, requires_grad=True)
-    bias = torch.zeros(logits.shape[1], dtype=torch.float64, requires_grad=True)
-    optimiser = torch.optim.LBFGS([log_t, bias], max_iter=100, line_search_fn="strong_wolfe")
-
-    def closure():
-        optimiser.zero_grad()
-        scaled = logits * torch.exp(-log_t) + bias + log_prior
-        # A little pull to no change: a class may be absent
-        loss = F.cross_entropy(scaled, target) + 1e-3 * (bias**2).sum()
-        loss.backward()
-        return loss
-
-    with torch.enable_grad():
-        optimiser.step(closure)
-    return float(log_t.detach().exp()), tuple((bias - bias.mean()).detach().tolist())

@@ -2,18 +2,17 @@
 """Figures of a classifier on simulated candidates."""
 
 import numpy as np
-from scipy.special import expit, softmax
+import torch
+from scipy.special import expit
 
 from ...learning.score_calibration import expected_calibration_error
-from ...simulation.mock_catalog import SOURCE_CLASSES
-from .loss import FSRQ_ODDS, training_prior
+from .loss import FSRQ, FSRQ_ODDS, class_of, training_prior
+from .prior import SkyShares, class_probabilities
 
 __all__ = ["class_figures", "kind_probabilities"]
 
 #: Expected significance of what the figures of bright sources count, 5 standard deviations: TS > 25.
 BRIGHT = 5.0
-_NUMBER = np.array([{"bll": 0, "fsrq": 0, "psr": 1}.get(name, 2) for name in SOURCE_CLASSES])
-_FSRQ = SOURCE_CLASSES.index("fsrq")
 
 
 def kind_probabilities(logits, latitude):
@@ -31,9 +30,14 @@ def kind_probabilities(logits, latitude):
     probability : `~numpy.ndarray`
         Shape ``(n, 4)``.
     """
-    real = expit(logits.real)[:, None]
-    classes = softmax(logits.classes + np.log(training_prior(latitude)), axis=1)
-    return np.concatenate([real * classes, 1 - real], axis=1)
+    *classes, _, real = _known(logits, latitude)
+    return np.column_stack([*(real * share for share in classes), 1 - real])
+
+
+def _known(logits, latitude):
+    """Columns of `class_probabilities` under the prior of the training."""
+    fsrq = np.full(len(latitude), FSRQ_ODDS / (1 + FSRQ_ODDS))
+    return class_probabilities(logits, SkyShares(training_prior(latitude), fsrq)).T
 
 
 def class_figures(truth, logits):
@@ -56,18 +60,18 @@ def class_figures(truth, logits):
 
     source = truth["source_class"]
     real = source >= 0
-    number = np.where(real, _NUMBER[source], 3)
+    number = np.where(real, class_of(torch.as_tensor(source)).numpy(), 3)
     probability = kind_probabilities(logits, truth["latitude"])
     agn = number == 0
-    fsrq = expit(logits.fsrq[agn] + np.log(FSRQ_ODDS))
+    fsrq = _known(logits, truth["latitude"])[3][agn]
     bright = ~real | (truth["significance"] > BRIGHT)
     predicted = probability.argmax(axis=1)
     figures = {
         "real_area": _area(roc_auc_score, real, logits.real),
         "score_area": _area(roc_auc_score, real, truth["score"]),
-        "fsrq_area": _area(roc_auc_score, source[agn] == _FSRQ, fsrq),
+        "fsrq_area": _area(roc_auc_score, source[agn] == FSRQ, fsrq),
         "real_calibration_error": expected_calibration_error(expit(logits.real), real),
-        "fsrq_calibration_error": expected_calibration_error(fsrq, source[agn] == _FSRQ),
+        "fsrq_calibration_error": expected_calibration_error(fsrq, source[agn] == FSRQ),
         "accuracy_ts25": float(np.mean(predicted[bright] == number[bright])) if bright.any() else np.nan,
         "macro_f1_ts25": float(f1_score(number[bright], predicted[bright], average="macro", zero_division=0)),
     }

@@ -9,14 +9,15 @@ import torch.nn.functional as F
 
 from ...simulation.mock_catalog import SOURCE_CLASSES
 
-__all__ = ["FAKE", "FSRQ_ODDS", "ClassTarget", "class_loss", "class_of", "training_prior"]
+__all__ = ["FAKE", "FSRQ", "FSRQ_ODDS", "ClassTarget", "class_loss", "class_of", "training_prior"]
 
 #: Class of a candidate that no source has made.
 FAKE = -1
 
 #: Class of each of the `SOURCE_CLASSES`.
 _OF_SOURCE = torch.tensor([{"bll": 0, "fsrq": 0, "psr": 1}.get(name, 2) for name in SOURCE_CLASSES])
-_FSRQ = SOURCE_CLASSES.index("fsrq")
+#: Number of FSRQ among the `SOURCE_CLASSES`.
+FSRQ = SOURCE_CLASSES.index("fsrq")
 
 #: Shares of the classes among the simulated sources brighter than 2.5e-10 / (cm2 s) from 1 to 100 GeV by
 #: absolute latitude in deg: means of 60 skies of `~gammapy_asid.simulation.populations.draw_sky`. The logits
@@ -112,7 +113,7 @@ def class_loss(output, target):
     logits = output.classes + target.log_prior
     of_class = F.cross_entropy(logits, number.clamp(min=0), reduction="none")
     parts["classes"] = _mean(of_class, real)
-    is_fsrq = (target.source_class == _FSRQ).float()
+    is_fsrq = (target.source_class == FSRQ).float()
     of_agn = F.binary_cross_entropy_with_logits(output.fsrq + target.log_odds, is_fsrq, reduction="none")
     parts["fsrq"] = _mean(of_agn, number == 0)
     return {"loss": sum(parts.values()), **parts}

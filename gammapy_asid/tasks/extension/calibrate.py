@@ -5,7 +5,6 @@ from itertools import chain
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from ...evaluation.classification import class_calibration_error
 from ...inputs.psf import psf_radius
@@ -13,6 +12,7 @@ from ...learning.domain import ranges
 from ...learning.interval_calibration import fit_quantiles
 from ...learning.score_calibration import fit_knots
 from ...learning.seeds import EXTENSION
+from ...learning.temperature import fit_temperature
 from .model import LEVELS, ExtensionModel
 from .network import ExtensionOutput
 from .truth import ExtensionTruth
@@ -139,20 +139,7 @@ def calibration(card, network, simulator, recipe):
 def _fitted(edges, truth, output):
     """Fields of the card that make probabilities and intervals true."""
     target = torch.from_numpy(truth.classes(edges))
-    # Temperature and one bias a class (Guo et al. 2017, ICML, eq. 9), by maximum likelihood.
-    log_t = torch.zeros(1, dtype=torch.float64, requires_grad=True)
-    bias = torch.zeros(len(edges) + 1, dtype=torch.float64, requires_grad=True)
-    optimiser = torch.optim.LBFGS([log_t, bias], max_iter=100, line_search_fn="strong_wolfe")
-    logits = output.classes.double()
-
-    def closure():
-        optimiser.zero_grad()
-        loss = F.cross_entropy(logits * torch.exp(-log_t) + bias, target)
-        loss.backward()
-        return loss
-
-    with torch.enable_grad():
-        optimiser.step(closure)
+    temperature, bias = fit_temperature(output.classes.double(), target)
     extended = truth.size > 0
     # Twenty sources a knot, of which some are points
     n_knots = min(30, len(extended) // 20)
@@ -161,8 +148,8 @@ def _fitted(edges, truth, output):
     deviation = np.log(truth.size[extended]) - output.log_size.double().numpy()[extended]
     rows = fit_quantiles(deviation / error, error, LEVELS)
     return {
-        "temperature": float(log_t.detach().exp()),
-        "bias": tuple((bias - bias.mean()).detach().tolist()),
+        "temperature": temperature,
+        "bias": bias,
         "extended_knots": tuple(map(tuple, knots.tolist())),
         "size_quantiles": tuple(map(tuple, rows.tolist())),
     }

@@ -22,6 +22,7 @@ from ..tasks.classification.model import ClassificationModel
 from ..tasks.classification.prior import SkyPrior, class_probabilities
 from ..tasks.classification.stamps import CandidateStamps
 from ..tasks.classification.time_counts import partly_masked
+from ..tasks.detection.card import DetectionCard
 from ..tasks.detection.model import DetectionModel
 from .domain import band_cube, check_domain
 from .sources import given_sources, place_sources
@@ -115,6 +116,16 @@ class DLSourceClassifier(TrainedEstimator):
         cube = band_cube(datasets, self.card, without=given.models)
         return self.classify(datasets, cube, sources, time_bins)
 
+    def asks(self, card: DetectionCard) -> bool:
+        """Whether the model with a card is the detector whose candidates it was trained with.
+
+        Parameters
+        ----------
+        card : `~gammapy_asid.tasks.detection.card.DetectionCard`
+            Card.
+        """
+        return self.detector is not None and self.detector.card == card
+
     def stamps(
         self, datasets: MapDataset | Datasets | BandCube, sources: SkyCoord | Candidates | DatasetModels
     ) -> tuple[CandidateStamps, np.ndarray]:
@@ -144,9 +155,8 @@ class DLSourceClassifier(TrainedEstimator):
         x, y, valid, _ = place_sources(given.positions, cube)
         if not valid.any():
             raise ValueError("No source is on valid data: there is nothing to see of them")
-        time = None if time_bins is None else time_counts(time_bins, cube, without=given.models)
-        score, sigma = _scores(given, valid), self._errors(cube, x[valid], y[valid])
-        return self.trained.stamps(cube, x[valid], y[valid], score, sigma, time), valid
+        seen = self._seen(cube, given, x[valid], y[valid], valid, time_bins)
+        return self.trained.stamps(cube, x[valid], y[valid], *seen), valid
 
     def classify(
         self,
@@ -154,6 +164,7 @@ class DLSourceClassifier(TrainedEstimator):
         cube: BandCube,
         sources: SkyCoord | Candidates | DatasetModels,
         time_bins: TimeBins | None,
+        detected: torch.Tensor | None = None,
     ) -> SourceClasses:
         """Classify sources in a field that is prepared already.
 
@@ -168,6 +179,8 @@ class DLSourceClassifier(TrainedEstimator):
             See `run`.
         time_bins : `~gammapy_asid.inputs.TimeBins` or None
             Result of `~gammapy_asid.inputs.find_time_bins` of the datasets.
+        detected : `~torch.Tensor`, optional
+            Output of the classifier's own detector on the cube, if at hand.
 
         Returns
         -------
@@ -179,8 +192,7 @@ class DLSourceClassifier(TrainedEstimator):
         x, y, valid, flags = place_sources(given.positions, cube)
         probabilities = np.empty((0, 5))
         if valid.any():
-            time = None if time_bins is None else time_counts(time_bins, cube, without=given.models)
-            score, sigma = _scores(given, valid), self._errors(cube, x[valid], y[valid])
+            score, sigma, time = self._seen(cube, given, x[valid], y[valid], valid, time_bins, detected)
             logits = self.trained.predict(cube, x[valid], y[valid], score, sigma, time, given=score is None)
             shares = self.prior(given.positions[valid])
             probabilities = class_probabilities(logits, shares, self.card.real_share)
@@ -200,7 +212,12 @@ class DLSourceClassifier(TrainedEstimator):
             given.names, given.positions, probabilities, valid, flags, meta
         )
 
-    def _errors(self, cube, x, y):
+    def _seen(self, cube, given, x, y, valid, time_bins, detected=None):
+        """Scores and position errors of the valid sources, and the counts of the field in time."""
+        time = None if time_bins is None else time_counts(time_bins, cube, without=given.models)
+        return _scores(given, valid), self._errors(cube, x, y, detected), time
+
+    def _errors(self, cube, x, y, detected):
         """Position errors in finest pixels that the detector tells there, as the network was trained with.
 
         Those of refined positions are smaller, and positions that are given have none. None, which stands for
@@ -212,7 +229,8 @@ class DLSourceClassifier(TrainedEstimator):
                 "replaced by what is expected, and classes are less certain."
             )
             return None
-        error = self.detector.output(cube)[4].exp().numpy()
+        detected = self.detector.output(cube) if detected is None else detected
+        error = detected[4].exp().numpy()
         row, column = (
             np.rint(v).astype(int).clip(0, n - 1) for v, n in zip((y, x), error.shape, strict=True)
         )

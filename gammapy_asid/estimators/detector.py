@@ -1,7 +1,6 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Source detection with a multi-resolution U-Net."""
 
-from dataclasses import replace
 from numbers import Real
 from os import PathLike
 from typing import Any, Literal
@@ -24,6 +23,7 @@ from ..learning.model_files import ensemble_path
 from ..tasks.detection.doubles import join_peaks, split_peaks
 from ..tasks.detection.model import DetectionModel, score_maps
 from ..tasks.detection.peaks import FAINTEST_SCORE, edge_distance
+from ..tasks.detection.sensitivity import stands_other_skies
 from ..tasks.detection.shifts import averaged_output
 from ..tasks.measurement.fitted_sources import fit_batch
 from ..tasks.measurement.model import SourceEnsemble
@@ -172,17 +172,22 @@ class DLSourceDetector(TrainedEstimator):
             See `run`.
         """
         if self.classifier is None:
-            return self._found(datasets, cube)
+            return self._found(datasets, cube)[0]
         # Before any work, for what is wrong with the data
         time_bins, own = find_time_bins(datasets), cube
         if not cube.bands.same_energies(self.classifier.bands):
             own = band_cube(datasets, self.classifier.card)
         check_instrument(self.classifier.card, own, datasets)
-        candidates = self._found(datasets, cube)
-        return candidates.with_classes(self.classifier.classify(datasets, own, candidates, time_bins))
+        candidates, output = self._found(datasets, cube)
+        # Where the classifier would ask this very network about these very pixels
+        same = own is cube and self.shifts == 1 and self.classifier.asks(self.card)
+        detected = output if same else None
+        return candidates.with_classes(
+            self.classifier.classify(datasets, own, candidates, time_bins, detected)
+        )
 
     def _found(self, datasets, cube):
-        """Candidates without classes."""
+        """Candidates without classes, and the output of the network."""
         domain = check_domain(
             self.card, cube, datasets, "candidates there have the flag UNTRAINED, and no purity is stated"
         )
@@ -197,7 +202,7 @@ class DLSourceDetector(TrainedEstimator):
         chosen = chosen[np.argsort(-peaks.score[chosen], kind="stable")]
         peaks, flags = peaks.select(chosen), flags[chosen]
         axes_68, axes_95, angle = (values[chosen] for values in ellipses)
-        return Candidates.from_positions(
+        found = Candidates.from_positions(
             cube.geom.wcs.pixel_to_world(peaks.x, peaks.y),
             peaks.score,
             axes_68,
@@ -207,6 +212,7 @@ class DLSourceDetector(TrainedEstimator):
             maps=score_maps(output, cube),
             meta=self._meta(cube, domain),
         )
+        return found, output
 
     def _peaks(self, output, cube):
         """Peaks of the network's output that are candidates, or that a fit may count among the sources."""
@@ -251,23 +257,10 @@ class DLSourceDetector(TrainedEstimator):
         flags[fainter] |= CandidateFlag.NEAR_BRIGHTER
         flags[domain.is_outside(peaks.x, peaks.y)] |= CandidateFlag.UNTRAINED
         if self.emission_error and cube.has_background:
-            flags |= self._sensitive(peaks, cube)
+            settings = self.emission_error, self.threshold, self.centres
+            stands = stands_other_skies(self.trained, cube, peaks.x, peaks.y, *settings)
+            flags[~stands] |= CandidateFlag.EMISSION_SENSITIVE
         return flags
-
-    def _sensitive(self, peaks, cube):
-        """Flag of peaks that fall below the threshold where the known sky is brighter or fainter."""
-        found = np.ones(len(peaks), dtype=bool)
-        for factor in (1 - self.emission_error, 1 + self.emission_error):
-            other = replace(cube, background=[factor * image for image in cube.background])
-            again = self.trained.peaks(self.trained.output(other), other, self.centres)
-            again = again.select(again.score >= self.threshold)
-            reach = cube.bands.match_radius / cube.response.pixel_size
-            distance = np.full(len(peaks), np.inf)
-            if len(again) and len(peaks):
-                tree = KDTree(np.column_stack([again.x, again.y]))
-                distance, _ = tree.query(np.column_stack([peaks.x, peaks.y]))
-            found &= distance < reach
-        return np.where(found, 0, CandidateFlag.EMISSION_SENSITIVE)
 
     def _meta(self, cube, domain):
         response = cube.response

@@ -11,11 +11,11 @@ from gammapy_asid.evaluation import angular_separation
 from gammapy_asid.inputs import cube_from_arrays
 from gammapy_asid.inputs.batch import field_batch
 from gammapy_asid.inputs.psf import psf_tables
+from gammapy_asid.learning.peaks import FAINTEST_SCORE
 from gammapy_asid.simulation.sky import ResponseBank, render_sources
 from gammapy_asid.stats.point_fit import fit_sources
 from gammapy_asid.tasks.classification.model import ClassLogits
 from gammapy_asid.tasks.classification.stamps import WholeTime, candidate_stamps
-from gammapy_asid.tasks.detection.peaks import FAINTEST_SCORE
 
 from ..detection.scoring import match
 from ..detection.sky235_limit import REACH, sub_band_counts

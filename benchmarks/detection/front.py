@@ -19,10 +19,10 @@ from gammapy_asid.evaluation import (
     purity_recall,
 )
 from gammapy_asid.inputs.psf import psf_tables
+from gammapy_asid.learning.peaks import FAINTEST_SCORE
 from gammapy_asid.simulation import lat_response
 from gammapy_asid.tasks.detection.doubles import split_peaks
 from gammapy_asid.tasks.detection.model import DetectionModel
-from gammapy_asid.tasks.detection.peaks import FAINTEST_SCORE
 from gammapy_asid.tasks.detection.simulated_candidates import visible_sources
 from gammapy_asid.tasks.measurement.fitted_sources import fit_batch
 from gammapy_asid.tasks.measurement.model import SourceEnsemble

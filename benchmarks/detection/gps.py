@@ -24,8 +24,8 @@ from gammapy_asid.evaluation import (
     ts_map_candidates,
 )
 from gammapy_asid.inputs import Bands
+from gammapy_asid.learning.targets import match_radius
 from gammapy_asid.plots import plot_field
-from gammapy_asid.tasks.detection.targets import match_radius
 
 from ..common import arguments, kept, rows_to_markdown, write
 from ..skies.gps_fields import FIELDS, emission_model, load_field

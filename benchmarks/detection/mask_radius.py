@@ -15,14 +15,14 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from gammapy_asid.evaluation import binomial_interval, purity_recall
 from gammapy_asid.inputs import Bands
+from gammapy_asid.learning.peaks import find_centres
 from gammapy_asid.learning.recipe import OptimiserRecipe
+from gammapy_asid.learning.targets import detection_loss, target_maps
 from gammapy_asid.learning.trainer import cosine_cycles
 from gammapy_asid.simulation import lat_response
 from gammapy_asid.stats.significance import network_inputs
 from gammapy_asid.tasks.detection.network import build_network
-from gammapy_asid.tasks.detection.peaks import find_centres
 from gammapy_asid.tasks.detection.simulated_candidates import claimed_sources, visible_sources
-from gammapy_asid.tasks.detection.targets import detection_loss, target_maps
 
 from ..common import arguments, file_of, rows_to_markdown, write
 from ..skies.open_skies import load_bank, open_skies

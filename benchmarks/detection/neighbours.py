@@ -17,9 +17,9 @@ from gammapy_asid.evaluation import binomial_interval, ts_map_candidates
 from gammapy_asid.inputs import LAT_BANDS, cube_from_arrays
 from gammapy_asid.inputs.batch import field_batch
 from gammapy_asid.inputs.psf import psf_tables
+from gammapy_asid.learning.peaks import FAINTEST_SCORE
 from gammapy_asid.tasks.detection.doubles import split_peaks
 from gammapy_asid.tasks.detection.model import DetectionModel
-from gammapy_asid.tasks.detection.peaks import FAINTEST_SCORE
 from gammapy_asid.tasks.measurement.fitted_sources import fit_batch
 from gammapy_asid.tasks.measurement.model import SourceEnsemble
 

@@ -12,9 +12,9 @@ from gammapy_asid.evaluation import ts_map_candidates
 from gammapy_asid.inputs import cube_from_arrays
 from gammapy_asid.inputs.batch import field_batch
 from gammapy_asid.inputs.psf import psf_tables
+from gammapy_asid.learning.peaks import FAINTEST_SCORE, find_centres
 from gammapy_asid.stats.significance import network_inputs
 from gammapy_asid.tasks.detection.model import DetectionModel
-from gammapy_asid.tasks.detection.peaks import FAINTEST_SCORE, find_centres
 from gammapy_asid.tasks.measurement.fitted_sources import fit_batch
 from gammapy_asid.tasks.measurement.model import SourceEnsemble
 

@@ -4,9 +4,9 @@
 import numpy as np
 import torch
 
+from gammapy_asid.learning.peaks import find_centres
 from gammapy_asid.simulation import EmissionBank, build_heldout_models, build_lat_bank, draw_sky
 from gammapy_asid.simulation.lat_patches import LatSimulator
-from gammapy_asid.tasks.detection.peaks import find_centres
 from gammapy_asid.tasks.detection.simulated_candidates import network_output
 from gammapy_asid.tasks.detection.simulator import emission_blur
 
@@ -72,7 +72,7 @@ def batch_peaks(model, batch):
 
     Returns
     -------
-    peaks : `~gammapy_asid.tasks.detection.peaks.Peaks`
+    peaks : `~gammapy_asid.learning.peaks.Peaks`
         Candidates.
     """
     output = network_output(model.network, batch)

@@ -20,9 +20,9 @@ from ..inputs.prepare import usable_datasets
 from ..inputs.psf import psf_radius, psf_tables
 from ..inputs.time_bins import find_time_bins, usable_in_time
 from ..learning.model_files import ensemble_path
+from ..learning.peaks import FAINTEST_SCORE, edge_distance
 from ..tasks.detection.doubles import join_peaks, split_peaks
 from ..tasks.detection.model import DetectionModel, score_maps
-from ..tasks.detection.peaks import FAINTEST_SCORE, edge_distance
 from ..tasks.detection.sensitivity import stands_other_skies
 from ..tasks.detection.shifts import averaged_output
 from ..tasks.measurement.fitted_sources import fit_batch

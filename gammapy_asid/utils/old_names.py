@@ -41,7 +41,7 @@ MODULES = {
     "inputs.known_sky": "inputs.expected_counts inputs.datasets inputs.impossible inputs.changed_maps",
     "inputs.regular": "inputs.square_pixels",
     "likelihood.neighbours": "likelihood.listed_sources",
-    "networks": "tasks.detection.model tasks.detection.peaks inputs.batch learning.unet stats.known_sky "
+    "networks": "tasks.detection.model learning.peaks inputs.batch learning.unet stats.known_sky "
     "stats.significance",
     "networks.blends": "stats.blends tasks.detection.doubles",
     "networks.description": "inputs.conditioning inputs.psf",
@@ -53,12 +53,12 @@ MODULES = {
     "networks.fields": "inputs.batch",
     "networks.loading": "learning.trained utils.devices",
     "networks.model": "tasks.detection.model",
-    "networks.peaks": "tasks.detection.peaks",
+    "networks.peaks": "learning.peaks",
     "networks.rows": "utils.tensor_rows",
     "networks.source_features": "tasks.measurement.features",
     "networks.source_fit": "stats.point_fit stats.source_stamps stats.source_images",
     "networks.source_model": "tasks.measurement.model tasks.measurement.calibration "
-    "tasks.measurement.fitted_sources tasks.detection.peaks",
+    "tasks.measurement.fitted_sources learning.peaks",
     "networks.spectral_fit": "stats.spectral_fit stats.flux_scale",
     "networks.unet": "learning.unet",
     "plain_yaml": "utils.plain_yaml",
@@ -90,7 +90,9 @@ MODULES = {
     "tasks.measurement.predictions tasks.measurement.source_sets",
     "training.sources": "tasks.measurement.simulator",
     "training.stream": "simulation.lat_patches",
-    "training.targets": "tasks.detection.targets",
+    "tasks.detection.peaks": "learning.peaks",
+    "tasks.detection.targets": "learning.targets",
+    "training.targets": "learning.targets",
     "training.train": "learning.run tasks.detection.network tasks.detection.simulator",
     "training.transfer": "tasks.detection.transfer tasks.extension.transfer",
     "weights": "learning.io learning.model_files tasks.detection.card tasks.measurement.card "

@@ -7,14 +7,14 @@ import torch
 from numpy.testing import assert_allclose
 
 from gammapy_asid.inputs.bands import LAT_BANDS
-from gammapy_asid.tasks.detection.peaks import (
+from gammapy_asid.learning.peaks import (
     Peaks,
     _laplacian_kernel,
     edge_distance,
     find_centres,
     kmeans_centres,
 )
-from gammapy_asid.tasks.detection.targets import target_maps
+from gammapy_asid.learning.targets import target_maps
 
 PIXEL_SIZE = 0.1
 SHAPE = (64, 80)

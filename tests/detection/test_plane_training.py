@@ -6,10 +6,10 @@ import torch
 from gammapy_asid.inputs.bands import Bands
 from gammapy_asid.learning.recipe import read_recipe
 from gammapy_asid.learning.stream import SimulatedBatches
+from gammapy_asid.learning.targets import match_radius, target_maps
 from gammapy_asid.simulation.patch_images import turned_patches, turned_places
 from gammapy_asid.stats.significance import network_inputs
 from gammapy_asid.tasks.detection.network import build_network
-from gammapy_asid.tasks.detection.targets import match_radius, target_maps
 from gammapy_asid.tasks.detection.task import DetectionTask
 
 BANDS = Bands((100.0, 1e3, 1e4, 1e5), (1, 0, 0), 0.04, extents=(0.1, 0.25))

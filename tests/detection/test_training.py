@@ -12,11 +12,11 @@ from gammapy_asid.inputs.bands import LAT_BANDS
 from gammapy_asid.learning.recipe import read_recipe
 from gammapy_asid.learning.run import train
 from gammapy_asid.learning.stream import SimulatedBatches
+from gammapy_asid.learning.targets import detection_loss, match_radius, target_maps
 from gammapy_asid.learning.trainer import TaskModule
 from gammapy_asid.tasks.detection.network import build_network
 from gammapy_asid.tasks.detection.simulated_candidates import simulated_candidates
 from gammapy_asid.tasks.detection.simulator import build_simulator
-from gammapy_asid.tasks.detection.targets import detection_loss, match_radius, target_maps
 from gammapy_asid.tasks.detection.task import DetectionTask
 
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
+from gammapy_asid.learning.peaks import Peaks
 from gammapy_asid.simulation.diffuse import analytic_emission
 from gammapy_asid.simulation.faulty_patches import FAULTS, FaultyLatSimulator
 from gammapy_asid.simulation.lat_patches import LatSimulator
 from gammapy_asid.simulation.mock_catalog import SOURCE_CLASSES
 from gammapy_asid.simulation.populations import draw_sky
-from gammapy_asid.tasks.detection.peaks import Peaks
 from gammapy_asid.tasks.detection.simulated_candidates import claimed_sources
 
 SIZE = 32

@@ -6,11 +6,11 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
+from gammapy_asid.learning.peaks import Peaks
 from gammapy_asid.stats.blends import _scaled, elongation, split_blends
 from gammapy_asid.stats.point_fit import fit_sources
 from gammapy_asid.stats.source_stamps import sample_psf
 from gammapy_asid.tasks.detection.doubles import split_peaks
-from gammapy_asid.tasks.detection.peaks import Peaks
 
 
 def test_moments_of_a_pair(fields, tables):

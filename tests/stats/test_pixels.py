@@ -14,13 +14,13 @@ from gammapy_asid import DLSourceDetector
 from gammapy_asid.inputs import to_band_cube
 from gammapy_asid.inputs.pixel_grid import PixelGrid
 from gammapy_asid.inputs.response import RAD, normalise_psf, place_error
+from gammapy_asid.learning.peaks import Peaks
 from gammapy_asid.simulation import MockCatalog
 from gammapy_asid.simulation.all_sky import simulate_sky
 from gammapy_asid.simulation.diffuse import analytic_emission
 from gammapy_asid.stats import blends
 from gammapy_asid.stats.blends import CLOSEST, split_blends
 from gammapy_asid.tasks.detection.doubles import join_peaks
-from gammapy_asid.tasks.detection.peaks import Peaks
 
 CENTRE = SkyCoord(80, 40, unit="deg", frame="galactic")
 SOURCE = SkyCoord(80.8, 40.5, unit="deg", frame="galactic")

@@ -5,9 +5,9 @@ import numpy as np
 import torch
 from scipy.spatial import KDTree
 
+from ...learning.peaks import FAINTEST_SCORE, Peaks
 from ...stats.blends import CLOSEST, split_blends
 from ...utils.devices import moved
-from .peaks import FAINTEST_SCORE, Peaks
 
 __all__ = ["join_peaks", "split_peaks"]
 
@@ -17,14 +17,14 @@ def join_peaks(peaks, native):
 
     Parameters
     ----------
-    peaks : `~gammapy_asid.tasks.detection.peaks.Peaks`
+    peaks : `~gammapy_asid.learning.peaks.Peaks`
         Peaks.
     native : float
         Side in finest pixels of the native pixels inside which counts lost their place, 0 if they kept it.
 
     Returns
     -------
-    peaks : `~gammapy_asid.tasks.detection.peaks.Peaks`
+    peaks : `~gammapy_asid.learning.peaks.Peaks`
         The others, in the same order.
     """
     if native == 0 or len(peaks) < 2:
@@ -44,7 +44,7 @@ def split_peaks(peaks, batch, tables, native=0.0):
 
     Parameters
     ----------
-    peaks : `~gammapy_asid.tasks.detection.peaks.Peaks`
+    peaks : `~gammapy_asid.learning.peaks.Peaks`
         Peaks with calibrated scores; those too faint to be fitted stay as they are.
     batch : `~gammapy_asid.inputs.batch.FieldBatch`
         Their fields.
@@ -55,7 +55,7 @@ def split_peaks(peaks, batch, tables, native=0.0):
 
     Returns
     -------
-    peaks : `~gammapy_asid.tasks.detection.peaks.Peaks`
+    peaks : `~gammapy_asid.learning.peaks.Peaks`
         Halves of a blend stand together and share its score.
     fit : `~gammapy_asid.stats.point_fit.PointFit` or None
         Their fit if none is too faint.

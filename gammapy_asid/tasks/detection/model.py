@@ -7,12 +7,12 @@ from gammapy.maps import Maps, WcsNDMap
 
 from ...inputs.batch import field_batch
 from ...inputs.tiles import Tiling
+from ...learning.peaks import find_centres
 from ...learning.trained import TrainedModel
 from ...learning.unet import MultiResolutionUNet, UNetConfig
 from ...stats.significance import network_inputs
 from ...utils.devices import inference
 from .card import DetectionCard
-from .peaks import find_centres
 
 __all__ = ["DetectionModel", "score_maps"]
 
@@ -74,11 +74,11 @@ class DetectionModel(TrainedModel):
         cube : `~gammapy_asid.inputs.BandCube`
             Field.
         method : {"log", "kmeans"}
-            See `~gammapy_asid.tasks.detection.peaks.find_centres`.
+            See `~gammapy_asid.learning.peaks.find_centres`.
 
         Returns
         -------
-        peaks : `~gammapy_asid.tasks.detection.peaks.Peaks`
+        peaks : `~gammapy_asid.learning.peaks.Peaks`
             Sorted by decreasing score.
         """
         finest = [level == 0 for level in cube.bands.levels]

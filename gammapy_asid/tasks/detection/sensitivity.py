@@ -25,7 +25,7 @@ def stands_other_skies(trained, cube, x, y, error, threshold, method="log"):
     threshold : float
         Score from which something is found.
     method : {"log", "kmeans"}
-        See `~gammapy_asid.tasks.detection.peaks.find_centres`.
+        See `~gammapy_asid.learning.peaks.find_centres`.
 
     Returns
     -------

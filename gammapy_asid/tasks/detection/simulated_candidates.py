@@ -6,10 +6,10 @@ import torch
 
 from ...evaluation.matching import match_brightest
 from ...evaluation.metrics import purity_recall
+from ...learning.peaks import FAINTEST_SCORE, Peaks, find_centres
+from ...learning.targets import match_radius
 from ...stats.significance import network_inputs
 from ...utils.devices import inference
-from .peaks import FAINTEST_SCORE, Peaks, find_centres
-from .targets import match_radius
 
 __all__ = [
     "DETECTABLE",
@@ -151,7 +151,7 @@ def claimed_sources(patches, peaks):
     ----------
     patches : `~gammapy_asid.simulation.patches.SimulatedPatches`
         Patches with their truth.
-    peaks : `~gammapy_asid.tasks.detection.peaks.Peaks`
+    peaks : `~gammapy_asid.learning.peaks.Peaks`
         Peaks, their fields those of the patches.
 
     Returns
@@ -192,7 +192,7 @@ def detected_candidates(model, patches):
     Returns
     -------
     rows : dict of `~numpy.ndarray`
-        Columns of `~gammapy_asid.tasks.detection.peaks.Peaks` with calibrated scores of at least
+        Columns of `~gammapy_asid.learning.peaks.Peaks` with calibrated scores of at least
         `FAINTEST_SCORE`, and ``true``, see `claimed_sources`.
     """
     batch = patches.batch

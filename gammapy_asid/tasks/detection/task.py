@@ -5,6 +5,7 @@ import torch
 
 from ...learning.seeds import VALIDATION
 from ...learning.stream import SimulatedBatches
+from ...learning.targets import detection_loss, target_maps, turned_targets
 from ...learning.task import Task
 from ...simulation.patch_images import turned
 from ...stats.significance import network_inputs
@@ -15,7 +16,6 @@ from .network import build_network
 from .recipe import DetectionRecipe
 from .simulated_candidates import validation_figures
 from .simulator import build_simulator, dataset_simulator
-from .targets import detection_loss, target_maps, turned_targets
 from .transfer import start_from
 
 __all__ = ["DetectionTask"]

@@ -3,7 +3,7 @@
 
 import torch
 
-from ...inputs.bands import LAT_BANDS
+from ..inputs.bands import LAT_BANDS
 
 __all__ = ["detection_loss", "match_radius", "target_maps", "turned_targets"]
 

@@ -10,7 +10,7 @@ from scipy.ndimage import distance_transform_edt, map_coordinates
 from scipy.stats import norm
 from sklearn.cluster import KMeans
 
-from ...inputs.bands import LAT_BANDS
+from ..inputs.bands import LAT_BANDS
 
 __all__ = ["FAINTEST_SCORE", "Peaks", "edge_distance", "find_centres", "kmeans_centres"]
 

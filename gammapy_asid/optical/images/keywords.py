@@ -1,0 +1,174 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""What the header of an image tells of its detector: unit, gain, saturation and zero point."""
+
+import logging
+import warnings
+
+import astropy.units as u
+import numpy as np
+from astropy.wcs import WCS, FITSFixedWarning
+
+__all__ = ["celestial_wcs", "gain_of", "saturation_of", "unit_of", "zero_point_of"]
+
+log = logging.getLogger(__name__)
+
+#: Keywords in the order in which they are looked for.
+GAIN = ("GAIN", "EGAIN", "CCDGAIN", "GAIN1", "GAINA")
+SATURATION = ("SATURATE", "SATLEVEL", "SATURLEV", "SATURAT", "TSATUR")
+ZERO_POINT = ("MAGZERO", "MAGZPT", "MAGZP", "MAG_ZP", "PHOTZP", "ZEROPNT", "ZPT", "MAG0")
+EXPOSURE = ("EXPTIME", "EXPOSURE", "TELAPSE")
+
+#: Ways of writing units that the FITS standard doesn't know.
+UNITS = {
+    "electrons": "electron",
+    "e-": "electron",
+    "e": "electron",
+    "electrons/s": "electron/s",
+    "e-/s": "electron/s",
+    "e/s": "electron/s",
+    "dn": "adu",
+    "dn/s": "adu/s",
+    "counts": "adu",
+    "counts/s": "adu/s",
+    "count": "adu",
+    "ct": "adu",
+    "nanomaggies": "nmgy",
+    "nanomaggy": "nmgy",
+}
+
+
+def unit_of(text):
+    """Unit of what a header has in BUNIT.
+
+    Parameters
+    ----------
+    text : str, `~astropy.units.Unit` or None
+        Unit as it is written.
+
+    Returns
+    -------
+    unit : `~astropy.units.UnitBase` or None
+        None where there is none or nobody knows it. Numbers of counts of any name are `~astropy.units.adu`.
+    """
+    if text is None or not str(text).strip():
+        return None
+    name = str(text).strip()
+    if UNITS.get(name.lower()) == "nmgy":
+        return u.Unit("nmgy")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", u.UnitsWarning)
+        unit = u.Unit(UNITS.get(name.lower().replace(" ", ""), name), parse_strict="silent")
+    return None if isinstance(unit, u.UnrecognizedUnit) else unit
+
+
+def _number(header, names, name, is_good):
+    """First keyword with a good number, and its name; bad ones are named in a warning."""
+    for keyword in names:
+        if keyword not in header:
+            continue
+        try:
+            value = float(header[keyword])
+        except (TypeError, ValueError):
+            value = np.nan
+        if is_good(value):
+            return value, keyword
+        log.warning(f"{name}: {keyword} = {header[keyword]!r} in the header makes no sense and is not used.")
+    return None, None
+
+
+def _is_positive(value):
+    return np.isfinite(value) and value > 0
+
+
+def gain_of(header, unit, name):
+    """Electrons in one unit of the data.
+
+    Parameters
+    ----------
+    header : `~astropy.io.fits.Header` or dict
+        Header.
+    unit : `~astropy.units.UnitBase` or None
+        Unit of the data; None is taken for counts of the detector, the usual case of a header without BUNIT.
+    name : str
+        Name of the image, for warnings.
+
+    Returns
+    -------
+    gain : float or None
+        None where nothing tells it, as for calibrated units.
+    origin : str or None
+        Keyword that told it.
+    """
+    effective, keyword = _number(header, ("EFFGAIN",), name, _is_positive)
+    if effective is not None:
+        return effective, keyword
+    if unit == u.electron:
+        return 1.0, "unit"
+    if unit == u.electron / u.s:
+        return _number(header, EXPOSURE, name, _is_positive)
+    if unit not in (None, u.adu, u.adu / u.s):
+        return None, None
+    gain, keyword = _number(header, GAIN, name, _is_positive)
+    if gain is None or unit != u.adu / u.s:
+        return gain, keyword
+    seconds, time = _number(header, EXPOSURE, name, _is_positive)
+    return (None, None) if seconds is None else (gain * seconds, f"{keyword} and {time}")
+
+
+def saturation_of(header, name):
+    """Value from which on pixels are saturated, and the keyword that tells it, or None."""
+    return _number(header, SATURATION, name, _is_positive)
+
+
+def zero_point_of(header, unit, name):
+    """Magnitude of one unit of the data, and what tells it, or None.
+
+    A keyword is taken as it is. Calibrated units and the keywords of HST give AB magnitudes.
+    """
+    if unit is not None and unit.is_equivalent(u.Jy):
+        return float((1 * unit).to_value(u.ABmag)), "unit"
+    if unit is not None and unit.is_equivalent(u.mgy):
+        return float(-2.5 * np.log10(unit.to(u.mgy))), "unit"
+    if unit is not None and unit.is_equivalent(u.Jy / u.sr):
+        area, keyword = _number(header, ("PIXAR_SR",), name, _is_positive)
+        return (None, None) if area is None else (float((area * u.sr * unit).to_value(u.ABmag)), keyword)
+    zero_point, keyword = _number(header, ZERO_POINT, name, lambda value: np.isfinite(value) and value != 0)
+    if zero_point is not None:
+        return zero_point, keyword
+    per_flux, _ = _number(header, ("PHOTFLAM",), name, _is_positive)
+    pivot, _ = _number(header, ("PHOTPLAM",), name, _is_positive)
+    seconds, _ = (1.0, None) if unit == u.electron / u.s else _number(header, EXPOSURE, name, _is_positive)
+    if None in (per_flux, pivot, seconds) or unit not in (u.electron, u.electron / u.s):
+        return None, None
+    # ACS Data Handbook: AB zero point of electrons a second
+    per_second = -2.5 * np.log10(per_flux) - 5 * np.log10(pivot) - 2.408
+    return per_second + 2.5 * np.log10(seconds), "PHOTFLAM and PHOTPLAM"
+
+
+def celestial_wcs(header, hdus=None):
+    """Celestial world coordinates of a header, None where it has none that work.
+
+    Parameters
+    ----------
+    header : `~astropy.io.fits.Header`
+        Header.
+    hdus : `~astropy.io.fits.HDUList`, optional
+        The file, for tables of distortions.
+
+    Returns
+    -------
+    wcs : `~astropy.wcs.WCS` or None
+        World coordinates of the two axes of the image.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FITSFixedWarning)
+            wcs = WCS(header, hdus)
+            if not wcs.has_celestial:
+                return None
+            wcs = wcs.celestial
+            works = np.isfinite(wcs.wcs_pix2world([[0.0, 0.0]], 0)).all()
+    # What a broken header raises depends on what is broken
+    except Exception:
+        return None
+    return wcs if works else None

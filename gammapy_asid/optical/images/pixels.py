@@ -1,0 +1,135 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Pixels of an image, read when they are asked for: large files never lie in memory as a whole."""
+
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+
+__all__ = ["ArrayPixels", "CompressedPixels", "FilePixels", "hdu_pixels"]
+
+#: Ends of the names of files that are compressed as a whole: only their first byte can be gone to.
+PACKED = (".gz", ".bz2", ".xz", ".lzma", ".zip", ".z")
+
+
+class ArrayPixels:
+    """Pixels in memory.
+
+    Parameters
+    ----------
+    array : `~numpy.ndarray`
+        Two-dimensional array.
+    """
+
+    def __init__(self, array):
+        self.array = array
+        self.shape = array.shape
+        self.dtype = array.dtype
+
+    def cut(self, ys, xs):
+        """Part of the image, in the machine's byte order.
+
+        Parameters
+        ----------
+        ys, xs : slice
+            Rows and columns inside the image.
+
+        Returns
+        -------
+        part : `~numpy.ndarray`
+            A copy.
+        """
+        part = self.array[ys, xs]
+        return np.array(part, dtype=part.dtype.newbyteorder("="))
+
+
+class FilePixels:
+    """Pixels of an uncompressed image of a FITS file: the file is mapped for each part anew.
+
+    Scaled integers are computed in double precision: nothing overflows.
+
+    Parameters
+    ----------
+    path : path
+        File.
+    header : `~astropy.io.fits.Header`
+        Header of the image as the file has it.
+    offset : int
+        Byte at which its data begin.
+    """
+
+    def __init__(self, path, header, offset):
+        self.path = Path(path)
+        self.offset = offset
+        self.shape = (header["NAXIS2"], header["NAXIS1"])
+        self.raw = np.dtype(fits.BITPIX2DTYPE[header["BITPIX"]]).newbyteorder(">")
+        self.scale, self.zero = header.get("BSCALE", 1), header.get("BZERO", 0)
+        self.blank = header.get("BLANK") if self.raw.kind in "iu" else None
+        is_plain = (self.scale, self.zero, self.blank) == (1, 0, None)
+        self.dtype = self.raw.newbyteorder("=") if is_plain else np.dtype(float)
+
+    def cut(self, ys, xs):
+        """See `ArrayPixels.cut`; blank pixels are NaN."""
+        raw = np.memmap(self.path, self.raw, "r", self.offset, self.shape)[ys, xs]
+        part = np.array(raw, dtype=self.dtype)
+        if self.blank is not None:
+            part[raw == self.blank] = np.nan
+        if (self.scale, self.zero) != (1, 0):
+            part *= self.scale
+            part += self.zero
+        return part
+
+
+class CompressedPixels:
+    """Pixels of a tile-compressed image of a FITS file.
+
+    The rows read last are kept: tiles are often rows of the image, and parts of it asked for along rows.
+
+    Parameters
+    ----------
+    path : path
+        File.
+    index : int
+        Number of the extension.
+    shape : tuple of int
+        ``(ny, nx)``.
+    """
+
+    def __init__(self, path, index, shape):
+        self.path, self.index, self.shape = Path(path), index, shape
+        self.rows, self.kept = None, None
+        self.dtype = self.cut(slice(0, 1), slice(0, 1)).dtype
+
+    def cut(self, ys, xs):
+        """See `ArrayPixels.cut`; blank pixels are NaN."""
+        if self.rows != (ys.start, ys.stop):
+            with fits.open(self.path) as hdus:
+                part = hdus[self.index].section[..., ys, :]
+            self.rows = ys.start, ys.stop
+            self.kept = part.reshape(part.shape[-2:])
+        return np.array(self.kept[:, xs], dtype=self.kept.dtype.newbyteorder("="))
+
+
+def hdu_pixels(path, index, hdu):
+    """Pixels of an image extension of an open file.
+
+    Parameters
+    ----------
+    path : path or None
+        The file; None where there is only the extension in memory.
+    index : int
+        Number of the extension.
+    hdu : `~astropy.io.fits.ImageHDU` or like it
+        Extension with a two-dimensional image, apart from axes of length one.
+
+    Returns
+    -------
+    pixels : `FilePixels`, `CompressedPixels` or `ArrayPixels`
+        Files that are packed as a whole are read into memory.
+    """
+    shape = hdu.shape[-2:]
+    if path is None or Path(path).suffix.lower() in PACKED:
+        return ArrayPixels(np.asarray(hdu.data).reshape(shape))
+    if isinstance(hdu, fits.CompImageHDU):
+        return CompressedPixels(path, index, shape)
+    return FilePixels(path, hdu.header, hdu.fileinfo()["datLoc"])

@@ -48,11 +48,33 @@ class Tracks:
     straight: torch.Tensor
 
     def pick(self, chosen):
-        """The tracks of an index or mask."""
+        """Some of the tracks.
+
+        Parameters
+        ----------
+        chosen : `~torch.Tensor`
+            Mask or indices of them.
+
+        Returns
+        -------
+        tracks : `Tracks`
+            Those.
+        """
         return Tracks(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
 
     def joined(self, other):
-        """These tracks and those of `other`."""
+        """These tracks and others.
+
+        Parameters
+        ----------
+        other : `Tracks`
+            Further tracks.
+
+        Returns
+        -------
+        tracks : `Tracks`
+            Both.
+        """
         names = [field.name for field in fields(self)]
         return Tracks(**{name: torch.cat([getattr(self, name), getattr(other, name)]) for name in names})
 

@@ -140,7 +140,8 @@ def bleed(light, level, flow=1.0, axis=0):
     full = torch.minimum(
         full + forward + backward, torch.as_tensor(level, dtype=light.dtype, device=light.device)
     )
-    return full, full >= level
+    # But for the rounding of single precision
+    return full, full >= level * (1 - 1e-6)
 
 
 def _spilt(excess, room, dim):

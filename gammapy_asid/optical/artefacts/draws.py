@@ -29,12 +29,42 @@ def uniform(generator, low, high, *shape):
 
 
 def log_uniform(generator, low, high, *shape):
-    """As `uniform`, with a logarithm that is equally spread between those of `low` and `high`."""
+    """Numbers with a logarithm that is equally spread between those of `low` and `high`.
+
+    Parameters
+    ----------
+    generator : `~torch.Generator`
+        Source of the random numbers.
+    low, high : float
+        Ends of the interval, positive.
+    *shape : int
+        Shape of the result.
+
+    Returns
+    -------
+    numbers : `~torch.Tensor`
+        Random numbers.
+    """
     return torch.exp(uniform(generator, math.log(low), math.log(high), *shape))
 
 
 def lognormal(generator, scatter, *shape):
-    """Factors with median 1 and a natural logarithm of standard deviation `scatter`."""
+    """Factors with median 1 and a natural logarithm of standard deviation `scatter`.
+
+    Parameters
+    ----------
+    generator : `~torch.Generator`
+        Source of the random numbers.
+    scatter : float
+        Standard deviation.
+    *shape : int
+        Shape of the result.
+
+    Returns
+    -------
+    factors : `~torch.Tensor`
+        Random numbers.
+    """
     return torch.exp(scatter * torch.randn(shape, generator=generator, device=generator.device))
 
 

@@ -1,0 +1,138 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Candidates of a network in simulated images, and the sources that they claim."""
+
+import numpy as np
+import torch
+
+from ...evaluation.matching import match_brightest
+from ...learning.peaks import find_centres
+from ...learning.targets import match_radius
+from ...utils.devices import inference
+from ..bands import OPTICAL_BANDS, PIXEL
+from ..channels import channels, conditions
+from .loss import GAUSSIAN_HALF
+from .network import COSMIC
+
+__all__ = ["DETECTABLE", "claimed_sources", "network_output", "simulated_candidates", "visible_sources"]
+
+#: Expected significance from which a true source is one that the data could show.
+DETECTABLE = 2.0
+
+#: Side of a pixel in deg where matches are found on the sphere, so small that it is flat there.
+ON_SPHERE = 1e-3
+
+
+@inference()
+def network_output(network, batch):
+    """Output of a network for images, shape ``(n, 7, ny, nx)``, float32 on the CPU.
+
+    Parameters
+    ----------
+    network : `~gammapy_asid.learning.unet.MultiResolutionUNet`
+        Network in evaluation mode.
+    batch : `~gammapy_asid.optical.batch.ImageBatch`
+        Images.
+    """
+    device = next(network.parameters()).device
+    batch = batch.to(device)
+    images = channels(batch).to(memory_format=torch.channels_last)
+    return network({0: images}, conditions(batch)).float().cpu()
+
+
+def visible_sources(simulated):
+    """True sources on valid pixels that the data could show, bool of shape ``(n_sources,)``.
+
+    Parameters
+    ----------
+    simulated : `~gammapy_asid.optical.simulator.SimulatedImages`
+        Images with their truth.
+    """
+    valid = simulated.batch.valid
+    ny, nx = valid.shape[1:]
+    column, row = torch.round(simulated.x).long(), torch.round(simulated.y).long()
+    inside = (column >= 0) & (column < nx) & (row >= 0) & (row < ny)
+    seen = valid[simulated.patch, row.clamp(0, ny - 1), column.clamp(0, nx - 1)]
+    return inside & seen & (simulated.snr >= DETECTABLE)
+
+
+def claimed_sources(simulated, peaks):
+    """Match peaks with the true sources that the data could show.
+
+    Parameters
+    ----------
+    simulated : `~gammapy_asid.optical.simulator.SimulatedImages`
+        Images with their truth.
+    peaks : `~gammapy_asid.learning.peaks.Peaks`
+        Peaks, their fields the numbers of the images.
+
+    Returns
+    -------
+    true : `~numpy.ndarray`
+        Number of the true source that each peak claims, -1 for none, shape ``(n_peaks,)``.
+    separation : `~numpy.ndarray`
+        Distance to it in pixels, NaN for none.
+    """
+    true = torch.nonzero(visible_sources(simulated))[:, 0]
+    x, y, flux, width, patch = (
+        getattr(simulated, name)[true].numpy() for name in ("x", "y", "flux", "width", "patch")
+    )
+    radius = match_radius(OPTICAL_BANDS, torch.from_numpy(width) / GAUSSIAN_HALF * PIXEL).numpy() / PIXEL
+    matches = match_brightest(
+        peaks.x * ON_SPHERE,
+        peaks.y * ON_SPHERE,
+        peaks.score,
+        x * ON_SPHERE,
+        y * ON_SPHERE,
+        flux,
+        radius=radius * ON_SPHERE,
+        pred_group=peaks.field,
+        true_group=patch,
+    )
+    claimed = np.full(len(peaks), -1)
+    claimed[matches.is_matched] = true.numpy()[matches.true_index[matches.is_matched]]
+    return claimed, matches.separation / ON_SPHERE
+
+
+def simulated_candidates(network, drawn):
+    """Run a network on simulated images and match its candidates with the truth.
+
+    Parameters
+    ----------
+    network : `~gammapy_asid.learning.unet.MultiResolutionUNet`
+        Network in evaluation mode.
+    drawn : iterable of `~gammapy_asid.optical.simulator.SimulatedImages`
+        Images with their truth.
+
+    Returns
+    -------
+    candidates : dict of `~numpy.ndarray`
+        ``score``, ``height`` and ``sigma`` of every candidate, its ``offset`` in pixels from the source that it
+        claims, NaN for none, that source's significance ``snr``, and the density ``crowd`` of detectable
+        sources in its image, a pixel.
+    truth : dict of `~numpy.ndarray`
+        ``snr`` and ``crowd`` of the sources that the data could show.
+    masks : dict of `~numpy.ndarray`
+        Probabilities and truth of the pixels of cosmic rays and trails, each of shape ``(2, n)``.
+    """
+    columns = {name: [] for name in ("score", "height", "sigma", "offset", "snr", "crowd")}
+    truth, masks = {"snr": [], "crowd": []}, {"cosmic": [], "trail": []}
+    for simulated in drawn:
+        batch = simulated.batch
+        output = network_output(network, batch)
+        peaks = find_centres(output[:, :COSMIC], PIXEL, batch.valid.float(), bands=OPTICAL_BANDS)
+        true, offset = claimed_sources(simulated, peaks)
+        seen = visible_sources(simulated)
+        number = np.bincount(simulated.patch[seen].numpy(), minlength=len(batch))
+        crowd = number / np.maximum(batch.valid.sum((1, 2)).numpy(), 1)
+        snr = np.where(true >= 0, simulated.snr.numpy()[true], np.nan)
+        own = (peaks.score, peaks.height, peaks.sigma, offset, snr, crowd[peaks.field])
+        for name, values in zip(columns, own, strict=True):
+            columns[name].append(values)
+        truth["snr"].append(simulated.snr[seen].numpy())
+        truth["crowd"].append(crowd[simulated.patch[seen].numpy()])
+        for i, name in enumerate(masks):
+            valid = batch.valid
+            probability = torch.sigmoid(output[:, COSMIC + i])[valid].numpy()
+            masks[name].append(np.stack([probability, getattr(simulated, name)[valid].numpy()]))
+    columns, truth = ({k: np.concatenate(v) for k, v in c.items()} for c in (columns, truth))
+    return columns, truth, {name: np.concatenate(parts, 1) for name, parts in masks.items()}

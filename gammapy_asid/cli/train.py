@@ -21,7 +21,10 @@ __all__ = ["models", "simulate", "train"]
 
 
 #: Tasks that can be trained: folders with recipes, known without an import of what they need.
-TASK_NAMES = sorted(path.parent.name for path in (Path(__file__).parents[1] / "tasks").glob("*/recipes"))
+TASK_NAMES = sorted(
+    [path.parent.name for path in (Path(__file__).parents[1] / "tasks").glob("*/recipes")]
+    + ["optical", "optical-classification", "optical-flux"]
+)
 
 
 @click.command()

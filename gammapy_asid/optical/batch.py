@@ -26,15 +26,16 @@ class ImageBatch(Movable):
         Light above the background over the standard deviation of a pixel of sky, shape ``(n, ny, nx)``; 0
         where there are no valid data.
     variance : `~torch.Tensor`
-        Variance of `signal`, 1 on the sky, of the same shape: more on sources where gain or error map tell it.
+        Variance of `signal`, 1 on the sky, of the same shape: more on sources where gain or error map tell
+        it.
     valid : `~torch.Tensor`
         Pixels with data, bool of the same shape.
     saturated : `~torch.Tensor`
         Pixels with data at saturation, bool of the same shape; they count as valid.
     psf : `~torch.Tensor`
-        Effective point spread function, shape ``(n, m, m)`` with ``m = 2 * HALF * OVERSAMPLING + 1``: share of
-        the light that falls into a pixel at that offset from a star, sampled `OVERSAMPLING` times a pixel
-        along each axis, with the star in the middle. Its mean over the samples in a pixel sums to one.
+        Effective point spread function, shape ``(n, m, m)`` with ``m = 2 * HALF * OVERSAMPLING + 1``: share
+        of the light that falls into a pixel at that offset from a star, sampled `OVERSAMPLING` times a
+        pixel along each axis, with the star in the middle. Its mean over the samples in a pixel sums to one.
     """
 
     signal: torch.Tensor
@@ -58,12 +59,12 @@ class ImageBatch(Movable):
 
     @property
     def kernels(self):
-        """Point spread function of a star at the centre of a pixel, shape ``(n, 2 * HALF + 1, 2 * HALF + 1)``."""
+        """That of a star at the centre of a pixel, shape ``(n, 2 * HALF + 1, 2 * HALF + 1)``."""
         return self.psf[:, ::OVERSAMPLING, ::OVERSAMPLING]
 
     @property
     def fwhm(self):
-        """Full width at half maximum in pixels of a circle with the area above half of the maximum, ``(n,)``."""
+        """Width in pixels of a circle with the area above half of the maximum, shape ``(n,)``."""
         peak = self.psf.amax((1, 2), keepdim=True)
         # Each sample above half of the maximum counts whole, those near it in part
         area = ((self.psf / peak - 0.5) / 0.1 + 0.5).clamp(0, 1).sum((1, 2)) / OVERSAMPLING**2

@@ -37,8 +37,8 @@ def channels(batch):
     Returns
     -------
     channels : `~torch.Tensor`
-        Shape ``(n, N_CHANNELS, ny, nx)``: brightness, twice; significance of a star and of a galaxy centred on
-        each pixel; two sharpened images over their noise; whether the data are invalid, saturated; and the
+        Shape ``(n, N_CHANNELS, ny, nx)``: brightness, twice; significance of a star and of a galaxy centred
+        on each pixel; two sharpened images over their noise; whether the data are invalid, saturated; and the
         logarithm of the noise.
     """
     weight = batch.valid / batch.variance
@@ -118,6 +118,4 @@ def conditions(batch):
     outside = [(kernels * (r2 > (k * fwhm[:, None, None]) ** 2)).sum((1, 2)) for k in (1, 2)]
     area = -torch.log((kernels**2).sum((1, 2)))
     known = (batch.variance != 1).flatten(1).any(1).float()
-    return torch.stack(
-        [torch.log(fwhm), area - 2, kernels.amax((1, 2)), e1, e2, *outside, known], 1
-    )
+    return torch.stack([torch.log(fwhm), area - 2, kernels.amax((1, 2)), e1, e2, *outside, known], 1)

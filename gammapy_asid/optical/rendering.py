@@ -17,7 +17,7 @@ FINE = 2
 
 
 def _cubic(t):
-    """Weights of the four grid points around a place (Keys 1981, IEEE Trans. ASSP 29, 1153), shape ``(4, k)``."""
+    """Weights of the four grid points around a place (Keys 1981, IEEE Trans. ASSP 29), shape ``(4, k)``."""
     t2 = t * t
     t3 = t2 * t
     inner = 1.5 * t3 - 2.5 * t2 + 1

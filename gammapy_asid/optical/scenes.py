@@ -215,7 +215,9 @@ def _galaxy_light(image, x, y, flux, radius, ratio, rng):
     disk_index = np.where(irregular, rng.integers(0, 3, len(x)), rng.integers(1, 4, len(x)))
     bulge_index = rng.integers(4, len(INDICES), len(x))
     arms = np.where(irregular | early, 0.0, rng.uniform(0, 0.8, len(x)))
-    clumps = np.where(irregular, rng.uniform(0, 1.5, len(x)), np.where(early, 0.0, rng.uniform(0, 0.6, len(x))))
+    clumps = np.where(
+        irregular, rng.uniform(0, 1.5, len(x)), np.where(early, 0.0, rng.uniform(0, 0.6, len(x)))
+    )
     angle = rng.uniform(0, np.pi, len(x))
     # Bulges are smooth, and smaller than their disks
     disk = (1 - bulge, disk_index, np.ones_like(radius), arms, clumps)

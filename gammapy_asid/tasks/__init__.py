@@ -9,8 +9,10 @@ from ..learning.model_files import find_model, list_models
 from ..learning.recipe import read_recipe
 from ..learning.registry import TASKS, get_task
 from ..learning.task import FollowingTask, Task
+from ..optical.tasks import TASKS as OPTICAL_TASKS
 
 __all__ = [
+    "OPTICAL_TASKS",
     "TASKS",
     "FollowingTask",
     "Task",

@@ -106,8 +106,8 @@ def simulated_candidates(network, drawn):
     Returns
     -------
     candidates : dict of `~numpy.ndarray`
-        ``score``, ``height`` and ``sigma`` of every candidate, its ``offset`` in pixels from the source that it
-        claims, NaN for none, that source's significance ``snr``, and the density ``crowd`` of detectable
+        ``score``, ``height`` and ``sigma`` of every candidate, its ``offset`` in pixels from the source that
+        it claims, NaN for none, that source's significance ``snr``, and the density ``crowd`` of detectable
         sources in its image, a pixel.
     truth : dict of `~numpy.ndarray`
         ``snr`` and ``crowd`` of the sources that the data could show.

@@ -84,8 +84,8 @@ class OpticalTask(Task):
         card = load_card(model, OpticalCard)
         if list(card.architecture["widths"]) != list(network.config.widths):
             raise ValueError(
-                f"The training starts from a network of widths {tuple(card.architecture['widths'])}, the recipe "
-                f"wants {network.config.widths}: give it those"
+                f"The training starts from a network of widths {tuple(card.architecture['widths'])}, the "
+                f"recipe wants {network.config.widths}: give it those"
             )
         network.load_state_dict(load_state(model, OpticalCard))
 

@@ -22,8 +22,8 @@ GALAXIES = ((5e-4, 1.2e-2), (4e-3, 3e-2), (1e-4, 3e-3))
 #: Significance alone of the faintest sources that are drawn, and of the brightest.
 FAINTEST, BRIGHTEST = 0.7, 3e4
 
-#: Half-light radii in pixels up to which a component of a galaxy is made of a number of points, which lie closer
-#: than the point spread function is wide.
+#: Half-light radii in pixels between which a component of a galaxy is made of a number of points, which lie
+#: closer than the point spread function is wide.
 POINTS = ((0.0, 1.5, 48), (1.5, 4.0, 160), (4.0, 12.0, 640), (12.0, np.inf, 2048))
 
 

@@ -2,7 +2,8 @@
 """Images of any camera: read, checked and brought to units of the noise of their sky."""
 
 from .image import OpticalImage
-from .prepare import Cut, PreparedImage, Tile, prepare_image
+from .prepare import Cut, PreparedImage, prepare_image
 from .read import read_image
+from .tiles import Tile
 
 __all__ = ["Cut", "OpticalImage", "PreparedImage", "Tile", "prepare_image", "read_image"]

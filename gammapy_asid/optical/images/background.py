@@ -7,7 +7,7 @@ import numpy as np
 from scipy.interpolate import RectBivariateSpline
 from scipy.ndimage import distance_transform_edt, median_filter
 
-__all__ = ["Mesh", "Sky", "block_sky", "smooth_mesh"]
+__all__ = ["Mesh", "block_sky", "smooth_mesh"]
 
 #: Rounds and limit of the clipping of sources, in standard deviations (as SExtractor).
 ROUNDS, LIMIT = 10, 3.0
@@ -18,10 +18,9 @@ SHARE = 0.2
 def block_sky(values):
     """Level and noise of the sky of blocks of pixels.
 
-    The values are clipped at three standard deviations about their median until nothing changes; the level is
-    then the mode ``2.5 median - 1.5 mean``, or the median where the two differ by more than 0.3 standard
-    deviations (Bertin & Arnouts 1996). The noise is the spread of the values below the level: sources add none
-    to it.
+    The values are clipped at three standard deviations about their median until nothing changes; the level
+    is then the mode ``2.5 median - 1.5 mean``, or the median where the two differ by more than 0.3 standard
+    deviations (Bertin & Arnouts 1996). The noise is the spread of the values below the level.
 
     Parameters
     ----------
@@ -102,20 +101,6 @@ class Mesh:
             values = np.concatenate([first, values, last], axis)
         degrees = {k: min(3, len(nodes[i]) - 1) for i, k in enumerate(("kx", "ky"))}
         return RectBivariateSpline(*nodes, values, **degrees)
-
-
-@dataclass(frozen=True, eq=False)
-class Sky:
-    """Level and noise of the sky over an image.
-
-    Parameters
-    ----------
-    level, noise : `Mesh`
-        Light of the sky, and standard deviation of a pixel of sky, in the unit of the image.
-    """
-
-    level: Mesh
-    noise: Mesh
 
 
 def smooth_mesh(values):

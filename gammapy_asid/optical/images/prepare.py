@@ -1,6 +1,7 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """An image in units of the noise of its sky, cut into what networks and fits see."""
 
+import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,15 +9,22 @@ import torch
 from scipy.ndimage import uniform_filter
 
 from ..batch import ImageBatch
-from .background import Mesh, Sky, block_sky, smooth_mesh
+from ..psf import PSF, as_psf, measure_psf
+from .binning import binned_cut
 from .image import OpticalImage
+from .sky import Sky, measure_sky
+from .tiles import tiles_of
 
-__all__ = ["Cut", "PreparedImage", "Tile", "prepare_image"]
+__all__ = ["Cut", "PreparedImage", "prepare_image"]
 
-#: Side of the blocks in which the sky is measured, in pixels.
-BLOCK = 64
-#: Full width at half maximum in pixels from which on pixels are summed, and the narrowest after that.
-WIDEST, NARROWEST = 6.0, 3.0
+#: Full width at half maximum in pixels from which on pixels are summed: in the least sum that is narrower it
+#: is 3 pixels or more, as the networks learn it.
+WIDEST = 6.0
+#: Most pixels along the side of a sum.
+LARGEST = 16
+#: Side of the part of a large image on which the point spread function is measured, in pixels: it has stars
+#: enough, and 16 million pixels need little memory.
+PART = 4096
 #: Least variance of a pixel in units of that of the sky.
 FLOOR = 0.25
 
@@ -47,24 +55,6 @@ class Cut:
     background: np.ndarray
 
 
-@dataclass(frozen=True)
-class Tile:
-    """Part of an image, and the inner part of it: the inner parts of all tiles are the image once.
-
-    Parameters
-    ----------
-    ys, xs : slice
-        Rows and columns of the tile, which may lie beyond the image.
-    inner_ys, inner_xs : slice
-        Rows and columns of its inner part, which lie in the image.
-    """
-
-    ys: slice
-    xs: slice
-    inner_ys: slice
-    inner_xs: slice
-
-
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PreparedImage:
     """Image with its sky, noise and point spread function; see `prepare_image`, which makes it.
@@ -84,7 +74,7 @@ class PreparedImage:
     image: OpticalImage
     sky: Sky
     binning: int = 1
-    psf: object = None
+    psf: PSF | None = None
 
     @property
     def shape(self):
@@ -117,32 +107,33 @@ class PreparedImage:
         cut : `Cut`
             Its pixels.
         """
-        inside = [slice(max(s.start, 0), min(s.stop, n)) for s, n in zip((ys, xs), self.shape, strict=True)]
-        before = [
-            (i.start - s.start, s.stop - max(i.stop, i.start)) for i, s in zip(inside, (ys, xs), strict=True)
-        ]
-        data, valid, saturated, variance = binned_cut(self.image, self.binning, *inside)
+        inside = [slice(*np.clip((s.start, s.stop), 0, n)) for s, n in zip((ys, xs), self.shape, strict=True)]
+        around = [(i.start - s.start, s.stop - i.stop) for i, s in zip(inside, (ys, xs), strict=True)]
+        pixels = binned_cut(self.image, self.binning, *inside)
         level, noise = self.sky.level.cut(*inside), self.sky.noise.cut(*inside)
-        signal = np.where(valid, (data - level) / noise, 0).astype(np.float32)
-        if variance is not None:
-            variance = variance / noise**2
+        if pixels.background is not None:
+            level = level + pixels.background
+        signal = np.where(pixels.valid, (pixels.data - level) / noise, 0).astype(np.float32)
+        variance = self._variance(signal, noise, pixels).astype(np.float32)
+        return Cut(
+            signal=np.pad(signal, around),
+            variance=np.pad(variance, around, constant_values=1),
+            valid=np.pad(pixels.valid, around),
+            saturated=np.pad(pixels.saturated & pixels.valid, around),
+            sky_noise=np.pad(noise, around, mode="edge"),
+            background=np.pad(level.astype(np.float32), around, mode="edge"),
+        )
+
+    def _variance(self, signal, noise, pixels):
+        """Variance in units of that of the sky, by the map of errors or the number of electrons."""
+        if pixels.variance is not None:
+            variance = np.where(pixels.valid, pixels.variance / noise**2, 1)
         elif self.image.gain is not None:
-            # Light of neighbouring pixels together: the noise of one must not make its own variance
-            light = np.maximum(uniform_filter(signal, 3), 0)
-            variance = 1 + light / (self.image.gain * noise)
+            # Of nine pixels together: the noise of a pixel must not make its own variance
+            variance = 1 + np.maximum(uniform_filter(signal, 3), 0) / (self.image.gain * noise)
         else:
             variance = np.ones_like(signal)
-        variance = np.maximum(variance, FLOOR).astype(np.float32)
-        parts = signal, variance, valid, saturated & valid, noise, level
-        fills = 0, 1, False, False, None, None
-        return Cut(
-            *(
-                np.pad(part, before, mode="edge")
-                if fill is None
-                else np.pad(part, before, constant_values=fill)
-                for part, fill in zip(parts, fills, strict=True)
-            )
-        )
+        return np.maximum(variance, FLOOR)
 
     def batch(self, ys, xs):
         """Part of the image for the networks, with the point spread function at its middle.
@@ -167,80 +158,8 @@ class PreparedImage:
         )
 
     def tiles(self, size=512, overlap=48):
-        """Tiles that cover the image.
-
-        Parameters
-        ----------
-        size : int
-            Side of a tile.
-        overlap : int
-            Least distance of the inner part from the side of the tile; there may be nothing beyond the image.
-
-        Yields
-        ------
-        tile : `Tile`
-            Rows of tiles follow each other.
-        """
-        if size <= 2 * overlap:
-            raise ValueError(f"A tile of {size} pixels has no inner part at an overlap of {overlap}.")
-        rows, columns = (_cuts(n, size, overlap) for n in self.shape)
-        for ys, inner_ys in rows:
-            for xs, inner_xs in columns:
-                yield Tile(ys, xs, inner_ys, inner_xs)
-
-
-def _cuts(n, size, overlap):
-    """Outer and inner slices along one axis: all tiles have the same size."""
-    inner = size - 2 * overlap
-    starts = range(0, n, inner)
-    return [
-        (slice(start - overlap, start - overlap + size), slice(start, min(start + inner, n)))
-        for start in starts
-    ]
-
-
-def binned_cut(image, binning, ys, xs):
-    """Data, valid pixels, saturated pixels and variance (or None) of a part inside the image, in binned pixels."""
-    b = binning
-    data, mask, error = image.cut(*(slice(s.start * b, max(s.stop, s.start) * b) for s in (ys, xs)))
-    saturated = np.zeros(mask.shape, bool) if image.saturation is None else data >= image.saturation
-    data = np.where(mask, 0, data)
-    if b == 1:
-        return data, ~mask, saturated & ~mask, None if error is None else error**2
-    blocks = [
-        part.reshape(part.shape[0] // b, b, part.shape[1] // b, b)
-        for part in (data, ~mask, saturated & ~mask)
-    ]
-    count = blocks[1].sum((1, 3))
-    scale = b**2 / np.maximum(count, 1)
-    variance = None
-    if error is not None:
-        variance = np.where(mask, 0, error**2).reshape(blocks[0].shape).sum((1, 3)) * scale**2
-    return blocks[0].sum((1, 3)) * scale, 2 * count >= b**2, blocks[2].any((1, 3)), variance
-
-
-def measure_sky(image, binning=1):
-    """Level and noise of the sky of an image, read in strips of blocks."""
-    shape = tuple(n // binning for n in image.shape)
-    blocks = [max(1, round(n / BLOCK)) for n in shape]
-    edges = [np.linspace(0, n, count + 1).astype(int) for n, count in zip(shape, blocks, strict=True)]
-    sides = [int(np.diff(e).max()) for e in edges]
-    levels, noises = np.empty(blocks), np.empty(blocks)
-    for row in range(blocks[0]):
-        ys = slice(edges[0][row], edges[0][row + 1])
-        data, valid, saturated, _ = binned_cut(image, binning, ys, slice(0, shape[1]))
-        data = np.where(valid & ~saturated, data, np.nan)
-        values = np.full((blocks[1], sides[0] * sides[1]), np.nan, data.dtype)
-        for column in range(blocks[1]):
-            block = data[:, edges[1][column] : edges[1][column + 1]]
-            values[column, : block.size] = block.ravel()
-        levels[row], noises[row] = block_sky(values)
-    if not np.isfinite(levels).any():
-        raise ValueError(f"{image.name} has no pixels that can be used: all are masked, NaN or infinite.")
-    if not np.nanmax(noises) > 0:
-        raise ValueError(f"{image.name} is constant: there is no noise to tell a source from.")
-    noises[~(noises > 0)] = np.nan
-    return Sky(*(Mesh(smooth_mesh(values), shape) for values in (levels, noises)))
+        """Tiles that cover the image, see `~gammapy_asid.optical.images.tiles.tiles_of`."""
+        return tiles_of(self.shape, size, overlap)
 
 
 def prepare_image(image, psf=None):
@@ -263,6 +182,40 @@ def prepare_image(image, psf=None):
     ValueError
         If there are no pixels that can be used, or no noise.
     """
-    prepared = PreparedImage(image=image, sky=measure_sky(image))
     psf = image.psf if psf is None else psf
-    return replace(prepared, psf=psf)
+    if psf is not None:
+        psf, binning = _given_psf(psf)
+        return PreparedImage(image=image, sky=measure_sky(image, binning), binning=binning, psf=psf)
+    binning = 1
+    while True:
+        prepared = PreparedImage(image=image, sky=measure_sky(image, binning), binning=binning)
+        psf = _measured_psf(prepared)
+        if psf.fwhm < WIDEST or binning >= LARGEST:
+            return replace(prepared, psf=psf)
+        binning = min(max(int(binning * psf.fwhm / WIDEST) + 1, binning + 1), LARGEST)
+
+
+def _given_psf(psf):
+    """Point spread function that was given in the least binning in which it is narrow enough, and that."""
+    problem = None
+    for binning in range(1, LARGEST + 1):
+        try:
+            with warnings.catch_warnings(record=True) as said:
+                warnings.simplefilter("always")
+                found = as_psf(psf, binning=binning)
+        except ValueError as error:
+            problem = problem or error
+            continue
+        if found.fwhm < WIDEST:
+            for warning in said:
+                warnings.warn(warning.message, stacklevel=3)
+            return found, binning
+    raise problem or ValueError(f"The PSF is wider than {WIDEST * LARGEST:.0f} pixels: sum the pixels first.")
+
+
+def _measured_psf(prepared):
+    """Point spread function measured on the image; on the middle of a large one."""
+    ys, xs = (slice(max(0, (n - PART) // 2), min(n, (n + PART) // 2)) for n in prepared.shape)
+    cut = prepared.cut(ys, xs)
+    psf = measure_psf(cut.signal, cut.variance, cut.valid, cut.saturated)
+    return psf.moved(-xs.start, -ys.start)

@@ -41,8 +41,8 @@ def read_image(
     Parameters
     ----------
     image : str, path, HDU, `~astropy.nddata.CCDData`, `~astropy.units.Quantity`, array or `OpticalImage`
-        Image in two dimensions. Files may be packed (``.gz``, ``.bz2``) or tile-compressed; those that are not
-        packed as a whole are read part by part.
+        Image in two dimensions. Files may be packed (``.gz``, ``.bz2``) or tile-compressed; those that are
+        not packed as a whole are read part by part.
     hdu : int or str, optional
         Extension of the file; by default the first with an image.
     mask : array or path, optional
@@ -138,7 +138,7 @@ def _check_axes(shape, name):
     axes = shape[-2:]
     if len(shape) > 2 and np.prod(shape[:-2]) > 1:
         raise ValueError(
-            f"{name} is a cube of {_size(shape)} (last axis x): give one of its {np.prod(shape[:-2])} planes, "
+            f"{name} is a cube of {_size(shape)} (last axis x): give one of its planes, "
             f"such as `CCDData(cube[0], unit=..., wcs=...)`, or their sum."
         )
     if len(shape) < 2:

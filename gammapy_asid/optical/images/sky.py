@@ -1,0 +1,80 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Level and noise of the sky over an image, measured strip by strip."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .background import Mesh, block_sky, smooth_mesh
+from .binning import binned_cut
+
+__all__ = ["Sky", "measure_sky"]
+
+#: Side of the blocks in which the sky is measured, in pixels (as SExtractor).
+BLOCK = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Sky:
+    """Level and noise of the sky over an image.
+
+    Parameters
+    ----------
+    level : `Mesh`
+        Light of the sky above the background that was given, or all of it, in the unit of the image.
+    noise : `Mesh`
+        Standard deviation of a pixel of sky.
+    """
+
+    level: Mesh
+    noise: Mesh
+
+
+def measure_sky(image, binning=1):
+    """Level and noise of the sky of an image, read in strips of blocks.
+
+    Parameters
+    ----------
+    image : `~gammapy_asid.optical.images.OpticalImage`
+        Image.
+    binning : int
+        Pixels of the image along the side of the pixels that count.
+
+    Returns
+    -------
+    sky : `Sky`
+        Of the binned pixels.
+
+    Raises
+    ------
+    ValueError
+        If there are no pixels that can be used, or no noise.
+    """
+    shape = tuple(n // binning for n in image.shape)
+    blocks = [max(1, round(n / BLOCK)) for n in shape]
+    rows, columns = (np.linspace(0, n, count + 1).astype(int) for n, count in zip(shape, blocks, strict=True))
+    level, noise = np.empty((2, *blocks))
+    for row, ys in enumerate(slice(*pair) for pair in zip(rows[:-1], rows[1:], strict=True)):
+        pixels = binned_cut(image, binning, ys, slice(0, shape[1]))
+        data = pixels.data if pixels.background is None else pixels.data - pixels.background
+        values = _by_block(np.where(pixels.valid & ~pixels.saturated, data, np.nan), columns)
+        level[row], noise[row] = block_sky(values)
+    if not np.isfinite(level).any():
+        raise ValueError(
+            f"{image.name} has no pixels that can be used: all are masked, NaN, infinite or saturated."
+        )
+    if not np.nanmax(noise) > 0:
+        raise ValueError(
+            f"{image.name} has no noise, so nothing tells a source from the sky: is it constant, or a model?"
+        )
+    noise[~(noise > 0)] = np.nan
+    return Sky(*(Mesh(smooth_mesh(values), shape) for values in (level, noise)))
+
+
+def _by_block(strip, columns):
+    """Values of each block of a strip, NaN where blocks are narrower than others, shape ``(n, k)``."""
+    width = np.diff(columns).max()
+    values = np.full((len(columns) - 1, len(strip), width), np.nan, strip.dtype)
+    for block, first, last in zip(values, columns[:-1], columns[1:], strict=True):
+        block[:, : last - first] = strip[:, first:last]
+    return values.reshape(len(values), -1)

@@ -72,8 +72,8 @@ class SourceStamps(TensorRows):
         -------
         stamps : `~torch.Tensor`
             What stands alone, the neighbours, the profile of a star and the noise, each over the brightest
-            pixel of the own star (at least three times the noise of the sky) and bounded by 5, and the flags as in
-            `in_noise`; shape ``(k, 5, size, size)``.
+            pixel of the own star (at least three times the noise of the sky) and bounded by 5, and the flags
+            as in `in_noise`; shape ``(k, 5, size, size)``.
         """
         peak = self.own.amax((1, 2), keepdim=True).clamp(min=3.0)
         star = self.profile / self.profile.amax((1, 2), keepdim=True)

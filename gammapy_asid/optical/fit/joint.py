@@ -16,8 +16,8 @@ from .profiles import Profiles, nearest_pixels
 __all__ = ["JointFit", "joint_fit"]
 
 #: Share of the information of a flux that ties it to the value of the step before: sources that cannot be
-#: told apart share their light, and no flux diverges. The last step is tied to the one before it, which leaves
-#: no bias.
+#: told apart share their light, and no flux diverges. The last step is tied to the one before it, which
+#: leaves no bias.
 RIDGE = 1e-3
 
 #: Error of the solution in units of the noise, and steps of conjugate gradients at most.

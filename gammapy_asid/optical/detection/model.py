@@ -1,11 +1,55 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """A trained detection model for images: card, network, and its run on an image."""
 
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ...learning.peaks import Peaks, find_centres
 from ...learning.trained import TrainedModel
 from ...learning.unet import MultiResolutionUNet, UNetConfig
+from ...utils.devices import inference
+from ..bands import OPTICAL_BANDS, PIXEL
+from ..channels import channels, conditions
 from .card import OpticalCard
+from .network import COSMIC
 
-__all__ = ["OpticalDetectionModel"]
+__all__ = ["BLOCK", "Detections", "OpticalDetectionModel"]
+
+#: Finest pixels along the coarsest one of the network.
+BLOCK = 8
+
+#: Largest side of what is evaluated at once, which bounds the memory; parts overlap by more than the network's
+#: reach of 44 pixels.
+TILE, OVERLAP = 1120, 48
+
+
+@dataclass(kw_only=True)
+class Detections:
+    """Sources of an image, arrays of shape ``(n,)``, and its masks.
+
+    Parameters
+    ----------
+    x, y : `~numpy.ndarray`
+        Positions in pixels of the image; 0 is the centre of the first.
+    score : `~numpy.ndarray`
+        Calibrated probability of a source.
+    x_err, y_err : `~numpy.ndarray`
+        Errors of the position in pixels, one standard deviation.
+    bits : `~numpy.ndarray`
+        1 on pixels of cosmic rays, 2 on those of trails, 3 on both, uint8 of the shape of the image.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    score: np.ndarray
+    x_err: np.ndarray
+    y_err: np.ndarray
+    bits: np.ndarray
+
+    def __len__(self):
+        return len(self.x)
 
 
 class OpticalDetectionModel(TrainedModel):
@@ -22,3 +66,70 @@ class OpticalDetectionModel(TrainedModel):
     """
 
     Card, Network, Config = OpticalCard, MultiResolutionUNet, UNetConfig
+
+    @inference()
+    def output(self, batch):
+        """Output maps of the network for images of one shape.
+
+        Parameters
+        ----------
+        batch : `~gammapy_asid.optical.batch.ImageBatch`
+            Images; sides are multiples of `BLOCK`.
+
+        Returns
+        -------
+        output : `~torch.Tensor`
+            Shape ``(n, 7, ny, nx)``, on the CPU: logits of centre and match maps, offsets in x and y and
+            logarithm of their error in pixels, logits of cosmic rays and of trails.
+        """
+        batch = batch.to(self.device)
+        images = channels(batch).to(memory_format=torch.channels_last)
+        return self.network({0: images}, conditions(batch)).float().cpu()
+
+    def detect(self, prepared):
+        """Sources, cosmic rays and trails of an image, part by part.
+
+        Parameters
+        ----------
+        prepared : `~gammapy_asid.optical.images.PreparedImage`
+            Image.
+
+        Returns
+        -------
+        detections : `Detections`
+            Sorted by decreasing score.
+        """
+        bits = np.zeros(prepared.shape, np.uint8)
+        parts = []
+        for tile in prepared.tiles(size=TILE, overlap=OVERLAP):
+            batch = prepared.batch(tile.ys, tile.xs)
+            output = self.output(batch)
+            peaks = find_centres(output[:, :COSMIC], PIXEL, batch.valid.float(), bands=OPTICAL_BANDS)
+            inner = [
+                slice(i.start - o.start, i.stop - o.start)
+                for i, o in ((tile.inner_ys, tile.ys), (tile.inner_xs, tile.xs))
+            ]
+            own = np.ones(len(peaks), bool)
+            for place, part in zip((peaks.y, peaks.x), inner, strict=True):
+                own &= (place >= part.start - 0.5) & (place < part.stop - 0.5)
+            peaks = peaks.select(own)
+            peaks.x, peaks.y = peaks.x + tile.xs.start, peaks.y + tile.ys.start
+            parts.append(peaks)
+            marks = (output[0, COSMIC:] > 0) & batch.valid
+            code = marks[0].to(torch.uint8) + 2 * marks[1].to(torch.uint8)
+            bits[tile.inner_ys, tile.inner_xs] = code[tuple(inner)].numpy()
+        return self._detections(parts, bits, prepared)
+
+    def _detections(self, parts, bits, prepared):
+        """Detections of the peaks of all parts, in pixels of the image."""
+        peaks = Peaks(*(np.concatenate(v) for v in zip(*(vars(p).values() for p in parts), strict=True)))
+        score = self.card.score(peaks.score, peaks.height) if len(peaks) else peaks.score
+        order = np.argsort(-score, kind="stable")
+        peaks, score = peaks.select(order), score[order]
+        x, y = prepared.original(peaks.x, peaks.y)
+        binning = prepared.binning
+        if binning > 1:
+            rest = [(0, n - binning * m) for n, m in zip(prepared.image.shape, bits.shape, strict=True)]
+            bits = np.pad(bits.repeat(binning, 0).repeat(binning, 1), rest)
+        error = peaks.sigma * self.card.position_scale * binning
+        return Detections(x=x, y=y, score=score, x_err=error, y_err=error.copy(), bits=bits)

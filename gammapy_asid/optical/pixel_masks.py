@@ -17,7 +17,8 @@ class PixelMasks(Mapping):
     Parameters
     ----------
     bits : `~numpy.ndarray`
-        Sum of ``2**i`` for each mask ``i`` of `MASKS` that covers the pixel, ``uint8`` of the shape of the image.
+        Sum of ``2**i`` for each mask ``i`` of `MASKS` that covers the pixel, ``uint8`` of the shape of the
+        image.
     """
 
     def __init__(self, bits):

@@ -1,6 +1,7 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Pictures of fields, score maps, classified sources and trainings."""
 
+from ..optical.picture import draw_sources as plot_optical
 from .fields import plot_field, plot_score_map, plot_ts_against_score
 from .sources import plot_classified, plot_light_curve, plot_light_curves
 from .training import plot_training_history
@@ -10,6 +11,7 @@ __all__ = [
     "plot_field",
     "plot_light_curve",
     "plot_light_curves",
+    "plot_optical",
     "plot_score_map",
     "plot_training_history",
     "plot_ts_against_score",

@@ -1,0 +1,84 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""What the estimators of images share: a trained model, and the preparation of an image."""
+
+from .images import PreparedImage, prepare_image, read_image
+from .psf import as_psf
+
+__all__ = ["OpticalEstimator"]
+
+
+class OpticalEstimator:
+    """Estimator that runs a trained model on images.
+
+    Parameters
+    ----------
+    model : str or path
+        Name of a shipped model, or path of weights with their card beside them.
+    trained : `~gammapy_asid.learning.trained.TrainedModel`
+        That model with its card, on the device where it runs.
+    psf : object, optional
+        Point spread function of all images, see `~gammapy_asid.optical.psf.as_psf`; by default that of the
+        image, or else measured on its stars.
+    """
+
+    def __init__(self, model, trained, psf=None):
+        self.model, self.trained = model, trained
+        self.psf = None if psf is None else as_psf(psf)
+
+    def __repr__(self):
+        return f"{type(self).__name__}(model={str(self.model)!r}, device={str(self.device)!r})"
+
+    @property
+    def card(self):
+        """Card of the weights."""
+        return self.trained.card
+
+    @property
+    def device(self):
+        """Where the model runs (`~torch.device`)."""
+        return self.trained.device
+
+    def prepare(self, image):
+        """Image in units of the noise of its sky; one that is prepared already is taken as it is.
+
+        Parameters
+        ----------
+        image : str, path, `~astropy.nddata.CCDData`, `~numpy.ndarray`, HDU, \
+        `~gammapy_asid.optical.images.OpticalImage` or `~gammapy_asid.optical.images.PreparedImage`
+            Image.
+
+        Returns
+        -------
+        prepared : `~gammapy_asid.optical.images.PreparedImage`
+            Image with its sky, noise and point spread function.
+
+        Raises
+        ------
+        TypeError, ValueError, FileNotFoundError
+            If it is no image that can be used.
+        """
+        if isinstance(image, PreparedImage):
+            return image
+        return prepare_image(read_image(image), psf=self.psf)
+
+    def provenance(self, prepared):
+        """What made a result, for its meta data.
+
+        Parameters
+        ----------
+        prepared : `~gammapy_asid.optical.images.PreparedImage`
+            Image.
+
+        Returns
+        -------
+        meta : dict
+            Name of the image, its point spread function, and the model.
+        """
+        image, psf = prepared.image, prepared.psf
+        meta = {"image": image.name, "shape": list(image.shape), "psf": psf.origin}
+        meta["psf_fwhm"] = round(float(psf.fwhm) * prepared.binning, 4)
+        for name in ("gain", "saturation", "zero_point"):
+            meta[name] = getattr(image, name)
+        if image.unit is not None:
+            meta["unit"] = str(image.unit)
+        return meta | {self.card.task: {"model": self.card.name, "card_sha256": self.card.sha256}}

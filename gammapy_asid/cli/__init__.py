@@ -16,6 +16,7 @@ from .evaluate import evaluate
 from .extension import extension
 from .fermipy import fermipy
 from .likelihood import catalog, fit
+from .optical import optical
 from .split_time import split_time
 from .train import models, simulate, train
 
@@ -58,6 +59,7 @@ COMMANDS = (
     flux,
     extension,
     classify,
+    optical,
     fit,
     catalog,
     demo,

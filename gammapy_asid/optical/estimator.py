@@ -1,10 +1,20 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """What the estimators of images share: a trained model, and the preparation of an image."""
 
+import logging
+
+import numpy as np
+
+from .flags import OpticalFlag
 from .images import PreparedImage, prepare_image, read_image
-from .psf import as_psf
+from .sources import OpticalSources
 
 __all__ = ["OpticalEstimator"]
+
+log = logging.getLogger(__name__)
+
+#: The width of the point spread function may leave the range of the training by this factor.
+TOLERANCE = 1.05
 
 
 class OpticalEstimator:
@@ -17,13 +27,14 @@ class OpticalEstimator:
     trained : `~gammapy_asid.learning.trained.TrainedModel`
         That model with its card, on the device where it runs.
     psf : object, optional
-        Point spread function of all images, see `~gammapy_asid.optical.psf.as_psf`; by default that of the
+        Point spread function of all images, anything that `~gammapy_asid.optical.psf.as_psf`
+        takes; by default that of the
         image, or else measured on its stars.
     """
 
     def __init__(self, model, trained, psf=None):
         self.model, self.trained = model, trained
-        self.psf = None if psf is None else as_psf(psf)
+        self.psf = psf
 
     def __repr__(self):
         return f"{type(self).__name__}(model={str(self.model)!r}, device={str(self.device)!r})"
@@ -82,3 +93,34 @@ class OpticalEstimator:
         if image.unit is not None:
             meta["unit"] = str(image.unit)
         return meta | {self.card.task: {"model": self.card.name, "card_sha256": self.card.sha256}}
+
+    def finished(self, sources, prepared, failed=False):
+        """Sources with the last flags and the provenance of this estimator.
+
+        Parameters
+        ----------
+        sources : `~gammapy_asid.OpticalSources`
+            Sources, their flags are changed in place.
+        prepared : `~gammapy_asid.optical.images.PreparedImage`
+            Image.
+        failed : `~numpy.ndarray` or bool
+            Which have no result although they lie on valid pixels, bool of shape ``(n,)``.
+
+        Returns
+        -------
+        sources : `~gammapy_asid.OpticalSources`
+            The same with the provenance of this estimator.
+        """
+        fwhm, (low, high) = prepared.psf.fwhm, self.card.fwhm
+        untrained = not low / TOLERANCE <= fwhm <= high * TOLERANCE
+        if untrained:
+            log.warning(
+                f"The point spread function of {prepared.image.name} is {fwhm:.2f} pixels wide, the model "
+                f"{self.card.name!r} was trained for {low:g} to {high:g} (flag UNTRAINED)"
+            )
+        flags = np.asarray(sources.table["flags"])
+        flags = flags | np.where(failed, OpticalFlag.FIT_FAILED, 0) | (OpticalFlag.UNTRAINED * untrained)
+        sources.table["flags"] = flags.astype("i4")
+        sources.table["flags"].info.description = "Bit mask of OpticalFlag"
+        meta = sources.meta | self.provenance(prepared)
+        return OpticalSources(sources.table, sources.masks, sources.wcs, meta, sources.image)

@@ -13,12 +13,17 @@ from .images import read_image
 __all__ = ["draw_sources"]
 
 #: Colours that all kinds of sight tell apart (Okabe & Ito 2008), and marks that differ without them: of
-#: stars, galaxies, and sources without a class.
-MARKS = {"star": ("x", "#0072B2"), "galaxy": ("o", "#D55E00"), "unknown": ("D", "#0072B2")}
+#: stars, galaxies, artefacts, and sources without a class.
+MARKS = {
+    "star": ("x", "#0072B2"),
+    "galaxy": ("o", "#D55E00"),
+    "artefact": ("s", "#E69F00"),
+    "unknown": ("D", "#0072B2"),
+}
 MASK_COLOURS = {"cosmic_ray": ("cosmic rays", "#CC79A7"), "trail": ("trails", "#009E73")}
 
 #: What more than one is called.
-PLURALS = {"star": "stars", "galaxy": "galaxies", "unknown": "without a class"}
+PLURALS = {"star": "stars", "galaxy": "galaxies", "artefact": "artefacts", "unknown": "without a class"}
 
 #: Longest side of the picture in its own pixels: a larger image is averaged in blocks.
 LONGEST = 2000

@@ -13,7 +13,7 @@ from ..catalog.candidates import Candidates
 from ..utils.table_columns import column_name, column_values, table_positions
 from .flags import OpticalFlag
 
-__all__ = ["PIXEL_COLUMNS", "SAME", "add_sky", "duplicates", "given_table"]
+__all__ = ["PIXEL_COLUMNS", "SAME", "add_sky", "duplicates", "given_table", "pixel_positions"]
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ def given_table(sources, wcs=None):
         raise TypeError(
             f"Sources are a table, SkyCoord, Candidates or OpticalSources, got {type(sources).__name__}"
         )
-    x, y = _pixels(sources, wcs)
+    x, y = pixel_positions(sources, wcs)
     table = QTable(sources, copy=True)
     for name in ("id", "xcentroid", "ycentroid", "flags"):
         if name in table.colnames:
@@ -86,8 +86,27 @@ def given_table(sources, wcs=None):
     return table
 
 
-def _pixels(table, wcs):
-    """Pixel positions of the rows of a table, the first pixel is 0."""
+def pixel_positions(table, wcs=None):
+    """Pixel positions of the rows of a table in an image.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        Table with columns of `PIXEL_COLUMNS`, or of right ascension and declination. Where it has both and
+        they differ, those on the sky are taken.
+    wcs : `~astropy.wcs.WCS`, optional
+        Celestial projection of the image.
+
+    Returns
+    -------
+    x, y : `~numpy.ndarray`
+        Positions, 0 is the centre of the first pixel; NaN where there are none.
+
+    Raises
+    ------
+    ValueError
+        If there are no positions in this image.
+    """
     found = _pixel_columns(table)
     sky = _sky(table)
     if found is None and sky is None:

@@ -22,8 +22,11 @@ __all__ = ["OpticalSources"]
 #: Probability of a star from which a source counts as one.
 STAR = 0.5
 
-#: Marks of sources in regions, as DS9 calls them: of a star, a galaxy, and where the class is not known.
-MARKS = {"star": "x", "galaxy": "o", "unknown": "D"}
+#: Probability of an artefact from which it counts as one.
+ARTEFACT = 0.5
+
+#: Marks of sources in regions.
+MARKS = {"star": "x", "galaxy": "o", "artefact": "s", "unknown": "D"}
 
 
 class OpticalSources:
@@ -34,8 +37,8 @@ class OpticalSources:
     table : `~astropy.table.QTable`
         One row per source: ``id``, ``xcentroid`` and ``ycentroid`` in pixels (0 is the centre of the first)
         and ``flags`` (`~gammapy_asid.optical.flags.OpticalFlag`). Where they are known ``x_err``, ``y_err``,
-        ``score``, the probability to be real, ``ra``, ``dec``, ``star_prob``, ``flux`` with ``flux_errn`` and
-        ``flux_errp``, ``flux_bound``, and ``mag`` with ``mag_errn`` and ``mag_errp``.
+        ``score``, the probability to be real, ``ra``, ``dec``, ``star_prob``, ``artefact_prob``, ``flux``
+        with ``flux_errn`` and ``flux_errp``, ``flux_bound``, and ``mag`` with ``mag_errn`` and ``mag_errp``.
     masks : `~gammapy_asid.optical.pixel_masks.PixelMasks`, optional
         Pixels of cosmic rays (``cosmic_ray``) and of trails (``trail``).
     wcs : `~astropy.wcs.WCS`, optional
@@ -76,11 +79,13 @@ class OpticalSources:
 
     @property
     def kinds(self):
-        """``star``, ``galaxy``, or ``unknown`` of each source, shape ``(n,)``."""
-        kinds = np.full(len(self), "unknown", "U7")
+        """``star``, ``galaxy``, ``artefact`` or ``unknown`` of each source, shape ``(n,)``."""
+        kinds = np.full(len(self), "unknown", "U8")
         if "star_prob" in self.table.colnames:
             prob = np.asarray(self.table["star_prob"])
             kinds[prob >= STAR], kinds[prob < STAR] = "star", "galaxy"
+        if "artefact_prob" in self.table.colnames:
+            kinds[np.asarray(self.table["artefact_prob"]) > ARTEFACT] = "artefact"
         return kinds
 
     @property

@@ -1,0 +1,160 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Command optical."""
+
+from contextlib import contextmanager
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from .common import console, device_option, expanded, overwrite_option, prepare, print_paths, save_plot
+from .inputs import input_file
+
+__all__ = ["optical"]
+
+#: Files that a folder of results holds.
+PRODUCTS = {
+    "table": "sources.fits",
+    "regions": "sources.reg",
+    "masks": "masks.fits",
+    "plot": "sources.png",
+}
+
+#: Rows that are printed, and the columns of them with their form.
+ROWS = 20
+COLUMNS = {
+    "xcentroid": "{:.2f}",
+    "ycentroid": "{:.2f}",
+    "ra": "{:.6f}",
+    "dec": "{:+.6f}",
+    "score": "{:.3f}",
+    "star_prob": "{:.3f}",
+    "flux": "{:.5g}",
+    "flux_errn": "{:.2g}",
+    "flux_errp": "{:.2g}",
+    "mag": "{:.3f}",
+    "flags": "{:d}",
+}
+
+
+@click.command()
+@click.argument("image", type=input_file)
+@click.option("--output", "-o", default="optical", show_default=True, help="Folder of the results.")
+@click.option("--hdu", help="Extension with the image, by number or name; by default the first image.")
+@click.option("--mask", type=input_file, help="FITS image: pixels that are not 0 are not used.")
+@click.option("--error", type=input_file, help="FITS image: standard deviation of each pixel.")
+@click.option("--psf", type=input_file, help="Point spread function: FITS image or file of PSFEx.")
+@click.option("--gain", type=float, help="Electrons in one unit of the data, in place of the header's.")
+@click.option("--saturation", type=float, help="Value from which on a pixel is saturated.")
+@click.option("--zero-point", type=float, help="Magnitude of one unit of the data.")
+@click.option(
+    "--threshold", default=0.5, show_default=True, type=float, help="Smallest probability to be real."
+)
+@click.option("--model", default="optical", show_default=True, help="Model name or weight file.")
+@click.option("--classes/--no-classes", default=True, help="Tell stars from galaxies.", show_default=True)
+@click.option("--fluxes/--no-fluxes", default=True, help="Measure fluxes.", show_default=True)
+@device_option
+@overwrite_option
+def optical(
+    image,
+    output,
+    hdu,
+    mask,
+    error,
+    psf,
+    gain,
+    saturation,
+    zero_point,
+    threshold,
+    model,
+    classes,
+    fluxes,
+    device,
+    overwrite,
+):
+    """Find the sources of IMAGE, a FITS image in one band; tell stars from galaxies, and measure them.
+
+    The results are a table, regions for DS9, masks of cosmic rays and trails, and a picture.
+    """
+    from ..optical.detector import OpticalSourceDetector
+    from ..optical.images import read_image
+    from ..optical.source_files import write_masks
+
+    known = {"mask": mask, "error": error, "psf": psf, "gain": gain, "saturation": saturation}
+    read = read_image(image, hdu=_number_or_name(hdu), zero_point=zero_point, **known)
+    with _new_folder(expanded(output)) as folder:
+        inputs = (image, mask, error, psf)
+        paths = prepare({key: folder / name for key, name in PRODUCTS.items()}, overwrite, inputs)
+        detector = OpticalSourceDetector(model=model, threshold=threshold, device=device)
+        measures = _measures(classes, fluxes, device)
+        with console.status("Measuring sky and point spread function"):
+            prepared = detector.prepare(read)
+        with console.status("Looking for sources"):
+            sources = detector.run(prepared)
+        for doing, estimator in measures.items():
+            with console.status(doing):
+                sources = estimator.run(prepared, sources)
+    _print_sources(sources, prepared)
+    with console.status("Writing"):
+        sources.write(paths["table"], overwrite)
+        sources.write(paths["regions"], overwrite)
+        write_masks(sources, paths["masks"], overwrite)
+        save_plot("plot_optical", paths["plot"], overwrite, sources, read)
+    print_paths(paths)
+
+
+def _number_or_name(hdu):
+    """Extension as it was given: a number is one."""
+    return int(hdu) if hdu is not None and hdu.isdigit() else hdu
+
+
+def _measures(classes, fluxes, device):
+    """Estimators that are wanted, by what they do."""
+    measures = {}
+    if classes:
+        from ..optical.classifier import OpticalSourceClassifier
+
+        measures["Telling stars from galaxies"] = OpticalSourceClassifier(device=device)
+    if fluxes:
+        from ..optical.flux_estimator import OpticalFluxEstimator
+
+        measures["Measuring fluxes"] = OpticalFluxEstimator(device=device)
+    return measures
+
+
+@contextmanager
+def _new_folder(folder):
+    """Folder that is gone again, if it is new and empty, when the block ends with an error."""
+    new = not folder.exists()
+    try:
+        yield folder
+    except BaseException:
+        if new and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+        raise
+
+
+def _print_sources(sources, prepared):
+    """Print what was found, and the first sources."""
+    meta, image = sources.meta, prepared.image
+    unit = f" in {image.unit}" if image.unit is not None else ""
+    console.print(
+        f"{escape(image.name)}: {image.shape[1]} x {image.shape[0]} pixels{escape(unit)}; point spread "
+        f"function {meta['psf_fwhm']:.2f} pixels wide, {escape(meta['psf'])}",
+        soft_wrap=True,
+    )
+    kinds = sources.kinds
+    classes = [
+        f"{(kinds == kind).sum()} {name}" for kind, name in (("star", "stars"), ("galaxy", "galaxies"))
+    ]
+    told = f": {', '.join(classes)}" if "star_prob" in sources.table.colnames else ""
+    console.print(f"{len(sources)} sources with a score of {meta['threshold']:g} and more{told}")
+    for name, mask in sources.masks.items():
+        console.print(f"{mask.sum()} pixels of {name.replace('_', ' ')}s")
+    columns = [name for name in COLUMNS if name in sources.table.colnames]
+    table = Table(*columns)
+    for row in sources.table[:ROWS]:
+        table.add_row(*(COLUMNS[name].format(getattr(row[name], "value", row[name])) for name in columns))
+    console.print(table)
+    if len(sources) > ROWS:
+        console.print(f"... and {len(sources) - ROWS} more in the table")

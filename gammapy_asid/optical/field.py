@@ -1,0 +1,122 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Sources placed in an image, and fitted part by part together with their neighbours."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from .batch import HALF, ImageBatch
+from .fit.joint import JointFit, joint_fit
+from .flags import OpticalFlag
+from .pixel_flags import pixel_flags
+from .positions import add_sky, duplicates, given_table, pixel_positions
+from .sources import OpticalSources
+
+__all__ = ["FittedTile", "fitted_tiles", "placed_sources"]
+
+#: Side of the parts of an image that are fitted at once, over which its point spread function is one, and how
+#: far they reach beyond the sources that are kept of them: their stamps, and those of their neighbours.
+TILE, OVERLAP = 512, 2 * HALF + 8
+
+#: Flags of sources of which nothing is measured.
+LOST = OpticalFlag.OUTSIDE | OpticalFlag.MASKED
+
+
+def placed_sources(prepared, sources):
+    """Sources with their positions in an image, and with flags by its pixels.
+
+    Parameters
+    ----------
+    prepared : `~gammapy_asid.optical.images.PreparedImage`
+        Image.
+    sources : `~gammapy_asid.OpticalSources`, `~astropy.table.Table`, SkyCoord or Candidates
+        Sources; what is given is not changed.
+
+    Returns
+    -------
+    placed : `~gammapy_asid.OpticalSources`
+        A copy with all rows, and with columns ``ra`` and ``dec`` if the image has a projection.
+    measured : `~numpy.ndarray`
+        Which of them lie on valid pixels, bool of shape ``(n,)``.
+    """
+    known = isinstance(sources, OpticalSources)
+    table = sources.table.copy() if known else given_table(sources, prepared.wcs)
+    x, y = pixel_positions(table, prepared.wcs)
+    if not np.array_equal(x, table["xcentroid"], equal_nan=True):
+        # Another image: flags are no longer those of these pixels
+        table["xcentroid"], table["ycentroid"], table["flags"] = x, y, np.zeros(len(x), "i4")
+    masks = sources.masks if known else None
+    bits = None if masks is None or masks.shape != prepared.image.shape else masks.bits
+    flags = pixel_flags(prepared.image, x, y, prepared.psf.fwhm * prepared.binning, bits)
+    table["flags"] = np.asarray(table["flags"]) | flags | duplicates(x, y)
+    add_sky(table, prepared.wcs)
+    meta = sources.meta if known else {}
+    placed = OpticalSources(table, None if bits is None else masks, prepared.wcs, meta, prepared.image)
+    return placed, (np.asarray(table["flags"]) & LOST) == 0
+
+
+@dataclass
+class FittedTile:
+    """Part of an image with the fit of all sources in it.
+
+    Parameters
+    ----------
+    batch : `~gammapy_asid.optical.batch.ImageBatch`
+        Part of the image.
+    fit : `~gammapy_asid.optical.fit.joint.JointFit`
+        Fit of the sources in it.
+    own : `~torch.Tensor`
+        Those of the fit that are kept, shape ``(k,)``.
+    rows : `~numpy.ndarray`
+        Their numbers among all sources, shape ``(k,)``.
+    noise : `~numpy.ndarray`
+        Noise of the sky at these in the unit of the image, shape ``(k,)``.
+    """
+
+    batch: ImageBatch
+    fit: JointFit
+    own: torch.Tensor
+    rows: np.ndarray
+    noise: np.ndarray
+
+
+def fitted_tiles(prepared, x, y, errors=None, **settings):
+    """Parts of an image, each with the fit of its sources.
+
+    Parameters
+    ----------
+    prepared : `~gammapy_asid.optical.images.PreparedImage`
+        Image.
+    x, y : `~numpy.ndarray`
+        Positions in pixels of the image, shape ``(n,)``; NaN for sources that are left out.
+    errors : `~numpy.ndarray`, optional
+        Standard deviations of the positions in pixels of the image, shape ``(n,)``.
+    **settings
+        Of `~gammapy_asid.optical.fit.joint.joint_fit`.
+
+    Yields
+    ------
+    tile : `FittedTile`
+        A part with at least one source that is kept; each source is kept once.
+    """
+    x, y = prepared.binned(x, y)
+    for tile in prepared.tiles(TILE, OVERLAP):
+        outer = np.flatnonzero(_within(x, tile.xs) & _within(y, tile.ys))
+        kept = _within(x[outer], tile.inner_xs) & _within(y[outer], tile.inner_ys)
+        if not kept.any():
+            continue
+        batch = prepared.batch(tile.ys, tile.xs)
+        if errors is not None:
+            settings["position_error"] = errors[outer] / prepared.binning
+        near = x[outer] - tile.xs.start, y[outer] - tile.ys.start
+        fit = joint_fit(batch, *near, **settings)
+        own, rows = torch.from_numpy(np.flatnonzero(kept)), outer[kept]
+        noise = prepared.sky.noise.cut(tile.inner_ys, tile.inner_xs)
+        inner = (tile.inner_ys, y), (tile.inner_xs, x)
+        noise = noise[tuple(np.round(v[rows]).astype(int) - part.start for part, v in inner)]
+        yield FittedTile(batch, fit, own, rows, noise)
+
+
+def _within(values, part):
+    return (values >= part.start - 0.5) & (values < part.stop - 0.5)

@@ -154,7 +154,7 @@ def draw_psfs(fwhm, seed):
 
 
 def misjudged(psf, width_error, shear_error, seed):
-    """Point spread functions as they are measured: a little too wide or narrow, and sheared.
+    """Point spread functions as they are measured: a little too wide or narrow, sheared, with wrong wings.
 
     Parameters
     ----------
@@ -177,4 +177,11 @@ def misjudged(psf, width_error, shear_error, seed):
     # A map of the offsets that are looked up: wider profiles come from smaller offsets
     matrix = np.array([[1 - width - g1, -g2], [-g2, 1 - width + g1]]).transpose(2, 0, 1)
     wrong = _resampled(psf, torch.from_numpy(matrix), torch.zeros(n, 2)).clamp(min=0)
+    # Wings, beyond the radius with 80 % of the light of a usual star, are measured worse than the core
+    axis = torch.linspace(-1, 1, psf.shape[-1]) * (psf.shape[-1] // 2 / OVERSAMPLING)
+    area = (psf > psf.amax((1, 2), keepdim=True) / 2).sum((1, 2)) / OVERSAMPLING**2
+    core = torch.sqrt(area / torch.pi)[:, None, None]
+    outside = torch.sigmoid((torch.hypot(axis, axis[:, None]) / core - 2.5) * 3)
+    wings = torch.from_numpy(rng.normal(0, 6, n) * np.asarray(width_error)).float().clamp(-0.5, 1)
+    wrong = wrong * (1 + wings[:, None, None] * outside)
     return wrong / wrong.sum((1, 2), keepdim=True) * OVERSAMPLING**2

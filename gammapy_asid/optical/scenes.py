@@ -19,6 +19,9 @@ SHARES = (0.4, 0.2, 0.4)
 STARS = ((3e-4, 1.5e-2), (1e-4, 3e-3), (1e-2, 0.25))
 GALAXIES = ((5e-4, 1.2e-2), (4e-3, 3e-2), (1e-4, 3e-3))
 
+#: Most stars a pixel.
+MOST = 0.5
+
 #: Significance alone of the faintest sources that are drawn, and of the brightest.
 FAINTEST, BRIGHTEST = 0.7, 3e4
 
@@ -37,8 +40,9 @@ class Scenes:
         Number a pixel.
     star_slope, galaxy_slope : `~numpy.ndarray`
         Exponent of the number above a flux.
-    faintest : `~numpy.ndarray`
-        Significance alone of the faintest stars.
+    turn, faint_slope, faint_share : `~numpy.ndarray`
+        Significance alone of the faintest stars of that slope, exponent of the number of those fainter still,
+        and their share.
     size : `~numpy.ndarray`
         Median half-light radius of galaxies of significance 10 over the width of the point spread function.
     gradient : `~numpy.ndarray`
@@ -55,7 +59,9 @@ class Scenes:
     galaxies: np.ndarray
     star_slope: np.ndarray
     galaxy_slope: np.ndarray
-    faintest: np.ndarray
+    turn: np.ndarray
+    faint_slope: np.ndarray
+    faint_share: np.ndarray
     size: np.ndarray
     gradient: np.ndarray
     electrons: np.ndarray
@@ -87,12 +93,23 @@ def draw_scenes(n, rng, kinds=None):
     """
     kind = rng.choice(len(KINDS), n, p=SHARES if kinds is None else kinds)
     crowded = kind == 2
+    stars = _between(rng, *np.array(STARS)[kind].T)
+    slope = np.where(crowded, rng.uniform(0.4, 1.4, n), rng.uniform(0.25, 0.9, n))
+    # Half of the crowds end, the others go on below a turn-off, where main sequences rise less
+    broken = crowded & (rng.random(n) < 0.5)
+    turn = np.where(crowded, _between(rng, np.full(n, FAINTEST), np.where(broken, 100.0, 10.0)), FAINTEST)
+    faint_slope = rng.uniform(0.05, 0.6, n)
+    fainter = broken * slope / faint_slope * ((turn / FAINTEST) ** faint_slope - 1)
+    # What nobody could part is not worth the time to draw
+    fainter = np.minimum(fainter, np.maximum(MOST / stars - 1, 0))
     return Scenes(
-        stars=_between(rng, *np.array(STARS)[kind].T),
+        stars=stars * (1 + fainter),
+        star_slope=slope,
+        turn=turn,
+        faint_slope=faint_slope,
+        faint_share=fainter / (1 + fainter),
         galaxies=_between(rng, *np.array(GALAXIES)[kind].T),
-        star_slope=np.where(crowded, rng.uniform(0.4, 1.4, n), rng.uniform(0.25, 0.9, n)),
         galaxy_slope=rng.uniform(0.6, 1.2, n),
-        faintest=np.where(crowded, _between(rng, np.full(n, FAINTEST), np.full(n, 10.0)), FAINTEST),
         size=_between(rng, np.full(n, 0.25), np.full(n, 2.5)),
         gradient=np.where(crowded, rng.normal(0, 1, n), 0.0),
         electrons=_between(rng, np.full(n, 2.5), np.full(n, 400.0)),
@@ -152,6 +169,13 @@ def _significance(slope, faintest, rng):
     return np.minimum(faintest * rng.random(len(slope)) ** (-1 / slope), BRIGHTEST)
 
 
+def _fainter(scenes, image, rng):
+    """Significances between the faintest and the turn of images, by the inverse of their distribution."""
+    slope, turn = scenes.faint_slope[image], scenes.turn[image]
+    high, low = (FAINTEST**-slope, turn**-slope)
+    return (low + rng.random(len(image)) * (high - low)) ** (-1 / slope)
+
+
 def draw_sources(scenes, area, fwhm, size, margin, rng):
     """Sources of images.
 
@@ -175,7 +199,8 @@ def draw_sources(scenes, area, fwhm, size, margin, rng):
     """
     low, high = -margin - 0.5, size + margin - 0.5
     stars, x, y = _places(scenes.stars, low, high, rng, scenes.gradient)
-    snr = _significance(scenes.star_slope[stars], scenes.faintest[stars], rng)
+    snr = _significance(scenes.star_slope[stars], scenes.turn[stars], rng)
+    snr = np.where(rng.random(len(snr)) < scenes.faint_share[stars], _fainter(scenes, stars, rng), snr)
     flux = snr * np.sqrt(area[stars])
     galaxies, gx, gy = _places(scenes.galaxies, low, high, rng)
     galaxy_snr = _significance(scenes.galaxy_slope[galaxies], FAINTEST, rng)

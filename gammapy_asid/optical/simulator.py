@@ -247,7 +247,7 @@ def _as_measured(signal, light, rng):
     spread = 1.4826 * (flat - flat.median(1, keepdim=True).values).abs().median(1).values
     # Half of the time the noise is known, as from the gain; else sources add to what is measured
     trust = _tensor(np.where(rng.random(n) < 0.5, 0.0, rng.uniform(0, 0.9, n)))
-    scale = (1 + trust * (spread.clamp(1, 20) - 1)) * _tensor(np.exp(rng.normal(0, 0.02, n)))
+    scale = (1 + trust * (spread.clamp(1, 20) - 1)) * _tensor(np.exp(rng.normal(0, 0.05, n)))
     slope_x, slope_y, level = _tensor(rng.normal(0, 0.12, (3, n)))
     axis = torch.linspace(-1, 1, side)
     plane = slope_x[:, None, None] * axis + slope_y[:, None, None] * axis[:, None] + level[:, None, None]

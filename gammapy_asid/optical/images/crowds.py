@@ -12,8 +12,8 @@ CALM = 0.2
 #: Noise over that of calm blocks from which sources are taken for its reason: vignetting changes it less.
 NOISY = 1.3
 
-#: Least excess of the level over that of calm blocks, in units of their noise: deeper and shallower parts of a
-#: mosaic differ in noise, not in level.
+#: Least excess of the level over that of calm blocks, in units of their noise: deeper and shallower parts of
+#: a mosaic differ in noise, not in level.
 BRIGHT = 1.0
 
 
@@ -21,8 +21,8 @@ def beside_crowds(level, noise):
     """Level and noise of the sky on a mesh, without what crowds of sources and large galaxies add.
 
     In the core of a cluster of stars no pixel shows the sky: what any statistic of the pixels gives there is
-    made by stars, many times above noise and level of the sky, and would hide the fainter ones. Such blocks get
-    the values of the nearest calm ones.
+    made by stars, many times above noise and level of the sky, and would hide the fainter ones. Such blocks
+    get the values of the nearest calm ones.
 
     Parameters
     ----------

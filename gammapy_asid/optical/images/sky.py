@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .background import Mesh, block_sky, smooth_mesh
+from .crowds import beside_crowds
 from .binning import binned_cut
 
 __all__ = ["Sky", "measure_sky"]
@@ -68,7 +69,8 @@ def measure_sky(image, binning=1):
             f"{image.name} has no noise, so nothing tells a source from the sky: is it constant, or a model?"
         )
     noise[~(noise > 0)] = np.nan
-    return Sky(*(Mesh(smooth_mesh(values), shape) for values in (level, noise)))
+    level, noise = beside_crowds(*(smooth_mesh(values) for values in (level, noise)))
+    return Sky(*(Mesh(values, shape) for values in (level, noise)))
 
 
 def _by_block(strip, columns):

@@ -102,16 +102,15 @@ def flux_bound(batch, x, y, flux=None, image=None, position_error=None, profiles
     weight = torch.where(good, batch.variance.clamp(min=1e-6).rsqrt(), 0.0).flatten()
     # Pixels beyond the reach of neighbours tell little of the source
     half = min(profiles.half, max(3, int(np.ceil(1.5 * float(fwhm.max())))))
-    # Those that have many neighbours come together
-    order = torch.argsort(distance.isfinite().sum(1))
+    # Those that share neighbours come together
+    order = torch.from_numpy(np.lexsort([x.numpy(), y.numpy() // (4 * half), image.numpy()]))
     bound = torch.empty(len(x))
     for chunk in order.split(_CHUNK):
         count = int(distance[chunk].isfinite().sum(1).max())
         members = torch.cat([chunk[:, None], index[chunk, :count]], 1)
         there = torch.cat([torch.ones(len(chunk), 1).bool(), distance[chunk, :count].isfinite()], 1)
         columns = _columns(batch.signal.shape, weight, profiles, image, x, y, members, half, flux, tied)
-        columns = columns * there[..., None, None]
-        bound[chunk] = _first_error(columns, there)
+        bound[chunk] = _first_error(columns * there[..., None, None], there)
     return bound
 
 
@@ -125,12 +124,12 @@ def _columns(shape, weight, profiles, image, x, y, members, half, flux, tied):
     column, row = nearest_pixels(x, y)
     index, inside = around(shape, image[first], column[first], row[first], (half, half))
     noise = torch.where(inside, weight[index], 0.0)
-    flat = members.flatten()
-    light = profiles(image[flat], x[flat], y[flat], slopes=tied is not None)
+    every, which = torch.unique(members, return_inverse=True)
+    light = profiles(image[every], x[every], y[every], slopes=tied is not None)
     light = light if tied is not None else light[:, None]
     if tied is not None:
-        scale = (flux * tied)[flat, None, None, None]
-        light = torch.cat([light[:, :1], light[:, 1:] * scale], 1)
+        light[:, 1:] *= (flux * tied)[every, None, None, None]
+    light = light[which.flatten()]
     # Pixels around the first source as those of the profile of another
     offset = torch.arange(-half, half + 1) + profiles.half
     rows = (row[first][:, None] - row[members]).flatten()[:, None] + offset

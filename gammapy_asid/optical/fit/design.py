@@ -33,8 +33,8 @@ class Pixels:
         good = batch.valid & ~batch.saturated
         weight = torch.where(good, batch.variance.clamp(min=1e-6).rsqrt(), 0.0)
         self.good = good
-        self.weight = weight.flatten().double().numpy()
-        self.data = torch.where(good, batch.signal, 0.0).flatten().double().numpy() * self.weight
+        self.weight = weight.flatten().numpy()
+        self.data = torch.where(good, batch.signal, 0.0).flatten().numpy() * self.weight
 
 
 def around(shape, image, column, row, half):
@@ -105,15 +105,18 @@ def design(pixels, profiles, image, x, y, brightness, slopes=None):
             light = torch.cat([light[:, :1], light[:, 1:] * slopes[chunk, None, None, None]], 1)
         parts.append(
             (
-                keep.sum(1).numpy(),
-                index.flatten(1)[keep].numpy(),
+                keep.sum(1).numpy().astype(np.int32),
+                index.flatten(1)[keep].numpy().astype(np.int32),
                 light.flatten(2).transpose(0, 1)[:, keep].numpy(),
             )
         )
-    counts = np.concatenate([np.zeros(1, int), *(part[0] for part in parts)])
-    index = np.concatenate([np.zeros(0, int), *(part[1] for part in parts)])
-    light = np.concatenate([np.zeros((columns, 0)), *(part[2] for part in parts)], 1) * pixels.weight[index]
-    pointers = np.cumsum(counts)
+    counts = np.concatenate([np.zeros(1, np.int32), *(part[0] for part in parts)])
+    index = np.concatenate([np.zeros(0, np.int32), *(part[1] for part in parts)])
+    light = (
+        np.concatenate([np.zeros((columns, 0), np.float32), *(part[2] for part in parts)], 1)
+        * pixels.weight[index]
+    )
+    pointers = np.cumsum(counts, dtype=np.int32)
     return [csc_array((values, index, pointers), shape=(n_pixels, len(x))) for values in light]
 
 
@@ -143,6 +146,6 @@ def sky_design(pixels, mesh):
             share = (1 - np.abs(y / mesh - node_y)) * (1 - np.abs(x / mesh - node_x))
             there = (node_y < counts[0]) & (node_x < counts[1])
             node = (image * counts[0] + node_y) * counts[1] + node_x
-            parts.append((share[there] * pixels.weight[there], rows[there], node[there]))
+            parts.append(((share[there] * pixels.weight[there]).astype(np.float32), rows[there], node[there]))
     values, index, nodes = (np.concatenate(part) for part in zip(*parts, strict=True))
     return coo_array((values, (index, nodes)), shape=(len(x), n * counts[0] * counts[1])).tocsc()

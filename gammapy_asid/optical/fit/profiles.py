@@ -98,8 +98,7 @@ class Profiles:
         if len(self._tables) == 1:
             result = weights.flatten(0, 1) @ self._tables[0]
         else:
-            result = torch.empty(len(x) * len(orders), size**2)
-            result = result.view(len(x), len(orders), -1)
+            result = torch.empty(len(x), len(orders), size**2)
             for i in torch.unique(image).tolist():
                 own = torch.nonzero(image == i)[:, 0]
                 result[own] = weights[own] @ self._tables[i]

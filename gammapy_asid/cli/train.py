@@ -90,6 +90,19 @@ def _simulate_time_bins(folder, overwrite, *settings):
     help="Train for the instrument of this dataset.",
 )
 @click.option(
+    "--image",
+    "images",
+    type=input_file,
+    multiple=True,
+    help="Go on from the model 'optical' with this image and its list of --sources; can be repeated.",
+)
+@click.option(
+    "--sources",
+    type=input_file,
+    multiple=True,
+    help="All sources of an --image: table with xcentroid and ycentroid, or ra and dec.",
+)
+@click.option(
     "--task",
     type=click.Choice(TASK_NAMES),
     help="What the model is for; by default what the recipe says, or detection.",
@@ -101,25 +114,29 @@ def _simulate_time_bins(folder, overwrite, *settings):
 )
 @device_option
 @overwrite_option
-def train(recipe, dataset, task, output, epochs, workers, device, overwrite):
+def train(recipe, dataset, images, sources, task, output, epochs, workers, device, overwrite):
     """Train a model from RECIPE, a YAML file or the name of one that ships; goes on if interrupted.
 
     For detection the detector first, then the ensembles for position and flux.
 
-    For a dataset the default recipe is the one that the task has for that.
+    For a dataset the default recipe is the one that the task has for that, for own images it is optical-own.
     """
     from ..learning.recipe import model_name, read_recipe
     from ..learning.run import output_files, prepare_simulator, train_model
     from ..tasks import get_task
 
-    if recipe is None and dataset is None:
-        raise ValueError("Nothing to train: give a recipe or --dataset FILE")
-    wanted = get_task(task or "detection")
-    if recipe is None:
+    if recipe is None and dataset is None and not images:
+        raise ValueError(
+            "Nothing to train: give a recipe, --dataset FILE, or --image FILE with --sources FILE"
+        )
+    if images or sources:
+        settings = _own_images(recipe, dataset, images, sources)
+    elif recipe is None:
+        wanted = get_task(task or "detection")
         settings = read_recipe(wanted.dataset_recipe, wanted.Recipe)
         settings = settings.model_copy(update={"name": model_name(dataset) + wanted.suffix})
     else:
-        settings = read_recipe(recipe, wanted.Recipe if task else None)
+        settings = read_recipe(recipe, get_task(task).Recipe if task else None)
     if epochs is not None:
         optimiser = settings.optimiser.model_copy(update={"epochs": epochs})
         settings = settings.model_copy(update={"optimiser": optimiser})
@@ -127,11 +144,49 @@ def train(recipe, dataset, task, output, epochs, workers, device, overwrite):
     prepare_training(files, get_task(settings.task).folder(settings, output), overwrite)
     datasets = None if dataset is None else read_datasets([dataset])
     with console.status("Preparing the simulation"):
-        simulator, settings = prepare_simulator(settings, datasets)
+        if images:
+            simulator = _image_simulator(settings, images, sources, device)
+        else:
+            simulator, settings = prepare_simulator(settings, datasets)
     train_model(
         settings, output, simulator, workers, overwrite=overwrite, device=device, status=console.status
     )
     print_paths({path.name: path for path in files})
+
+
+def _own_images(recipe, dataset, images, sources):
+    """Recipe of a training that goes on with own images."""
+    from ..learning.recipe import model_name, read_recipe
+    from ..tasks import get_task
+
+    if len(images) != len(sources):
+        raise ValueError(
+            f"There are {len(images)} images and {len(sources)} lists: give --sources once for each --image"
+        )
+    if dataset is not None:
+        raise ValueError("A model is trained for a dataset or for images: leave out one")
+    wanted = get_task("optical").Recipe
+    settings = read_recipe("optical-own" if recipe is None else recipe)
+    if not isinstance(settings, wanted):
+        raise ValueError(f"Own images train detection in images, but {recipe} is for {settings.task}")
+    if recipe is None:
+        settings = settings.model_copy(update={"name": model_name(images[0]) + "-optical"})
+    return settings if settings.start else settings.model_copy(update={"start": "optical"})
+
+
+def _image_simulator(settings, images, sources, device):
+    """Simulator of own images with their lists."""
+    from ..optical.detection.model import OpticalDetectionModel
+    from ..optical.images import prepare_image, read_image
+    from ..optical.own_images import ImageSimulator, ListedImage
+    from ..utils.table_files import read_any_table
+
+    model = OpticalDetectionModel.load(settings.start, device)
+    listed = [
+        ListedImage.make(prepare_image(read_image(image)), read_any_table(table), model)
+        for image, table in zip(images, sources, strict=True)
+    ]
+    return ImageSimulator(listed, settings.patch_size, seed=settings.seed)
 
 
 @click.command()

@@ -63,7 +63,8 @@ def _maps(data, noise, mask):
     """Image with 0 where it is masked, noise of each pixel, mask."""
     data = np.asarray(data, dtype=np.float32)
     mask = ~np.isfinite(data) | (False if mask is None else np.asarray(mask, dtype=bool))
-    noise = np.broadcast_to(np.asarray(noise, dtype=np.float32), data.shape)
+    # A copy: sep writes into what it gets
+    noise = np.array(np.broadcast_to(np.asarray(noise, dtype=np.float32), data.shape))
     return np.where(mask, 0, data).astype(np.float32), np.ascontiguousarray(noise), mask
 
 

@@ -5,8 +5,8 @@ A trail counts as masked if the mask covers half of its core or more, the pixels
 brightness of its middle. Purity is the share of masked pixels that lie on a trail: within its full width at
 half maximum and two pixels more, or where its light has a tenth of the noise. A false source of a trail lies
 there, and the program did not find it in the image without the trail within two pixels. SExtractor and sep
-mask no trails; acstools' median Radon transform (Stark et al. 2022) does, with its defaults, on some of the trails. Intervals are 68
-%.
+mask no trails; acstools' median Radon transform (Stark et al. 2022) does, with its defaults, on some of the
+trails. Intervals are 68 %.
 """
 
 import contextlib
@@ -85,7 +85,7 @@ def radon_masks(frame):
 
 
 def masks_of(kinds, make, seed, every=1):
-    """Cover of each trail's core and masked pixels on and off it, at each threshold, for some of the trails."""
+    """Cover of each trail's core and masked pixels on and off it, at each threshold; of some trails."""
     rows = []
     for number, (kind, frames) in enumerate(kinds.items()):
         for i, (frame, fwhm) in enumerate(frames):
@@ -100,11 +100,7 @@ def masks_of(kinds, make, seed, every=1):
                     "peak": trail.peak,
                     "width": trail.width,
                     "seconds": time.perf_counter() - start,
-                    "cover": (masks & trail.core)
-                    .sum((1, 2))
-                    .astype(float)
-                    .__truediv__(trail.core.sum())
-                    .tolist(),
+                    "cover": ((masks & trail.core).sum((1, 2)) / trail.core.sum()).tolist(),
                     "on": (masks & trail.region).sum((1, 2)).tolist(),
                     "off": (masks & ~trail.region).sum((1, 2)).tolist(),
                 }

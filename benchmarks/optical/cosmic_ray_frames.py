@@ -190,8 +190,8 @@ def put_in(frame, random, tracks, number):
     random : `~numpy.random.Generator`
         Random numbers.
     tracks : list or callable
-        Deposits in units of the sky's noise; a list is used with another brightness (a factor from 0.2 to 3)
-        and one of the eight turns and mirrors of the pixels.
+        Deposits in units of the sky's noise; a list is used with another brightness (a factor from 0.15 to 1:
+        no more, since noise was cut out with them) and one of the eight turns and mirrors of the pixels.
     number : int
         Number of cosmic rays.
 
@@ -207,7 +207,7 @@ def put_in(frame, random, tracks, number):
         if callable(tracks):
             stamp = tracks(random)
         else:
-            stamp = tracks[random.integers(len(tracks))] * np.exp(random.uniform(np.log(0.2), np.log(3)))
+            stamp = tracks[random.integers(len(tracks))] * np.exp(random.uniform(np.log(0.15), 0))
             stamp = np.rot90(stamp, random.integers(4))[:: random.choice([-1, 1])]
         my, mx = stamp.shape
         y, x = random.integers(-my // 2, ny - my // 2), random.integers(-mx // 2, nx - mx // 2)

@@ -16,13 +16,13 @@ import warnings
 
 import numpy as np
 
-__all__ = ["LOGITS", "PEERS", "above"]
+__all__ = ["LOGITS", "PEERS", "above", "default_mask"]
 
 #: Thresholds of programs that give a probability, in its logit.
 LOGITS = np.linspace(-14, 14, 141)
 #: Thresholds of Laplacian edges in units of the noise, of their contrast against fine structure, and of
 #: neighbours as a share of the first: 4.5, 5 and 0.3 are what astroscrappy has by default.
-SIGNIFICANCE = (3, 4.5, 6, 9)
+SIGNIFICANCE = (1, 2, 3, 4.5, 6, 9)
 CONTRAST = (2, 5)
 NEIGHBOURS = (0.1, 0.3)
 
@@ -34,14 +34,18 @@ def above(probability):
     return logit > LOGITS[:, None, None]
 
 
-def astroscrappy_masks(frame):
-    """astroscrappy (van Dokkum 2001 in C) with four thresholds, two contrasts and two for neighbours."""
-    import astroscrappy
-
+def _given(frame):
+    """What astroscrappy is told of the camera, or the variance where pixels have had different gains."""
     gain = frame.gain or 1.0
     given = {"gain": gain, "readnoise": frame.sky_noise * gain, "satlevel": np.inf}
-    if frame.gain is None:
-        given["invar"] = frame.noise.astype(np.float32) ** 2
+    return given if frame.gain else given | {"invar": frame.noise.astype(np.float32) ** 2}
+
+
+def astroscrappy_masks(frame):
+    """astroscrappy (van Dokkum 2001 in C) with six thresholds, two contrasts and two for neighbours."""
+    import astroscrappy
+
+    given = _given(frame)
     masks = []
     for clip, contrast, share in itertools.product(SIGNIFICANCE, CONTRAST, NEIGHBOURS):
         mask, _ = astroscrappy.detect_cosmics(
@@ -52,7 +56,7 @@ def astroscrappy_masks(frame):
 
 
 def lacosmic_masks(frame):
-    """lacosmic (van Dokkum 2001 in Python) with four thresholds, a contrast of 5 and 0.3 for neighbours."""
+    """lacosmic (van Dokkum 2001 in Python) with six thresholds, a contrast of 5 and 0.3 for neighbours."""
     import lacosmic
 
     masks = []
@@ -117,3 +121,13 @@ for _name, _function, _weights in (
         form: lambda frame, function=_function, weights=_weights, form=form: function(frame, weights, form)
         for form in FORMS
     }
+
+
+def default_mask(frame, name):
+    """Mask of a program as it is used by default: astroscrappy, or Cosmic-CoNN on the ground at a probability
+    of .5."""
+    if name == "Cosmic-CoNN":
+        return cosmic_conn_masks(frame, "ground_imaging", FORMS[0])[np.argmin(np.abs(LOGITS))]
+    import astroscrappy
+
+    return astroscrappy.detect_cosmics(frame.data.astype(np.float32), **_given(frame))[0]

@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 
 from ..common import Parts, arguments, data_folder, rows_to_markdown, write
 from .cosmic_ray_frames import decam_frames, jwst_frames, put_in, real_tracks, simulated_track, with_real_rays
-from .cosmic_ray_peers import LOGITS, PEERS
+from .cosmic_ray_peers import LOGITS, PEERS, default_mask
 from .network_maps import cosmic_ray_masks, source_positions
 from .peers import sep_sources, sextractor_sources
 
@@ -32,7 +32,7 @@ SAME = 2.0
 def parser():
     """Arguments."""
     own = arguments(__doc__, "cosmic_rays", data=True, model="optical", seed=16)
-    own.add_argument("--draws", type=int, default=1, help="times that rays are put into each DECam repeat")
+    own.add_argument("--draws", type=int, default=2, help="times that rays are put into each DECam repeat")
     own.add_argument("--without", nargs="*", default=[], help="programs to leave out")
     return own
 
@@ -43,7 +43,7 @@ def frames_of(folder, seed, draws):
     real, deposits = with_real_rays(decam_frames(folder))
     tracks = real_tracks(real, deposits)
     corners = [(150, 150), (450, 450)]
-    quarters = [_cut(f, *at) for f, at in zip(jwst_frames(folder).values(), corners, strict=True)]
+    quarters = [_cut(f, *corner) for f in jwst_frames(folder).values() for corner in corners]
     number = NUMBER * SIDE**2 // 256**2
     repeats = [f for _ in range(draws) for f in real.values()]
     sets = {"DECam, really there": (list(real.values()), None)}
@@ -100,7 +100,7 @@ def summary(result, seed=0, draws=300):
         again.append(best(found[i].sum(0), false[i].sum(0), true[i].sum()))
     low, high = np.quantile(again, [0.16, 0.84], axis=0)
     reached = found.sum(0) >= 0.95 * true.sum()
-    least = false.sum(0)[reached].min() / np.sum(result["judged"]) * 1e6 if reached.any() else None
+    least = float(false.sum(0)[reached].min() / np.sum(result["judged"]) * 1e6) if reached.any() else None
     names = ("precision_at_95_recall", "recall_at_95_precision")
     numbers = {n: [float(v), float(a), float(b)] for n, v, a, b in zip(names, values, low, high, strict=True)}
     return numbers | {"false_in_a_million": least, "true_pixels": int(true.sum()), "images": len(true)}
@@ -135,24 +135,14 @@ def on_rays(frames, before, find):
 def finders(model):
     """Programs that find sources, by name."""
 
-    def masked(frame):
-        import astroscrappy
-
-        gain = frame.gain or 1.0
-        given = {} if frame.gain else {"invar": frame.noise.astype(np.float32) ** 2}
-        mask, _ = astroscrappy.detect_cosmics(
-            frame.data.astype(np.float32),
-            gain=gain,
-            readnoise=frame.sky_noise * gain,
-            satlevel=np.inf,
-            **given,
-        )
-        return _places(sep_sources(frame.data, frame.noise, mask))
+    def masked(frame, name):
+        return _places(sep_sources(frame.data, frame.noise, default_mask(frame, name)))
 
     return {
         "ours": lambda frame: source_positions(frame, model),
         "sep": lambda frame: _places(sep_sources(frame.data, frame.noise)),
-        "sep, pixels of astroscrappy masked": masked,
+        "sep, pixels of astroscrappy masked": lambda frame: masked(frame, "astroscrappy"),
+        "sep, pixels of Cosmic-CoNN masked": lambda frame: masked(frame, "Cosmic-CoNN"),
         "SExtractor": lambda frame: _places(sextractor_sources(frame.data, frame.noise)),
     }
 

@@ -101,7 +101,7 @@ def target_maps(patch, x, y, pixel_size, n_patches, shape, half=5, bands=LAT_BAN
     return maps.transpose(0, 1).contiguous()
 
 
-def detection_loss(output, targets, mask):
+def detection_loss(output, targets, mask, weight=None):
     """Loss of centre and match maps, and of the offsets.
 
     Cross entropies, whose minimum is the true probability, and the likelihood of the
@@ -115,6 +115,8 @@ def detection_loss(output, targets, mask):
         Result of `target_maps`.
     mask : `~torch.Tensor`
         Share of valid data in each finest pixel, shape ``(n, ny, nx)``.
+    weight : `~torch.Tensor`, optional
+        Weight of each field in the entropies, shape ``(n,)``; by default pixels count alike.
 
     Returns
     -------
@@ -122,10 +124,11 @@ def detection_loss(output, targets, mask):
         ``centre``, ``match`` and ``offset`` losses and their sum ``loss``.
     """
     valid = (mask > 0).float()
-    total = valid.sum().clamp(min=1)
+    share = valid if weight is None else valid * weight[:, None, None]
+    share = share / valid.sum().clamp(min=1)
     cross_entropy = torch.nn.functional.binary_cross_entropy_with_logits
-    centre = (cross_entropy(output[:, 0], targets[:, 0], reduction="none") * valid).sum() / total
-    match = (cross_entropy(output[:, 1], targets[:, 1], reduction="none") * valid).sum() / total
+    centre = (cross_entropy(output[:, 0], targets[:, 0], reduction="none") * share).sum()
+    match = (cross_entropy(output[:, 1], targets[:, 1], reduction="none") * share).sum()
     weight = targets[:, 4] * valid
     # Errors from a fiftieth of a pixel to seven: no source pulls without limit
     log_sigma = output[:, 4].clamp(-4, 2)

@@ -10,7 +10,7 @@ from .batch import HALF
 __all__ = ["ELLIPTICITY", "N_CHANNELS", "N_CONDITIONS", "channels", "conditions"]
 
 #: Channels of an image, and numbers that describe its point spread function.
-N_CHANNELS, N_CONDITIONS = 9, 8
+N_CHANNELS, N_CONDITIONS = 13, 8
 
 #: Where among these numbers the ellipticity is.
 ELLIPTICITY = slice(3, 5)
@@ -21,6 +21,13 @@ SHARP, FLOORS = 0.65, (0.02, 0.15)
 
 #: Width of the galaxies that the second matched filter looks for, in widths (FWHM) of a star.
 EXTENDED = 0.6
+
+#: Typical range of compressed values, and the channels that come a second time over their local scatter: in
+#: crowds everything is bright, and what matters is the difference to the pixels around.
+RANGE, CONTRASTED = 3.0, [0, 2, 4, 5]
+
+#: Side of the window of that scatter in pixels, and the scatter of a sky without sources.
+WINDOW, LEAST = 25, 0.2
 
 #: Signal over which brightness is compressed a second time, so that cores of bright stars keep their shape.
 BRIGHT = 30.0
@@ -38,8 +45,8 @@ def channels(batch):
     -------
     channels : `~torch.Tensor`
         Shape ``(n, N_CHANNELS, ny, nx)``: brightness, twice; significance of a star and of a galaxy centred
-        on each pixel; two sharpened images over their noise; whether the data are invalid, saturated; and the
-        logarithm of the noise.
+        on each pixel; two sharpened images over their noise; four of these once more over their local scatter;
+        whether the data are invalid, saturated; and the logarithm of the noise.
     """
     weight = batch.valid / batch.variance
     padded = [next_fast_len(n + 2 * HALF, real=True) for n in batch.shape]
@@ -61,8 +68,23 @@ def channels(batch):
         restored = transform.conj() * sharp / (transform.abs() ** 2 + floor**2)
         noise = torch.sqrt((torch.fft.irfft2(restored, s=padded) ** 2).sum((1, 2)))[:, None, None]
         parts.append(torch.asinh(_part(plain * restored, padded, batch.shape) / noise))
-    parts += [(~batch.valid).float(), batch.saturated.float(), torch.log(batch.variance)]
-    return torch.stack(parts, 1)
+    images = torch.stack(parts, 1) / RANGE
+    contrast = _contrast(images[:, CONTRASTED])
+    rest = [(~batch.valid).float(), batch.saturated.float(), torch.log(batch.variance)]
+    return torch.cat([images, contrast, torch.stack(rest, 1)], 1)
+
+
+def _contrast(images):
+    """Images less their mean over their scatter around each pixel (Jarrett et al. 2009, ICCV, 2146)."""
+    axis = {"kernel_size": (WINDOW, 1), "padding": (WINDOW // 2, 0)}
+    other = {"kernel_size": (1, WINDOW), "padding": (0, WINDOW // 2)}
+
+    def mean(values):
+        values = F.avg_pool2d(values, stride=1, count_include_pad=False, **axis)
+        return F.avg_pool2d(values, stride=1, count_include_pad=False, **other)
+
+    images = images - mean(images)
+    return images / torch.sqrt(mean(images**2) + LEAST**2)
 
 
 def _reached(kernels, padded):

@@ -136,6 +136,8 @@ class Sources:
         Half-light radius in pixels, 0 for stars.
     snr : `~torch.Tensor`
         Significance that it would have alone on the sky.
+    compact : `~torch.Tensor`
+        Noise-equivalent area of a star over that of the source: 1 for stars.
     points : tuple of `~torch.Tensor`
         Image, position and light of each point of light.
     """
@@ -147,6 +149,7 @@ class Sources:
     galaxy: torch.Tensor
     width: torch.Tensor
     snr: torch.Tensor
+    compact: torch.Tensor
     points: tuple
 
 
@@ -222,6 +225,7 @@ def draw_sources(scenes, area, fwhm, size, margin, rng):
         "galaxy": (np.zeros(len(x), bool), np.ones(len(gx), bool)),
         "width": (np.zeros(len(x)), radius),
         "snr": (snr, galaxy_snr),
+        "compact": (np.ones(len(x)), area[galaxies] / wide),
     }
     columns = {name: _tensor(np.concatenate(parts)) for name, parts in columns.items()}
     return Sources(**columns, points=tuple(_tensor(v) for v in points))

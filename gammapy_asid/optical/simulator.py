@@ -47,6 +47,8 @@ class SimulatedImages(Movable):
         Half-light radius in pixels, 0 for stars.
     snr : `~torch.Tensor`
         Significance that it would have alone on the sky.
+    share : `~torch.Tensor`
+        Its share in the light of all sources in the pixel of its centre; 1 outside of the images.
     cosmic, trail : `~torch.Tensor`
         Pixels of cosmic rays and of trails, bool of shape ``(n, ny, nx)``.
     true_psf : `~torch.Tensor`
@@ -61,6 +63,7 @@ class SimulatedImages(Movable):
     galaxy: torch.Tensor
     width: torch.Tensor
     snr: torch.Tensor
+    share: torch.Tensor
     cosmic: torch.Tensor
     trail: torch.Tensor
     true_psf: torch.Tensor
@@ -146,6 +149,7 @@ class OpticalSimulator:
         fwhm = measured.fwhm.numpy()
         sources = draw_sources(scenes, area, fwhm, self.size, MARGIN, rng)
         light = render(*sources.points, wide, self.size)
+        share = _share(sources, light, psf)
         generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
         shape, trail = light.shape[1:], torch.zeros(light.shape, dtype=torch.bool)
         if self.artefacts:
@@ -177,6 +181,7 @@ class OpticalSimulator:
             galaxy=sources.galaxy,
             width=sources.width,
             snr=sources.snr,
+            share=share,
             cosmic=cosmic,
             trail=trail,
             true_psf=psf,
@@ -185,6 +190,21 @@ class OpticalSimulator:
 
 def _tensor(values):
     return torch.from_numpy(np.asarray(values)).float()
+
+
+def _share(sources, light, psf):
+    """Share of each source in the light of the pixel of its centre."""
+    side = light.shape[-1]
+    column, row = torch.round(sources.x).long(), torch.round(sources.y).long()
+    inside = (column >= 0) & (column < side) & (row >= 0) & (row < side)
+    middle = HALF * OVERSAMPLING
+    dx, dy = (
+        (middle + (place - position) * OVERSAMPLING).round().long()
+        for place, position in ((column, sources.x), (row, sources.y))
+    )
+    own = sources.flux * sources.compact * psf[sources.patch, dy, dx]
+    total = light[sources.patch, row.clamp(0, side - 1), column.clamp(0, side - 1)]
+    return torch.where(inside, own / torch.maximum(total, own), 1.0)
 
 
 def _oriented(images, turns):

@@ -15,8 +15,9 @@ from .network import COSMIC
 
 __all__ = ["DETECTABLE", "claimed_sources", "network_output", "simulated_candidates", "visible_sources"]
 
-#: Expected significance from which a true source is one that the data could show.
-DETECTABLE = 2.0
+#: Expected significance, and share in the light at its place, from which a true source is one that the data
+#: could show: where stars are closer than the point spread function is wide, most lie in the light of others.
+DETECTABLE, OWN_SHARE = 2.0, 0.2
 
 #: Side of a pixel in deg where matches are found on the sphere, so small that it is flat there.
 ON_SPHERE = 1e-3
@@ -52,7 +53,7 @@ def visible_sources(simulated):
     column, row = torch.round(simulated.x).long(), torch.round(simulated.y).long()
     inside = (column >= 0) & (column < nx) & (row >= 0) & (row < ny)
     seen = valid[simulated.patch, row.clamp(0, ny - 1), column.clamp(0, nx - 1)]
-    return inside & seen & (simulated.snr >= DETECTABLE)
+    return inside & seen & (simulated.snr >= DETECTABLE) & (simulated.share >= OWN_SHARE)
 
 
 def claimed_sources(simulated, peaks):

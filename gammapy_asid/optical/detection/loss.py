@@ -10,11 +10,19 @@ from .network import COSMIC, TRAIL
 
 __all__ = ["LEARNED", "optical_loss", "optical_targets"]
 
-#: Significance alone from which a source is marked: fainter ones are noise.
-LEARNED = 1.5
+#: Significance alone, and share in the light at its place, from which a source is marked: fainter ones are
+#: noise, and those in the light of others are theirs.
+LEARNED, LEARNED_SHARE = 1.5, 0.15
+
+#: Share of marks in the pixels of an image below which its weight grows no more. Images with few sources have
+#: as much to teach as crowds, whose entropies are a hundred times as large.
+FEWEST = 0.01
 
 #: Weights of the entropies of the masks beside those of the sources; all are means over pixels.
 COSMIC_WEIGHT, TRAIL_WEIGHT = 15, 5
+
+#: Share of marks in an image of weight one.
+USUAL = 0.03
 
 #: Half-light radius of a Gaussian over its width.
 GAUSSIAN_HALF = 1.18
@@ -34,7 +42,8 @@ def optical_targets(simulated):
         Shape ``(n, 7, ny, nx)``: those of `~gammapy_asid.learning.targets.target_maps`, pixels of cosmic rays
         and of trails.
     """
-    n, seen = len(simulated), simulated.snr >= LEARNED
+    n = len(simulated)
+    seen = (simulated.snr >= LEARNED) & (simulated.share >= LEARNED_SHARE)
     maps = target_maps(
         simulated.patch[seen],
         simulated.x[seen],
@@ -63,7 +72,8 @@ def optical_loss(output, target, valid):
     parts : dict of `~torch.Tensor`
         ``loss`` and its parts.
     """
-    parts = detection_loss(output[:, :COSMIC], target[:, :COSMIC], valid.float())
+    marked = target[:, 0].mean((1, 2)) + FEWEST
+    parts = detection_loss(output[:, :COSMIC], target[:, :COSMIC], valid.float(), USUAL / marked)
     weight = valid.float() / valid.sum().clamp(min=1)
     for name, i, factor in (("cosmic", COSMIC, COSMIC_WEIGHT), ("trail", TRAIL, TRAIL_WEIGHT)):
         entropy = binary_cross_entropy_with_logits(output[:, i], target[:, i], reduction="none")

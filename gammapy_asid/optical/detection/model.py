@@ -20,8 +20,8 @@ __all__ = ["BLOCK", "Detections", "OpticalDetectionModel"]
 #: Finest pixels along the coarsest one of the network.
 BLOCK = 8
 
-#: Largest side of what is evaluated at once, which bounds the memory; parts overlap by more than the 44 pixels
-#: that the network reaches.
+#: Largest side of what is evaluated at once, which bounds the memory; parts overlap by more than the 44
+#: pixels that the network reaches.
 TILE, OVERLAP = 1120, 48
 
 

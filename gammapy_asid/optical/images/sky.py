@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .background import Mesh, block_sky, smooth_mesh
-from .crowds import beside_crowds
 from .binning import binned_cut
+from .crowds import beside_crowds
 
 __all__ = ["Sky", "measure_sky"]
 

@@ -159,7 +159,9 @@ class OpticalSimulator:
         cosmic, valid = torch.zeros_like(trail), torch.ones_like(trail)
         if self.artefacts:
             noise = torch.sqrt(1 + light / _tensor(scenes.electrons)[:, None, None])
-            charge, cosmic = cosmic_rays(n, shape, generator, noise=noise)
+            # Resampling widens tracks too, but never to the width of a star
+            widest = (0.25 * measured.fwhm).clamp(0.3, 0.8)
+            charge, cosmic = cosmic_rays(n, shape, generator, noise=noise, widest=widest)
             faults = detector_faults(n, shape, generator)
             signal = faults.light + faults.response * (signal + charge)
             valid = ~faults.masked & _covered(n, self.size, rng)

@@ -1,16 +1,16 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Cosmic rays: charge that particles leave in a detector, as tracks that no optics has blurred.
 
-``cosmic_rays(n, shape, generator, rate=(0.3, 40.0), none=0.25, noise=1.0) -> (light, truth)``: `light` is
-float32 in units of the noise of the sky, `truth` the pixels with more than one standard deviation of their
-own noise; both ``(n, ny, nx)``.
+``cosmic_rays(n, shape, generator, rate=(0.3, 40.0), none=0.25, noise=1.0, widest=0.6)
+-> (light, truth)``: `light` is float32 in units of the noise of the sky, `truth` the pixels with more than
+one standard deviation of their own noise; both ``(n, ny, nx)``.
 
 Kinds of tracks: straight ones of muons (long where the detector is thick), worms of electrons that scatter,
 single pixels and dots, and delta rays, the short branches that a fast particle kicks off its track. Each
 image has one detector: its mixture of the kinds, its thickness in pixels, the energy that a track leaves in a
-pixel and the diffusion of charge, from none (infrared, thin detectors) to 0.6 pixels at the far side of a
-thick one. After Groom (2004), https://doi.org/10.1023/B:EXPA.0000008655.17459.bd, and the pictures of tracks
-there.
+pixel and the diffusion of charge, from none (infrared, thin detectors) to 0.6 pixels or more at the far side
+of a thick one. After Groom (2004), https://doi.org/10.1023/B:EXPA.0000008655.17459.bd, and the pictures of
+tracks there.
 """
 
 from dataclasses import dataclass, fields
@@ -27,8 +27,7 @@ STEP = 0.3
 #: Kinds of tracks: straight, worm, dot.
 STRAIGHT, WORM, DOT = range(3)
 
-#: Pixels on either side of a deposit that its charge can reach: 4 standard deviations of the widest
-#: diffusion.
+#: Pixels on either side of a deposit that its charge can reach: 3 standard deviations of 0.8 pixels.
 REACH = 2
 
 
@@ -79,7 +78,7 @@ class Tracks:
         return Tracks(**{name: torch.cat([getattr(self, name), getattr(other, name)]) for name in names})
 
 
-def cosmic_rays(n, shape, generator, rate=(0.3, 40.0), none=0.25, noise=1.0):
+def cosmic_rays(n, shape, generator, rate=(0.3, 40.0), none=0.25, noise=1.0, widest=0.6):
     """Draw cosmic rays on images.
 
     Parameters
@@ -98,6 +97,10 @@ def cosmic_rays(n, shape, generator, rate=(0.3, 40.0), none=0.25, noise=1.0):
     noise : float or `~torch.Tensor`
         Standard deviation of the noise in the same unit as the light, 1 for sky alone; broadcasts to
         ``(n, ny, nx)``. A pixel of a bright star has more, and a weak deposit in it no one can see.
+    widest : float or `~torch.Tensor`
+        Largest standard deviation of the diffusion of charge in pixels, or shape ``(n,)``; each image draws
+        its own up to it. Tracks in resampled images of thick detectors have 0.4 to 0.6; it has to stay below
+        that of the point spread function, or no one tells a dot from a star.
 
     Returns
     -------
@@ -109,13 +112,13 @@ def cosmic_rays(n, shape, generator, rate=(0.3, 40.0), none=0.25, noise=1.0):
     ny, nx = shape
     mean = log_uniform(generator, *rate, n) * (ny * nx / 128**2)
     mean = mean * (uniform(generator, 0, 1, n) >= none)
-    tracks = _tracks(n, shape, generator, owners(generator, mean))
+    tracks = _tracks(n, shape, generator, owners(generator, mean), widest)
     tracks = tracks.joined(_delta_rays(generator, tracks))
     light = _deposit(n, shape, *_points(generator, tracks))
     return light, light > noise
 
 
-def _tracks(n, shape, generator, image):
+def _tracks(n, shape, generator, image, widest):
     """Tracks of the images `image`, each with the character of the image's detector."""
     k = len(image)
     # Shares of worms and dots, thickness in pixels, signal of a pixel, its scatter and the diffusion of
@@ -123,7 +126,7 @@ def _tracks(n, shape, generator, image):
     worms, dots = uniform(generator, 0, 0.5, n), uniform(generator, 0, 0.4, n)
     thick = log_uniform(generator, 0.4, 20, n)
     energy, scatter = log_uniform(generator, 3, 400, n), uniform(generator, 0.4, 1.4, n)
-    diffusion = uniform(generator, 0, 0.6, n)[image]
+    diffusion = (uniform(generator, 0, 1, n) * widest)[image]
 
     kind = torch.full((k,), STRAIGHT, device=image.device)
     lot = uniform(generator, 0, 1, k)

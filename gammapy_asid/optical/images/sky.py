@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .background import Mesh, block_sky, smooth_mesh
+from .background import SHARES, block_noise, correlation_factor, dark_spread, dark_values, sky_level
 from .binning import binned_cut
 from .crowds import beside_crowds
+from .mesh import Mesh, smooth_mesh
 
 __all__ = ["Sky", "measure_sky"]
 
@@ -54,29 +55,38 @@ def measure_sky(image, binning=1):
     shape = tuple(n // binning for n in image.shape)
     blocks = [max(1, round(n / BLOCK)) for n in shape]
     rows, columns = (np.linspace(0, n, count + 1).astype(int) for n, count in zip(shape, blocks, strict=True))
-    level, noise = np.empty((2, *blocks))
+    near, wide = np.empty((2, *blocks))
+    dark = np.empty((*blocks, len(SHARES)))
     for row, ys in enumerate(slice(*pair) for pair in zip(rows[:-1], rows[1:], strict=True)):
         pixels = binned_cut(image, binning, ys, slice(0, shape[1]))
         data = pixels.data if pixels.background is None else pixels.data - pixels.background
         values = _by_block(np.where(pixels.valid & ~pixels.saturated, data, np.nan), columns)
-        level[row], noise[row] = block_sky(values)
-    if not np.isfinite(level).any():
+        near[row], wide[row] = (block_noise(values, step) for step in (1, 2))
+        dark[row] = dark_values(values)
+    _check(image, dark)
+    near, wide, spread = (smooth_mesh(values) for values in (near, wide, dark_spread(dark)))
+    noise = np.minimum(near * correlation_factor(near, wide), spread)
+    level = np.array([sky_level(*of_row, BLOCK**2 // 4) for of_row in zip(dark, noise, strict=True)])
+    level, noise = beside_crowds(smooth_mesh(level), noise, spread)
+    return Sky(level=Mesh(level, shape), noise=Mesh(noise, shape, is_straight=False))
+
+
+def _check(image, dark):
+    """Raise an error where there are no usable pixels, or no noise."""
+    if not np.isfinite(dark).any():
         raise ValueError(
             f"{image.name} has no pixels that can be used: all are masked, NaN, infinite or saturated."
         )
-    if not np.nanmax(noise) > 0:
+    if not np.nanmax(np.ptp(dark, axis=-1)) > 0:
         raise ValueError(
             f"{image.name} has no noise, so nothing tells a source from the sky: is it constant, or a model?"
         )
-    noise[~(noise > 0)] = np.nan
-    level, noise = beside_crowds(*(smooth_mesh(values) for values in (level, noise)))
-    return Sky(*(Mesh(values, shape) for values in (level, noise)))
 
 
 def _by_block(strip, columns):
-    """Values of each block of a strip, NaN where blocks are narrower than others, shape ``(n, k)``."""
+    """Values of each block of a strip, NaN where blocks are narrower than others, shape ``(n, ny, nx)``."""
     width = np.diff(columns).max()
     values = np.full((len(columns) - 1, len(strip), width), np.nan, strip.dtype)
     for block, first, last in zip(values, columns[:-1], columns[1:], strict=True):
         block[:, : last - first] = strip[:, first:last]
-    return values.reshape(len(values), -1)
+    return values

@@ -7,7 +7,7 @@ from scipy.fft import next_fast_len
 from .batch import OVERSAMPLING
 from .psf_families import WIDE_HALF
 
-__all__ = ["MARGIN", "render"]
+__all__ = ["MARGIN", "fine_kernels", "render"]
 
 #: Pixels around an image in which sources are drawn too.
 MARGIN = 20
@@ -42,7 +42,24 @@ def _deposit(image, x, y, light, n, side):
     return grid.view(n, side, FINE, side, FINE).permute(0, 2, 4, 1, 3)
 
 
-def render(image, x, y, light, psf, size):
+def fine_kernels(psf):
+    """Point spread functions on the grid of light.
+
+    Parameters
+    ----------
+    psf : `~torch.Tensor`
+        Result of `~gammapy_asid.optical.psf_families.draw_psfs`, shape ``(n, m, m)``.
+
+    Returns
+    -------
+    kernels : `~torch.Tensor`
+        Shape ``(n, k, k)`` with ``k = 2 * FINE * WIDE_HALF + 1``.
+    """
+    step = OVERSAMPLING // FINE
+    return psf[:, ::step, ::step]
+
+
+def render(image, x, y, light, kernels, size):
     """Images of points of light.
 
     Parameters
@@ -53,8 +70,8 @@ def render(image, x, y, light, psf, size):
         Positions in pixels; up to `MARGIN` pixels outside they count, too.
     light : `~torch.Tensor`
         Light of each point.
-    psf : `~torch.Tensor`
-        Result of `~gammapy_asid.optical.psf_families.draw_psfs`, shape ``(n, m, m)``.
+    kernels : `~torch.Tensor`
+        Result of `fine_kernels`.
     size : int
         Side of the images in pixels.
 
@@ -63,17 +80,15 @@ def render(image, x, y, light, psf, size):
     images : `~torch.Tensor`
         Shape ``(n, size, size)``.
     """
-    n = len(psf)
+    n = len(kernels)
     # What leaves at one side must not come back into the image at the other
     side = next_fast_len(size + MARGIN + max(MARGIN, WIDE_HALF), real=True)
     grid = _deposit(image, x, y, light, n, side)
-    step = OVERSAMPLING // FINE
-    kernel = psf[:, ::step, ::step]
     total = 0
     for a in range(FINE):
         for b in range(FINE):
             # Points of phase a lie a / FINE pixels further: a pixel sees them at that offset less
-            part = kernel[:, (FINE - a) % FINE :: FINE, (FINE - b) % FINE :: FINE]
+            part = kernels[:, (FINE - a) % FINE :: FINE, (FINE - b) % FINE :: FINE]
             shift = [WIDE_HALF - (1 if phase else 0) for phase in (a, b)]
             spread = torch.fft.rfft2(part, s=(side, side))
             moved = torch.fft.rfft2(grid[:, a, b])

@@ -15,7 +15,7 @@ from .artefacts.trails import trails
 from .bands import OPTICAL_BANDS
 from .batch import HALF, OVERSAMPLING, ImageBatch
 from .psf_families import WIDE_HALF, draw_psfs, misjudged
-from .rendering import MARGIN, render
+from .rendering import MARGIN, fine_kernels, render
 from .scenes import draw_scenes, draw_sources
 
 __all__ = ["OpticalSimulator", "SimulatedImages"]
@@ -111,8 +111,7 @@ class OpticalSimulator:
         widths = np.exp(rng.uniform(*np.log(fwhm), cameras))
         chunks = np.array_split(widths, max(1, cameras // 16))
         psf = torch.cat([draw_psfs(chunk, (seed, i + 1)) for i, chunk in enumerate(chunks)])
-        step = OVERSAMPLING // 2
-        self._wide = psf[:, ::step, ::step].clone()
+        self._wide = fine_kernels(psf).clone()
         cut = (WIDE_HALF - HALF) * OVERSAMPLING
         self._psf = psf[:, cut:-cut, cut:-cut].clone()
 

@@ -6,7 +6,7 @@ import torch
 from gammapy_asid.optical.batch import OVERSAMPLING, ImageBatch
 from gammapy_asid.optical.galaxies import galaxy_points
 from gammapy_asid.optical.psf_families import WIDE_HALF, draw_psfs, misjudged
-from gammapy_asid.optical.rendering import render
+from gammapy_asid.optical.rendering import fine_kernels, render
 from gammapy_asid.optical.scenes import FAINTEST, draw_scenes, draw_sources
 from gammapy_asid.optical.simulator import OpticalSimulator
 
@@ -41,7 +41,12 @@ def test_psfs_hold_all_light_and_have_the_width_asked_for():
 def test_a_point_is_the_psf_at_its_place(x, y):
     psf = draw_psfs([3.5, 5.0], 4)
     images = render(
-        torch.arange(2), torch.full((2,), x), torch.full((2,), y), torch.tensor([100.0, 50.0]), psf, 64
+        torch.arange(2),
+        torch.full((2,), x),
+        torch.full((2,), y),
+        torch.tensor([100.0, 50.0]),
+        fine_kernels(psf),
+        64,
     )
     column = torch.arange(20, 45)
     middle = WIDE_HALF * OVERSAMPLING
@@ -53,7 +58,12 @@ def test_a_point_is_the_psf_at_its_place(x, y):
 def test_what_is_outside_comes_not_in_at_the_other_side():
     psf = draw_psfs([2.0], 4)
     image = render(
-        torch.tensor([0]), torch.tensor([-15.0]), torch.tensor([30.0]), torch.tensor([1e6]), psf, 64
+        torch.tensor([0]),
+        torch.tensor([-15.0]),
+        torch.tensor([30.0]),
+        torch.tensor([1e6]),
+        fine_kernels(psf),
+        64,
     )
     assert image[0, :, 40:].max() < 1e-3 * image[0, :, :5].max()
 
@@ -90,6 +100,21 @@ def test_the_noise_of_the_sky_is_one():
     assert empty.abs().median() < 0.5
     spread = drawn.batch.signal.flatten(1).quantile(0.16, 1) - empty
     assert 0.8 < float(-spread.median()) < 1.25
+
+
+def test_stars_are_where_the_truth_says():
+    drawn = OpticalSimulator(size=96, cameras=8, kinds=(1, 0, 0), artefacts=False, seed=1).draw(16, 5)
+    ny, nx = drawn.batch.shape
+    inside = (drawn.x > 3) & (drawn.x < nx - 4) & (drawn.y > 3) & (drawn.y < ny - 4)
+    bright = inside & (drawn.snr > 30) & ~drawn.galaxy & (drawn.share > 0.9)
+    patch, x, y = drawn.patch[bright], drawn.x[bright].round().long(), drawn.y[bright].round().long()
+    near = torch.arange(-3, 4)
+    cuts = drawn.batch.signal[patch[:, None, None], y[:, None, None] + near[:, None], x[:, None, None] + near]
+    assert len(cuts) > 20
+    assert (cuts.flatten(1).argmax(1) == 24).float().mean() > 0.6
+    # The pixel of the centre holds the share of the light that the point spread function gives it
+    expected = drawn.flux[bright] * drawn.true_psf[patch].amax((1, 2))
+    assert 0.75 < float((cuts[:, 3, 3] / expected).median()) < 1.1
 
 
 def test_wrong_psfs_are_wrong_by_the_error_stated():

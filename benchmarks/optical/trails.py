@@ -48,7 +48,7 @@ def parser():
     own = arguments(__doc__, "trails", data=True, model="optical", seed=17)
     own.add_argument("--simulated", type=int, default=40, help="number of simulated images")
     own.add_argument(
-        "--every", type=int, default=5, help="acstools, which is slow, gets one of so many trails"
+        "--every", type=int, default=6, help="acstools, which is slow, gets one of so many trails"
     )
     own.add_argument("--without", nargs="*", default=[], help="programs to leave out")
     return own

@@ -5,14 +5,19 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-from astropy.table import Table
 from matplotlib.figure import Figure
+from scipy.ndimage import map_coordinates
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import maximum_bipartite_matching
+
+from gammapy_asid.optical.batch import HALF, OVERSAMPLING
 
 from ..common import Parts, arguments, data_folder, rows_to_markdown, write
+from .found import our_sources
 from .peers import PEERS, peer_versions
-from .sdss_frames import ZERO_POINT, Frame, read_frame
+from .sdss_frames import Frame, read_frame
 
-__all__ = ["CUT", "Truth", "match_crowd", "read_truth", "scores"]
+__all__ = ["CUT", "Truth", "match_crowd", "read_truth", "scores", "simulated_twin"]
 
 NEEDS = "data, sep, SExtractor, crowdsource, three minutes"
 
@@ -20,8 +25,8 @@ NEEDS = "data, sep, SExtractor, crowdsource, three minutes"
 FIELD = "002583-2-0136"
 #: First row and column of the scored square, and its side in pixels.
 CUT, SIDE = (630, 310), 100
-#: Pixels around it that the programs see besides.
-AROUND = 50
+#: Pixels around it that the peers see besides, and that the library sees, which measures the sky itself.
+AROUND, FAR = 50, 250
 #: Pixels along the border of the square that aren't scored.
 BORDER = 5
 #: Largest distance along each axis in pixels and largest difference in magnitudes of a match.
@@ -34,6 +39,10 @@ PUBLISHED = {
     "PCAT": (0.559, 0.405, 0.469),
     "DAOPHOT": (0.200, 0.631, 0.303),
 }
+#: Scores from which the best is chosen on simulated twins.
+THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6)
+#: File with the truth.
+TRUTH = "true_hubble_m2_106px_1114.npz"
 #: Settings of the peers: the best on the very image counts, which is in their favour.
 SETTINGS = {
     "sep": [
@@ -48,7 +57,9 @@ SETTINGS = {
         for c in (0.005, 1e-5)
         for f in ("Y", "N")
     ],
-    "photutils segments": [{"threshold": t, "area": 3, "contrast": c} for t in (1.5, 5.0) for c in (0.005, 1e-5)],
+    "photutils segments": [
+        {"threshold": t, "area": 3, "contrast": c} for t in (1.5, 5.0) for c in (0.005, 1e-5)
+    ],
     "photutils iterative": [{"threshold": t} for t in (4.0, 10.0)],
     "crowdsource": [{"threshold": t} for t in (5.0,)],
 }
@@ -98,7 +109,7 @@ def _scored(x, y, side=SIDE):
     return (np.minimum(x, y) + 0.5 > BORDER) & (np.maximum(x, y) + 0.5 < side - BORDER)
 
 
-def match_crowd(x, y, flux, truth, zero_point=0.0, flux_counts=True):
+def match_crowd(x, y, flux, truth, flux_counts=True):
     """Matches as in the literature: several sources may match the same star, and the other way round.
 
     Parameters
@@ -107,8 +118,6 @@ def match_crowd(x, y, flux, truth, zero_point=0.0, flux_counts=True):
         Sources, in pixels of the square and nanomaggies.
     truth : `Truth`
         Stars.
-    zero_point : float
-        Added to the magnitudes of the sources.
     flux_counts : bool
         Whether the magnitudes have to agree.
 
@@ -119,7 +128,7 @@ def match_crowd(x, y, flux, truth, zero_point=0.0, flux_counts=True):
     """
     flux = np.maximum(flux, 1e-9)
     near = (np.abs(x[:, None] - truth.x) < DISTANCE) & (np.abs(y[:, None] - truth.y) < DISTANCE)
-    difference = 2.5 * np.log10(flux[:, None] / truth.flux) - zero_point
+    difference = 2.5 * np.log10(flux[:, None] / truth.flux)
     return near & ((np.abs(difference) < MAGNITUDES) | (not flux_counts))
 
 
@@ -140,8 +149,8 @@ def scores(x, y, flux, truth, side=SIDE, **settings):
     Returns
     -------
     figures : dict
-        Shares of true stars (``tpr``) and of sources (``ppv``) with a match, their ``f1``, the same with each star
-        and source in one pair at most (``f1_single``), and the numbers of sources and stars.
+        Shares of true stars (``tpr``) and of sources (``ppv``) with a match, their ``f1``, the same with each
+        star and source in one pair at most (``f1_single``), and the numbers of sources and stars.
     """
     x, y, flux = (np.asarray(column, dtype=float) for column in (x, y, flux))
     keep, counted = _scored(x, y, side) & (flux > 0), _scored(truth.x, truth.y, side)
@@ -162,76 +171,64 @@ def scores(x, y, flux, truth, side=SIDE, **settings):
 
 def _largest_matching(pairs):
     """Most pairs in which each source and each star is once at most."""
-    from scipy.sparse import csr_array
-    from scipy.sparse.csgraph import maximum_bipartite_matching
-
     return int((maximum_bipartite_matching(csr_array(pairs)) >= 0).sum()) if pairs.size else 0
 
 
-def zero_point_of(x, y, flux, truth, brightest=60):
-    """Median difference of the magnitudes of the brightest stars to those of the truth, of matched positions."""
-    order = np.argsort(-truth.flux)[:brightest]
-    stars = Truth(truth.x[order], truth.y[order], truth.flux[order])
-    pairs = match_crowd(np.asarray(x), np.asarray(y), np.asarray(flux), stars, flux_counts=False)
-    source, star = np.nonzero(pairs)
-    return float(np.median(2.5 * np.log10(np.asarray(flux)[source] / stars.flux[star]))) if len(source) else 0.0
+def simulated_twin(frame, seed, density=0.1):
+    """A crowd like that of a globular cluster, at random positions, in the middle of a field.
 
-
-def simulated_twin(frame, seed, density=0.1, side=SIDE + 2 * AROUND):
-    """A crowd of stars like that of a globular cluster at random positions, with its truth.
-
-    Stars above 1000 electrons have the given density. Their number by flux is a broken power law as of any
-    globular cluster: giants above 20 times that, the main sequence below, which goes on to fainter stars.
+    Stars above 1000 electrons have the given density within 100 pixels of the middle of the square; it falls
+    outwards as a power law. Their number by flux is a broken power law as of any globular cluster: giants
+    above 12 times that flux, the main sequence below, which goes on to a twentieth of it.
 
     Parameters
     ----------
-    frame : `Frame`
+    frame : `~benchmarks.optical.sdss_frames.Frame`
         Frame with gain, sky noise and point spread function.
     seed : int
         Seed.
     density : float
         Stars a pixel.
-    side : int
-        Of the image in pixels.
 
     Returns
     -------
-    frame : `Frame`
-        Image.
+    frame : `~benchmarks.optical.sdss_frames.Frame`
+        Image with `FAR` pixels around the square.
     truth : `Truth`
-        Stars above 1000 electrons, in pixels of the image.
+        Stars above 1000 electrons, in pixels of the square.
     """
     rng = np.random.default_rng(seed)
-    limit = 1000 / frame.gain
-    # dN/dlog F of the giants (slope -.7) and of the main sequence (slope -.35) below a break, down to 1/20
-    grid = np.linspace(np.log(limit / 20), np.log(700 * limit), 2000)
+    side, limit = SIDE + 2 * FAR, 1000 / frame.gain
+    log_flux = np.linspace(np.log(limit / 20), np.log(700 * limit), 2000)
     knee = np.log(12 * limit)
-    weight = np.exp(-0.35 * (grid - knee)) * np.where(grid > knee, 0.2 * np.exp(-0.35 * (grid - knee)), 1)
-    above = weight[grid > np.log(limit)].sum()
-    n = rng.poisson(density * side**2 * weight.sum() / above)
-    flux = np.exp(np.interp(rng.random(n), np.cumsum(weight) / weight.sum(), grid))
+    number = np.exp(-0.35 * (log_flux - knee)) * np.where(
+        log_flux > knee, 0.2 * np.exp(-0.35 * (log_flux - knee)), 1
+    )
+    n = rng.poisson(density * side**2 * number.sum() / number[log_flux > np.log(limit)].sum())
+    flux = np.exp(np.interp(rng.random(n), np.cumsum(number) / number.sum(), log_flux))
     x, y = rng.uniform(-0.5, side - 0.5, (2, n))
+    distance = np.hypot(x - side / 2, y - side / 2) / 100
+    kept = rng.random(n) < np.maximum(distance, 1) ** -2.5
+    x, y, flux = x[kept], y[kept], flux[kept]
     light = render(frame.psf.at(0, 0), x, y, flux, (side, side))
     noise = float(np.median(frame.sky_noise))
-    electrons = (light + noise**2 * frame.gain) * frame.gain
-    data = rng.poisson(electrons) / frame.gain - noise**2 * frame.gain
+    sky = noise**2 * frame.gain
+    data = (rng.poisson((light + sky) * frame.gain) / frame.gain - sky).astype(np.float32)
     bright = flux > limit
     twin = Frame(
-        data=data.astype(np.float32),
+        data=data,
         gain=frame.gain,
         sky_noise=np.full(data.shape, noise, np.float32),
         saturated=np.zeros(data.shape, bool),
         psf=frame.psf,
         wcs=frame.wcs,
     )
-    return twin, Truth(x[bright], y[bright], flux[bright])
+    return twin, Truth(x[bright] - FAR, y[bright] - FAR, flux[bright])
 
 
 def render(psf, x, y, flux, shape):
     """Light of stars in pixels."""
-    from scipy.ndimage import map_coordinates
-
-    half, step = 12, 4
+    half, step = HALF, OVERSAMPLING
     offsets = np.arange(-half, half + 1)
     image = np.zeros((shape[0] + 2 * half + 2, shape[1] + 2 * half + 2))
     column, row = np.rint(x).astype(int), np.rint(y).astype(int)
@@ -246,16 +243,20 @@ def render(psf, x, y, flux, shape):
     return image[half + 1 : -half - 1, half + 1 : -half - 1]
 
 
-def surroundings(frame):
-    """The scored square with `AROUND` pixels on each side."""
-    return frame.cut(*(slice(start - AROUND, start + SIDE + AROUND) for start in CUT))
+def surroundings(frame, around=AROUND):
+    """The scored square of a frame with pixels on each side."""
+    return frame.cut(*(slice(start - around, start + SIDE + around) for start in CUT))
+
+
+def _figures(table, truth):
+    columns = [np.asarray(table[name], dtype=float) for name in ("x", "y", "flux")]
+    return scores(*columns, truth) | {"f1_positions": scores(*columns, truth, flux_counts=False)["f1"]}
 
 
 def peer_sources(name, frame, **settings):
     """Sources of a peer in a frame with `AROUND` pixels around the square, in pixels of the square."""
     noise = frame.noise if name == "crowdsource" else frame.sky_noise
-    middle = [(n - 1) / 2 for n in frame.data.shape]
-    psf = frame.psf.at(middle[1], middle[0])
+    psf = frame.psf.at(*[(n - 1) / 2 for n in frame.data.shape[::-1]])
     table = PEERS[name](frame.data, noise, frame.saturated, psf=psf, **settings)
     table["x"] -= AROUND
     table["y"] -= AROUND
@@ -264,22 +265,139 @@ def peer_sources(name, frame, **settings):
 
 def measure_peer(name, frame, truth):
     """Figures of a peer with the best of its settings on this very image."""
-    best = None
+    tried = []
     for settings in SETTINGS[name]:
         start = time.perf_counter()
         table = peer_sources(name, frame, **settings)
         seconds = time.perf_counter() - start
-        figures = _all_scores(table, truth) | {"seconds": seconds, "settings": str(settings)}
-        if best is None or figures["f1"] > best["f1"]:
-            best = figures
-    return best
+        tried.append(_figures(table, truth) | {"seconds": seconds, "settings": settings})
+    return max(tried, key=lambda figures: figures["f1"])
 
 
-def _all_scores(table, truth):
-    columns = [np.asarray(table[name], dtype=float) for name in ("x", "y", "flux")]
-    offset = zero_point_of(*columns, truth)
-    return scores(*columns, truth) | {
-        "f1_positions": scores(*columns, truth, flux_counts=False)["f1"],
-        "zero_point": offset,
-        "f1_zero_point": scores(*columns, truth, zero_point=offset)["f1"],
-    }
+def found_in(frame, **settings):
+    """Sources of the library in a frame with `FAR` pixels around the square, in pixels of the square."""
+    table = our_sources(frame, **settings)
+    table["x"] -= FAR
+    table["y"] -= FAR
+    return table
+
+
+def chosen_threshold(frame, seeds, **models):
+    """Threshold with the best mean F1 on simulated twins.
+
+    Parameters
+    ----------
+    frame : `~benchmarks.optical.sdss_frames.Frame`
+        Frame whose camera the twins have.
+    seeds : list of int
+        Seeds of the twins.
+    models : dict
+        Models of `our_sources`.
+
+    Returns
+    -------
+    result : dict
+        ``threshold``, and the mean ``f1`` at every one that was tried.
+    """
+    curve = dict.fromkeys(THRESHOLDS, 0.0)
+    for seed in seeds:
+        twin, truth = simulated_twin(frame, seed)
+        for threshold in THRESHOLDS:
+            curve[threshold] += _figures(found_in(twin, threshold=threshold, **models), truth)["f1"] / len(
+                seeds
+            )
+    best = max(curve, key=curve.get)
+    return {"threshold": best, "f1": {str(threshold): value for threshold, value in curve.items()}}
+
+
+def picture(image, truth, lists):
+    """The square with the true stars, and with those found by each list.
+
+    Parameters
+    ----------
+    image : `~numpy.ndarray`
+        Square.
+    truth : `Truth`
+        Stars.
+    lists : dict of `~astropy.table.Table`
+        Sources by name.
+
+    Returns
+    -------
+    figure : `~matplotlib.figure.Figure`
+        Picture.
+    """
+    figure = Figure(figsize=(5.2 * (1 + len(lists)), 5.6), layout="constrained")
+    axes = figure.subplots(1, 1 + len(lists), sharex=True, sharey=True)
+    brightness = np.arcsinh(image / np.median(image))
+    for ax in axes:
+        ax.imshow(brightness, cmap="gray_r", origin="lower", vmax=np.quantile(brightness, 0.995))
+        ax.set(
+            xlim=(BORDER - 0.5, SIDE - BORDER - 0.5),
+            ylim=(BORDER - 0.5, SIDE - BORDER - 0.5),
+            xlabel="x [pixel]",
+        )
+    size = 4 + 14 * np.log10(truth.flux / truth.flux.min())
+    axes[0].scatter(truth.x, truth.y, size, facecolors="none", edgecolors="tab:blue", linewidths=0.7)
+    axes[0].set(title=f"Hubble: {_scored(truth.x, truth.y).sum()} stars", ylabel="y [pixel]")
+    for ax, (name, table) in zip(axes[1:], lists.items(), strict=True):
+        x, y, flux = (np.asarray(table[column], dtype=float) for column in ("x", "y", "flux"))
+        keep = _scored(x, y)
+        good = match_crowd(x[keep], y[keep], flux[keep], truth).any(1)
+        for part, colour, label in ((good, "tab:green", "a match"), (~good, "tab:red", "no match")):
+            ax.plot(
+                x[keep][part], y[keep][part], "+", color=colour, ms=5, mew=1, label=f"{part.sum()} {label}"
+            )
+        ax.set_title(name)
+        ax.legend(loc="lower right", fontsize="small", framealpha=0.9)
+    return figure
+
+
+def to_markdown(results):
+    """Table of results."""
+    header = ["method", "TPR", "PPV", "F1", "F1, one to one", "F1 of positions", "sources", "seconds"]
+    rows = []
+    for name, r in results["found"].items():
+        numbers = (r["tpr"], r["ppv"], r["f1"], r["f1_single"], r["f1_positions"])
+        cells = [*(f"{value:.3f}" for value in numbers), str(r["n_sources"])]
+        rows.append([name, *cells, f"{r['seconds']:.1f}"])
+    rows += [[name, *(f"{v:.3f}" for v in values), "", "", "", ""] for name, values in PUBLISHED.items()]
+    return rows_to_markdown(header, rows)
+
+
+def parser():
+    """Arguments of the program."""
+    result = arguments(__doc__, output="m2", data=True, model="optical")
+    result.add_argument(
+        "--flux-model", default="optical-flux", help="model of the fluxes, 'joint' for the fit alone"
+    )
+    result.add_argument(
+        "--twins", type=int, nargs="+", default=[1, 2, 3], help="seeds of the simulated twins"
+    )
+    result.add_argument("--peers", nargs="*", default=list(SETTINGS), choices=list(SETTINGS), help="peers")
+    return result
+
+
+def main(arguments=None):
+    """Measure and write."""
+    args = parser().parse_args(arguments)
+    folder = data_folder(args.data) / "optical" / "sdss"
+    frame = read_frame(folder, FIELD)
+    near, far, truth = surroundings(frame), surroundings(frame, FAR), read_truth(folder / TRUTH)
+    parts = Parts(args.output, model=args.model, flux_model=args.flux_model, twins=args.twins)
+    models = {"model": args.model, "flux_model": args.flux_model}
+    chosen = parts("twins", lambda: chosen_threshold(far, args.twins, **models))
+    models["threshold"] = chosen["threshold"]
+    found, lists = {}, {}
+    for name, own in (("gammapy_asid, SDSS's PSF", False), ("gammapy_asid, PSF measured", True)):
+        lists[name] = found_in(far, own_psf=own, **models)
+        found[name] = _figures(lists[name], truth) | {"seconds": lists[name].meta["seconds"]}
+    for name in args.peers:
+        found[name] = parts(name, lambda name=name: measure_peer(name, near, truth))
+    results = {"found": found, "twins": chosen, "peers": peer_versions()}
+    image = near.data[AROUND:-AROUND, AROUND:-AROUND]
+    write(args.output, results, to_markdown(results), picture(image, truth, lists))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,11 +1,12 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Frames of SDSS with their noise, mask and point spread function, for the programs that measure on them."""
 
+import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
 from astropy.io import fits
-from astropy.wcs import WCS
+from astropy.wcs import WCS, FITSFixedWarning
 from scipy.ndimage import map_coordinates, uniform_filter
 
 from gammapy_asid.optical.psf import PSF
@@ -109,7 +110,11 @@ def read_frame(folder, field, band="r"):
         electrons = float(hdus[6].data["gain"][0][number])
         dark = float(hdus[6].data["dark_variance"][0][number])
     with fits.open(folder / f"frame-{band}-{field}.fits.bz2") as hdus:
-        data, wcs = hdus[0].data.astype(np.float32), WCS(hdus[0].header)
+        data = hdus[0].data.astype(np.float32)
+        with warnings.catch_warnings():
+            # Old names of keywords
+            warnings.simplefilter("ignore", FITSFixedWarning)
+            wcs = WCS(hdus[0].header)
         calibration = hdus[1].data.astype(float)  # nanomaggies in a count, by column
         table = hdus[2].data[0]
         sky = map_coordinates(

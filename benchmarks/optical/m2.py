@@ -40,7 +40,7 @@ PUBLISHED = {
     "DAOPHOT": (0.200, 0.631, 0.303),
 }
 #: Scores from which the best is chosen on simulated twins.
-THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6)
+THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 #: File with the truth.
 TRUTH = "true_hubble_m2_106px_1114.npz"
 #: Settings of the peers: the best on the very image counts, which is in their favour.
@@ -369,11 +369,9 @@ def parser():
     """Arguments of the program."""
     result = arguments(__doc__, output="m2", data=True, model="optical")
     result.add_argument(
-        "--flux-model", default="optical-flux", help="model of the fluxes, 'joint' for the fit alone"
+        "--flux-model", default="joint", help="model of the fluxes, 'joint' for the fit alone"
     )
-    result.add_argument(
-        "--twins", type=int, nargs="+", default=[1, 2, 3], help="seeds of the simulated twins"
-    )
+    result.add_argument("--twins", type=int, nargs="+", default=[1, 2], help="seeds of the simulated twins")
     result.add_argument("--peers", nargs="*", default=list(SETTINGS), choices=list(SETTINGS), help="peers")
     return result
 
@@ -384,9 +382,9 @@ def main(arguments=None):
     folder = data_folder(args.data) / "optical" / "sdss"
     frame = read_frame(folder, FIELD)
     near, far, truth = surroundings(frame), surroundings(frame, FAR), read_truth(folder / TRUTH)
-    parts = Parts(args.output, model=args.model, flux_model=args.flux_model, twins=args.twins)
+    parts = Parts(args.output)
     models = {"model": args.model, "flux_model": args.flux_model}
-    chosen = parts("twins", lambda: chosen_threshold(far, args.twins, **models))
+    chosen = chosen_threshold(far, args.twins, **models)
     models["threshold"] = chosen["threshold"]
     found, lists = {}, {}
     for name, own in (("gammapy_asid, SDSS's PSF", False), ("gammapy_asid, PSF measured", True)):

@@ -15,7 +15,7 @@ def rows(title):
     return [row.split("|")[2] for row in table.splitlines()[2:]]
 
 
-@pytest.mark.parametrize("title", ["A dataset through", "A recipe through"])
+@pytest.mark.parametrize("title", ["A dataset through", "An image through", "A recipe through"])
 def test_files_of_the_ways_are_there(title):
     own = rows(title)
     assert len(own) >= 10

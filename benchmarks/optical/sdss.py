@@ -157,7 +157,7 @@ def completeness(sources, truth, significance):
     figures = {"purity": _share(matched), "confirmed": _share(confirmed), "n_sources": len(matched)}
     for low, high in MAGNITUDES:
         part = counted & (truth["mag"] >= low) & (truth["mag"] < high)
-        figures[f"{low}-{high}"] = float(found[part].mean())
+        figures[f"{low}-{high}"] = _share(found[part])
     return figures
 
 

@@ -34,6 +34,8 @@ class OpticalImage:
         Electrons in one unit of the data.
     saturation : float, optional
         Value in the data from which on a pixel is saturated.
+    missing : float, optional
+        Value that stands for no data.
     zero_point : float, optional
         Magnitude of one unit of the data.
     psf : object, optional
@@ -51,6 +53,7 @@ class OpticalImage:
     unit: object = None
     gain: float | None = None
     saturation: float | None = None
+    missing: float | None = None
     zero_point: float | None = None
     psf: object = None
     origin: dict = field(default_factory=dict)
@@ -77,14 +80,25 @@ class OpticalImage:
             Pixels without usable data: masked, NaN or infinite.
         error : `~numpy.ndarray` or None
             Standard deviation of each pixel. Pixels whose error is zero or not finite count as masked.
+
+        Raises
+        ------
+        ValueError
+            If errors are negative.
         """
         data = self.data.cut(ys, xs)
         data = data.astype(np.promote_types(data.dtype, np.float32), copy=False)
         mask = ~np.isfinite(data)
+        if self.missing is not None:
+            mask |= data == self.missing
         if self.mask is not None:
             mask |= self.mask.cut(ys, xs) != 0
         if self.error is None:
             return data, mask, None
         error = self.error.cut(ys, xs)
+        if (error < 0).any():
+            raise ValueError(
+                f"The error map of {self.name} has negative values: standard deviations are needed."
+            )
         mask |= ~(np.isfinite(error) & (error != 0))
         return data, mask, error

@@ -56,6 +56,11 @@ class FilePixels:
         Header of the image as the file has it.
     offset : int
         Byte at which its data begin.
+
+    Raises
+    ------
+    ValueError
+        If the file is too short.
     """
 
     def __init__(self, path, header, offset):
@@ -65,6 +70,9 @@ class FilePixels:
         self.raw = np.dtype(fits.BITPIX2DTYPE[header["BITPIX"]]).newbyteorder(">")
         self.scale, self.zero = header.get("BSCALE", 1), header.get("BZERO", 0)
         self.blank = header.get("BLANK") if self.raw.kind in "iu" else None
+        size = self.raw.itemsize * self.shape[0] * self.shape[1]
+        if self.path.stat().st_size < offset + size:
+            raise ValueError(f"{path} ends before its image does: it is not complete.")
         is_plain = (self.scale, self.zero, self.blank) == (1, 0, None)
         self.dtype = self.raw.newbyteorder("=") if is_plain else np.dtype(float)
 

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from scipy.ndimage import uniform_filter
 
-from ..batch import ImageBatch
+from ..batch import HALF, ImageBatch
 from ..psf import PSF, as_psf, measure_psf
 from .binning import binned_cut
+from .extremes import with_extremes
 from .image import OpticalImage
 from .sky import Sky, measure_sky
 from .tiles import tiles_of
@@ -182,6 +183,7 @@ def prepare_image(image, psf=None):
     ValueError
         If there are no pixels that can be used, or no noise.
     """
+    image = with_extremes(image)
     psf = image.psf if psf is None else psf
     if psf is not None:
         psf, binning = _given_psf(psf)
@@ -189,7 +191,14 @@ def prepare_image(image, psf=None):
     binning = 1
     while True:
         prepared = PreparedImage(image=image, sky=measure_sky(image, binning), binning=binning)
-        psf = _measured_psf(prepared)
+        try:
+            psf = _measured_psf(prepared)
+        except ValueError:
+            # Stars wider than the stamps are not seen as such before pixels are summed
+            if 2 * binning > LARGEST or min(image.shape) < 4 * binning * HALF:
+                raise
+            binning *= 2
+            continue
         if psf.fwhm < WIDEST or binning >= LARGEST:
             return replace(prepared, psf=psf)
         binning = min(max(int(binning * psf.fwhm / WIDEST) + 1, binning + 1), LARGEST)

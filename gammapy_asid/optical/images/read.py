@@ -2,6 +2,7 @@
 """Images from files, `~astropy.nddata.CCDData` and arrays."""
 
 import logging
+import warnings
 from dataclasses import replace
 from os import PathLike
 
@@ -9,6 +10,7 @@ import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from astropy.nddata import NDData, StdDevUncertainty
+from astropy.utils.exceptions import AstropyUserWarning
 from gammapy.utils.scripts import make_path
 
 from .image import OpticalImage
@@ -155,7 +157,10 @@ def _from_file(path, wanted):
     if not path.exists():
         raise FileNotFoundError(f"There is no file {path}.")
     try:
-        hdus = fits.open(path, memmap=True, lazy_load_hdus=False)
+        with warnings.catch_warnings():
+            # Whether the file is complete is seen where its pixels are
+            warnings.simplefilter("ignore", AstropyUserWarning)
+            hdus = fits.open(path, memmap=True, lazy_load_hdus=False)
     except OSError as problem:
         raise ValueError(f"{path} can't be read as a FITS file: {problem}") from problem
     with hdus:

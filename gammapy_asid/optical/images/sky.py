@@ -1,6 +1,7 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Level and noise of the sky over an image, measured strip by strip."""
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +13,12 @@ from .mesh import Mesh, smooth_mesh
 
 __all__ = ["Sky", "measure_sky"]
 
+log = logging.getLogger(__name__)
+
 #: Side of the blocks in which the sky is measured, in pixels (as SExtractor).
 BLOCK = 64
+#: Noise over that by the map of errors that gets a warning: resampling and clipping change it less.
+DIFFERENT = 1.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,24 +60,61 @@ def measure_sky(image, binning=1):
     shape = tuple(n // binning for n in image.shape)
     blocks = [max(1, round(n / BLOCK)) for n in shape]
     rows, columns = (np.linspace(0, n, count + 1).astype(int) for n, count in zip(shape, blocks, strict=True))
-    near, wide = np.empty((2, *blocks))
+    near, wide, given = np.empty((3, *blocks))
     dark = np.empty((*blocks, len(SHARES)))
     random = np.random.default_rng(0)
     for row, ys in enumerate(slice(*pair) for pair in zip(rows[:-1], rows[1:], strict=True)):
         pixels = binned_cut(image, binning, ys, slice(0, shape[1]))
         data = pixels.data if pixels.background is None else pixels.data - pixels.background
-        if (data == np.round(data)).all() and np.ptp(data) > 1:
+        if _is_coarse(data):
             # Between whole numbers: quantiles of few different values are off by a good part of a step
             data = data + random.uniform(-0.5, 0.5, data.shape).astype(np.float32)
         values = _by_block(np.where(pixels.valid & ~pixels.saturated, data, np.nan), columns)
         near[row], wide[row] = (block_noise(values, step) for step in (1, 2))
         dark[row] = dark_values(values)
+        if pixels.variance is not None:
+            errors = _by_block(np.where(pixels.valid, np.sqrt(pixels.variance), np.nan), columns)
+            given[row] = dark_values(errors)[:, SHARES == 0.3][:, 0]
     _check(image, dark)
+    # Blocks of one value only are no sky
+    dark[~(np.ptp(dark, axis=-1) > 0)] = np.nan
+    near[~(near > 0)] = np.nan
     near, wide, spread = (smooth_mesh(values) for values in (near, wide, dark_spread(dark)))
-    noise = np.minimum(near * correlation_factor(near, wide), spread)
+    noise = np.fmin(near * correlation_factor(near, wide), spread)
+    if image.error is not None:
+        noise = _agreed(image, noise, smooth_mesh(given))
     level = np.array([sky_level(*of_row, BLOCK**2 // 4) for of_row in zip(dark, noise, strict=True)])
     level, noise = beside_crowds(smooth_mesh(level), noise, spread)
+    _check_gain(image, level / binning**2, noise / binning)
     return Sky(level=Mesh(level, shape), noise=Mesh(noise, shape, is_straight=False))
+
+
+def _is_coarse(data):
+    """Whether values are whole numbers, and not all the same."""
+    return (data == np.round(data)).all() and np.ptp(np.quantile(data[::4, ::4], [0.2, 0.8])) > 0
+
+
+def _check_gain(image, level, noise):
+    """Warn where photons of the sky alone make more noise than there is."""
+    if image.gain is None or image.background is not None:
+        return
+    ratio = np.median(noise**2 * image.gain / np.maximum(level, 1e-30))
+    if ratio < 1 / DIFFERENT**2:
+        log.warning(
+            f"The sky of {image.name} has {np.sqrt(ratio):.2g} times the noise that its photons make at a "
+            f"gain of {image.gain:g} electrons a unit: is the gain right, and is no bias left in the image?"
+        )
+
+
+def _agreed(image, measured, given):
+    """Noise of the sky by the map of errors, with a warning where the image has another."""
+    ratio = np.median(measured / given)
+    if not 1 / DIFFERENT < ratio < DIFFERENT:
+        log.warning(
+            f"The noise of {image.name} is {ratio:.2g} times that of its error map, which is used: "
+            "are these standard deviations in the unit of the image?"
+        )
+    return given
 
 
 def _check(image, dark):

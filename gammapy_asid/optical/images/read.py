@@ -246,7 +246,7 @@ def _map(value, name, image):
             index = _image_index(hdus, path, None)
             pixels = hdu_pixels(path, index, hdus[index])
     elif np.ndim(value) == 0 and name != "mask":
-        level = float(u.Quantity(value).value)
+        level = _number(value, name)
         pixels = ArrayPixels(np.broadcast_to(np.float32(level), image.shape))
     else:
         pixels = ArrayPixels(np.asarray(getattr(value, "value", value)))

@@ -64,10 +64,10 @@ def _frame():
 
 
 def test_a_twin_is_as_crowded_as_asked_for():
-    twin, truth = simulated_twin(_frame(), seed=3, density=0.05)
-    again, _ = simulated_twin(_frame(), seed=3, density=0.05)
+    twin, truth = simulated_twin(_frame(), seed=3, density=0.01)
+    again, _ = simulated_twin(_frame(), seed=3, density=0.01)
     own = (np.minimum(truth.x, truth.y) > 0) & (np.maximum(truth.x, truth.y) < SIDE)
-    assert abs(own.sum() - 500) < 4 * np.sqrt(500)
+    assert abs(own.sum() - 100) < 4 * np.sqrt(100)
     assert truth.flux.min() >= 1000 / 850
     assert twin.data.shape == (SIDE + 2 * FAR,) * 2
     assert np.array_equal(twin.data, again.data)

@@ -23,6 +23,11 @@ log = logging.getLogger(__name__)
 
 #: Pixels along the shorter side below which there is no sky to be measured.
 SMALLEST = 8
+#: What must be positive where it is given as a number.
+POSITIVE = {
+    "gain": "a positive number of electrons in one unit of the image",
+    "error": "a positive standard deviation in the unit of the image",
+}
 #: Extensions that hold errors or masks of an image in the same file: of JWST and HST, and of CCDData.
 ERROR_NAMES, MASK_NAMES = ("ERR", "UNCERT"), ("MASK",)
 
@@ -94,11 +99,8 @@ def _size(shape):
 def _number(value, name):
     """A number that was given for the camera."""
     value = float(u.Quantity(value).value)
-    if not np.isfinite(value) or (name == "gain" and value <= 0):
-        what = (
-            "a positive number of electrons in one unit of the image" if name == "gain" else "a finite number"
-        )
-        raise ValueError(f"{name} = {value:g}: must be {what}.")
+    if not np.isfinite(value) or (name in POSITIVE and value <= 0):
+        raise ValueError(f"{name} = {value:g}: must be {POSITIVE.get(name, 'a finite number')}.")
     return value
 
 

@@ -10,7 +10,7 @@ from .batch import HALF
 __all__ = ["ELLIPTICITY", "N_CHANNELS", "N_CONDITIONS", "channels", "conditions"]
 
 #: Channels of an image, and numbers that describe its point spread function.
-N_CHANNELS, N_CONDITIONS = 13, 8
+N_CHANNELS, N_CONDITIONS = 14, 8
 
 #: Where among these numbers the ellipticity is.
 ELLIPTICITY = slice(3, 5)
@@ -46,7 +46,8 @@ def channels(batch):
     channels : `~torch.Tensor`
         Shape ``(n, N_CHANNELS, ny, nx)``: brightness, twice; significance of a star and of a galaxy centred
         on each pixel; two sharpened images over their noise; four of these once more over their local scatter;
-        whether the data are invalid, saturated; and the logarithm of the noise.
+        what a pixel has beyond a star; whether the data are invalid, saturated; and the logarithm of the
+        noise.
     """
     weight = batch.valid / batch.variance
     padded = [next_fast_len(n + 2 * HALF, real=True) for n in batch.shape]
@@ -70,8 +71,25 @@ def channels(batch):
         parts.append(torch.asinh(_part(plain * restored, padded, batch.shape) / noise))
     images = torch.stack(parts, 1) / RANGE
     contrast = _contrast(images[:, CONTRASTED])
-    rest = [(~batch.valid).float(), batch.saturated.float(), torch.log(batch.variance)]
+    alone = torch.asinh(_sharper(batch, weight, signal, norm, padded)) / RANGE
+    rest = [alone, (~batch.valid).float(), batch.saturated.float(), torch.log(batch.variance)]
     return torch.cat([images, contrast, torch.stack(rest, 1)], 1)
+
+
+def _sharper(batch, weight, signal, norm, padded):
+    """Significance of light in a pixel beyond that of a star there, as the pixels around give it.
+
+    The residual of a fit that leaves the pixel out: no optics makes it large, a cosmic ray does.
+    """
+    kernels = batch.kernels.clone()
+    peak = kernels[:, HALF, HALF].clone()[:, None, None]
+    kernels[:, HALF, HALF] = 0
+    around = torch.fft.rfft2(_reached(kernels, padded))
+    square = torch.fft.rfft2(_reached(kernels**2, padded))
+    found = _part(signal * around.conj(), padded, batch.shape)
+    precision = _part(norm * square.conj(), padded, batch.shape).clamp(min=1e-6)
+    residual = batch.signal - found / precision * peak
+    return residual * batch.valid / torch.sqrt(1 / weight.clamp(min=1e-6) + peak**2 / precision)
 
 
 def _contrast(images):

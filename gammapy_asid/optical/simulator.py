@@ -21,7 +21,7 @@ from .scenes import draw_scenes, draw_sources
 __all__ = ["OpticalSimulator", "SimulatedImages"]
 
 #: Expected trails and haloes in an image.
-TRAILS, HALOES = 0.15, 0.2
+TRAILS, HALOES = 0.3, 0.2
 
 #: Standard deviation in pixels of what counts as signal where the noise of sources is estimated.
 SMOOTH = 1.0

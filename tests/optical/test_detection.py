@@ -8,7 +8,7 @@ from gammapy_asid.learning.peaks import Peaks
 from gammapy_asid.learning.run import prepare_simulator, release, train
 from gammapy_asid.learning.targets import detection_loss
 from gammapy_asid.optical.batch import ImageBatch
-from gammapy_asid.optical.channels import N_CHANNELS, N_CONDITIONS, channels, conditions
+from gammapy_asid.optical.channels import N_CHANNELS, N_CONDITIONS, RANGE, channels, conditions
 from gammapy_asid.optical.detection.candidates import claimed_sources, simulated_candidates, visible_sources
 from gammapy_asid.optical.detection.loss import optical_loss, optical_targets
 from gammapy_asid.optical.detection.model import OpticalDetectionModel
@@ -60,13 +60,13 @@ def test_channels_show_a_star_at_its_significance():
     batch.signal[0, 30 - 12 : 30 + 13, 20 - 12 : 20 + 13] = 100 * kernel
     seen = channels(batch)
     assert seen.shape == (1, N_CHANNELS, 64, 64)
-    significance = torch.sinh(seen[0, 2])
+    significance = torch.sinh(seen[0, 2] * RANGE)
     assert significance.argmax() == 30 * 64 + 20
     # The flux over its error: 100 times the root of the sum of the squared profile
     assert float(significance.max()) == pytest.approx(100 * float((kernel**2).sum()) ** 0.5, rel=1e-3)
     assert conditions(batch).shape == (1, N_CONDITIONS)
     # Sharpened images are narrower than the star
-    sharp = torch.sinh(seen[0, 4])
+    sharp = torch.sinh(seen[0, 4] * RANGE)
     assert (sharp > sharp.max() / 2).sum() < (batch.signal[0] > batch.signal.max() / 2).sum()
 
 

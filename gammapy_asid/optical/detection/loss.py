@@ -19,7 +19,7 @@ LEARNED, LEARNED_SHARE = 1.5, 0.15
 FEWEST = 0.01
 
 #: Weights of the entropies of the masks beside those of the sources; all are means over pixels.
-COSMIC_WEIGHT, TRAIL_WEIGHT = 15, 5
+COSMIC_WEIGHT, TRAIL_WEIGHT = 60, 15
 
 #: Share of marks in an image of weight one.
 USUAL = 0.03

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .estimators.light_curve import DLLightCurveEstimator as DLLightCurveEstimator
     from .likelihood.gammapy import CandidateFitEstimator as CandidateFitEstimator
     from .likelihood.search import IterativeSearch as IterativeSearch
+    from .optical.classifier import OpticalSourceClassifier as OpticalSourceClassifier
     from .optical.detector import OpticalSourceDetector as OpticalSourceDetector
     from .optical.sources import OpticalSources as OpticalSources
     from .survey.sky_fits import SkyFitEstimator as SkyFitEstimator
@@ -39,6 +40,7 @@ PLACES = {
     "DLSourceClassifier": "estimators.classes",
     "DLSourceDetector": "estimators.detector",
     "IterativeSearch": "likelihood.search",
+    "OpticalSourceClassifier": "optical.classifier",
     "OpticalSourceDetector": "optical.detector",
     "OpticalSources": "optical.sources",
     "SkyFitEstimator": "survey.sky_fits",

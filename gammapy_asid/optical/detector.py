@@ -11,7 +11,7 @@ from photutils.utils.exceptions import NoDetectionsWarning
 from ..utils.arguments import check_number
 from .detection.model import OpticalDetectionModel
 from .estimator import OpticalEstimator
-from .field import fitted_tiles
+from .field import field_parts
 from .images import read_image
 from .pixel_flags import pixel_flags
 from .pixel_masks import PixelMasks
@@ -121,7 +121,7 @@ class OpticalSourceDetector(OpticalEstimator, StarFinderBase):
             warnings.warn("No sources were found.", NoDetectionsWarning, stacklevel=3)
             return None
         flux = np.full(len(table), np.nan)
-        for tile in fitted_tiles(prepared, table["xcentroid"], table["ycentroid"], iterations=0):
-            flux[tile.rows] = tile.fit.flux[tile.own].numpy() * tile.noise
+        for part in field_parts(prepared, table["xcentroid"], table["ycentroid"]):
+            flux[part.rows] = part.fit(iterations=0).flux[part.own].numpy() * part.noise
         table["flux"] = flux if prepared.image.unit is None else flux * prepared.image.unit
         return table

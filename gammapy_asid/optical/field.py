@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
-"""Sources placed in an image, and fitted part by part together with their neighbours."""
+"""Sources placed in an image, and its parts with the sources in them."""
 
 from dataclasses import dataclass
 
@@ -7,16 +7,16 @@ import numpy as np
 import torch
 
 from .batch import HALF, ImageBatch
-from .fit.joint import JointFit, joint_fit
+from .fit.joint import joint_fit
 from .flags import OpticalFlag
 from .pixel_flags import pixel_flags
 from .positions import add_sky, duplicates, given_table, pixel_positions
 from .sources import OpticalSources
 
-__all__ = ["FittedTile", "fitted_tiles", "placed_sources"]
+__all__ = ["FieldPart", "field_parts", "placed_sources"]
 
-#: Side of the parts of an image that are fitted at once, over which its point spread function is one, and how
-#: far they reach beyond the sources that are kept of them: their stamps, and those of their neighbours.
+#: Side of the parts of an image, over which its point spread function is one, and how far they reach beyond
+#: the sources that are kept of them: their stamps, and those of their neighbours.
 TILE, OVERLAP = 512, 2 * HALF + 8
 
 #: Flags of sources of which nothing is measured.
@@ -57,32 +57,46 @@ def placed_sources(prepared, sources):
 
 
 @dataclass
-class FittedTile:
-    """Part of an image with the fit of all sources in it.
+class FieldPart:
+    """Part of an image with the sources in it.
 
     Parameters
     ----------
     batch : `~gammapy_asid.optical.batch.ImageBatch`
         Part of the image.
-    fit : `~gammapy_asid.optical.fit.joint.JointFit`
-        Fit of the sources in it.
+    x, y : `~numpy.ndarray`
+        Positions of all sources in it, in its pixels, shape ``(m,)``.
+    near : `~numpy.ndarray`
+        Their numbers among all sources of the image, shape ``(m,)``.
     own : `~torch.Tensor`
-        Those of the fit that are kept, shape ``(k,)``.
+        Which of them are kept: the others are better seen in another part; indices of shape ``(k,)``.
     rows : `~numpy.ndarray`
-        Their numbers among all sources, shape ``(k,)``.
+        Numbers of these among all sources of the image, shape ``(k,)``.
     noise : `~numpy.ndarray`
         Noise of the sky at these in the unit of the image, shape ``(k,)``.
     """
 
     batch: ImageBatch
-    fit: JointFit
+    x: np.ndarray
+    y: np.ndarray
+    near: np.ndarray
     own: torch.Tensor
     rows: np.ndarray
     noise: np.ndarray
 
+    def fit(self, **settings):
+        """Fit of all sources in it, see `~gammapy_asid.optical.fit.joint.joint_fit`.
 
-def fitted_tiles(prepared, x, y, errors=None, **settings):
-    """Parts of an image, each with the fit of its sources.
+        Parameters
+        ----------
+        **settings
+            Its arguments.
+        """
+        return joint_fit(self.batch, self.x, self.y, **settings)
+
+
+def field_parts(prepared, x, y):
+    """Parts of an image with their sources.
 
     Parameters
     ----------
@@ -90,32 +104,30 @@ def fitted_tiles(prepared, x, y, errors=None, **settings):
         Image.
     x, y : `~numpy.ndarray`
         Positions in pixels of the image, shape ``(n,)``; NaN for sources that are left out.
-    errors : `~numpy.ndarray`, optional
-        Standard deviations of the positions in pixels of the image, shape ``(n,)``.
-    **settings
-        Of `~gammapy_asid.optical.fit.joint.joint_fit`.
 
     Yields
     ------
-    tile : `FittedTile`
+    part : `FieldPart`
         A part with at least one source that is kept; each source is kept once.
     """
     x, y = prepared.binned(x, y)
     for tile in prepared.tiles(TILE, OVERLAP):
-        outer = np.flatnonzero(_within(x, tile.xs) & _within(y, tile.ys))
-        kept = _within(x[outer], tile.inner_xs) & _within(y[outer], tile.inner_ys)
+        near = np.flatnonzero(_within(x, tile.xs) & _within(y, tile.ys))
+        kept = _within(x[near], tile.inner_xs) & _within(y[near], tile.inner_ys)
         if not kept.any():
             continue
-        batch = prepared.batch(tile.ys, tile.xs)
-        if errors is not None:
-            settings["position_error"] = errors[outer] / prepared.binning
-        near = x[outer] - tile.xs.start, y[outer] - tile.ys.start
-        fit = joint_fit(batch, *near, **settings)
-        own, rows = torch.from_numpy(np.flatnonzero(kept)), outer[kept]
+        rows = near[kept]
         noise = prepared.sky.noise.cut(tile.inner_ys, tile.inner_xs)
         inner = (tile.inner_ys, y), (tile.inner_xs, x)
-        noise = noise[tuple(np.round(v[rows]).astype(int) - part.start for part, v in inner)]
-        yield FittedTile(batch, fit, own, rows, noise)
+        yield FieldPart(
+            batch=prepared.batch(tile.ys, tile.xs),
+            x=x[near] - tile.xs.start,
+            y=y[near] - tile.ys.start,
+            near=near,
+            own=torch.from_numpy(np.flatnonzero(kept)),
+            rows=rows,
+            noise=noise[tuple(np.round(v[rows]).astype(int) - part.start for part, v in inner)],
+        )
 
 
 def _within(values, part):

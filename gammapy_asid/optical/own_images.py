@@ -9,7 +9,7 @@ import torch
 from ..learning.seeds import VALIDATION
 from .bands import OPTICAL_BANDS
 from .batch import ImageBatch
-from .field import fitted_tiles, placed_sources
+from .field import field_parts, placed_sources
 from .simulator import OpticalSimulator, SimulatedImages
 
 __all__ = ["ImageSimulator", "ListedImage"]
@@ -37,6 +37,8 @@ class ListedImage:
         Positions in its (binned) pixels, shape ``(k,)``.
     flux, snr : `~numpy.ndarray`
         Fitted light in units of the noise, and what significance it would have alone; shape ``(k,)``.
+    share : `~numpy.ndarray`
+        Its share in the fitted light of the pixel of its centre, shape ``(k,)``.
     galaxy : `~numpy.ndarray`
         Which are known as galaxies, bool of shape ``(k,)``.
     bits : `~numpy.ndarray`
@@ -49,6 +51,7 @@ class ListedImage:
     y: np.ndarray
     flux: np.ndarray
     snr: np.ndarray
+    share: np.ndarray
     galaxy: np.ndarray
     bits: np.ndarray
 
@@ -81,19 +84,22 @@ class ListedImage:
                 f"None of the {len(placed)} listed sources lies on valid pixels of {prepared.image.name}"
             )
         x, y = (np.where(measured, placed.table[name], np.nan) for name in ("xcentroid", "ycentroid"))
-        flux, snr = np.zeros((2, len(placed)))
-        for tile in fitted_tiles(prepared, x, y, iterations=0):
-            fit = tile.fit
-            own = torch.nan_to_num(fit.flux[tile.own])
-            column, row = (torch.round(v[tile.own]).long() for v in (fit.x, fit.y))
-            variance = tile.batch.variance[0, row, column]
-            flux[tile.rows] = own
-            snr[tile.rows] = own * torch.sqrt((tile.batch.kernels[0] ** 2).sum() / variance)
+        flux, snr, share = np.zeros((3, len(placed)))
+        for part in field_parts(prepared, x, y):
+            fit = part.fit(iterations=0)
+            own = torch.nan_to_num(fit.flux[part.own])
+            row, column = (np.round(v[part.own]).astype(int) for v in (part.y, part.x))
+            variance = part.batch.variance[0, row, column]
+            flux[part.rows] = own
+            peak = (own * part.batch.kernels[0].max()).clamp(min=1e-6)
+            share[part.rows] = peak / torch.maximum(fit.model[0, row, column], peak)
+            snr[part.rows] = own * torch.sqrt((part.batch.kernels[0] ** 2).sum() / variance)
         x, y = (v[measured] for v in prepared.binned(x, y))
         bits = _binned_bits(model.detect(prepared).bits, prepared)
         _clear(bits, x, y, prepared.psf.fwhm / 2)
         galaxy = placed.kinds == "galaxy"
-        return cls(prepared, x, y, flux[measured], snr[measured], galaxy[measured], bits)
+        columns = (v[measured] for v in (flux, snr, share, galaxy))
+        return cls(prepared, x, y, *columns, bits)
 
     def part(self, held_out):
         """Axis along which the image is parted, and the range of its pixels that is used.
@@ -207,8 +213,8 @@ class ImageSimulator:
         )
         bits = torch.from_numpy(_cut(listed.bits, ys, xs))[None]
         k = int(rows.sum())
-        columns = (listed.x[rows] - xs.start, listed.y[rows] - ys.start, listed.flux[rows], listed.snr[rows])
-        x, y, flux, snr = (torch.from_numpy(v).float() for v in columns)
+        columns = (listed.x - xs.start, listed.y - ys.start, listed.flux, listed.snr, listed.share)
+        x, y, flux, snr, share = (torch.from_numpy(v[rows]).float() for v in columns)
         return SimulatedImages(
             batch=batch,
             patch=torch.zeros(k, dtype=torch.long),
@@ -218,6 +224,7 @@ class ImageSimulator:
             galaxy=torch.from_numpy(listed.galaxy[rows]),
             width=torch.zeros(k),
             snr=snr,
+            share=share,
             cosmic=(bits & 1) > 0,
             trail=(bits & 2) > 0,
             true_psf=batch.psf,

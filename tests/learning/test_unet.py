@@ -99,3 +99,11 @@ def test_every_parameter_learns(network):
     network.train()
     network(make_inputs(CONFIG, 64, n=2), torch.randn(2, 5)).square().sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
+
+
+@torch.no_grad()
+def test_one_image_alone_is_that_in_a_batch(network):
+    """Layers are merged for one image only."""
+    inputs, conditions = make_inputs(CONFIG, 32, n=2), torch.randn(2, 5)
+    alone = [network({k: v[i : i + 1] for k, v in inputs.items()}, conditions[i : i + 1]) for i in (0, 1)]
+    assert_allclose(torch.cat(alone), network(inputs, conditions), atol=1e-5)

@@ -3,8 +3,9 @@
 
 from .classification.task import OpticalClassTask
 from .detection.task import OpticalTask
+from .flux.task import OpticalFluxTask
 
 __all__ = ["TASKS"]
 
 #: Tasks in the order of their use.
-TASKS = (OpticalTask, OpticalClassTask)
+TASKS = (OpticalTask, OpticalClassTask, OpticalFluxTask)

@@ -44,6 +44,8 @@ def nearest_neighbours(image, x, y, reach, count=NEIGHBOURS):
     distance : `~torch.Tensor`
         In pixels, infinite where there is none; of the same shape.
     """
+    if len(x) == 0:
+        return torch.zeros(0, count).long(), torch.zeros(0, count)
     # Images lie far apart, so that one tree serves all
     points = np.column_stack([x.double().numpy(), y.double().numpy(), image.double().numpy() * 1e7])
     distance, index = KDTree(points).query(points, count + 1, distance_upper_bound=float(reach.max()))

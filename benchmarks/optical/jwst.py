@@ -15,7 +15,6 @@ from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
-import sep
 from astropy.io import fits
 from astropy.table import Table
 from matplotlib.figure import Figure
@@ -77,6 +76,8 @@ def read_epoch(folder, name):
 
 def background(data, mask):
     """Background of sep in meshes of 64 pixels."""
+    import sep
+
     return sep.Background(np.where(mask, 0, data), mask=mask, bw=64, bh=64).back()
 
 

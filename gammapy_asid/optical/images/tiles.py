@@ -1,9 +1,12 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
-"""Tiles of an image, all of one size."""
+"""Tiles of an image, all of one shape."""
 
 from dataclasses import dataclass
 
-__all__ = ["Tile", "tiles_of"]
+__all__ = ["BLOCK", "Tile", "tiles_of"]
+
+#: Sides of tiles below the largest are multiples of this: networks halve them up to four times.
+BLOCK = 16
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,8 @@ def tiles_of(shape, size, overlap):
     shape : tuple of int
         ``(ny, nx)``.
     size : int
-        Side of the tiles.
+        Largest side of the tiles. They are smaller, by multiples of `BLOCK`, where so many of them, or the whole
+        image, need less.
     overlap : int
         Distance of the inner part from the side of the tile.
 
@@ -55,6 +59,7 @@ def tiles_of(shape, size, overlap):
 def _cuts(n, size, overlap):
     """Outer and inner slices along one axis: as few as possible, the inner ones of like size."""
     count = -(-n // (size - 2 * overlap))
+    size = min(size, -(-(-(-n // count) + 2 * overlap) // BLOCK) * BLOCK)
     edges = [round(i * n / count) for i in range(count + 1)]
     cuts = []
     for first, last in zip(edges[:-1], edges[1:], strict=True):

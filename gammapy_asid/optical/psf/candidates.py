@@ -5,7 +5,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Moments", "find_peaks", "measure_moments", "stamps_at"]
+from ..batch import HALF
+
+__all__ = ["Moments", "find_candidates", "find_peaks", "measure_moments", "stamps_at"]
+
+#: Signal of the faintest peaks that are fitted as neighbours, and of the faintest candidates.
+FAINTEST_PEAK, FAINTEST_CANDIDATE = 5.0, 8.0
+#: Significance of the faintest candidates: a width with an error of five per cent.
+FAINTEST_SNR = 20
+#: Peaks whose shape is measured, the brightest ones, and candidates that are kept.
+MOST_CANDIDATES, MOST_STARS = 600, 120
+#: Smallest width of a star in pixels: hot pixels are narrower.
+SHARPEST = 0.45
+#: Error of sizes and ellipticities beyond the noise; and their change over the field.
+SIZE_ERROR, SIZE_SPREAD = 0.015, 0.03
+#: Density of stars in size and ellipticity over that of the densest place: in deep images galaxies
+#: of one size are as many.
+LEAST_COMMON = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,5 +150,65 @@ def measure_moments(stamps, x, y, iterations=12):
             )
         noise = np.sqrt((weight**2).sum((1, 2)))
         fine = good & (np.hypot(cx, cy) < 2) & (total > 0) & (xx < half**2 / 4) & (yy < half**2 / 4)
-    snr = np.where(fine, total / noise, 0)
+    snr = np.where(fine, total / np.maximum(noise, 1e-6), 0)
     return Moments(x=x + cx, y=y + cy, xx=xx, xy=xy, yy=yy, flux=2 * total, snr=snr)
+
+
+def find_candidates(signal, valid, saturated):
+    """Peaks of the commonest shape among the bright ones.
+
+    Parameters
+    ----------
+    signal, valid, saturated : `~numpy.ndarray`
+        Image with an invalid border of at least ``HALF`` pixels.
+
+    Returns
+    -------
+    candidates : `Moments`
+        The brightest first.
+    peaks : `~numpy.ndarray`
+        Positions ``(x, y)`` of all peaks, shape ``(n, 2)``.
+    start : `~numpy.ndarray`
+        Parameters of a `~gammapy_asid.optical.psf.profile.Moffat` profile of that shape.
+    """
+    y, x = find_peaks(signal, valid, saturated, FAINTEST_PEAK, HALF + 1)
+    peaks = np.stack([x, y], 1).astype(float)
+    bright = signal[y, x] > FAINTEST_CANDIDATE
+    y, x = y[bright], x[bright]
+    # Without a neighbour that is out of range: its light is not known
+    unknown = stamps_at(~valid, y, x, 2).any((1, 2))
+    y, x = y[~unknown][:MOST_CANDIDATES], x[~unknown][:MOST_CANDIDATES]
+    if not len(y):
+        return _no_moments(), peaks, None
+    width = np.median(measure_moments(stamps_at(signal, y[:60], x[:60], HALF), x[:60], y[:60]).sigma)
+    half = int(np.clip(np.ceil(3 * width), 4, HALF))
+    moments = measure_moments(stamps_at(signal, y, x, half), x, y)
+    moments = moments[(moments.snr > FAINTEST_SNR) & (moments.sigma > SHARPEST)]
+    if not len(moments):
+        return moments, peaks, None
+    near, middle = _commonest(moments)
+    start = np.array([np.log(2.3548 * moments.sigma[middle] * 0.95), np.log(3.0), 0, 0, 0])
+    candidates = moments[near]
+    order = np.argsort(-candidates.snr, kind="stable")[:MOST_STARS]
+    return candidates[order], peaks, start
+
+
+def _commonest(moments):
+    """Sources near the densest place in size and ellipticity, and which one is there."""
+    trace = moments.xx + moments.yy
+    features = np.stack([np.log(moments.sigma), (moments.xx - moments.yy) / trace, 2 * moments.xy / trace], 1)
+    distance = ((features[:, None] - features) ** 2).sum(-1)
+    variance = np.add.outer(*2 * [SIZE_ERROR**2 + (1.4 / moments.snr) ** 2])
+    density = np.exp(-0.5 * distance / variance) * (SIZE_ERROR**2 / variance) ** 1.5
+    # Without the source itself: alone it is not common
+    np.fill_diagonal(density, 0)
+    density = density.sum(1)
+    # Nothing is smaller than a star: of the places that are denser than all around the one of least size
+    highest = ((distance > 16 * variance) | (density[:, None] >= density)).all(1)
+    common = highest & (density >= LEAST_COMMON * density.max())
+    middle = np.flatnonzero(common)[np.argmin(moments.sigma[common])]
+    return distance[middle] < 9 * (variance[middle] + SIZE_SPREAD**2), middle
+
+
+def _no_moments():
+    return Moments(**{name: np.zeros(0) for name in ("x", "y", "xx", "xy", "yy", "flux", "snr")})

@@ -6,14 +6,32 @@ import warnings
 import numpy as np
 
 from ..batch import HALF
-from .candidates import find_peaks, measure_moments, stamps_at
-from .psf import OFFSETS, PSF
+from .candidates import find_candidates
+from .profile import Moffat, interpolation, interpolation_at, sample, splines
+from .psf import OFFSETS, PSF, full_width
+from .shape import MOFFAT_ERROR, Shape, fit_moffat, fit_residual, star_coefficients
+from .stars import MODEL_ERROR, collect_stars, local_terms, step, weights
 
 __all__ = ["measure_psf"]
+
+#: Stars below which the shape is not fitted for a change over the field: two slopes of a width with an
+#: error of a few per cent need as many.
+FIELD_STARS = 10
+#: Stars used at most: more add less than the shape changes between them.
+MOST_STARS = 60
+#: Error of the model that weights assume and part of the step made, of the steps towards the final shape: first
+#: with room for what the profile lacks.
+RESIDUAL_STEPS = ((MOFFAT_ERROR, 1), (0.05, 0.7), (MODEL_ERROR, 0.6))
+#: Spread of the widths of stars in a real image, relative: the change over the field and neighbours.
+WIDTH_SPREAD = 0.02
 
 
 def measure_psf(signal, variance=None, valid=None, saturated=None):
     """Measure the point spread function on the image's own stars.
+
+    Candidates are the bright peaks of the commonest shape, their neighbours are fitted with them. A Moffat
+    profile that all share is fitted first, then what differs from it, on splines with a prior whose width the
+    stars choose: few or faint stars give the profile, many bright ones their own shape.
 
     Parameters
     ----------
@@ -27,36 +45,117 @@ def measure_psf(signal, variance=None, valid=None, saturated=None):
     Returns
     -------
     psf : `PSF`
-        Point spread function, with its number of stars in `PSF.n_stars`.
+        Point spread function with its number of stars and the error of its width.
 
     Raises
     ------
     ValueError
-        Where the image has no source to measure it on.
+        Where the image has no star to measure it on.
     """
-    valid = np.isfinite(signal) if valid is None else valid & np.isfinite(signal)
-    saturated = np.zeros(signal.shape, dtype=bool) if saturated is None else saturated
-    signal = np.where(valid, signal, 0).astype(np.float32)
-    if min(signal.shape) <= 2 * HALF + 2:
-        raise ValueError(f"An image of {signal.shape} pixels is too small to measure its PSF: give one")
-    y, x = find_peaks(signal, valid, saturated, 10, HALF + 1)
-    y, x = y[:1000], x[:1000]
-    moments = measure_moments(stamps_at(signal, y, x, HALF), x, y)
-    moments = moments[(moments.snr > 20) & (moments.sigma > 0.55)]
-    if not len(moments):
-        raise ValueError("The image has no star to measure its PSF on: give one")
-    size = np.log(moments.sigma)
-    near = np.abs(size[:, None] - size) < 0.05
-    stars = near[np.argmax((near * np.exp(-size)).sum(1))]
-    if stars.sum() < 3:
-        warnings.warn(
-            f"The PSF is measured on {stars.sum()} sources only; give one if you know it", stacklevel=2
-        )
-    fwhm = 2.3548 * np.median(moments.sigma[stars]) * 0.95
-    gamma = fwhm / (2 * np.sqrt(2 ** (1 / 3) - 1))
-    n = int(stars.sum())
+    signal, variance, valid, saturated, shape = _padded(signal, variance, valid, saturated)
+    candidates, peaks, start = find_candidates(signal, valid, saturated)
+    if not len(candidates):
+        raise ValueError("The image has no star to measure its PSF on: give a PSF")
+    stars = collect_stars(signal, variance, valid, candidates.x, candidates.y, candidates.flux, peaks)
+    fit = Shape.start(start)
+    for damping in (1, 1, 0.6, 0.6):
+        step(stars, splines(fit.terms()[:1])[0], MOFFAT_ERROR)
+        fit = fit_moffat(stars, fit, damping)
+    position = _field_position(stars, shape)
+    stars, position = _chosen(stars, fit, position, MOFFAT_ERROR)
+    for damping in (0.6, 0.6, 0.6):
+        step(stars, splines(fit.terms()[:1])[0], MOFFAT_ERROR)
+        fit = fit_moffat(stars, fit, damping)
+    for tolerance, damping in RESIDUAL_STEPS:
+        step(stars, star_coefficients(fit.terms(), position), tolerance)
+        fit = fit_residual(stars, fit, position, len(stars) >= FIELD_STARS, tolerance, damping)
+        if damping == 1:
+            stars, position = _chosen(stars, fit, position, tolerance)
+    return _psf(fit, stars, position, shape)
+
+
+def _padded(signal, variance, valid, saturated):
+    """Image with an invalid border, so that stamps of sources at the edges are within it."""
+    signal = np.asarray(signal)
+    if signal.ndim != 2:
+        raise ValueError(f"An image has two dimensions, got {signal.shape}")
+    finite = np.isfinite(signal)
+    valid = finite if valid is None else valid & finite
+    border = HALF + 2
+    padded = np.pad(np.where(valid, signal, 0).astype(np.float32), border)
+    variance = np.ones_like(padded) if variance is None else np.pad(variance, border, constant_values=1)
+    saturated = np.zeros(padded.shape, dtype=bool) if saturated is None else np.pad(saturated, border)
+    return padded, variance.astype(np.float32), np.pad(valid, border) & ~saturated, saturated, signal.shape
+
+
+def _field_position(stars, shape):
+    """Positions in the field from -1 to 1."""
+    border = HALF + 2
+    middle = [(n - 1) / 2 for n in shape]
+    return np.column_stack(
+        [(stars.x - border - middle[1]) / (shape[1] / 2), (stars.y - border - middle[0]) / (shape[0] / 2)]
+    )
+
+
+def _widths(stars, fit, position, tolerance=MODEL_ERROR):
+    """How much wider than the PSF each star is, relative, its error, and how badly the PSF describes it."""
+    own, near = local_terms(stars, star_coefficients(fit.terms(), position))
+    precision, residual = weights(stars, own[0], near[0], tolerance)
+    rows, columns = interpolation(stars.dy)[0], interpolation(stars.dx)[0]
+    wider = sample(splines(Moffat.derivatives(fit.parameters)[0])[0], rows, columns)
+    own, wider = (image * stars.flux[:, None, None] for image in (own[0], wider))
+    # The flux is free
+    share = (precision * own * wider).sum((1, 2)) / (precision * own**2).sum((1, 2))
+    wider = wider - share[:, None, None] * own
+    information = (precision * wider**2).sum((1, 2))
+    width = (precision * wider * residual).sum((1, 2)) / information
+    core = own > 0.1 * own.max((1, 2), keepdims=True)
+    chi2 = (core * precision * residual**2).sum((1, 2)) / (core * (precision > 0)).sum((1, 2)).clip(1)
+    return width, 1 / np.sqrt(information), chi2
+
+
+def _chosen(stars, fit, position, tolerance):
+    """The stars that look like most, the best first."""
+    width, error, chi2 = _widths(stars, fit, position, tolerance)
+    error = np.hypot(error, WIDTH_SPREAD)
+    # Where the widths are densest, each with its error
+    near = np.exp(-0.5 * (width[:, None] - width) ** 2 / (error[:, None] ** 2 + error**2)) / error
+    middle = width[np.argmax(near.sum(1))]
+    good = (np.abs(width - middle) < 3 * error) & (chi2 < max(3, 2 * np.median(chi2)))
+    if not good.any():
+        good = np.arange(len(stars)) == np.argmin(np.abs(width - middle))
+    around = (
+        stars.near_flux
+        / (1 + (stars.near_dx - stars.dx[:, None]) ** 2 + (stars.near_dy - stars.dy[:, None]) ** 2)
+    ).sum(1)
+    quality = np.where(good, stars.flux / (1 + 3 * around / stars.flux), -1)
+    order = np.argsort(-quality, kind="stable")[: min(good.sum(), MOST_STARS)]
+    return stars[order], position[order]
+
+
+def _psf(fit, stars, position, shape):
+    """The result, centred, with its error."""
+    terms = fit.terms()
+    middle = terms[0]
+    fwhm = full_width(middle)
+    window = np.exp(-(OFFSETS**2 + OFFSETS[:, None] ** 2) / (2 * (fwhm / 2.3548) ** 2))
+    for _ in range(3):
+        light = window * terms[0]
+        x, y = (2 * (light * at).sum() / light.sum() for at in (OFFSETS, OFFSETS[:, None]))
+        rows, columns = (interpolation_at(OFFSETS[None] + shift)[0] for shift in (y, x))
+        terms = np.stack([sample(table, rows, columns)[0] for table in splines(terms)])
+    width, error, _ = _widths(stars, fit, position)
+    scatter = 1.4826 * np.median(np.abs(width - np.median(width))) if len(stars) > 4 else np.median(error)
+    n = len(stars)
+    if n < 3:
+        warnings.warn(f"The PSF is measured on {n} sources only; give one if you know it", stacklevel=3)
+    if not np.any(terms[1:]):
+        terms = terms[:1]
     return PSF(
-        terms=(1 + (OFFSETS**2 + OFFSETS[:, None] ** 2) / gamma**2) ** -3.0,
-        origin=f"measured on {n} stars",
+        terms=terms,
+        center=((shape[1] - 1) / 2, (shape[0] - 1) / 2),
+        scale=(shape[1] / 2, shape[0] / 2),
+        origin=f"measured on {n} star{'s' * (n != 1)}",
         n_stars=n,
+        fwhm_err=float(fwhm * max(scatter, np.median(error)) / np.sqrt(n)),
     )

@@ -1,0 +1,327 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""The shape that stars share: a Moffat profile and what differs from it, each held by a prior.
+
+Both steps solve for the shape with the fluxes, positions and levels of the stars free: these are eliminated
+from the normal equations star by star (Schur complement).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.interpolate import BSpline
+from scipy.linalg import cho_factor, cho_solve
+
+from ..batch import HALF, OVERSAMPLING
+from .profile import Moffat, interpolation, sample, splines
+from .psf import OFFSETS
+from .stars import LEVEL_ERROR, MODEL_ERROR, local_terms, weights
+
+__all__ = ["Shape", "fit_moffat", "fit_residual"]
+
+#: Prior of the Moffat profile's parameters. Exponents are between 2 and 5 for telescopes on the ground (Trujillo
+#: et al. 2001, MNRAS 328, 977), stars rounder than 0.2, and up to a third of the light is in a halo.
+MIDDLE = np.array([0.0, np.log(3.0), 0.0, 0.0, 0.0])
+SPREAD = np.array([100.0, 0.4, 0.2, 0.2, 0.15])
+#: The same for the halo in crowds, where the light of unresolved sources would be taken for one.
+CROWDED_HALO = 0.005
+#: Range of the parameters: beyond it the profile is none, or Gaussian.
+LOWEST = np.array([np.log(0.3), np.log(1.3), -0.7, -0.7, 0.0])
+HIGHEST = np.array([np.log(2.0 * HALF), np.log(30.0), 0.7, 0.7, 0.6])
+#: Prior standard deviations of the change of the Moffat profile's parameters from the centre to an edge.
+FIELD = np.array([0.05, 0.1, 0.03, 0.03])
+#: Standard deviations, relative to the profile, among which the stars choose that of what differs from it: the
+#: part that is equal all around, and the rest.
+RADIAL = (0.02, 0.1, 0.5)
+RELATIVE = (0.005, 0.02, 0.06, 0.2, 0.6)
+#: Error of a Moffat profile relative to its value: what the part that differs is expected to be.
+MOFFAT_ERROR = 0.1
+
+
+@dataclass(kw_only=True)
+class Shape:
+    """Shape of stars over the field.
+
+    Parameters
+    ----------
+    parameters : `~numpy.ndarray`
+        Of the Moffat profile.
+    residual : `~numpy.ndarray`
+        What differs from it, shape ``(SIDE, SIDE)``.
+    field : `~numpy.ndarray`
+        Change of the first four parameters with x and with y, shape ``(2, 4)``.
+    """
+
+    parameters: np.ndarray
+    residual: np.ndarray
+    field: np.ndarray
+
+    @classmethod
+    def start(cls, parameters):
+        """A Moffat profile."""
+        side = len(OFFSETS)
+        return cls(parameters=parameters, residual=np.zeros((side, side)), field=np.zeros((2, 4)))
+
+    def terms(self):
+        """Terms of a `PSF` of first degree: the middle, and the changes with x and y."""
+        middle = Moffat.table(self.parameters) + self.residual
+        changes = np.tensordot(self.field, Moffat.derivatives(self.parameters)[:4], 1)
+        return np.stack([middle, *changes])
+
+
+def star_coefficients(terms, position):
+    """Splines of the PSF of each star from those of the terms; ``position`` of shape ``(n, 2)``."""
+    coefficients = splines(terms)
+    if not np.any(terms[1:]):
+        return coefficients[0]
+    factors = np.column_stack([np.ones(len(position)), position]).astype(np.float32)
+    return np.tensordot(factors, coefficients, 1)
+
+
+def _eliminated(own, flux, precision, residual):
+    """Design of the nuisances of each star, whitened by the Cholesky factor of their own normal matrix."""
+    n = len(flux)
+    local = np.stack(
+        [own[0], flux[:, None, None] * own[1], flux[:, None, None] * own[2], np.ones_like(own[0])], 1
+    )
+    weighted = local * precision[:, None]
+    matrix = np.einsum("nlp,nmp->nlm", *(part.reshape(n, 4, -1) for part in (weighted, local)), optimize=True)
+    matrix = matrix.astype(float)
+    matrix[:, range(4), range(4)] *= 1 + 1e-5
+    matrix[:, range(4), range(4)] += np.array([1e-9, 1e-6, 1e-6, LEVEL_ERROR**-2])
+    whitening = np.linalg.inv(np.linalg.cholesky(matrix))
+    return np.einsum("nlm,nmij->nlij", whitening, weighted, optimize=True).astype(np.float32), weighted
+
+
+def _normal(columns, own, stars, precision, residual):
+    """Normal equations of dense columns ``(n, k, m, m)`` with the nuisances eliminated."""
+    n, k = columns.shape[:2]
+    nuisance, _ = _eliminated(own, stars.flux, precision, residual)
+    flat = columns.reshape(n, k, -1)
+    weighted = flat * precision.reshape(n, 1, -1)
+    cross = flat @ nuisance.reshape(n, 4, -1).transpose(0, 2, 1)
+    right = nuisance.reshape(n, 4, -1) @ residual.reshape(n, -1, 1)
+    matrix = (weighted @ flat.transpose(0, 2, 1) - cross @ cross.transpose(0, 2, 1)).sum(0)
+    vector = (weighted @ residual.reshape(n, -1, 1) - cross @ right).sum(0)[:, 0]
+    return matrix.astype(float), vector.astype(float)
+
+
+def fit_moffat(stars, shape, damping=1.0):
+    """One Gauss-Newton step of the Moffat profile's parameters.
+
+    Parameters
+    ----------
+    stars : `Stars`
+        Stars with fluxes and positions.
+    shape : `Shape`
+        Where it starts; only its profile is used.
+    damping : float
+        Part of the step that is made: where no Moffat profile fits, whole steps jump to and fro.
+
+    Returns
+    -------
+    shape : `Shape`
+        With new parameters.
+    """
+    own, near = local_terms(stars, splines(Moffat.table(shape.parameters))[0])
+    precision, residual = weights(stars, own[0], near[0], MOFFAT_ERROR)
+    # The level is found again with the prior on the whole of it
+    residual = residual + stars.level[:, None, None].astype(np.float32)
+    rows, columns = interpolation(stars.dy)[0], interpolation(stars.dx)[0]
+    changes = [sample(table, rows, columns) for table in splines(Moffat.derivatives(shape.parameters))]
+    prior = SPREAD**-2.0
+    if stars.crowded:
+        prior[4] = CROWDED_HALO**-2
+    design = np.stack(changes, 1) * stars.flux[:, None, None, None].astype(np.float32)
+    matrix, vector = _normal(design, own, stars, precision, residual)
+    matrix[np.diag_indices(5)] += prior
+    vector -= prior * (shape.parameters - MIDDLE)
+    change = np.clip(damping * np.linalg.solve(matrix, vector), -0.25, 0.25)
+    parameters = np.clip(shape.parameters + change, LOWEST, HIGHEST)
+    return Shape.start(parameters)
+
+
+class _Basis:
+    """Cubic B-splines on a grid of knots, products of one along x and one along y."""
+
+    def __init__(self, fwhm):
+        #: Knots are a third of the width apart: finer structure no telescope makes, and fewer than half a pixel
+        #: apart no image shows
+        self.spacing = max(fwhm / 3, 0.4)
+        self.radius = min(HALF, 5 * fwhm)
+        self.n = int(self.radius // self.spacing)
+        self.knots = np.arange(-self.n, self.n + 1) * self.spacing
+        self.inside = np.hypot(self.knots, self.knots[:, None]) <= self.radius
+
+    def values(self, offsets):
+        """Values of the splines of one axis at offsets, shape ``(..., 2 n + 1)``."""
+        u = np.abs(offsets[..., None] - self.knots) / self.spacing
+        return np.where(u < 1, 2 / 3 - u**2 + u**3 / 2, np.where(u < 2, (2 - u) ** 3 / 6, 0)).astype(
+            np.float32
+        )
+
+    def table(self, amplitudes):
+        """Samples of the sum of all splines, shape ``(SIDE, SIDE)``."""
+        grid = np.zeros(self.inside.shape)
+        grid[self.inside] = amplitudes
+        values = self.values(OFFSETS)
+        return values @ grid @ values.T
+
+
+def _radial_tables(fwhm):
+    """Cubic B-splines in the distance from the star, narrow near it: tables and their middles in pixels."""
+    n = 9
+    scale = max(0.5 * fwhm, 1)
+    end = np.arcsinh(HALF * np.sqrt(2) / scale)
+    knots = np.arange(-3, n + 4) * end / n
+    radius = np.arcsinh(np.hypot(OFFSETS, OFFSETS[:, None]) / scale)
+    # Mirrored at the star, so that all is smooth there
+    tables = [
+        np.nan_to_num(BSpline.basis_element(knots[i : i + 5], extrapolate=False)(radius))
+        + np.nan_to_num(BSpline.basis_element(knots[i : i + 5], extrapolate=False)(-radius))
+        for i in range(n + 1)
+    ]
+    return np.stack(tables), scale * np.sinh(np.abs(knots[2 : n + 3]))
+
+
+def fit_residual(stars, shape, position, field, tolerance=MODEL_ERROR, damping=1.0):
+    """One step of what differs from the Moffat profile, and of the change over the field.
+
+    Parameters
+    ----------
+    stars : `Stars`
+        Stars with fluxes and positions.
+    shape : `Shape`
+        Where it starts.
+    position : `~numpy.ndarray`
+        Positions in the field from -1 to 1, shape ``(n, 2)``.
+    field : bool
+        Whether the shape changes over the field.
+    tolerance : float
+        Error of the model at the start, relative to its value.
+    damping : float
+        Part of the step that is made.
+
+    Returns
+    -------
+    shape : `Shape`
+        With another residual and field.
+    """
+    own, near = local_terms(stars, star_coefficients(shape.terms(), position))
+    precision, residual = weights(stars, own[0], near[0], tolerance)
+    fwhm = np.exp(shape.parameters[0])
+    basis = _Basis(fwhm)
+    rows, columns = interpolation(stars.dy)[0], interpolation(stars.dx)[0]
+    # All that is not the profile is found again, so that the prior holds the whole of it
+    profile = sample(splines(Moffat.table(shape.parameters))[0], rows, columns)
+    residual = residual + stars.flux[:, None, None] * (own[0] - profile) + stars.level[:, None, None]
+    residual = residual.astype(np.float32)
+    radial, radius = _radial_tables(fwhm)
+    dense = [sample(table, rows, columns) for table in splines(radial)]
+    if field:
+        derivatives = splines(Moffat.derivatives(shape.parameters)[:4])
+        modes = [sample(table, rows, columns) for table in derivatives]
+        dense += [mode * along[:, None, None] for along in position.T.astype(np.float32) for mode in modes]
+    dense = np.stack(dense, 1) * stars.flux[:, None, None, None].astype(np.float32)
+    matrix, vector = _joint_normal(basis, dense, own, stars, precision, residual)
+    spread = _prior(basis, _prior_profile(shape.parameters), radius, field)
+    solution = _most_probable(matrix, vector, spread, basis.inside.sum(), len(radial), stars.crowded)
+    n, k = int(basis.inside.sum()), len(radial)
+    residual = basis.table(solution[:n]) + np.tensordot(solution[n : n + k], radial, 1)
+    slopes = solution[n + k :].reshape(2, 4) if field else np.zeros((2, 4))
+    middle = Moffat.table(shape.parameters)
+    total = middle + residual
+    residual = total * (OVERSAMPLING**2 / total.sum()) - middle
+    residual = shape.residual + damping * (residual - shape.residual)
+    return Shape(parameters=shape.parameters, residual=residual, field=slopes)
+
+
+def _prior_profile(parameters):
+    """Profile that the residual is relative to, as a function of the distance: with wings of a power law."""
+    middle = HALF * OVERSAMPLING
+    round_ = parameters * [1, 1, 0, 0, 1]
+    wings = np.array([parameters[0], 0.5, 0, 0, 0])
+    values = Moffat.table(round_)[middle, middle:] + 0.2 * Moffat.table(wings)[middle, middle:]
+    return lambda radius: np.interp(radius, OFFSETS[middle:], values)
+
+
+def _prior(basis, profile, radius, field):
+    knots = np.hypot(basis.knots, basis.knots[:, None])[basis.inside]
+    fields = np.tile(FIELD, 2) if field else []
+    return np.concatenate([profile(knots), profile(radius), fields])
+
+
+def _joint_normal(basis, dense, own, stars, precision, residual):
+    """Normal equations of the splines (first) and the dense columns, nuisances eliminated.
+
+    Splines on different axes are products, so the matrix is summed over rows first and columns then: a
+    thousand times fewer operations than with the pixels' full design.
+    """
+    n, side = len(stars), own[0].shape[-1]
+    steps = np.arange(-HALF, HALF + 1)
+    y, x = (basis.values(steps - shift[:, None]) for shift in (stars.dy, stars.dx))
+    flux = stars.flux.astype(np.float32)[:, None, None]
+    nuisance, _ = _eliminated(own, stars.flux, precision, residual)
+    weight = (precision * flux**2).astype(np.float32)
+    size, inside = len(basis.knots), basis.inside.ravel()
+    matrix = _banded(y, x, weight, size)[np.ix_(inside, inside)]
+
+    def project(images):
+        """Sums of images with each spline, shape ``(n, k, splines)``."""
+        return (y.transpose(0, 2, 1)[:, None] @ images @ x[:, None]).reshape(n, images.shape[1], -1)[
+            ..., inside
+        ]
+
+    weighted = dense * precision[:, None]
+    flat = dense.reshape(n, dense.shape[1], -1)
+    spline_nuisance = project(nuisance * flux[:, None])
+    dense_nuisance = nuisance.reshape(n, 4, -1) @ flat.transpose(0, 2, 1)
+    cross = np.concatenate([spline_nuisance, dense_nuisance], axis=2).reshape(n * 4, -1)
+    mixed = project(weighted * flux[:, None]).sum(0)
+    square = (weighted.reshape(flat.shape) @ flat.transpose(0, 2, 1)).sum(0)
+    full = np.block([[matrix, mixed.T], [mixed, square]]) - cross.T @ cross
+    right = (nuisance.reshape(n, 4, -1) @ residual.reshape(n, side**2, 1)).reshape(n * 4)
+    image = (precision * residual)[:, None]
+    vector = np.concatenate(
+        [project(image * flux[:, None]).sum((0, 1)), (weighted * residual[:, None]).sum((0, 2, 3))]
+    )
+    return full.astype(float), (vector - cross.T @ right).astype(float)
+
+
+def _banded(y, x, weight, size):
+    """Matrix of the splines' products: only splines less than four knots apart overlap."""
+    apart = np.arange(-3, 4)
+    first = np.repeat(np.arange(size), len(apart))
+    second = first + np.tile(apart, size)
+    kept = (second >= 0) & (second < size)
+    first, second = first[kept], second[kept]
+    by_rows = (y[..., first] * y[..., second]).transpose(0, 2, 1) @ weight
+    products = (by_rows @ (x[..., first] * x[..., second])).sum(0)
+    matrix = np.zeros((size,) * 4, dtype=np.float32)
+    matrix[first[:, None], first[None, :], second[:, None], second[None, :]] = products
+    return matrix.reshape(size**2, size**2)
+
+
+def _most_probable(matrix, vector, spread, n_splines, n_radial, crowded):
+    """Solution with those widths of the prior that make the data most probable (evidence).
+
+    The widths are chosen one after the other: that of the radial part with the splines at their narrowest. In
+    crowds it is the narrowest too, or the light of unresolved sources would be taken for wings.
+    """
+
+    def solve(relative, radial):
+        prior = spread.copy()
+        prior[:n_splines] *= relative
+        prior[n_splines : n_splines + n_radial] *= radial
+        # In units of the prior: the matrix is one plus what the data add
+        scaled = matrix * prior * prior[:, None]
+        scaled[np.diag_indices(len(prior))] += 1
+        factor = cho_factor(scaled, lower=True, overwrite_a=True, check_finite=False)
+        solution = cho_solve(factor, vector * prior, check_finite=False)
+        evidence = 0.5 * (vector * prior) @ solution - np.log(np.diag(factor[0])).sum()
+        return evidence, relative, radial, solution * prior
+
+    radials = RADIAL[:1] if crowded else RADIAL
+    best = max((solve(RELATIVE[0], radial) for radial in radials), key=lambda found: found[0])
+    return max([best] + [solve(relative, best[2]) for relative in RELATIVE[1:]], key=lambda found: found[0])[
+        3
+    ]

@@ -54,6 +54,8 @@ def binned_cut(image, binning, ys, xs):
     data, mask, error = image.cut(ys, xs)
     background = None if image.background is None else image.background.cut(ys, xs)
     saturated = ~mask & (data >= (np.inf if image.saturation is None else image.saturation))
+    if image.full is not None:
+        saturated |= ~mask & (image.full.cut(ys, xs) != 0)
     data[mask] = 0
     variance = None if error is None else np.where(mask, 0, error.astype(data.dtype) ** 2)
     if binning == 1:

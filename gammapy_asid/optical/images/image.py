@@ -21,10 +21,12 @@ class OpticalImage:
     name : str
         Name for messages and tables.
     mask : `ArrayPixels` or like it, optional
-        Pixels that must not be used: every value that is not zero, or those with `bad_bits`.
+        Pixels that must not be used: every value that is not zero.
     error : `ArrayPixels` or like it, optional
         Standard deviation of each pixel, in the unit of the data.
-    background : `ArrayPixels` or float, optional
+    full : `ArrayPixels` or like it, optional
+        Pixels at saturation: every value that is not zero.
+    background : `ArrayPixels` or like it, optional
         Light of the sky, if it is known.
     wcs : `~astropy.wcs.WCS`, optional
         Celestial world coordinates.
@@ -48,7 +50,8 @@ class OpticalImage:
     name: str = "image"
     mask: ArrayPixels | None = None
     error: ArrayPixels | None = None
-    background: ArrayPixels | float | None = None
+    full: ArrayPixels | None = None
+    background: ArrayPixels | None = None
     wcs: object = None
     unit: object = None
     gain: float | None = None

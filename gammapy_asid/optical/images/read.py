@@ -16,6 +16,7 @@ from gammapy.utils.scripts import make_path
 from .image import OpticalImage
 from .keywords import celestial_wcs, gain_of, saturation_of, unit_of, zero_point_of
 from .pixels import ArrayPixels, hdu_pixels
+from .planes import maps_beside
 
 __all__ = ["read_image"]
 
@@ -28,8 +29,6 @@ POSITIVE = {
     "gain": "a positive number of electrons in one unit of the image",
     "error": "a positive standard deviation in the unit of the image",
 }
-#: Extensions that hold errors or masks of an image in the same file: of JWST and HST, and of CCDData.
-ERROR_NAMES, MASK_NAMES = ("ERR", "UNCERT"), ("MASK",)
 
 
 def read_image(
@@ -174,13 +173,7 @@ def _from_file(path, wanted):
         if index and header.get("INHERIT", True):
             header.extend(hdus[0].header, unique=True)
         image = _with_header(hdu_pixels(path, index, hdu), header, name, hdus)
-        beside = {
-            kind: hdu_pixels(path, i, hdus[i])
-            for kind, names in {"error": ERROR_NAMES, "mask": MASK_NAMES}.items()
-            for i in range(len(hdus))
-            if i != index and hdus[i].name in names and hdus[i].ver == hdu.ver
-            and _is_image(hdus[i]) and hdus[i].shape == hdu.shape
-        }  # fmt: skip
+        beside = maps_beside(hdus, index, lambda number: hdu_pixels(path, number, hdus[number]))
     return replace(image, **beside)
 
 

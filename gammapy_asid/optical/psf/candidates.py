@@ -14,7 +14,7 @@ FAINTEST_PEAK, FAINTEST_CANDIDATE = 5.0, 8.0
 #: Significance of the faintest candidates: a width with an error of five per cent.
 FAINTEST_SNR = 20
 #: Peaks whose shape is measured, the brightest ones, and candidates that are kept.
-MOST_CANDIDATES, MOST_STARS = 600, 120
+MOST_CANDIDATES, MOST_STARS = 600, 80
 #: Smallest width of a star in pixels: hot pixels are narrower.
 SHARPEST = 0.45
 #: Error of sizes and ellipticities beyond the noise; and their change over the field.

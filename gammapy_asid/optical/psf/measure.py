@@ -19,8 +19,11 @@ __all__ = ["measure_psf"]
 FIELD_STARS = 10
 #: Stars used at most: more add less than the shape changes between them.
 MOST_STARS = 60
-#: Error of the model that weights assume and part of the step made, of the steps towards the final shape: first
-#: with room for what the profile lacks.
+#: Part of the step made, of the steps towards the Moffat profile, and the change at which they end: a fifth
+#: of a per cent of the width.
+PROFILE_STEPS, CONVERGED = (1, 1, 0.6, 0.6, 0.6), 0.002
+#: Error of the model that weights assume and part of the step made, of the steps towards the final shape:
+#: first with room for what the profile lacks.
 RESIDUAL_STEPS = ((MOFFAT_ERROR, 1), (0.05, 0.7), (MODEL_ERROR, 0.6))
 #: Spread of the widths of stars in a real image, relative: the change over the field and neighbours.
 WIDTH_SPREAD = 0.02
@@ -57,21 +60,26 @@ def measure_psf(signal, variance=None, valid=None, saturated=None):
     if not len(candidates):
         raise ValueError("The image has no star to measure its PSF on: give a PSF")
     stars = collect_stars(signal, variance, valid, candidates.x, candidates.y, candidates.flux, peaks)
-    fit = Shape.start(start)
-    for damping in (1, 1, 0.6, 0.6):
-        step(stars, splines(fit.terms()[:1])[0], MOFFAT_ERROR)
-        fit = fit_moffat(stars, fit, damping)
+    fit = _profile(stars, Shape.start(start))
     position = _field_position(stars, shape)
     stars, position = _chosen(stars, fit, position, MOFFAT_ERROR)
-    for damping in (0.6, 0.6, 0.6):
-        step(stars, splines(fit.terms()[:1])[0], MOFFAT_ERROR)
-        fit = fit_moffat(stars, fit, damping)
+    fit = _profile(stars, fit)
     for tolerance, damping in RESIDUAL_STEPS:
         step(stars, star_coefficients(fit.terms(), position), tolerance)
         fit = fit_residual(stars, fit, position, len(stars) >= FIELD_STARS, tolerance, damping)
         if damping == 1:
             stars, position = _chosen(stars, fit, position, tolerance)
     return _psf(fit, stars, position, shape)
+
+
+def _profile(stars, fit):
+    """Moffat profile of the stars, and fluxes and positions with it."""
+    for damping in PROFILE_STEPS:
+        step(stars, splines(fit.terms()[0])[0], MOFFAT_ERROR)
+        before, fit = fit, fit_moffat(stars, fit, damping)
+        if np.abs(fit.parameters - before.parameters).max() < CONVERGED:
+            break
+    return fit
 
 
 def _padded(signal, variance, valid, saturated):

@@ -12,7 +12,7 @@ __all__ = ["Moffat", "interpolation", "interpolation_at", "sample", "splines"]
 #: Points along a pixel of the integral over it, in addition to those of the table: with eight steps Simpson's
 #: rule is better than 1e-4 for profiles of one pixel's width.
 FINER = 2
-#: The halo: broad beside the core, with the power of -11/3 that turbulence gives (Kolmogorov), as an exponent.
+#: The halo: broad beside the core, with the exponent of Kolmogorov's turbulence (-11/3 of the distance).
 HALO_WIDTH, HALO_BETA = 2.5, 11 / 6
 _SIMPSON = np.array([1, 4, 2, 4, 2, 4, 2, 4, 1]) / 24
 _FINE = np.arange(-FINER * OVERSAMPLING * HALF - 4, FINER * OVERSAMPLING * HALF + 5) / (FINER * OVERSAMPLING)
@@ -21,13 +21,13 @@ _FINE = np.arange(-FINER * OVERSAMPLING * HALF - 4, FINER * OVERSAMPLING * HALF 
 class Moffat:
     """Elliptical Moffat profile (Moffat 1969, A&A 3, 455) with a halo.
 
-    The parameters are ``(ln fwhm, ln beta, e1, e2, halo)``: width in pixels, exponent, ellipticities (to first
-    order ``e1`` stretches x by ``1 + e1 / 2`` and shrinks y as much, ``e2`` along the diagonal) and share of the
-    light in a halo of `HALO_WIDTH` times the width.
+    The parameters are ``(ln fwhm, ln beta, e1, e2, halo)``: width in pixels, exponent, ellipticities (to
+    first order ``e1`` stretches x by ``1 + e1 / 2`` and shrinks y as much, ``e2`` along the diagonal) and
+    share of the light in a halo of `HALO_WIDTH` times the width.
     """
 
     #: Steps of the derivatives: small beside what is measured, large beside rounding.
-    steps = np.array([0.02, 0.05, 0.02, 0.02, 0.01])
+    steps = np.array([0.002, 0.005, 0.002, 0.002, 0.002])
 
     @staticmethod
     def table(parameters):
@@ -41,11 +41,11 @@ class Moffat:
     @classmethod
     def derivatives(cls, parameters):
         """Derivatives of the table by the parameters, shape ``(5, SIDE, SIDE)``."""
-        shifts = np.diag(cls.steps)
+        middle = cls.table(parameters)
         return np.stack(
             [
-                (cls.table(parameters + shift) - cls.table(parameters - shift)) / (2 * step)
-                for shift, step in zip(shifts, cls.steps, strict=True)
+                (cls.table(parameters + shift) - middle) / step
+                for shift, step in zip(np.diag(cls.steps), cls.steps, strict=True)
             ]
         )
 

@@ -237,7 +237,7 @@ def _sampled(values, binning, reach):
 
 
 def _interpolated(images, x, y, *, center, step):
-    """Splines of degree five through images at offsets from their centre, in units of ``1 / step`` samples."""
+    """Splines of degree five through images at offsets from their centre; ``step`` is that of samples."""
     at = np.stack([center[1] + y / step, center[0] + x / step])
     return np.stack([map_coordinates(image, at, order=5, mode="constant") for image in images])
 

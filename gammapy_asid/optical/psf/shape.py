@@ -18,8 +18,8 @@ from .stars import LEVEL_ERROR, MODEL_ERROR, local_terms, weights
 
 __all__ = ["Shape", "fit_moffat", "fit_residual"]
 
-#: Prior of the Moffat profile's parameters. Exponents are between 2 and 5 for telescopes on the ground (Trujillo
-#: et al. 2001, MNRAS 328, 977), stars rounder than 0.2, and up to a third of the light is in a halo.
+#: Prior of the Moffat profile's parameters. Exponents are between 2 and 5 for telescopes on the ground
+#: (Trujillo et al. 2001, MNRAS 328, 977), stars rounder than 0.2, and some light is in a halo.
 MIDDLE = np.array([0.0, np.log(3.0), 0.0, 0.0, 0.0])
 SPREAD = np.array([100.0, 0.4, 0.2, 0.2, 0.15])
 #: The same for the halo in crowds, where the light of unresolved sources would be taken for one.
@@ -29,8 +29,8 @@ LOWEST = np.array([np.log(0.3), np.log(1.3), -0.7, -0.7, 0.0])
 HIGHEST = np.array([np.log(2.0 * HALF), np.log(30.0), 0.7, 0.7, 0.6])
 #: Prior standard deviations of the change of the Moffat profile's parameters from the centre to an edge.
 FIELD = np.array([0.05, 0.1, 0.03, 0.03])
-#: Standard deviations, relative to the profile, among which the stars choose that of what differs from it: the
-#: part that is equal all around, and the rest.
+#: Standard deviations, relative to the profile, among which the stars choose that of what differs from it:
+#: the part that is equal all around, and the rest.
 RADIAL = (0.02, 0.1, 0.5)
 RELATIVE = (0.005, 0.02, 0.06, 0.2, 0.6)
 #: Error of a Moffat profile relative to its value: what the part that differs is expected to be.
@@ -144,8 +144,7 @@ class _Basis:
     """Cubic B-splines on a grid of knots, products of one along x and one along y."""
 
     def __init__(self, fwhm):
-        #: Knots are a third of the width apart: finer structure no telescope makes, and fewer than half a pixel
-        #: apart no image shows
+        # Knots are a third of the width apart: finer structure no telescope makes, nor do pixels show it
         self.spacing = max(fwhm / 3, 0.4)
         self.radius = min(HALF, 5 * fwhm)
         self.n = int(self.radius // self.spacing)

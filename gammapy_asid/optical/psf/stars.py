@@ -126,7 +126,7 @@ def collect_stars(signal, variance, valid, x, y, flux, peaks):
     )
 
 
-def local_terms(stars, coefficients):
+def local_terms(stars, coefficients, slopes=False):
     """Model of the stamps and its derivatives for a given PSF.
 
     Parameters
@@ -135,13 +135,15 @@ def local_terms(stars, coefficients):
         Stars.
     coefficients : `~numpy.ndarray`
         Splines of the PSF, shape ``(SIDE, SIDE)``, or one a star.
+    slopes : bool
+        Whether the derivatives are asked for of the neighbours too.
 
     Returns
     -------
     own : tuple of `~numpy.ndarray`
         PSF of the star and its derivatives by the star's x and y, shape ``(n, m, m)``.
     near : tuple of `~numpy.ndarray`
-        The same of the neighbours, shape ``(n, NEIGHBOURS, m, m)``.
+        The same of the neighbours, shape ``(n, NEIGHBOURS, m, m)``, or only their PSF.
     """
     rows, row_slopes = interpolation(stars.dy)
     columns, column_slopes = interpolation(stars.dx)
@@ -156,7 +158,8 @@ def local_terms(stars, coefficients):
     if coefficients.ndim == 3:
         coefficients = coefficients[which[0]]
     near = []
-    for one, other in ((rows, columns), (rows, column_slopes), (row_slopes, columns)):
+    kinds = (rows, columns), (rows, column_slopes), (row_slopes, columns)
+    for one, other in kinds if slopes else kinds[:1]:
         values = np.zeros((*stars.near.shape, *own[0].shape[1:]), dtype=np.float32)
         values[which] = sample(coefficients, one, other)
         near.append(values)
@@ -203,7 +206,7 @@ def step(stars, coefficients, tolerance=MODEL_ERROR):
     tolerance : float
         Error of the model relative to its value.
     """
-    own, near = local_terms(stars, coefficients)
+    own, near = local_terms(stars, coefficients, slopes=True)
     precision, residual = weights(stars, own[0], near[0], tolerance)
     n, side = len(stars), own[0].shape[-1]
     design = np.concatenate([np.stack([*own, np.ones_like(own[0])], 1), near[0]], axis=1).reshape(

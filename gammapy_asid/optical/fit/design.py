@@ -3,11 +3,11 @@
 
 import numpy as np
 import torch
-from scipy.sparse import coo_array, csc_array
+from scipy.sparse import csc_array
 
 from .profiles import nearest_pixels
 
-__all__ = ["Pixels", "around", "design", "sky_design"]
+__all__ = ["Pixels", "around", "design"]
 
 #: Light of a source that is left out of the fit, in units of the noise of a pixel of sky.
 NEGLIGIBLE = 0.03
@@ -74,8 +74,8 @@ def design(pixels, profiles, image, x, y, brightness, slopes=None):
     ----------
     pixels : `Pixels`
         Images.
-    profiles : `~gammapy_asid.optical.fit.profiles.Profiles`
-        Point spread function.
+    profiles : tuple of `~gammapy_asid.optical.fit.profiles.Profiles`
+        Point spread function on smaller and on the largest stamps.
     image, x, y : `~torch.Tensor`
         Image and position of each source, shape ``(k,)``.
     brightness : `~torch.Tensor`
@@ -88,64 +88,41 @@ def design(pixels, profiles, image, x, y, brightness, slopes=None):
     matrices : list of `~scipy.sparse.csc_array`
         Of unit flux, and with `slopes` of a move by a pixel in x and y; each of shape ``(n_pixels, k)``.
     """
-    n_pixels, columns = len(pixels.weight), 1 if slopes is None else 3
-    fwhm = profiles.fwhm[image]
-    parts = []
-    for chunk in torch.arange(len(x)).split(_CHUNK):
-        own = image[chunk], x[chunk], y[chunk]
-        light = profiles(*own, slopes=slopes is not None)
-        light = light if slopes is not None else light[:, None]
-        column, row = nearest_pixels(*own[1:])
-        index, inside = around(pixels.shape, own[0], column, row, (profiles.half,) * 2)
-        offset = torch.arange(-profiles.half, profiles.half + 1)
-        near = offset[:, None] ** 2 + offset**2 <= (CORE * fwhm[chunk, None, None]) ** 2
-        keep = near | (light[:, 0] * brightness[chunk, None, None] > NEGLIGIBLE)
-        keep = (keep & inside).flatten(1)
-        if slopes is not None:
-            light = torch.cat([light[:, :1], light[:, 1:] * slopes[chunk, None, None, None]], 1)
-        parts.append(
-            (
-                keep.sum(1).numpy().astype(np.int32),
-                index.flatten(1)[keep].numpy().astype(np.int32),
-                light.flatten(2).transpose(0, 1)[:, keep].numpy(),
-            )
-        )
-    counts = np.concatenate([np.zeros(1, np.int32), *(part[0] for part in parts)])
-    index = np.concatenate([np.zeros(0, np.int32), *(part[1] for part in parts)])
-    light = (
-        np.concatenate([np.zeros((columns, 0), np.float32), *(part[2] for part in parts)], 1)
-        * pixels.weight[index]
+    near, far = profiles
+    # Light beyond the smaller stamps counts for bright sources only; positions within pixels move it a little
+    kernels = near.batch.kernels.clone()
+    inner = slice(far.half - near.half + 1, far.half + near.half)
+    kernels[:, inner, inner] = 0
+    reaching = brightness * kernels.amax((1, 2))[image] > NEGLIGIBLE / 2
+    parts, order = [_entries(pixels, near, image[:0], x[:0], y[:0], brightness[:0], slopes)], []
+    for own, rows in ((near, torch.nonzero(~reaching)[:, 0]), (far, torch.nonzero(reaching)[:, 0])):
+        order.append(rows)
+        for chunk in rows.split(_CHUNK):
+            sources = (v[chunk] for v in (image, x, y, brightness))
+            parts.append(_entries(pixels, own, *sources, None if slopes is None else slopes[chunk]))
+    counts, index, light = zip(*parts, strict=True)
+    index = np.concatenate(index)
+    light = np.concatenate(light, 1) * pixels.weight[index]
+    pointers = np.concatenate([[0], np.cumsum(np.concatenate(counts))]).astype(np.int32)
+    shape = len(pixels.weight), len(x)
+    back = np.argsort(torch.cat(order).numpy())
+    return [csc_array((values, index, pointers), shape=shape)[:, back] for values in light]
+
+
+def _entries(pixels, profiles, image, x, y, brightness, slopes):
+    """Number of entries of sources, their pixels, and the light and its slopes there."""
+    light = profiles(image, x, y, slopes=slopes is not None)
+    light = light if slopes is not None else light[:, None]
+    column, row = nearest_pixels(x, y)
+    index, inside = around(pixels.shape, image, column, row, (profiles.half,) * 2)
+    offset = torch.arange(-profiles.half, profiles.half + 1)
+    near = offset[:, None] ** 2 + offset**2 <= (CORE * profiles.batch.fwhm[image, None, None]) ** 2
+    keep = near | (light[:, 0] * brightness[:, None, None] > NEGLIGIBLE)
+    keep = (keep & inside).flatten(1)
+    if slopes is not None:
+        light[:, 1:] *= slopes[: len(x), None, None, None]
+    return (
+        keep.sum(1).numpy(),
+        index.flatten(1)[keep].numpy().astype(np.int32),
+        light.flatten(2).transpose(0, 1)[:, keep].numpy(),
     )
-    pointers = np.cumsum(counts, dtype=np.int32)
-    return [csc_array((values, index, pointers), shape=(n_pixels, len(x))) for values in light]
-
-
-def sky_design(pixels, mesh):
-    """Sky that is linear between the nodes of a mesh, in units of the pixels' noise.
-
-    Parameters
-    ----------
-    pixels : `Pixels`
-        Images.
-    mesh : float
-        Distance of the nodes in pixels.
-
-    Returns
-    -------
-    matrix : `~scipy.sparse.csc_array`
-        Shape ``(n_pixels, n_nodes)``.
-    """
-    n, ny, nx = pixels.shape
-    counts = [int(np.ceil((size - 1) / mesh)) + 1 for size in (ny, nx)]
-    image, y, x = np.indices(pixels.shape).reshape(3, -1)
-    rows = np.arange(len(x))
-    parts = []
-    for along_y in (0, 1):
-        for along_x in (0, 1):
-            node_y, node_x = (y // mesh).astype(int) + along_y, (x // mesh).astype(int) + along_x
-            share = (1 - np.abs(y / mesh - node_y)) * (1 - np.abs(x / mesh - node_x))
-            there = (node_y < counts[0]) & (node_x < counts[1])
-            node = (image * counts[0] + node_y) * counts[1] + node_x
-            parts.append(((share[there] * pixels.weight[there]).astype(np.float32), rows[there], node[there]))
-    values, index, nodes = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return coo_array((values, (index, nodes)), shape=(len(x), n * counts[0] * counts[1])).tocsc()

@@ -10,8 +10,9 @@ from scipy.sparse.linalg import LinearOperator, cg
 
 from ...utils.devices import Movable, inference
 from .bound import flux_bound
-from .design import Pixels, around, design, sky_design
+from .design import CORE, Pixels, around, design
 from .profiles import Profiles, nearest_pixels
+from .sky import Sky
 
 __all__ = ["JointFit", "joint_fit"]
 
@@ -142,7 +143,9 @@ class _Problem:
         self.batch, self.image = batch, image
         self.pixels = Pixels(batch)
         self.profiles = Profiles(batch)
-        self.sky = None if sky_mesh is None else sky_design(self.pixels, sky_mesh)
+        reach = int(np.ceil(CORE * float(batch.fwhm.max()))) + 1
+        self.near = Profiles(batch, min(reach, self.profiles.half))
+        self.sky = None if sky_mesh is None else Sky(self.pixels, sky_mesh)
         self.sky_level = None
 
     def brightness(self, x, y):
@@ -157,7 +160,7 @@ class _Problem:
         bright = self.brightness(x, y)
         # In crowds most of what is bright belongs to others; what a blend takes can come back
         bright = torch.where(flux != 0, torch.minimum(bright, 1.5 * flux.abs() + 10), bright)
-        return design(self.pixels, self.profiles, self.image, x, y, bright, slopes)
+        return design(self.pixels, (self.near, self.profiles), self.image, x, y, bright, slopes)
 
     def solve(self, x, y, flux, error=None, previous=None, repeats=1):
         """Fluxes, and with errors of the positions also moves in units of these."""
@@ -170,16 +173,16 @@ class _Problem:
             pull = np.concatenate([np.zeros(k), -previous.flatten().numpy()])
         start = np.concatenate([flux.numpy(), np.zeros(len(tied) - k)])
         if self.sky is not None:
-            matrices = [*matrices, self.sky]
-            tied = np.concatenate([tied, np.full(self.sky.shape[1], SKY_ERROR**-2)])
-            pull = np.concatenate([pull, np.zeros(self.sky.shape[1])])
-            start = np.concatenate([start, np.zeros(self.sky.shape[1])])
+            nodes = np.zeros(len(self.sky))
+            level = nodes if self.sky_level is None else self.sky_level
+            tied = np.concatenate([tied, nodes + SKY_ERROR**-2])
+            pull, start = np.concatenate([pull, nodes]), np.concatenate([start, level])
         matrix = hstack(matrices, format="csc") if len(matrices) > 1 else matrices[0]
         for _ in range(repeats):
-            start = _least_squares(matrix, self.pixels.data, start, k, tied, pull)
+            start = _least_squares(matrix, self.sky, self.pixels.data, start, k, tied, pull)
         values = torch.from_numpy(start)
         if self.sky is not None:
-            self.sky_level = values[-self.sky.shape[1] :].numpy()
+            self.sky_level = values[-len(self.sky) :].numpy()
         return values[:k], None if error is None else values[k : 3 * k].view(2, k)
 
     def result(self, x, y, flux, error):
@@ -211,19 +214,29 @@ class _Problem:
             index, inside = around(self.pixels.shape, self.image[chunk], column, row, (half, half))
             image.index_add_(0, index[inside], light[inside])
         if self.sky is not None:
-            weight = np.where(self.pixels.weight > 0, self.pixels.weight, 1)
-            image += torch.from_numpy((self.sky @ self.sky_level) / weight).float()
+            image += torch.from_numpy(self.sky.level(self.sky_level)).flatten()
         return image.view(self.pixels.shape)
 
 
-def _least_squares(matrix, data, start, k, tied, pull):
+def _least_squares(matrix, sky, data, start, k, tied, pull):
     """Solution near a start; the first `k` unknowns by `RIDGE`, the others by `tied` to `pull`.
 
     Unknowns are counted in units of their errors, so that bright and faint sources converge alike.
     """
     start, tied, pull = (values.astype(np.float32) for values in (start, tied, pull))
     squares = csc_array((matrix.data**2, matrix.indices, matrix.indptr), shape=matrix.shape)
-    information = squares.sum(0) + tied
+    n = matrix.shape[1]
+
+    def forward(values):
+        light = matrix @ values[:n]
+        return light if sky is None else light + sky.forward(values[n:])
+
+    def backward(light):
+        values = matrix.T @ light
+        return values if sky is None else np.concatenate([values, sky.backward(light)])
+
+    information = squares.sum(0) if sky is None else np.concatenate([squares.sum(0), sky.information()])
+    information = information + tied
     information[:k] *= 1 + RIDGE
     scale = 1 / np.sqrt(np.maximum(information, 1e-30))
     prior = tied.copy()
@@ -231,10 +244,10 @@ def _least_squares(matrix, data, start, k, tied, pull):
 
     def normal(values):
         values = values * scale
-        return scale * (matrix.T @ (matrix @ values) + prior * values)
+        return scale * (backward(forward(values)) + prior * values)
 
     size = len(start)
-    gradient = scale * (matrix.T @ (data - matrix @ start) + tied * (pull - start))
+    gradient = scale * (backward(data - forward(start)) + tied * (pull - start))
     operator = LinearOperator((size, size), matvec=normal, dtype=np.float32)
     step, _ = cg(operator, gradient, rtol=0, atol=TOLERANCE * np.sqrt(max(size, 1)), maxiter=STEPS)
     return start + step * scale

@@ -60,7 +60,7 @@ class Profiles:
     """
 
     def __init__(self, batch, half=HALF):
-        self.half, self.fwhm = half, batch.fwhm
+        self.half, self.batch = half, batch
         psf = batch.psf
         n, m = psf.shape[:2]
         inverse = torch.from_numpy(np.linalg.inv(_spline_matrix(m)))

@@ -45,8 +45,8 @@ def channels(batch):
     -------
     channels : `~torch.Tensor`
         Shape ``(n, N_CHANNELS, ny, nx)``: brightness, twice; significance of a star and of a galaxy centred
-        on each pixel; two sharpened images over their noise; four of these once more over their local scatter;
-        what a pixel has beyond a star; whether the data are invalid, saturated; and the logarithm of the
+        on each pixel; two sharpened images over their noise; four of these once more over their local
+        scatter; what a pixel has beyond a star; whether the data are invalid, saturated; and the logarithm of the
         noise.
     """
     weight = batch.valid / batch.variance

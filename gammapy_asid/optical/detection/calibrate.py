@@ -2,15 +2,10 @@
 """From a trained network to a model that ships: calibration, figures, range of the training."""
 
 import numpy as np
+from sklearn.linear_model import LogisticRegression
 
 from ...evaluation.metrics import purity_recall
-from ...learning.score_calibration import (
-    apply_knots,
-    combined_score,
-    expected_calibration_error,
-    fit_combination,
-    fit_knots,
-)
+from ...learning.score_calibration import apply_knots, expected_calibration_error, fit_knots
 from ...learning.seeds import PATCHES
 from ...utils.sky_geometry import CHI2_68
 from .candidates import simulated_candidates
@@ -23,6 +18,9 @@ N_KNOTS, PER_KNOT = 30, 10
 
 #: Scores at which the card states purity and completeness.
 THRESHOLDS = np.round(np.arange(0.05, 0.96, 0.05), 2)
+
+#: Density of sources a pixel below which the weight of an image in the calibration grows no more.
+FEWEST = 0.003
 
 #: Images that are drawn at once.
 CHUNK = 16
@@ -68,14 +66,17 @@ def card_fields(network, simulator, n_patches):
             f"The network finds {len(real)} candidates in {n_patches} simulated images, too few to calibrate "
             "it: train for more epochs, or on more calibration_patches"
         )
-    weights = fit_combination(fit["score"], fit["height"], real)
-    knots = fit_knots(combined_score(fit["score"], fit["height"], weights), real, n_knots)
+    # Crowds have most of the candidates, and would alone decide
+    regression = LogisticRegression(C=1e3, max_iter=2000)
+    regression.fit(fit["evidence"], real, sample_weight=1 / (fit["crowd"] + FEWEST))
+    combined = regression.predict_proba(fit["evidence"])[:, 1]
+    knots = fit_knots(combined, real, n_knots)
     pull = (fit["offset"][good] / fit["sigma"][good]) ** 2
-    score = apply_knots(combined_score(test["score"], test["height"], weights), knots)
+    score = apply_knots(regression.predict_proba(test["evidence"])[:, 1], knots)
     return {
         "fwhm": simulator.fwhm,
         "crowd": (0.0, float(np.quantile(truth["crowd"], 0.99))),
-        "score_weights": weights,
+        "score_weights": (float(regression.intercept_[0]), *map(float, regression.coef_[0])),
         "calibration": tuple(map(tuple, knots.tolist())),
         "operating_points": _operating_points(score, np.isfinite(test["offset"]), len(test_truth["snr"])),
         "position_scale": float(np.sqrt(np.quantile(pull, 0.68) / CHI2_68)),

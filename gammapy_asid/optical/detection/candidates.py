@@ -5,11 +5,11 @@ import numpy as np
 import torch
 
 from ...evaluation.matching import match_brightest
-from ...learning.peaks import find_centres
 from ...learning.targets import match_radius
 from ...utils.devices import inference
 from ..bands import OPTICAL_BANDS, PIXEL
 from ..channels import channels, conditions
+from .centres import evidence, expected_density, find_peaks
 from .loss import GAUSSIAN_HALF
 from .network import COSMIC
 
@@ -107,26 +107,26 @@ def simulated_candidates(network, drawn):
     Returns
     -------
     candidates : dict of `~numpy.ndarray`
-        ``score``, ``height`` and ``sigma`` of every candidate, its ``offset`` in pixels from the source that
-        it claims, NaN for none, that source's significance ``snr``, and the density ``crowd`` of detectable
-        sources in its image, a pixel.
+        ``score``, not calibrated, and ``sigma`` of every candidate, its ``offset`` in pixels from the source
+        that it claims, NaN for none, that source's significance ``snr``, the density ``crowd`` of sources
+        that the network expects in its image, a pixel, and its ``evidence``, shape ``(n, N_EVIDENCE)``.
     truth : dict of `~numpy.ndarray`
         ``snr`` and ``crowd`` of the sources that the data could show.
     masks : dict of `~numpy.ndarray`
         Probabilities and truth of the pixels of cosmic rays and trails, each of shape ``(2, n)``.
     """
-    columns = {name: [] for name in ("score", "height", "sigma", "offset", "snr", "crowd")}
+    columns = {name: [] for name in ("score", "sigma", "offset", "snr", "crowd", "evidence")}
     truth, masks = {"snr": [], "crowd": []}, {"cosmic": [], "trail": []}
     for simulated in drawn:
         batch = simulated.batch
         output = network_output(network, batch)
-        peaks = find_centres(output[:, :COSMIC], PIXEL, batch.valid.float(), bands=OPTICAL_BANDS)
+        peaks, density = find_peaks(output, batch.valid)
         true, offset = claimed_sources(simulated, peaks)
         seen = visible_sources(simulated)
-        number = np.bincount(simulated.patch[seen].numpy(), minlength=len(batch))
-        crowd = number / np.maximum(batch.valid.sum((1, 2)).numpy(), 1)
+        # As it is seen: chosen by the truth, images would have luck in their candidates
+        crowd = expected_density(output, batch.valid)
         snr = np.where(true >= 0, simulated.snr.numpy()[true], np.nan)
-        own = (peaks.score, peaks.height, peaks.sigma, offset, snr, crowd[peaks.field])
+        own = (peaks.score, peaks.sigma, offset, snr, crowd[peaks.field], evidence(peaks, density))
         for name, values in zip(columns, own, strict=True):
             columns[name].append(values)
         truth["snr"].append(simulated.snr[seen].numpy())

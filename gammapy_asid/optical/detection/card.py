@@ -1,12 +1,15 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Card of a detection model for images."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import Field
+from scipy.special import expit
 
 from ...learning.card import Card, Probability, Range, StrictCard
-from ...learning.score_calibration import apply_knots, combined_score
+from ...learning.score_calibration import apply_knots
+from .centres import N_EVIDENCE, evidence
 
 __all__ = ["OpticalCard", "OpticalPoint"]
 
@@ -30,9 +33,10 @@ class OpticalCard(Card):
     fwhm : tuple of float
         Range of the width of the point spread function in pixels.
     crowd : tuple of float
-        Range of the number of detectable sources a pixel.
+        Range of the density of sources a pixel that the network expects.
     score_weights : tuple of float
-        Weights that make one score of the network's two.
+        Constant and weights of the columns of `~gammapy_asid.optical.detection.centres.evidence`, whose sum
+        is the logit of the score.
     calibration : tuple of tuple of float
         Knots of the calibration, see `~gammapy_asid.learning.score_calibration.fit_knots`.
     operating_points : tuple of `OpticalPoint`
@@ -46,17 +50,24 @@ class OpticalCard(Card):
     psf_r68: tuple[Range, ...] = ()
     fwhm: Range
     crowd: Range
-    score_weights: tuple[float, float, float] = (0.0, 1.0, 0.0)
+    score_weights: Annotated[tuple[float, ...], Field(min_length=N_EVIDENCE + 1, max_length=N_EVIDENCE + 1)]
     calibration: tuple[tuple[float, float], ...]
     operating_points: tuple[OpticalPoint, ...]
     position_scale: float = 1.0
 
-    def score(self, score, height):
-        """Calibrated probability of the network's two scores of candidates.
+    def score(self, peaks, crowd):
+        """Calibrated probability of candidates.
 
         Parameters
         ----------
-        score, height : `~numpy.ndarray`
-            See `gammapy_asid.learning.score_calibration.combined_score`.
+        peaks, crowd
+            Result of `~gammapy_asid.optical.detection.centres.find_peaks`.
+
+        Returns
+        -------
+        score : `~numpy.ndarray`
+            Shape ``(n_peaks,)``.
         """
-        return apply_knots(combined_score(score, height, self.score_weights), np.array(self.calibration))
+        constant, *slopes = self.score_weights
+        combined = expit(constant + evidence(peaks, crowd) @ np.array(slopes))
+        return apply_knots(combined, np.array(self.calibration))

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ...learning.peaks import Peaks, find_centres
+from ...learning.peaks import Peaks
 from ...learning.trained import TrainedModel
 from ...learning.unet import MultiResolutionUNet, UNetConfig
 from ...utils.devices import inference
-from ..bands import OPTICAL_BANDS, PIXEL
 from ..channels import channels, conditions
 from .card import OpticalCard
+from .centres import find_peaks
 from .network import COSMIC
 
 __all__ = ["BLOCK", "Detections", "OpticalDetectionModel"]
@@ -104,7 +104,8 @@ class OpticalDetectionModel(TrainedModel):
         for tile in prepared.tiles(size=TILE, overlap=OVERLAP):
             batch = prepared.batch(tile.ys, tile.xs)
             output = self.output(batch)
-            peaks = find_centres(output[:, :COSMIC], PIXEL, batch.valid.float(), bands=OPTICAL_BANDS)
+            peaks, crowd = find_peaks(output, batch.valid)
+            peaks.score = self.card.score(peaks, crowd)
             inner = [
                 slice(i.start - o.start, i.stop - o.start)
                 for i, o in ((tile.inner_ys, tile.ys), (tile.inner_xs, tile.xs))
@@ -123,13 +124,11 @@ class OpticalDetectionModel(TrainedModel):
     def _detections(self, parts, bits, prepared):
         """Detections of the peaks of all parts, in pixels of the image."""
         peaks = Peaks(*(np.concatenate(v) for v in zip(*(vars(p).values() for p in parts), strict=True)))
-        score = self.card.score(peaks.score, peaks.height) if len(peaks) else peaks.score
-        order = np.argsort(-score, kind="stable")
-        peaks, score = peaks.select(order), score[order]
+        peaks = peaks.select(np.argsort(-peaks.score, kind="stable"))
         x, y = prepared.original(peaks.x, peaks.y)
         binning = prepared.binning
         if binning > 1:
             rest = [(0, n - binning * m) for n, m in zip(prepared.image.shape, bits.shape, strict=True)]
             bits = np.pad(bits.repeat(binning, 0).repeat(binning, 1), rest)
         error = peaks.sigma * self.card.position_scale * binning
-        return Detections(x=x, y=y, score=score, x_err=error, y_err=error.copy(), bits=bits)
+        return Detections(x=x, y=y, score=peaks.score, x_err=error, y_err=error.copy(), bits=bits)

@@ -1,0 +1,100 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Source centres in the output of the network, and how crowded it is around them."""
+
+from itertools import combinations_with_replacement
+
+import numpy as np
+import torch
+from torch.nn.functional import avg_pool2d
+
+from ...learning.peaks import find_centres
+from ...learning.score_calibration import SCORE_MARGIN
+from ..bands import OPTICAL_BANDS, PIXEL
+from .network import COSMIC
+
+__all__ = ["N_EVIDENCE", "evidence", "expected_density", "find_peaks"]
+
+#: Side in pixels of the window in which the density of sources is taken.
+WINDOW = 65
+
+#: Sum of the marks of one source in the centre map: a Gaussian.
+MARK = 2 * np.pi * (OPTICAL_BANDS.centre_sigma / PIXEL) ** 2
+
+#: Range of the numbers that a calibration combines, and the products of them that it knows.
+RANGE = 3.0
+PRODUCTS = [chosen for k in (1, 2, 3) for chosen in combinations_with_replacement(range(3), k)]
+N_EVIDENCE = len(PRODUCTS)
+
+#: Density in sources a pixel below which it makes no difference.
+EMPTY = 1e-3
+
+
+def find_peaks(output, valid):
+    """Centres of sources, and the density of sources around each as the network expects it.
+
+    Parameters
+    ----------
+    output : `~torch.Tensor`
+        Output of the network, shape ``(n, 7, ny, nx)``.
+    valid : `~torch.Tensor`
+        Pixels with data, bool of shape ``(n, ny, nx)``.
+
+    Returns
+    -------
+    peaks : `~gammapy_asid.learning.peaks.Peaks`
+        Sorted by image, then by decreasing score, which is not calibrated yet.
+    crowd : `~numpy.ndarray`
+        Expected sources a pixel in the window around each, shape ``(n_peaks,)``.
+    """
+    peaks = find_centres(output[:, :COSMIC], PIXEL, valid.float(), bands=OPTICAL_BANDS)
+    covered = valid.float()[:, None]
+    density = _mean(torch.sigmoid(output[:, :1]) * covered) / (_mean(covered) * MARK).clamp(min=1e-3)
+    ny, nx = valid.shape[-2:]
+    row, column = (np.clip(np.round(v), 0, n - 1).astype(int) for v, n in ((peaks.y, ny), (peaks.x, nx)))
+    return peaks, density[:, 0].numpy()[peaks.field, row, column]
+
+
+def expected_density(output, valid):
+    """Sources that the network expects in whole images, a pixel.
+
+    Parameters
+    ----------
+    output, valid
+        See `find_peaks`.
+
+    Returns
+    -------
+    density : `~numpy.ndarray`
+        Shape ``(n,)``.
+    """
+    marks = (torch.sigmoid(output[:, 0]) * valid).sum((1, 2))
+    return (marks / MARK / valid.sum((1, 2)).clamp(min=1)).numpy()
+
+
+def _mean(images):
+    """Mean in the window around each pixel."""
+    half = WINDOW // 2
+    images = avg_pool2d(images, (WINDOW, 1), 1, (half, 0), count_include_pad=False)
+    return avg_pool2d(images, (1, WINDOW), 1, (0, half), count_include_pad=False)
+
+
+def evidence(peaks, crowd):
+    """Numbers of which a logistic regression makes the score.
+
+    Parameters
+    ----------
+    peaks, crowd
+        Result of `find_peaks`.
+
+    Returns
+    -------
+    columns : `~numpy.ndarray`
+        Shape ``(n_peaks, N_EVIDENCE)``: products of up to three of the logit of the score and the logarithms
+        of height and density.
+    """
+    score = np.clip(np.asarray(peaks.score, float), SCORE_MARGIN, 1 - SCORE_MARGIN)
+    logit = np.log(score / (1 - score))
+    height = np.log(np.clip(peaks.height, SCORE_MARGIN, None))
+    density = np.log(np.maximum(crowd, EMPTY) / EMPTY)
+    numbers = np.stack([logit, height, density]) / RANGE
+    return np.stack([numbers[list(chosen)].prod(0) for chosen in PRODUCTS], 1)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .likelihood.search import IterativeSearch as IterativeSearch
     from .optical.classifier import OpticalSourceClassifier as OpticalSourceClassifier
     from .optical.detector import OpticalSourceDetector as OpticalSourceDetector
+    from .optical.flux_estimator import OpticalFluxEstimator as OpticalFluxEstimator
     from .optical.sources import OpticalSources as OpticalSources
     from .survey.sky_fits import SkyFitEstimator as SkyFitEstimator
     from .survey.survey import DLSkySurvey as DLSkySurvey
@@ -40,6 +41,7 @@ PLACES = {
     "DLSourceClassifier": "estimators.classes",
     "DLSourceDetector": "estimators.detector",
     "IterativeSearch": "likelihood.search",
+    "OpticalFluxEstimator": "optical.flux_estimator",
     "OpticalSourceClassifier": "optical.classifier",
     "OpticalSourceDetector": "optical.detector",
     "OpticalSources": "optical.sources",

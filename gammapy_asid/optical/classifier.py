@@ -64,7 +64,7 @@ class OpticalSourceClassifier(OpticalEstimator):
             If it is no image that can be used, or the sources have no positions in it.
         """
         prepared = self.prepare(image)
-        placed, measured = placed_sources(prepared, sources)
+        placed, measured = placed_sources(prepared, sources, DESCRIPTIONS)
         table = placed.table
         x, y = (np.where(measured, table[name], np.nan) for name in ("xcentroid", "ycentroid"))
         parts, rows = [], []

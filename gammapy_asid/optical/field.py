@@ -23,7 +23,7 @@ TILE, OVERLAP = 512, 2 * HALF + 8
 LOST = OpticalFlag.OUTSIDE | OpticalFlag.MASKED
 
 
-def placed_sources(prepared, sources):
+def placed_sources(prepared, sources, columns=()):
     """Sources with their positions in an image, and with flags by its pixels.
 
     Parameters
@@ -32,6 +32,8 @@ def placed_sources(prepared, sources):
         Image.
     sources : `~gammapy_asid.OpticalSources`, `~astropy.table.Table`, SkyCoord or Candidates
         Sources; what is given is not changed.
+    columns : sequence of str
+        Columns that are to be made: those of the same names in a list of others get the ending ``_given``.
 
     Returns
     -------
@@ -41,7 +43,7 @@ def placed_sources(prepared, sources):
         Which of them lie on valid pixels, bool of shape ``(n,)``.
     """
     known = isinstance(sources, OpticalSources)
-    table = sources.table.copy() if known else given_table(sources, prepared.wcs)
+    table = sources.table.copy() if known else given_table(sources, prepared.wcs, columns)
     x, y = pixel_positions(table, prepared.wcs)
     if not np.array_equal(x, table["xcentroid"], equal_nan=True):
         # Another image: flags are no longer those of these pixels

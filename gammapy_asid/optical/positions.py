@@ -41,7 +41,7 @@ SAME = 0.5
 OTHER_IMAGE = 1.0
 
 
-def given_table(sources, wcs=None):
+def given_table(sources, wcs=None, columns=()):
     """Table of sources with their positions in an image.
 
     Parameters
@@ -51,12 +51,14 @@ def given_table(sources, wcs=None):
         `wcs`, as positions on the sky do.
     wcs : `~astropy.wcs.WCS`, optional
         Celestial projection of the image.
+    columns : sequence of str
+        Names of columns that are to be made.
 
     Returns
     -------
     table : `~astropy.table.QTable`
         A copy with all columns, and with ``id``, ``xcentroid``, ``ycentroid`` and ``flags`` as this package
-        has them; those of the same names get the ending ``_given``.
+        has them; what had one of these names, or of those of `columns`, gets the ending ``_given``.
 
     Raises
     ------
@@ -76,7 +78,7 @@ def given_table(sources, wcs=None):
         )
     x, y = pixel_positions(sources, wcs)
     table = QTable(sources, copy=True)
-    for name in ("id", "xcentroid", "ycentroid", "flags"):
+    for name in ("id", "xcentroid", "ycentroid", "flags", *columns):
         if name in table.colnames:
             table.rename_column(name, f"{name}_given")
     first = QTable({"id": np.arange(1, len(x) + 1), "xcentroid": x, "ycentroid": y})

@@ -15,13 +15,15 @@ from photutils.psf import CircularGaussianPRF, IterativePSFPhotometry, PSFPhotom
 from photutils.utils.exceptions import NoDetectionsWarning
 from scipy.ndimage import gaussian_filter, maximum_filter
 
-from gammapy_asid.optical import classifier, detector
+from gammapy_asid.optical import classifier, detector, flux_estimator
 from gammapy_asid.optical.classification.model import ClassEvidence
 from gammapy_asid.optical.classifier import OpticalSourceClassifier
 from gammapy_asid.optical.detection.model import Detections
 from gammapy_asid.optical.detector import OpticalSourceDetector
 from gammapy_asid.optical.fit.joint import joint_fit
 from gammapy_asid.optical.flags import OpticalFlag
+from gammapy_asid.optical.flux.model import OpticalFluxes
+from gammapy_asid.optical.flux_estimator import OpticalFluxEstimator
 from gammapy_asid.optical.images import read_image
 
 FWHM = 2.6
@@ -62,8 +64,21 @@ class Brighter:
         return ClassEvidence(logits, -2.5 * np.log10(np.maximum(flux, 1)))
 
 
+class Fitted:
+    """Stands in for the flux network: leaves the fit as it is."""
+
+    device = torch.device("cpu")
+    card = SimpleNamespace(name="fitted", task="optical-flux", sha256="2", fwhm=(1.0, 6.0))
+
+    def predict(self, batch, x, y):
+        fit = joint_fit(batch, x, y)
+        flux, error = (v.double().numpy() for v in (fit.flux, fit.flux_err))
+        return OpticalFluxes(flux, error, error, error, flux, fit.x, fit.y, fit.saturated.numpy())
+
+
 @pytest.fixture(autouse=True)
 def stand_ins(monkeypatch):
+    monkeypatch.setattr(flux_estimator.OpticalFluxModel, "load", lambda model, device: Fitted())
     monkeypatch.setattr(detector.OpticalDetectionModel, "load", lambda model, device: Peaks())
     monkeypatch.setattr(classifier.OpticalClassModel, "load", lambda model, device: Brighter())
 
@@ -213,3 +228,32 @@ def test_finder_with_mask_unit_and_nothing(field):
     assert np.all(table["xcentroid"] > 89) and table["flux"].unit == u.electron
     with pytest.warns(NoDetectionsWarning):
         assert OpticalSourceDetector(threshold=1, psf=PSF)(field.data) is None
+
+
+def test_fluxes_are_in_the_unit_of_the_image(field):
+    image = read_image(CCDData(field.data, unit="adu"), psf=PSF, zero_point=25.0)
+    given = QTable({"x": [*field.x, -9.0], "y": [*field.y, 5.0], "flux": np.ones(len(field.x) + 1)})
+    sources = OpticalFluxEstimator().run(image, given)
+    table = sources.table
+    assert table["flux"].unit == u.adu and table["mag"].unit == u.mag and len(table) == len(given)
+    assert_array_equal(given["flux"], 1)
+    assert_array_equal(table["flux_given"], 1)
+    pull = (table["flux"].value[:-1] - field.flux) / table["flux_bound"].value[:-1]
+    assert np.abs(np.mean(pull)) < 0.6 and 0.6 < np.std(pull) < 1.6
+    # A background of 2 counts a pixel below a star of FWHM 2.6: 2 * sqrt(4 pi sigma^2 + pixel)
+    assert_allclose(
+        np.median(table["flux_bound"].value[:-1]), 2 * np.sqrt(4 * np.pi * (1.104**2 + 1 / 12)), rtol=0.15
+    )
+    assert_allclose(table["mag"].value[:-1], 25 - 2.5 * np.log10(table["flux"].value[:-1]))
+    relative = table["flux_errp"].value[:-1] / table["flux"].value[:-1]
+    assert_allclose(table["mag_errn"].value[:-1], 2.5 * np.log10(1 + relative))
+    assert np.isnan(table["flux"][-1]) and table["flags"][-1] == OpticalFlag.OUTSIDE
+    assert sources.meta["zero_point"] == 25 and sources.meta["optical-flux"]["model"] == "fitted"
+
+
+def test_without_unit_and_zero_point_there_are_numbers_only(field):
+    given = QTable({"x": [field.x[0], field.x[0] + 1.2], "y": [field.y[0], field.y[0]]})
+    table = OpticalFluxEstimator(psf=PSF).run(field.data, given).table
+    assert "mag" not in table.colnames and not hasattr(table["flux"], "to_value")
+    # The other one is none: it lies beside a brighter one
+    assert_array_equal(table["flags"] & OpticalFlag.NEAR_BRIGHTER > 0, [False, True])

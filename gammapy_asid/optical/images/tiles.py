@@ -35,8 +35,8 @@ def tiles_of(shape, size, overlap):
     shape : tuple of int
         ``(ny, nx)``.
     size : int
-        Largest side of the tiles. They are smaller, by multiples of `BLOCK`, where so many of them, or the whole
-        image, need less.
+        Largest side of the tiles. They are smaller, multiples of `BLOCK`, where so many of them, or the
+        whole image, need less.
     overlap : int
         Distance of the inner part from the side of the tile.
 

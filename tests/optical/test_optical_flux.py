@@ -68,7 +68,7 @@ def untrained():
         fwhm=(1, 6),
         significance=(0.1, 100.0),
         metrics={},
-        calibration={"error": rows, "significance": nothing, "crowding": nothing},
+        calibration={"error": rows, "significance": nothing, "crowding": nothing, "extent": nothing},
     )
     return OpticalFluxModel(card, network, "cpu")
 
@@ -128,11 +128,11 @@ def test_what_a_detector_finds():
 
 def test_calibration_covers():
     rng = np.random.default_rng(1)
-    error, significance, crowding = np.exp(rng.normal(size=(3, 20000)))
+    error, significance, crowding, extent = np.exp(rng.normal(size=(4, 20000)))
     pull = rng.normal(size=20000) * np.where(significance > 1, 2, 1) + 0.3
-    calibration = fit_intervals(pull, (error, significance, crowding))
+    calibration = fit_intervals(pull, (error, significance, crowding, extent))
     card = untrained().card.model_copy(update={"calibration": calibration})
-    low, middle, high = card.quantiles((error, significance, crowding)).T
+    low, middle, high = card.quantiles((error, significance, crowding, extent)).T
     for own in (significance > 3, significance < 0.3):
         assert np.mean((pull > low)[own] & (pull < high)[own]) == pytest.approx(0.683, abs=0.05)
     assert np.median(middle) == pytest.approx(0.3, abs=0.1)

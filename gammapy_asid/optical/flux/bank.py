@@ -90,6 +90,10 @@ class ExampleBatches(Dataset):
     def __init__(self, examples, recipe, start):
         self.inputs = examples.features.inputs
         self.target = examples.features.target(examples.flux)
+        # Images of few sources count, too: each as the root of their number
+        _, own, number = torch.unique(examples.density, return_inverse=True, return_counts=True)
+        share = np.cumsum(number.double().rsqrt()[own].numpy())
+        self.share = share / share[-1]
         self.recipe, self.start = recipe, start
 
     def __len__(self):
@@ -101,5 +105,5 @@ class ExampleBatches(Dataset):
             raise IndexError(f"No batch {index} in an epoch of {len(self)}")
         rng = np.random.default_rng((self.recipe.seed, self.start + index))
         shape = self.recipe.members, self.recipe.optimiser.batch_size
-        rows = torch.from_numpy(rng.integers(0, len(self.target), shape))
+        rows = torch.from_numpy(np.searchsorted(self.share, rng.random(shape)))
         return (self.inputs[rows],), self.target[rows][..., None]

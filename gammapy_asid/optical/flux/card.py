@@ -14,8 +14,9 @@ __all__ = ["LEVELS", "OpticalFluxCard", "fit_intervals"]
 #: Probabilities below the ends of the interval of 68 %, and below the flux itself.
 LEVELS = (0.15866, 0.5, 0.84134)
 
-#: What the calibration depends on: the predicted error, the significance of the fit, the neighbours.
-VARIABLES = ("error", "significance", "crowding")
+#: What the calibration depends on: the predicted error, the significance of the fit, the neighbours, and
+#: light beyond that of a star.
+VARIABLES = ("error", "significance", "crowding", "extent")
 
 
 def fit_intervals(pull, variables):

@@ -32,6 +32,9 @@ SKY_MESH = 32
 #: Numbers that describe a source.
 N_FEATURES = 12 + 3 * len(WIDTHS) + 6 + 2 * SEEN + N_CONDITIONS
 
+#: Where among them light beyond that of a star is, over that of the star, within the width of a star.
+EXTENT = 9 + 3 * 2 + 1
+
 #: Sources whose stamps are in memory at a time.
 _CHUNK = 1024
 
@@ -62,6 +65,11 @@ class FluxFeatures(TensorRows):
     def significance(self):
         """Flux over error."""
         return self.flux / self.error
+
+    @property
+    def extent(self):
+        """Positive measure of the light beyond that of a star, 1 for stars."""
+        return torch.exp(self.inputs[:, EXTENT])
 
     @property
     def start(self):

@@ -76,7 +76,7 @@ def predicted(network, features, chunk=4096):
     centre = features.start + torch.cat(means) * features.width
     error = torch.cat(errors) * features.width
     significance = features.significance.clamp(min=0.1)
-    variables = error, significance, features.crowding
+    variables = error, significance, features.crowding, features.extent
     return centre.double().numpy(), error.double().numpy(), tuple(v.double().numpy() for v in variables)
 
 

@@ -36,8 +36,8 @@ class OpticalFluxRecipe(Recipe):
     cameras: int = Field(384, ge=1, le=10**5)
     kinds: tuple[float, float, float] | None = None
     patch_size: int = Field(128, ge=64, le=1024, multiple_of=8)
-    images: Count = 256
-    calibration_images: Count = 64
-    test_images: Count = 48
+    images: Count = 640
+    calibration_images: Count = 160
+    test_images: Count = 64
     members: int = Field(8, ge=1, le=100)
     width: int = Field(96, ge=1, le=4096)

@@ -20,8 +20,9 @@ from .simulator import FluxSimulator
 
 __all__ = ["OpticalFluxTask"]
 
-#: Deviations beyond this many units are confused sources: they pull no harder than this.
-OUTLIER = 6.0
+#: Deviations beyond these many units are mostly confused sources: they pull no harder than this, the mean and
+#: its error.
+CONFUSED, OUTLIER = 1.5, 6.0
 
 #: Images on which a training is watched.
 N_VALIDATION = 16
@@ -61,8 +62,8 @@ class OpticalFluxTask(Task):
     def loss(self, output, target, recipe):
         mean, factor = output
         error = (mean - target).abs()
-        # Squared up to OUTLIER, linear beyond (Huber 1964, Ann. Math. Stat. 35, 73)
-        of_mean = torch.where(error < OUTLIER, error**2, 2 * OUTLIER * error - OUTLIER**2).mean()
+        # Squared up to a limit, linear beyond (Huber 1964, Ann. Math. Stat. 35, 73)
+        of_mean = torch.where(error < CONFUSED, error**2, 2 * CONFUSED * error - CONFUSED**2).mean()
         inverse = factor[..., 0]
         pull = ((target - mean.detach()) * inverse) ** 2
         # The tail of confused sources must not widen all errors: it counts logarithmically

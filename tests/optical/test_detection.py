@@ -41,7 +41,7 @@ def model(tmp_path_factory):
     simulator, recipe = prepare_simulator(RECIPE)
     network = train(recipe, folder, simulator, progress=False)
     # Two steps teach no threshold: the centre map starts where peaks are seen
-    network.head.bias.data[:2] = 0.5
+    network.head.bias.data[:2] = 1.5
     release(network, recipe, simulator, folder / "tiny.safetensors")
     return OpticalDetectionModel.load(folder / "tiny.safetensors")
 
@@ -98,7 +98,7 @@ def test_a_perfect_output_has_a_smaller_loss(drawn):
 
 def test_matches_are_one_to_one_and_near(drawn):
     network = OpticalTask().network(RECIPE, None).eval()
-    network.head.bias.data[:2] = 0.5
+    network.head.bias.data[:2] = 1.5
     found, truth, masks = simulated_candidates(network, [drawn])
     claimed = np.isfinite(found["offset"])
     assert claimed.sum() <= len(truth["snr"])

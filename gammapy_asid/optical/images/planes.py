@@ -12,6 +12,8 @@ __all__ = ["ComputedPixels", "maps_beside"]
 QUALITY = {"HST": (1 | 2 | 4 | 8 | 16 | 128 | 512, 256), "JWST": (1, 2)}
 #: Names of planes of the masks of LSST's pipelines, whose bits the keywords ``MP_...`` number.
 BAD_PLANES, FULL_PLANES = ("MP_BAD", "MP_NO_DATA"), ("MP_SAT",)
+#: What CCDData calls its errors.
+STANDARD, VARIANCE = "StdDevUncertainty", "VarianceUncertainty"
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,10 +69,10 @@ def maps_beside(hdus, index, pixels_of):
         is_beside = number != index and hdu.is_image and hdu.shape == image.shape and hdu.ver == image.ver
         if not is_beside or hdu.name == image.name:
             continue
-        kind = hdu.header.get("UTYPE", "STD").upper()
-        if hdu.name == "ERR" or (hdu.name == "UNCERT" and kind == "STD"):
+        kind = hdu.header.get("UTYPE", STANDARD)
+        if hdu.name == "ERR" or (hdu.name == "UNCERT" and kind == STANDARD):
             maps["error"] = pixels_of(number)
-        elif hdu.name == "VARIANCE" or (hdu.name == "UNCERT" and kind == "VAR"):
+        elif hdu.name == "VARIANCE" or (hdu.name == "UNCERT" and kind == VARIANCE):
             maps["error"] = ComputedPixels(pixels_of(number))
         elif hdu.name in ("DQ", "MASK"):
             maps |= _mask_planes(hdus, hdu, pixels_of(number))

@@ -50,6 +50,7 @@ def parser():
     own.add_argument(
         "--every", type=int, default=6, help="acstools, which is slow, gets one of so many trails"
     )
+    own.add_argument("--own", type=int, default=1, help="so does the library")
     own.add_argument("--without", nargs="*", default=[], help="programs to leave out")
     return own
 
@@ -108,12 +109,14 @@ def masks_of(kinds, make, seed, every=1):
     return rows
 
 
-def sources_of(kinds, find, seed):
-    """Number of false sources of each trail."""
+def sources_of(kinds, find, seed, every=1):
+    """Number of false sources of each trail, or of some."""
     rows = []
     for number, (kind, frames) in enumerate(kinds.items()):
         before = {}
         for i, (frame, fwhm) in enumerate(frames):
+            if i % every:
+                continue
             trailed, trail = put_in_trail(frame, fwhm, np.random.default_rng((seed, number, i)))
             if id(frame) not in before:
                 before[id(frame)] = np.transpose(find(frame))
@@ -213,13 +216,14 @@ def main(args=None):
     results = {"masks": {}, "sources": {}}
     for name, make in maskers.items():
         if name not in args.without:
-            every = args.every if name == "acstools" else 1
+            every = {"acstools": args.every, "ours": args.own}.get(name, 1)
             rows = part(f"masks/{name}", lambda make=make, n=every: masks_of(kinds, make, args.seed, n))
             threshold = DEFAULT if name == "ours" else 0
             results["masks"][name] = {k: mask_numbers(r, threshold) for k, r in groups(rows) if r}
     for name, find in finders.items():
         if name not in args.without:
-            rows = part(f"sources/{name}", lambda find=find: sources_of(kinds, find, args.seed))
+            every = args.own if name == "ours" else 1
+            rows = part(f"sources/{name}", lambda find=find, n=every: sources_of(kinds, find, args.seed, n))
             results["sources"][name] = {
                 k: {"mean": float(np.mean([v["false"] for v in r])), "most": max(v["false"] for v in r)}
                 for k, r in groups(rows)

@@ -7,7 +7,16 @@ import numpy as np
 
 from gammapy_asid.optical.batch import HALF, OVERSAMPLING
 
-__all__ = ["PIXEL", "Field", "effective_psf", "mixed_psf", "simulated_field"]
+__all__ = [
+    "GAIN",
+    "PIXEL",
+    "SKY_NOISE",
+    "Field",
+    "drawn_sizes",
+    "galaxy",
+    "isolated_field",
+    "simulated_field",
+]
 
 #: Side of a pixel in arcsec, sky noise of a pixel and electrons a nanomaggy: run 94, camcol 1, r.
 PIXEL, SKY_NOISE, GAIN = 0.396, 0.0317, 990.0
@@ -74,7 +83,7 @@ def _drawn(rng, counts, area):
     return np.interp(rng.uniform(0, total[-1], rng.poisson(total[-1])), total, fine)
 
 
-def _galaxy(rng, size):
+def galaxy(rng, size):
     """Bulge and disk of a half-light radius, as GalSim's object of unit flux."""
     import galsim
 
@@ -103,44 +112,68 @@ def simulated_field(seed, side=1024, fwhm=(1.2, 1.6), vary=0.03):
     fwhm : tuple of float
         Range of the seeing in arcsec.
     vary : float
-        Share by which the seeing changes over the field.
+        Share by which the seeing changes over the field at most.
     """
-    import galsim
-
     rng = np.random.default_rng(seed)
-    width, beta = rng.uniform(*fwhm), rng.uniform(2.7, 4.5)
-    shear = rng.normal(0, 0.02, 2)
-    slope = vary * rng.uniform(-1, 1, 2)
     stars, galaxies = (_drawn(rng, counts, (side * PIXEL / 3600) ** 2) for counts in (STARS, GALAXIES))
     magnitude = np.concatenate([stars, galaxies])
-    median = np.exp(np.interp(galaxies, MAGNITUDES, np.log(SIZES)))
-    size = np.concatenate([0 * stars, median * 10 ** rng.normal(0, SCATTER, len(galaxies))])
+    size = np.concatenate([0 * stars, drawn_sizes(rng, galaxies)])
     x, y = rng.uniform(-0.5, side - 0.5, (2, len(magnitude)))
-    image = galsim.ImageD(side, side, scale=PIXEL, xmin=0, ymin=0)
+    return _exposed(rng, x, y, magnitude, size, side, fwhm, vary)
+
+
+def isolated_field(seed, magnitudes, side=1024, step=44, fwhm=(1.2, 1.6)):
+    """Sources far from each other, stars and galaxies in turn, seeing the same everywhere.
+
+    Parameters
+    ----------
+    seed : int
+        Seed.
+    magnitudes : tuple of float
+        Interval of magnitudes.
+    side, step : int
+        Side, and distance of the sources, in pixels.
+    fwhm : tuple of float
+        Range of the seeing in arcsec.
+    """
+    rng = np.random.default_rng(seed)
+    axis = np.arange(step // 2, side - step // 2, step)
+    x, y = (v.ravel() + rng.uniform(-0.5, 0.5, v.size) for v in np.meshgrid(axis, axis))
+    magnitude = rng.uniform(*magnitudes, len(x))
+    size = np.where(np.arange(len(x)) % 2, drawn_sizes(rng, magnitude), 0)
+    return _exposed(rng, x, y, magnitude, size, side, fwhm, 0.0)
+
+
+def drawn_sizes(rng, magnitude):
+    """Half-light radii of galaxies in arcsec."""
+    median = np.exp(np.interp(magnitude, MAGNITUDES, np.log(SIZES)))
+    return median * 10 ** rng.normal(0, SCATTER, len(magnitude))
+
+
+def _exposed(rng, x, y, magnitude, size, side, fwhm, vary):
+    """Image of sources."""
+    import galsim
+
+    width, beta = rng.uniform(*fwhm), rng.uniform(2.7, 4.5)
+    shear, slope = rng.normal(0, 0.02, 2), vary * rng.uniform(-1, 1, 2)
     fast = galsim.GSParams(folding_threshold=2e-2, maxk_threshold=5e-3, kvalue_accuracy=1e-3)
-    # Seeing in steps over the field
+    image = galsim.ImageD(side, side, scale=PIXEL, xmin=0, ymin=0)
     psfs = {}
     for k in range(len(x)):
-        step = tuple(np.floor(np.array([x[k], y[k]]) / side * 4).astype(int))
+        # Seeing in steps over the field
+        step = tuple(np.clip(np.floor(np.array([x[k], y[k]]) / side * 4), 0, 3).astype(int))
         if step not in psfs:
             change = 1 + slope @ ((np.array(step) + 0.5) / 4 - 0.5) * 2
             psfs[step] = mixed_psf(width * change, beta, shear).withGSParams(fast)
-        flux = 10 ** (0.4 * (22.5 - magnitude[k]))
-        shape = (
-            psfs[step]
-            if size[k] == 0
-            else galsim.Convolve(psfs[step], _galaxy(rng, size[k])).withGSParams(fast)
-        )
+        shape = psfs[step]
+        if size[k] > 0:
+            shape = galsim.Convolve(shape, galaxy(rng, size[k])).withGSParams(fast)
         reach = 160 if magnitude[k] < 18 else 64 if magnitude[k] < 20 else 40
-        _add(image, shape * flux, x[k], y[k], reach)
+        bounds = galsim.BoundsI(*(int(v) for c in (x[k], y[k]) for v in (c - reach, c + reach)))
+        place = galsim.PositionD(x[k], y[k])
+        part = image[bounds & image.bounds]
+        (shape * 10 ** (0.4 * (22.5 - magnitude[k]))).drawImage(part, center=place, add_to_image=True)
     noise = np.sqrt(SKY_NOISE**2 + np.maximum(image.array, 0) / GAIN)
     data = image.array + rng.normal(0, 1, (side, side)) * noise
-    return Field(data, effective_psf(mixed_psf(width, beta, shear)), x, y, magnitude, size)
-
-
-def _add(image, shape, x, y, reach):
-    """Draw a source on the part of an image around it."""
-    import galsim
-
-    bounds = galsim.BoundsI(*(int(v) for v in (x - reach, x + reach, y - reach, y + reach))) & image.bounds
-    shape.drawImage(image[bounds], center=galsim.PositionD(x, y), add_to_image=True)
+    psf = effective_psf(mixed_psf(width, beta, shear))
+    return Field(data.astype(np.float32), psf, x, y, magnitude, size)

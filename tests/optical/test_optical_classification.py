@@ -20,7 +20,7 @@ TINY = {
     "members": 2,
     "widths": (4, 4, 4),
     "hidden": 8,
-    "reuse": 2,
+    "kept_batches": 2,
     "optimiser": {"batch_size": 4, "batches_per_epoch": 4, "epochs": 1, "precision": "32-true"},
 }
 

@@ -31,7 +31,7 @@ MOST = (20, 24, 8)
 #: Significances (natural logarithm) at which the shares of the classes are counted, what is smoothed over,
 #: the number of images for that, those drawn at once, and their seed, which no other stage has.
 KNOTS = np.linspace(0.5, 8.5, 17)
-SMOOTH, COUNTED, CHUNK, SHARES = 0.5, 96, 16, 2**35
+SMOOTH, COUNTED, CHUNK, SHARES = 0.5, 64, 16, 2**35
 
 
 @dataclass(kw_only=True)

@@ -27,7 +27,7 @@ class OpticalClassConfig:
         Members of the ensemble, which share the convolutions.
     """
 
-    widths: tuple = (16, 24, 32)
+    widths: tuple = (8, 16, 24)
     hidden: int = 64
     members: int = 5
 
@@ -61,13 +61,13 @@ class OpticalClassNetwork(nn.Module):
         self.config = config
         first, second, third = config.widths
         self.convolutions = nn.Sequential(
-            nn.Conv2d(N_CHANNELS, first, 3, padding=1),
+            nn.Conv2d(N_CHANNELS, first, 3, stride=2, padding=1),
             nn.BatchNorm2d(first),
             nn.ReLU(),
             nn.Conv2d(first, second, 3, stride=2, padding=1),
             nn.BatchNorm2d(second),
             nn.ReLU(),
-            nn.Conv2d(second, third, 3, stride=2, padding=1),
+            nn.Conv2d(second, third, 3, padding=1),
             nn.BatchNorm2d(third),
             nn.ReLU(),
         )

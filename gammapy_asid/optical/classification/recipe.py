@@ -29,8 +29,8 @@ class OpticalClassRecipe(Recipe):
         Side of the images in pixels.
     lowest_snr : float
         Expected significance from which a true source is learned.
-    reuse : int
-        How often a batch of images is used, each time turned or mirrored otherwise.
+    kept_batches : int
+        Batches of images that are drawn; they are used again and again, turned or mirrored at random.
     calibration_images : int
         Simulated images that calibrate it, and as many test it.
     widths : tuple of int
@@ -42,14 +42,14 @@ class OpticalClassRecipe(Recipe):
     task: Literal["optical-classification"] = "optical-classification"
     fwhm: Interval = (1.1, 6.0)
     psf_error: Interval = (0.002, 0.03)
-    cameras: int = Field(384, ge=1, le=10**5)
+    cameras: int = Field(160, ge=1, le=10**5)
     # Crowds cost time, and hold few galaxies
-    kinds: tuple[float, float, float] = (0.4, 0.5, 0.1)
+    kinds: tuple[float, float, float] = (0.45, 0.5, 0.05)
     patch_size: int = Field(128, ge=64, le=1024, multiple_of=8)
     lowest_snr: float = Field(3.0, gt=0)
-    reuse: int = Field(4, ge=1, le=8)
-    calibration_images: LargeCount = 400
-    widths: Annotated[Widths, Field(min_length=3, max_length=3)] = (16, 24, 32)
+    kept_batches: Count = 64
+    calibration_images: LargeCount = 192
+    widths: Annotated[Widths, Field(min_length=3, max_length=3)] = (8, 16, 24)
     hidden: int = Field(64, ge=1, le=4096)
     members: Count = 5
     optimiser: OptimiserRecipe = OptimiserRecipe(

@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 
 from ...learning.seeds import VALIDATION
-from ...learning.stream import SimulatedBatches
 from ...learning.task import Task
 from ...simulation.patch_images import turned
 from ..simulator import OpticalSimulator
+from .batches import KeptBatches
 from .calibrate import calibration, range_fields, source_figures
 from .candidates import CandidateSimulator
 from .card import OpticalClassCard
@@ -21,7 +21,7 @@ from .recipe import OpticalClassRecipe
 __all__ = ["OpticalClassTask"]
 
 #: Times a batch of images on which a training is watched.
-N_VALIDATION = 6
+N_VALIDATION = 4
 
 
 class OpticalClassTask(Task):
@@ -51,9 +51,11 @@ class OpticalClassTask(Task):
         (pixels, numbers), target = batch
         return (turned(pixels, turn), numbers), target
 
+    def kept(self, simulator, recipe, folder):
+        return KeptBatches(self, simulator, recipe)
+
     def batches(self, simulator, recipe, start):
-        size, stop = recipe.optimiser.batch_size, start + recipe.optimiser.batches_per_epoch
-        return SimulatedBatches(self, simulator, size, stop, recipe.seed, start, recipe.reuse)
+        return simulator.part(start, start + recipe.optimiser.batches_per_epoch)
 
     def forward(self, network, inputs):
         return network.members(*inputs).float()

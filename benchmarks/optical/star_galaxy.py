@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
+from astropy.table import Table
 from scipy.spatial import cKDTree
 from sklearn.metrics import roc_auc_score
 
+from gammapy_asid.learning.io import load_card
 from gammapy_asid.learning.score_calibration import expected_calibration_error
-from gammapy_asid.optical.classification.model import ClassEvidence, OpticalClassModel
-from gammapy_asid.optical.field import fitted_tiles
-from gammapy_asid.optical.images import prepare_image, read_image
+from gammapy_asid.optical.classifier import OpticalSourceClassifier
+from gammapy_asid.optical.images import read_image
 from gammapy_asid.optical.psf import as_psf
 
 from ..common import Parts, arguments, data_folder, rows_to_markdown, write
@@ -31,7 +32,7 @@ NEEDS = "data, SExtractor, PSFEx, GalSim, 5 minutes"
 
 #: Magnitudes between which stars and galaxies are told apart.
 INTERVALS = ((18, 22), (21, 22), (18, 21), (22, 23))
-#: Bins of equal number for the calibration error: with 15 as for thousands of sources chance alone would be 0.05.
+#: Bins of equal number for the calibration error: fewer than for thousands of sources, for chance adds to it.
 N_BINS = 10
 #: Samples for intervals.
 SAMPLES = 400
@@ -39,8 +40,8 @@ SAMPLES = 400
 DEEP = {"threshold": 1.0, "area": 4, "pixel_scale": PIXEL}
 
 
-def classified(frame, x, y, model, psf=None, prior="image"):
-    """Probabilities of star, galaxy and artefact at positions.
+def classified(frame, x, y, model="optical-classes", psf=None, prior="image"):
+    """Probability to be a star at positions.
 
     Parameters
     ----------
@@ -48,7 +49,7 @@ def classified(frame, x, y, model, psf=None, prior="image"):
         With ``data``, ``gain`` and ``saturated``.
     x, y : `~numpy.ndarray`
         Positions of all sources in pixels.
-    model : `~gammapy_asid.optical.classification.model.OpticalClassModel`
+    model : str
         Model.
     psf : object, optional
         Point spread function, by default measured on the image.
@@ -57,25 +58,19 @@ def classified(frame, x, y, model, psf=None, prior="image"):
 
     Returns
     -------
-    probability : `~numpy.ndarray`
-        Shape ``(k, 3)``.
+    star : `~numpy.ndarray`
+        Shape ``(k,)``.
     seconds : float
         Time without reading.
     """
-    start = time.perf_counter()
+    classifier = OpticalSourceClassifier(model, prior=prior)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        image = read_image(frame.data, mask=frame.saturated, gain=frame.gain, zero_point=ZERO_POINT, psf=psf)
-        prepared = prepare_image(image)
-    parts, rows = [], []
-    for tile in fitted_tiles(prepared, np.asarray(x, dtype=float), np.asarray(y, dtype=float), iterations=1):
-        own = model.evidence(tile.batch, tile.fit.x, tile.fit.y, None, tile.own, tile.fit)
-        own.magnitude = own.magnitude - 2.5 * np.log10(tile.noise)
-        parts.append(own)
-        rows.append(tile.rows)
-    probability = np.full((len(x), 3), np.nan)
-    probability[np.concatenate(rows)] = ClassEvidence.cat(parts).probabilities(prior)
-    return probability, time.perf_counter() - start
+        settings = {"gain": frame.gain, "zero_point": ZERO_POINT, "psf": psf}
+        image = read_image(frame.data, mask=frame.saturated, **settings)
+        start = time.perf_counter()
+        table = classifier.run(image, Table({"xcentroid": x, "ycentroid": y})).table
+        return np.asarray(table["star_prob"], dtype=float), time.perf_counter() - start
 
 
 def measured_with_psfex(data, noise, mask):
@@ -99,15 +94,17 @@ def measured_with_psfex(data, noise, mask):
         names = ["X_IMAGE", "Y_IMAGE", "FLUX_APER(1)", "FLUXERR_APER(1)", "FLUX_RADIUS", "SNR_WIN"]
         names += ["ELONGATION", "FLAGS", "VIGNET(35,35)"]
         (folder / "vignets.param").write_text("\n".join(names))
-        words = "-CATALOG_NAME image.cat -CATALOG_TYPE FITS_LDAC -PARAMETERS_NAME vignets.param -BACK_TYPE MANUAL"
-        words += " -BACK_VALUE 0.0 -WEIGHT_TYPE MAP_RMS -WEIGHT_IMAGE noise.fits -DETECT_THRESH 5 -DETECT_MINAREA 5"
+        words = "-CATALOG_NAME image.cat -CATALOG_TYPE FITS_LDAC -PARAMETERS_NAME vignets.param"
+        words += " -BACK_TYPE MANUAL -BACK_VALUE 0.0 -WEIGHT_TYPE MAP_RMS -WEIGHT_IMAGE noise.fits"
+        words += " -DETECT_THRESH 5 -DETECT_MINAREA 5"
         words += f" -PHOT_APERTURES 15 -SATUR_LEVEL 1e9 -FILTER_NAME {SEXTRACTOR_FILES / 'default.conv'}"
         words += f" -STARNNW_NAME {SEXTRACTOR_FILES / 'default.nnw'}"
         (folder / "empty.sex").write_text("")
         first = [program, "image.fits", "-c", "empty.sex", *words.split()]
         subprocess.run(first, cwd=folder, capture_output=True, check=True)
-        second = "psfex image.cat -PSF_SIZE 35,35 -PSFVAR_DEGREES 2 -CHECKPLOT_TYPE NONE -CHECKIMAGE_TYPE NONE"
-        subprocess.run([*second.split(), "-WRITE_XML", "N"], cwd=folder, capture_output=True, check=True)
+        second = "psfex image.cat -PSF_SIZE 35,35 -PSFVAR_DEGREES 2 -WRITE_XML N"
+        second += " -CHECKPLOT_TYPE NONE -CHECKIMAGE_TYPE NONE"
+        subprocess.run(second.split(), cwd=folder, capture_output=True, check=True)
         psf = np.asarray(as_psf(folder / "image.psf").at(data.shape[1] / 2, data.shape[0] / 2))
         return sextractor_sources(data, noise, mask, psf=psf, PSF_NAME=folder / "image.psf", **DEEP)
 
@@ -185,8 +182,8 @@ def real_figures(frame, folder, model, prior="image"):
             results[f"{name}: {label}"] = class_figures(score[rows], star, magnitude)
         for label, psf in ours.items():
             probability, seconds = classified(frame, x, y, model, psf, prior)
-            own = probability[rows, :2] / probability[rows, :2].sum(1, keepdims=True)
-            figures = class_figures(own[:, 0], star, magnitude, own[:, 1])
+            own = probability[rows]
+            figures = class_figures(own, star, magnitude, 1 - own)
             results[f"{name}: ours, {label}"] = figures | {"seconds": seconds, "sources": len(x)}
     return results
 
@@ -200,7 +197,7 @@ class _Simulated:
         self.data = field.data
 
 
-def simulated_figures(seeds, model, prior="image", psf_error=0.0):
+def simulated_figures(seeds, model, prior="image"):
     """Figures on simulated fields like the frame, at SExtractor's positions.
 
     Parameters
@@ -209,8 +206,6 @@ def simulated_figures(seeds, model, prior="image", psf_error=0.0):
         Seeds of the fields.
     model, prior
         See `classified`.
-    psf_error : float
-        Standard deviation of the width of the given point spread function, relative.
     """
     columns = {}
     for seed in seeds:
@@ -221,14 +216,16 @@ def simulated_figures(seeds, model, prior="image", psf_error=0.0):
         tree = cKDTree(np.c_[field.x, field.y][bright])
         distance, row = tree.query(np.c_[sources["x"], sources["y"]], distance_upper_bound=2)
         found = np.isfinite(distance)
-        probability, _ = classified(_Simulated(field), sources["x"], sources["y"], model, field.psf, prior)
-        own = probability[:, :2] / probability[:, :2].sum(1, keepdims=True)
-        scores = _scores(sources) | {"ours, true PSF of the middle": own[:, 0]}
-        scores |= {"star": field.size[bright][row[found]] == 0, "magnitude": field.magnitude[bright][row[found]]}
-        for name, values in scores.items():
-            columns.setdefault(name, []).append(values if len(values) == found.sum() else values[found])
+        scores = _scores(sources)
+        for label, psf in {"PSF of the middle": field.psf, "own PSF": None}.items():
+            own, _ = classified(_Simulated(field), sources["x"], sources["y"], model, psf, prior)
+            scores[f"ours, {label}"] = own
+        scores = {name: values[found] for name, values in scores.items()}
+        truth = {name: getattr(field, name)[bright][row[found]] for name in ("size", "magnitude")}
+        for name, values in (scores | truth).items():
+            columns.setdefault(name, []).append(values)
     columns = {name: np.concatenate(values) for name, values in columns.items()}
-    truth = columns.pop("star").astype(bool), columns.pop("magnitude")
+    truth = columns.pop("size") == 0, columns.pop("magnitude")
     return {
         name: class_figures(score, *truth, 1 - score if name.startswith("ours") else None)
         for name, score in columns.items()
@@ -236,7 +233,8 @@ def simulated_figures(seeds, model, prior="image", psf_error=0.0):
 
 
 def _text(results):
-    header = ["list: score", *(f"{low}-{high} mag" for low, high in INTERVALS), "calibration error", "galaxies"]
+    header = ["list: score", *(f"{low}-{high} mag" for low, high in INTERVALS)]
+    header += ["calibration error", "galaxies over true"]
     rows = []
     for name, figures in results.items():
         areas = [figures[f"{low}-{high}"] for low, high in INTERVALS]
@@ -262,12 +260,12 @@ def main(args=None):
     """Measure and write."""
     args = parser().parse_args(args)
     folder = data_folder(args.data) / "optical" / "sdss"
-    model = OpticalClassModel.load(args.model)
-    parts = Parts(args.output, model=model.card.sha256, prior=args.prior, seeds=args.seeds, columns=COLUMNS)
+    card = load_card(args.model).sha256
+    parts = Parts(args.output, model=card, prior=args.prior, seeds=args.seeds, columns=COLUMNS)
     frame = read_frame(folder, FIELD)
     results = {
-        "real": parts("real", lambda: real_figures(frame, folder, model, args.prior)),
-        "simulated": parts("simulated", lambda: simulated_figures(args.seeds, model, args.prior)),
+        "real": parts("real", lambda: real_figures(frame, folder, args.model, args.prior)),
+        "simulated": parts("simulated", lambda: simulated_figures(args.seeds, args.model, args.prior)),
     }
     text = "\n".join(f"## {name}\n\n{_text(own)}" for name, own in results.items())
     write(args.output, results, text)

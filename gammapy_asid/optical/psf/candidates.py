@@ -19,6 +19,8 @@ MOST_CANDIDATES, MOST_STARS = 600, 80
 SHARPEST = 0.45
 #: Error of sizes and ellipticities beyond the noise; and their change over the field.
 SIZE_ERROR, SIZE_SPREAD = 0.015, 0.03
+#: Largest error of sizes by the place of a star on its pixel.
+MOST_ALIASING = 0.15
 #: Density of stars in size and ellipticity over that of the densest place: in deep images galaxies
 #: of one size are as many.
 LEAST_COMMON = 0.3
@@ -198,7 +200,9 @@ def _commonest(moments):
     trace = moments.xx + moments.yy
     features = np.stack([np.log(moments.sigma), (moments.xx - moments.yy) / trace, 2 * moments.xy / trace], 1)
     distance = ((features[:, None] - features) ** 2).sum(-1)
-    variance = np.add.outer(*2 * [SIZE_ERROR**2 + (1.4 / moments.snr) ** 2])
+    # Sums over pixels are no integrals where the window is narrow beside them (aliasing)
+    aliasing = np.minimum(20 * np.exp(-((np.pi * moments.sigma) ** 2)), MOST_ALIASING)
+    variance = np.add.outer(*2 * [SIZE_ERROR**2 + aliasing**2 + (1.4 / moments.snr) ** 2])
     density = np.exp(-0.5 * distance / variance) * (SIZE_ERROR**2 / variance) ** 1.5
     # Without the source itself: alone it is not common
     np.fill_diagonal(density, 0)

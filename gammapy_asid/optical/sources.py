@@ -72,9 +72,8 @@ class OpticalSources:
             kinds = self.kinds
             parts += [f"{np.count_nonzero(kinds == 'star')} stars"]
             parts += [f"{np.count_nonzero(kinds == 'galaxy')} galaxies"]
-        parts += [f"fluxes in {self.table['flux'].unit or 'units of the image'}"] * (
-            "flux" in self.table.colnames
-        )
+        if "flux" in self.table.colnames:
+            parts += [f"fluxes in {self.table['flux'].unit or 'units of the image'}"]
         return f"<{type(self).__name__} of {self.meta.get('image', 'an image')}: {', '.join(parts)}>"
 
     @property

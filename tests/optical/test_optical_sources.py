@@ -105,6 +105,8 @@ def test_says_in_one_line_what_it_is():
     sources = some_sources()
     assert repr(sources) == "<OpticalSources of a field: 3 sources, 1 stars, 1 galaxies, fluxes in adu>"
     assert list(sources.kinds) == ["star", "galaxy", "unknown"]
+    plain = OpticalSources(sources.table["id", "xcentroid", "ycentroid", "flags"])
+    assert repr(plain) == "<OpticalSources of an image: 3 sources>"
     few = sources.select(sources.table["score"] > 0.7)
     assert len(few) == 2 and few.masks is sources.masks and len(sources) == 3
 

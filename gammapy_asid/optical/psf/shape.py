@@ -8,10 +8,10 @@ from the normal equations star by star (Schur complement).
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.interpolate import BSpline
 from scipy.linalg import cho_factor, cho_solve
 
 from ..batch import HALF, OVERSAMPLING
+from .basis import Splines, radial_tables
 from .profile import Moffat, interpolation, sample, splines
 from .psf import OFFSETS
 from .stars import LEVEL_ERROR, MODEL_ERROR, local_terms, weights
@@ -140,48 +140,6 @@ def fit_moffat(stars, shape, damping=1.0):
     return Shape.start(parameters)
 
 
-class _Basis:
-    """Cubic B-splines on a grid of knots, products of one along x and one along y."""
-
-    def __init__(self, fwhm):
-        # Knots are a third of the width apart: finer structure no telescope makes, nor do pixels show it
-        self.spacing = max(fwhm / 3, 0.4)
-        self.radius = min(HALF, 5 * fwhm)
-        self.n = int(self.radius // self.spacing)
-        self.knots = np.arange(-self.n, self.n + 1) * self.spacing
-        self.inside = np.hypot(self.knots, self.knots[:, None]) <= self.radius
-
-    def values(self, offsets):
-        """Values of the splines of one axis at offsets, shape ``(..., 2 n + 1)``."""
-        u = np.abs(offsets[..., None] - self.knots) / self.spacing
-        return np.where(u < 1, 2 / 3 - u**2 + u**3 / 2, np.where(u < 2, (2 - u) ** 3 / 6, 0)).astype(
-            np.float32
-        )
-
-    def table(self, amplitudes):
-        """Samples of the sum of all splines, shape ``(SIDE, SIDE)``."""
-        grid = np.zeros(self.inside.shape)
-        grid[self.inside] = amplitudes
-        values = self.values(OFFSETS)
-        return values @ grid @ values.T
-
-
-def _radial_tables(fwhm):
-    """Cubic B-splines in the distance from the star, narrow near it: tables and their middles in pixels."""
-    n = 9
-    scale = max(0.5 * fwhm, 1)
-    end = np.arcsinh(HALF * np.sqrt(2) / scale)
-    knots = np.arange(-3, n + 4) * end / n
-    radius = np.arcsinh(np.hypot(OFFSETS, OFFSETS[:, None]) / scale)
-    # Mirrored at the star, so that all is smooth there
-    tables = [
-        np.nan_to_num(BSpline.basis_element(knots[i : i + 5], extrapolate=False)(radius))
-        + np.nan_to_num(BSpline.basis_element(knots[i : i + 5], extrapolate=False)(-radius))
-        for i in range(n + 1)
-    ]
-    return np.stack(tables), scale * np.sinh(np.abs(knots[2 : n + 3]))
-
-
 def fit_residual(stars, shape, position, field, tolerance=MODEL_ERROR, damping=1.0):
     """One step of what differs from the Moffat profile, and of the change over the field.
 
@@ -208,13 +166,13 @@ def fit_residual(stars, shape, position, field, tolerance=MODEL_ERROR, damping=1
     own, near = local_terms(stars, star_coefficients(shape.terms(), position))
     precision, residual = weights(stars, own[0], near[0], tolerance)
     fwhm = np.exp(shape.parameters[0])
-    basis = _Basis(fwhm)
+    basis = Splines(fwhm)
     rows, columns = interpolation(stars.dy)[0], interpolation(stars.dx)[0]
     # All that is not the profile is found again, so that the prior holds the whole of it
     profile = sample(splines(Moffat.table(shape.parameters))[0], rows, columns)
     residual = residual + stars.flux[:, None, None] * (own[0] - profile) + stars.level[:, None, None]
     residual = residual.astype(np.float32)
-    radial, radius = _radial_tables(fwhm)
+    radial, radius = radial_tables(fwhm)
     dense = [sample(table, rows, columns) for table in splines(radial)]
     if field:
         derivatives = splines(Moffat.derivatives(shape.parameters)[:4])

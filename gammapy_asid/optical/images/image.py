@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .pixels import ArrayPixels
+from .pixels import Pixels
 
 __all__ = ["OpticalImage"]
 
@@ -16,17 +16,17 @@ class OpticalImage:
 
     Parameters
     ----------
-    data : `ArrayPixels` or like it
+    data : `~gammapy_asid.optical.images.pixels.Pixels`
         Values of the pixels, cut from a file where they are asked for.
     name : str
         Name for messages and tables.
-    mask : `ArrayPixels` or like it, optional
+    mask : `~gammapy_asid.optical.images.pixels.Pixels`, optional
         Pixels that must not be used: every value that is not zero.
-    error : `ArrayPixels` or like it, optional
+    error : `~gammapy_asid.optical.images.pixels.Pixels`, optional
         Standard deviation of each pixel, in the unit of the data.
-    full : `ArrayPixels` or like it, optional
+    full : `~gammapy_asid.optical.images.pixels.Pixels`, optional
         Pixels at saturation: every value that is not zero.
-    background : `ArrayPixels` or like it, optional
+    background : `~gammapy_asid.optical.images.pixels.Pixels`, optional
         Light of the sky, if it is known.
     wcs : `~astropy.wcs.WCS`, optional
         Celestial world coordinates.
@@ -46,12 +46,12 @@ class OpticalImage:
         What told gain, saturation and zero point: keywords of the header, or ``"given"``.
     """
 
-    data: ArrayPixels
+    data: Pixels
     name: str = "image"
-    mask: ArrayPixels | None = None
-    error: ArrayPixels | None = None
-    full: ArrayPixels | None = None
-    background: ArrayPixels | None = None
+    mask: Pixels | None = None
+    error: Pixels | None = None
+    full: Pixels | None = None
+    background: Pixels | None = None
     wcs: object = None
     unit: object = None
     gain: float | None = None

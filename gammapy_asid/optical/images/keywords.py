@@ -116,14 +116,45 @@ def gain_of(header, unit, name):
 
 
 def saturation_of(header, name):
-    """Value from which on pixels are saturated, and the keyword that tells it, or None."""
+    """Value from which on pixels are saturated.
+
+    Parameters
+    ----------
+    header : `~astropy.io.fits.Header` or dict
+        Header.
+    name : str
+        Name of the image, for warnings.
+
+    Returns
+    -------
+    saturation : float or None
+        In the unit of the data.
+    origin : str or None
+        Keyword that told it.
+    """
     return _number(header, SATURATION, name, _is_positive)
 
 
 def zero_point_of(header, unit, name):
-    """Magnitude of one unit of the data, and what tells it, or None.
+    """Magnitude of one unit of the data.
 
     A keyword is taken as it is. Calibrated units and the keywords of HST give AB magnitudes.
+
+    Parameters
+    ----------
+    header : `~astropy.io.fits.Header` or dict
+        Header.
+    unit : `~astropy.units.UnitBase` or None
+        Unit of the data.
+    name : str
+        Name of the image, for warnings.
+
+    Returns
+    -------
+    zero_point : float or None
+        In magnitudes.
+    origin : str or None
+        What told it.
     """
     if unit is not None and unit.is_equivalent(u.Jy):
         return float((1 * unit).to_value(u.ABmag)), "unit"

@@ -1,18 +1,38 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Pixels of an image, read when they are asked for: large files never lie in memory as a whole."""
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
 
-__all__ = ["ArrayPixels", "CompressedPixels", "FilePixels", "hdu_pixels"]
+__all__ = ["ArrayPixels", "CompressedPixels", "FilePixels", "Pixels", "hdu_pixels"]
 
 #: Ends of the names of files that are compressed as a whole: only their first byte can be gone to.
 PACKED = (".gz", ".bz2", ".xz", ".lzma", ".zip", ".z")
 
 
-class ArrayPixels:
+class Pixels(ABC):
+    """Pixels of an image with two dimensions; they have a ``shape``."""
+
+    @abstractmethod
+    def cut(self, ys, xs):
+        """Part of the image, in the machine's byte order.
+
+        Parameters
+        ----------
+        ys, xs : slice
+            Rows and columns inside the image.
+
+        Returns
+        -------
+        part : `~numpy.ndarray`
+            A copy; blank pixels are NaN.
+        """
+
+
+class ArrayPixels(Pixels):
     """Pixels in memory.
 
     Parameters
@@ -27,23 +47,11 @@ class ArrayPixels:
         self.dtype = array.dtype
 
     def cut(self, ys, xs):
-        """Part of the image, in the machine's byte order.
-
-        Parameters
-        ----------
-        ys, xs : slice
-            Rows and columns inside the image.
-
-        Returns
-        -------
-        part : `~numpy.ndarray`
-            A copy.
-        """
         part = self.array[ys, xs]
         return np.array(part, dtype=part.dtype.newbyteorder("="))
 
 
-class FilePixels:
+class FilePixels(Pixels):
     """Pixels of an uncompressed image of a FITS file: the file is mapped for each part anew.
 
     Scaled integers are computed in double precision: nothing overflows.
@@ -77,7 +85,6 @@ class FilePixels:
         self.dtype = self.raw.newbyteorder("=") if is_plain else np.dtype(float)
 
     def cut(self, ys, xs):
-        """See `ArrayPixels.cut`; blank pixels are NaN."""
         raw = np.memmap(self.path, self.raw, "r", self.offset, self.shape)[ys, xs]
         part = np.array(raw, dtype=self.dtype)
         if self.blank is not None:
@@ -88,7 +95,7 @@ class FilePixels:
         return part
 
 
-class CompressedPixels:
+class CompressedPixels(Pixels):
     """Pixels of a tile-compressed image of a FITS file.
 
     The rows read last are kept: tiles are often rows of the image, and parts of it asked for along rows.
@@ -109,7 +116,6 @@ class CompressedPixels:
         self.dtype = self.cut(slice(0, 1), slice(0, 1)).dtype
 
     def cut(self, ys, xs):
-        """See `ArrayPixels.cut`; blank pixels are NaN."""
         if self.rows != (ys.start, ys.stop):
             with fits.open(self.path) as hdus:
                 part = hdus[self.index].section[..., ys, :]

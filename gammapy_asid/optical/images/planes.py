@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .pixels import Pixels
+
 __all__ = ["ComputedPixels", "maps_beside"]
 
 #: Bits of data quality by telescope: those of pixels without usable data, and of full ones. Cosmic rays are
@@ -17,18 +19,18 @@ STANDARD, VARIANCE = "StdDevUncertainty", "VarianceUncertainty"
 
 
 @dataclass(frozen=True, eq=False)
-class ComputedPixels:
-    """Pixels that are computed from others, see `~gammapy_asid.optical.images.pixels.ArrayPixels`.
+class ComputedPixels(Pixels):
+    """Pixels that are computed from others.
 
     Parameters
     ----------
-    pixels : `~gammapy_asid.optical.images.pixels.ArrayPixels` or like it
+    pixels : `~gammapy_asid.optical.images.pixels.Pixels`
         Pixels of a file or in memory.
     bits : int, optional
         Bits of which one must be set; without them the square root is taken.
     """
 
-    pixels: object
+    pixels: Pixels
     bits: int | None = None
 
     @property
@@ -37,7 +39,6 @@ class ComputedPixels:
         return self.pixels.shape
 
     def cut(self, ys, xs):
-        """Part of the image, see `~gammapy_asid.optical.images.pixels.ArrayPixels.cut`."""
         part = self.pixels.cut(ys, xs)
         if self.bits is None:
             return np.sqrt(np.where(part >= 0, part, np.nan))

@@ -88,11 +88,33 @@ class PreparedImage:
         return self.image.wcs
 
     def original(self, x, y):
-        """Positions in pixels of the image of positions in binned pixels."""
+        """Positions in pixels of the image.
+
+        Parameters
+        ----------
+        x, y : float or array-like
+            Positions in binned pixels, 0 at the centre of the first.
+
+        Returns
+        -------
+        x, y : float or `~numpy.ndarray`
+            Positions in pixels of the image, likewise.
+        """
         return tuple((np.asarray(v) + 0.5) * self.binning - 0.5 for v in (x, y))
 
     def binned(self, x, y):
-        """Positions in binned pixels of positions in pixels of the image."""
+        """Positions in binned pixels.
+
+        Parameters
+        ----------
+        x, y : float or array-like
+            Positions in pixels of the image, 0 at the centre of the first.
+
+        Returns
+        -------
+        x, y : float or `~numpy.ndarray`
+            Positions in binned pixels, likewise.
+        """
         return tuple((np.asarray(v) + 0.5) / self.binning - 0.5 for v in (x, y))
 
     def cut(self, ys, xs):
@@ -159,7 +181,20 @@ class PreparedImage:
         )
 
     def tiles(self, size=512, overlap=48):
-        """Tiles that cover the image, see `~gammapy_asid.optical.images.tiles.tiles_of`."""
+        """Tiles that cover the image.
+
+        Parameters
+        ----------
+        size : int
+            Largest side of the tiles, in binned pixels.
+        overlap : int
+            Distance of the inner part from the side of the tile.
+
+        Returns
+        -------
+        tiles : list of `~gammapy_asid.optical.images.Tile`
+            Rows of tiles follow each other.
+        """
         return tiles_of(self.shape, size, overlap)
 
 

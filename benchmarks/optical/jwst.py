@@ -53,7 +53,7 @@ SETTINGS = {
 THRESHOLDS = {
     "sep": (1.0, 1.5, 2.0, 3.0, 5.0),
     "SExtractor": (1.0, 1.5, 2.0, 3.0, 5.0),
-    "photutils segments": (2.0, 3.0, 5.0),
+    "photutils segments": (5.0, 8.0, 12.0),
 }
 #: Thresholds of the library's score.
 SCORES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)

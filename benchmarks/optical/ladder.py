@@ -16,7 +16,7 @@ import sep
 import torch
 from scipy.ndimage import gaussian_filter
 
-from gammapy_asid import OpticalSourceDetector
+from gammapy_asid import OpticalFluxEstimator, OpticalSourceDetector
 from gammapy_asid.evaluation.matching import match_optimal
 from gammapy_asid.optical.batch import ImageBatch
 from gammapy_asid.optical.fit.bound import flux_bound
@@ -51,6 +51,8 @@ FOUND, TRUE = 5.0, 3.0
 RADIUS, LEAST_RADIUS = 0.25, 0.6
 #: Pixels along the edges that are left out.
 BORDER = 8
+#: Radius of the circle of sep's fluxes over the full width at half maximum, near that of the best signal.
+APERTURE = 0.7
 #: Settings of the other programs to choose from; ``mesh`` is that of the background in pixels.
 SETTINGS = {
     "sep": {"mesh": (32, 64), "threshold": (0.8, 1.2, 2.0), "area": (3, 5), "contrast": (0.005, 1e-4)},
@@ -76,6 +78,9 @@ def run_peer(name, image, settings):
         settings["GAIN"] = image.gain
     else:
         settings["psf"] = image.fine_psf
+    if name == "sep":
+        # Kron's ellipses of sep hold the neighbours, where SExtractor leaves these out: a circle is better
+        settings["aperture"] = APERTURE * image.fwhm
     return PEERS[name](data, noise, **settings)
 
 
@@ -171,8 +176,6 @@ def ours(args):
     """What the library does, by the name of its row: functions of an image to a table with fluxes."""
     if args.without:
         return {}
-    from gammapy_asid import OpticalFluxEstimator
-
     find, fluxes = OpticalSourceDetector(args.model), OpticalFluxEstimator(args.flux_model)
 
     def run(image, given=False):

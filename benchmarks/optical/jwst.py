@@ -48,12 +48,10 @@ SETTINGS = {
         {"area": 5, "contrast": 5e-4, "matched": False},
     ],
     "SExtractor": [{"area": 5, "contrast": 0.005}, {"area": 5, "contrast": 5e-4}],
-    "photutils segments": [{"area": 5, "contrast": 0.005}],
 }
 THRESHOLDS = {
     "sep": (1.0, 1.5, 2.0, 3.0, 5.0),
     "SExtractor": (1.0, 1.5, 2.0, 3.0, 5.0),
-    "photutils segments": (5.0, 8.0, 12.0),
 }
 #: Thresholds of the library's score.
 SCORES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)

@@ -194,7 +194,7 @@ def test_shipped_model_covers_and_gives_whole_galaxies(simulator):
     low, flux, high = model.intervals(drawn.features)
     true = drawn.flux.numpy()
     inside = (low <= true) & (true <= high)
-    assert len(true) > 800 and inside.mean() == pytest.approx(0.683, abs=0.06)
+    assert len(true) > 500 and inside.mean() == pytest.approx(0.683, abs=0.06)
     galaxy = drawn.galaxy.numpy() & (drawn.features.significance > 15).numpy()
     fit = drawn.features.flux.numpy()
     assert np.median(fit[galaxy] / true[galaxy]) < 0.85

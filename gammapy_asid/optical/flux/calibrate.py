@@ -80,10 +80,12 @@ def coverage_figures(model, examples):
     -------
     figures : dict
         For ``all``, ``stars``, ``galaxies`` and intervals of the density: number, coverage of 68 %, half the
-        width of the interval of 68 % of flux over truth, that of the fit, and the median of both.
+        width of the interval of 68 % of flux over truth, that of the fit, the median of both, and half that
+        of the deviations in units of the Cramér-Rao bound.
     """
     low, flux, high = model.intervals(examples.features)
     true, fit = examples.flux.double().numpy(), examples.features.flux.double().numpy()
+    bound = examples.features.error.double().numpy()
     galaxy, density = examples.galaxy.numpy(), examples.density.numpy()
     parts = {"all": np.ones(len(true), bool), "stars": ~galaxy, "galaxies": galaxy}
     for start, stop in zip(DENSITIES[:-1], DENSITIES[1:], strict=True):
@@ -94,6 +96,7 @@ def coverage_figures(model, examples):
             continue
         inside = (low[own] <= true[own]) & (true[own] <= high[own])
         learned, fitted = (np.percentile(v[own] / true[own], [16, 50, 84]) for v in (flux, fit))
+        over_bound = np.percentile(((flux - true) / bound)[own], [16, 84])
         figures[name] = {
             "n": int(own.sum()),
             "coverage68": float(inside.mean()),
@@ -101,5 +104,6 @@ def coverage_figures(model, examples):
             "scatter_fit": float(fitted[2] - fitted[0]) / 2,
             "median": float(learned[1]),
             "median_fit": float(fitted[1]),
+            "over_bound": float(over_bound[1] - over_bound[0]) / 2,
         }
     return figures

@@ -93,7 +93,10 @@ def run_ours(folder, epoch, model, given):
     """Positions and scores of the library in an epoch."""
     path = folder / EPOCHS[epoch]
     psf = f"{path}.WebbPSF.fits" if given else None
-    image = read_image(f"{path}.fits", error=f"{path}.noise.fits", psf=psf)
+    noise = fits.getdata(f"{path}.noise.fits").astype(float)
+    # A few values are negative
+    bad = ~(noise > 0)
+    image = read_image(f"{path}.fits", mask=bad, error=np.where(bad, 1, noise), psf=psf)
     table = OpticalSourceDetector(model, threshold=min(SCORES)).run(image).table
     return tuple(np.array(table[name], dtype=float) for name in ("xcentroid", "ycentroid", "score"))
 

@@ -12,7 +12,6 @@ import time
 from functools import cache, partial
 
 import numpy as np
-import sep
 import torch
 from scipy.ndimage import gaussian_filter
 
@@ -24,7 +23,6 @@ from gammapy_asid.optical.images import read_image
 from gammapy_asid.optical.psf import as_psf
 
 from ..common import Parts, arguments, write
-from .galsim_images import draw_image
 from .ladder_tables import OURS, density_figure, summary, tables
 from .peers import PEERS, peer_versions
 
@@ -63,8 +61,17 @@ SETTINGS = {
 }
 
 
+def draw_image(*args):
+    """Image of `benchmarks.optical.galsim_images`, whose GalSim is an extra."""
+    from .galsim_images import draw_image
+
+    return draw_image(*args)
+
+
 def run_peer(name, image, settings):
     """Sources of another program on an image, with its own background."""
+    import sep
+
     settings = dict(settings)
     mesh = settings.pop("mesh")
     back = sep.Background(image.data, bw=mesh, bh=mesh).back()

@@ -28,14 +28,36 @@ class Splines:
         self.inside = np.hypot(self.knots, self.knots[:, None]) <= self.radius
 
     def values(self, offsets):
-        """Values of the splines of one axis at offsets, shape ``(..., 2 n + 1)``."""
+        """Values of the splines of one axis.
+
+        Parameters
+        ----------
+        offsets : `~numpy.ndarray`
+            Offsets from the star in pixels.
+
+        Returns
+        -------
+        values : `~numpy.ndarray`
+            One more axis with a value a knot.
+        """
         u = np.abs(offsets[..., None] - self.knots) / self.spacing
         return np.where(u < 1, 2 / 3 - u**2 + u**3 / 2, np.where(u < 2, (2 - u) ** 3 / 6, 0)).astype(
             np.float32
         )
 
     def table(self, amplitudes):
-        """Samples of the sum of all splines, shape ``(SIDE, SIDE)``."""
+        """Samples of the sum of all splines.
+
+        Parameters
+        ----------
+        amplitudes : `~numpy.ndarray`
+            Of the knots that are inside.
+
+        Returns
+        -------
+        table : `~numpy.ndarray`
+            Shape ``(SIDE, SIDE)``.
+        """
         grid = np.zeros(self.inside.shape)
         grid[self.inside] = amplitudes
         values = self.values(OFFSETS)
@@ -43,7 +65,20 @@ class Splines:
 
 
 def radial_tables(fwhm):
-    """Cubic B-splines in the distance from the star, narrow near it: tables and their middles in pixels."""
+    """Cubic B-splines in the distance from the star, narrow near it.
+
+    Parameters
+    ----------
+    fwhm : float
+        Width of the profile in pixels.
+
+    Returns
+    -------
+    tables : `~numpy.ndarray`
+        Samples, shape ``(10, SIDE, SIDE)``.
+    radius : `~numpy.ndarray`
+        Middles in pixels, shape ``(10,)``.
+    """
     n = 9
     scale = max(0.5 * fwhm, 1)
     end = np.arcsinh(HALF * np.sqrt(2) / scale)

@@ -96,7 +96,22 @@ def find_peaks(signal, valid, saturated, threshold, border):
 
 
 def stamps_at(image, y, x, half):
-    """Squares around pixels, shape ``(n, 2 * half + 1, 2 * half + 1)``; all of them within the image."""
+    """Squares around pixels.
+
+    Parameters
+    ----------
+    image : `~numpy.ndarray`
+        Image, shape ``(ny, nx)``.
+    y, x : `~numpy.ndarray`
+        Rows and columns in the middle, at least ``half`` from the edges, shape ``(n,)``.
+    half : int
+        Pixels on either side.
+
+    Returns
+    -------
+    stamps : `~numpy.ndarray`
+        Shape ``(n, 2 * half + 1, 2 * half + 1)``.
+    """
     steps = np.arange(-half, half + 1)
     return image[y[:, None, None] + steps[:, None], x[:, None, None] + steps]
 

@@ -31,7 +31,18 @@ class Moffat:
 
     @staticmethod
     def table(parameters):
-        """Samples of the effective PSF, normalised to ``OVERSAMPLING**2``, shape ``(SIDE, SIDE)``."""
+        """Samples of the effective PSF.
+
+        Parameters
+        ----------
+        parameters : `~numpy.ndarray`
+            Those of the class, shape ``(5,)``.
+
+        Returns
+        -------
+        table : `~numpy.ndarray`
+            With a sum of ``OVERSAMPLING**2``, shape ``(SIDE, SIDE)``.
+        """
         width, beta, e1, e2, halo = parameters
         core = _in_pixels(np.exp(width), np.exp(beta), e1, e2)
         if halo == 0:
@@ -40,7 +51,18 @@ class Moffat:
 
     @classmethod
     def derivatives(cls, parameters):
-        """Derivatives of the table by the parameters, shape ``(5, SIDE, SIDE)``."""
+        """Derivatives of the table.
+
+        Parameters
+        ----------
+        parameters : `~numpy.ndarray`
+            Where, shape ``(5,)``.
+
+        Returns
+        -------
+        derivatives : `~numpy.ndarray`
+            By each parameter, shape ``(5, SIDE, SIDE)``.
+        """
         middle = cls.table(parameters)
         return np.stack(
             [
@@ -62,7 +84,18 @@ def _in_pixels(fwhm, beta, e1, e2):
 
 
 def splines(tables):
-    """Coefficients of the cubic splines through the tables, for `sample`."""
+    """Coefficients of the cubic splines through tables, for `sample`.
+
+    Parameters
+    ----------
+    tables : `~numpy.ndarray`
+        Samples, shape ``(n, SIDE, SIDE)`` or one of them.
+
+    Returns
+    -------
+    coefficients : `~numpy.ndarray`
+        Shape ``(n, SIDE, SIDE)``.
+    """
     tables = np.reshape(tables, (-1, len(OFFSETS), len(OFFSETS)))
     return np.stack([spline_filter(table, order=3, output=np.float32) for table in tables])
 
@@ -87,7 +120,18 @@ def interpolation(shift, half=HALF):
 
 
 def interpolation_at(offsets):
-    """As `interpolation`, for any offsets from the star in pixels, shape ``(n, m)``."""
+    """As `interpolation`, for any offsets from the star.
+
+    Parameters
+    ----------
+    offsets : `~numpy.ndarray`
+        Offsets in pixels, shape ``(n, m)``.
+
+    Returns
+    -------
+    value, slope : `~numpy.ndarray`
+        Weights, shape ``(n, m, SIDE)``.
+    """
     at = (HALF + offsets) * OVERSAMPLING
     first = np.floor(at).astype(int)
     t = at - first

@@ -38,7 +38,18 @@ def full_width(psf, oversampling=OVERSAMPLING):
 
 
 def powers(degree):
-    """Powers of x and y of the terms of a polynomial, x fastest as in PSFEx: 1, x, x^2, y, xy, y^2."""
+    """Powers of x and y of the terms of a polynomial, x fastest as in PSFEx: 1, x, x^2, y, xy, y^2.
+
+    Parameters
+    ----------
+    degree : int
+        Degree of the polynomial.
+
+    Returns
+    -------
+    powers : list of tuple
+        Power of x and power of y.
+    """
     return [(i, j) for j in range(degree + 1) for i in range(degree + 1 - j)]
 
 
@@ -119,9 +130,31 @@ class PSF:
         return (psf * (OVERSAMPLING**2 / psf.sum((-2, -1), keepdims=True))).astype(np.float32)
 
     def kernel(self, x, y):
-        """Shares of the light in pixels for a star at the centre of one, shape ``(..., 25, 25)``."""
+        """Shares of the light in pixels for a star at the centre of one.
+
+        Parameters
+        ----------
+        x, y : float or array-like
+            Position in pixels.
+
+        Returns
+        -------
+        kernel : `~numpy.ndarray`
+            Shape ``(..., 2 * HALF + 1, 2 * HALF + 1)``.
+        """
         return self.at(x, y)[..., ::OVERSAMPLING, ::OVERSAMPLING]
 
     def moved(self, x, y):
-        """The same PSF where the pixel ``(x, y)`` becomes the first one, as in a cut-out."""
+        """The same PSF where the pixel ``(x, y)`` becomes the first one, as in a cut-out.
+
+        Parameters
+        ----------
+        x, y : float
+            Column and row of the new first pixel.
+
+        Returns
+        -------
+        psf : `PSF`
+            Of the cut-out.
+        """
         return replace(self, center=(self.center[0] - x, self.center[1] - y))

@@ -8,10 +8,10 @@ from the normal equations star by star (Schur complement).
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 
 from ..batch import HALF, OVERSAMPLING
 from .basis import Splines, radial_tables
+from .evidence import most_probable
 from .profile import Moffat, interpolation, sample, splines
 from .psf import OFFSETS
 from .stars import LEVEL_ERROR, MODEL_ERROR, local_terms, weights
@@ -29,10 +29,6 @@ LOWEST = np.array([np.log(0.3), np.log(1.3), -0.7, -0.7, 0.0])
 HIGHEST = np.array([np.log(2.0 * HALF), np.log(30.0), 0.7, 0.7, 0.6])
 #: Prior standard deviations of the change of the Moffat profile's parameters from the centre to an edge.
 FIELD = np.array([0.05, 0.1, 0.03, 0.03])
-#: Standard deviations, relative to the profile, among which the stars choose that of what differs from it:
-#: the part that is equal all around, and the rest.
-RADIAL = (0.02, 0.1, 0.5)
-RELATIVE = (0.005, 0.02, 0.06, 0.2, 0.6)
 #: Error of a Moffat profile relative to its value: what the part that differs is expected to be.
 MOFFAT_ERROR = 0.1
 
@@ -57,7 +53,18 @@ class Shape:
 
     @classmethod
     def start(cls, parameters):
-        """A Moffat profile."""
+        """A Moffat profile.
+
+        Parameters
+        ----------
+        parameters : `~numpy.ndarray`
+            Of the profile.
+
+        Returns
+        -------
+        shape : `Shape`
+            Without a residual and equal in the whole field.
+        """
         side = len(OFFSETS)
         return cls(parameters=parameters, residual=np.zeros((side, side)), field=np.zeros((2, 4)))
 
@@ -69,7 +76,20 @@ class Shape:
 
 
 def star_coefficients(terms, position):
-    """Splines of the PSF of each star from those of the terms; ``position`` of shape ``(n, 2)``."""
+    """Splines of the PSF of each star.
+
+    Parameters
+    ----------
+    terms : `~numpy.ndarray`
+        From `Shape.terms`.
+    position : `~numpy.ndarray`
+        Positions in the field from -1 to 1, shape ``(n, 2)``.
+
+    Returns
+    -------
+    coefficients : `~numpy.ndarray`
+        Shape ``(n, SIDE, SIDE)``, or ``(SIDE, SIDE)`` where all are equal.
+    """
     coefficients = splines(terms)
     if not np.any(terms[1:]):
         return coefficients[0]
@@ -181,7 +201,7 @@ def fit_residual(stars, shape, position, field, tolerance=MODEL_ERROR, damping=1
     dense = np.stack(dense, 1) * stars.flux[:, None, None, None].astype(np.float32)
     matrix, vector = _joint_normal(basis, dense, own, stars, precision, residual)
     spread = _prior(basis, _prior_profile(shape.parameters), radius, field)
-    solution = _most_probable(matrix, vector, spread, basis.inside.sum(), len(radial), stars.crowded)
+    solution = most_probable(matrix, vector, spread, basis.inside.sum(), len(radial), stars.crowded)
     n, k = int(basis.inside.sum()), len(radial)
     residual = basis.table(solution[:n]) + np.tensordot(solution[n : n + k], radial, 1)
     slopes = solution[n + k :].reshape(2, 4) if field else np.zeros((2, 4))
@@ -256,29 +276,3 @@ def _banded(y, x, weight, size):
     matrix = np.zeros((size,) * 4, dtype=np.float32)
     matrix[first[:, None], first[None, :], second[:, None], second[None, :]] = products
     return matrix.reshape(size**2, size**2)
-
-
-def _most_probable(matrix, vector, spread, n_splines, n_radial, crowded):
-    """Solution with those widths of the prior that make the data most probable (evidence).
-
-    The widths are chosen one after the other: that of the radial part with the splines at their narrowest. In
-    crowds it is the narrowest too, or the light of unresolved sources would be taken for wings.
-    """
-
-    def solve(relative, radial):
-        prior = spread.copy()
-        prior[:n_splines] *= relative
-        prior[n_splines : n_splines + n_radial] *= radial
-        # In units of the prior: the matrix is one plus what the data add
-        scaled = matrix * prior * prior[:, None]
-        scaled[np.diag_indices(len(prior))] += 1
-        factor = cho_factor(scaled, lower=True, overwrite_a=True, check_finite=False)
-        solution = cho_solve(factor, vector * prior, check_finite=False)
-        evidence = 0.5 * (vector * prior) @ solution - np.log(np.diag(factor[0])).sum()
-        return evidence, relative, radial, solution * prior
-
-    radials = RADIAL[:1] if crowded else RADIAL
-    best = max((solve(RELATIVE[0], radial) for radial in radials), key=lambda found: found[0])
-    return max([best] + [solve(relative, best[2]) for relative in RELATIVE[1:]], key=lambda found: found[0])[
-        3
-    ]

@@ -247,3 +247,15 @@ def test_real_images():
     dark = cut.signal[cut.signal < 0]
     # The dark side of the sky of an ordinary field is normal noise
     assert_allclose(np.sqrt(np.mean(dark**2)), 1, atol=0.05)
+
+
+def test_wide_stars_are_measured():
+    random = np.random.default_rng(11)
+    data = random.normal(0, 1, (400, 400))
+    x, y = random.uniform(20, 380, (2, 30))
+    rows, columns = np.mgrid[:400, :400]
+    for at in zip(x, y, 10 / random.random(30), strict=True):
+        data += at[2] * (1 + ((columns - at[0]) ** 2 + (rows - at[1]) ** 2) / 14.7**2) ** -3.0
+    prepared = prepare_image(read_image(data))
+    assert prepared.binning == 3
+    assert_allclose(prepared.psf.fwhm, 5, rtol=0.05)

@@ -261,5 +261,7 @@ def _measured_psf(prepared):
     """Point spread function measured on the image; on the middle of a large one."""
     ys, xs = (slice(max(0, (n - PART) // 2), min(n, (n + PART) // 2)) for n in prepared.shape)
     cut = prepared.cut(ys, xs)
-    psf = measure_psf(cut.signal, cut.variance, cut.valid, cut.saturated)
+    # A fit to stars wider than the stamps may end in numbers that are not finite, which no PSF takes
+    with np.errstate(invalid="ignore", divide="ignore"):
+        psf = measure_psf(cut.signal, cut.variance, cut.valid, cut.saturated)
     return psf.moved(-xs.start, -ys.start)

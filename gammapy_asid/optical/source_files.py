@@ -1,11 +1,14 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Sources of an image in files."""
 
+import warnings
 from typing import NamedTuple
 
+import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from astropy.table import QTable
+from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS
 
 from ..utils.files import FITS_SUFFIXES, new_file, regular_file
@@ -22,6 +25,9 @@ SOURCE_SUFFIXES = (*FITS_SUFFIXES, ".ecsv", ".csv", ".reg")
 
 # Name of the entry of the provenance in the meta data of a text table.
 PROVENANCE = "gammapy_asid"
+
+# Entry of the provenance in a FITS file with the units of the columns.
+UNITS = "units"
 
 
 class SourceData(NamedTuple):
@@ -58,8 +64,12 @@ def write_sources(sources, filename, overwrite=False):
             table.meta = {PROVENANCE: sources.meta}
             table.write(temporary, format="ascii.ecsv")
         else:
-            hdus = [primary_hdu(sources.meta), table_hdu(_plain(sources.table), "SOURCES")]
-            hdus += [provenance_hdu(sources.meta)]
+            with warnings.catch_warnings():
+                # FITS does not know all units, such as nanomaggies: they stand in the provenance, too
+                warnings.filterwarnings("ignore", "The unit .* could not be saved", AstropyUserWarning)
+                table = table_hdu(_plain(sources.table), "SOURCES")
+            hdus = [primary_hdu(sources.meta), table]
+            hdus += [provenance_hdu(sources.meta | {UNITS: _units(sources.table)})]
             if sources.masks is not None:
                 hdus.append(masks_hdu(sources.masks, sources.wcs))
             elif sources.wcs is not None:
@@ -67,6 +77,12 @@ def write_sources(sources, filename, overwrite=False):
                     fits.ImageHDU(np.zeros((1, 1), np.uint8), sources.wcs.to_header(relax=True), name="WCS")
                 )
             write_fits(hdus, temporary)
+
+
+def _units(table):
+    """Units of the columns that have one, as text."""
+    units = {name: getattr(table[name], "unit", None) for name in table.colnames}
+    return {name: str(unit) for name, unit in units.items() if unit is not None}
 
 
 def _plain(table):
@@ -137,6 +153,9 @@ def read_sources(filename):
         if not {"SOURCES", "PROVENANCE"} <= names:
             raise ValueError(f"{path} holds no sources of an image: read other lists as tables")
         table, meta, masks, wcs = read_table(hdulist, "SOURCES"), read_provenance(hdulist), None, None
+        for name, unit in meta.pop(UNITS, {}).items():
+            if table[name].unit is None:
+                table[name] = u.Quantity(table[name].value, u.Unit(unit))
         if "MASKS" in names:
             masks = PixelMasks(np.array(hdulist["MASKS"].data, np.uint8))
         for name in {"MASKS", "WCS"} & names:

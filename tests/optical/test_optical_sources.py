@@ -142,6 +142,14 @@ def test_a_projection_is_kept_without_masks(tmp_path, wcs):
     assert_allclose(read.wcs.wcs.crval, wcs.wcs.crval)
 
 
+def test_units_that_fits_does_not_know_are_kept(tmp_path):
+    sources = some_sources()
+    sources.table["flux"] = sources.table["flux"].value * u.Unit("nmgy")
+    for suffix in ("fits", "ecsv"):
+        sources.write(tmp_path / f"sources.{suffix}")
+        assert OpticalSources.read(tmp_path / f"sources.{suffix}").table["flux"].unit == u.Unit("nmgy")
+
+
 def test_other_files_are_refused(tmp_path):
     with pytest.raises(ValueError, match="must end in .fits"):
         some_sources().write(tmp_path / "sources.txt")

@@ -46,8 +46,8 @@ def channels(batch):
     channels : `~torch.Tensor`
         Shape ``(n, N_CHANNELS, ny, nx)``: brightness, twice; significance of a star and of a galaxy centred
         on each pixel; two sharpened images over their noise; four of these once more over their local
-        scatter; what a pixel has beyond a star; whether the data are invalid, saturated; and the logarithm of the
-        noise.
+        scatter; what a pixel has beyond a star; whether the data are invalid, saturated; and the logarithm
+        of the noise.
     """
     weight = batch.valid / batch.variance
     padded = [next_fast_len(n + 2 * HALF, real=True) for n in batch.shape]

@@ -19,9 +19,9 @@ def simulated(n=4000, seed=0):
     magnitude = rng.uniform(-10, -4, n)
     star = rng.random(n) < np.interp(magnitude, [-10, -4], [0.9, 0.1])
     seen = rng.normal(np.where(star, 0, 2), 1)
-    # Logarithm of likelihoods; galaxies of one size
+    # Logarithm of likelihoods, the same for galaxies of any size
     logits = np.full((n, len(SUBCLASSES)), -20.0)
-    logits[:, 0], logits[:, 2] = -0.5 * seen**2, -0.5 * (seen - 2) ** 2
+    logits[:, 0], logits[:, 1:5] = -0.5 * seen**2, -0.5 * (seen[:, None] - 2) ** 2
     return logits, magnitude, star
 
 

@@ -15,8 +15,12 @@ CLASSES = ("star", "galaxy", "artefact")
 #: What the network tells apart: the number in `CLASSES` of each; galaxies come by their size.
 SUBCLASSES = (0, 1, 1, 1, 1, 2)
 
+#: Shares of the sizes among galaxies, broad around half the width of the point spread function. They are not
+#: estimated from an image: very small galaxies are too much like stars, whose place they would take.
+SIZES = np.array([0.05, 0.25, 0.4, 0.3])
+
 #: Shares without any knowledge of the image: one in fifty candidates is no source.
-_EQUAL = np.array([0.49, *(0.49 / 4,) * 4, 0.02])
+_EQUAL = np.array([0.49, *(0.49 * SIZES), 0.02])
 
 #: Magnitudes over which shares change, sources by which the shares at one magnitude are drawn to those of the
 #: whole image, and those of the whole image to equal ones.
@@ -68,14 +72,15 @@ def checked_prior(prior):
     if not (np.isfinite(values).all() and (values >= 0).all() and values[:2].sum() > 0):
         raise ValueError(f"Shares are finite, not negative and not all zero, got {dict(prior)}")
     star, galaxy, artefact = values / values.sum()
-    return np.array([star, *(galaxy / 4,) * 4, artefact])
+    return np.array([star, *(galaxy * SIZES), artefact])
 
 
 def image_shares(logits, magnitude):
     """Shares of `SUBCLASSES` at the brightness of each source, estimated from all sources of an image.
 
     The shares are those under which what the network says of the sources is most likely: expectation
-    maximisation (Saerens et al. 2002, Neural Computation 14, 21), here smooth in magnitude.
+    maximisation (Saerens et al. 2002, Neural Computation 14, 21), here smooth in magnitude, with the sizes of
+    galaxies as they are known in general (`SIZES`).
 
     Parameters
     ----------
@@ -92,6 +97,8 @@ def image_shares(logits, magnitude):
     if len(logits) == 0:
         return np.empty(logits.shape)
     likelihood = np.exp(logits - logits.max(axis=1, keepdims=True))
+    likelihood = np.column_stack([likelihood[:, 0], likelihood[:, 1:-1] @ SIZES, likelihood[:, -1]])
+    equal = np.array([_EQUAL[0], _EQUAL[1:-1].sum(), _EQUAL[-1]])
     knots = np.arange(magnitude.min(), magnitude.max() + WIDTH / 2, WIDTH / 2)
     near = np.exp(-0.5 * ((magnitude[:, None] - knots) / WIDTH) ** 2)
     # Shares lie on knots, sources between them: what a source gives and gets is the same
@@ -99,15 +106,16 @@ def image_shares(logits, magnitude):
     left = np.clip(place.astype(int), 0, max(len(knots) - 2, 0))
     right = np.minimum(left + 1, len(knots) - 1)
     part = (place - left)[:, None]
-    at_knots = np.tile(_EQUAL, (len(knots), 1))
+    at_knots = np.tile(equal, (len(knots), 1))
     for _ in range(_ROUNDS):
         shares = (1 - part) * at_knots[left] + part * at_knots[right]
         posterior = likelihood * shares
         posterior /= posterior.sum(axis=1, keepdims=True)
-        whole = posterior.sum(axis=0) + WHOLE * _EQUAL
+        whole = posterior.sum(axis=0) + WHOLE * equal
         at_knots = near.T @ posterior + OWN * whole / whole.sum()
         at_knots /= at_knots.sum(axis=1, keepdims=True)
-    return (1 - part) * at_knots[left] + part * at_knots[right]
+    star, galaxy, artefact = ((1 - part) * at_knots[left] + part * at_knots[right]).T
+    return np.column_stack([star, galaxy[:, None] * SIZES, artefact])
 
 
 def class_probabilities(logits, magnitude, prior="image"):

@@ -8,7 +8,8 @@ import numpy as np
 from astropy.table import Table
 
 from gammapy_asid.optical.detector import OpticalSourceDetector
-from gammapy_asid.optical.field import fitted_tiles
+from gammapy_asid.optical.field import field_parts
+from gammapy_asid.optical.flux_estimator import OpticalFluxEstimator
 from gammapy_asid.optical.images import prepare_image, read_image
 
 from .sdss_frames import ZERO_POINT
@@ -19,7 +20,7 @@ __all__ = ["our_sources"]
 SKY_MESH = 50.0
 
 
-def our_sources(frame, model="optical", flux_model="joint", threshold=0.5, own_psf=False):
+def our_sources(frame, model="optical", flux_model="joint", threshold=0.5, own_psf=False, rounds=0):
     """Sources of the library with their fluxes.
 
     Parameters
@@ -32,6 +33,8 @@ def our_sources(frame, model="optical", flux_model="joint", threshold=0.5, own_p
         Lowest score.
     own_psf : bool
         The point spread function is measured on the image in place of SDSS's.
+    rounds : int
+        Rounds of the search for hidden stars.
 
     Returns
     -------
@@ -45,12 +48,16 @@ def our_sources(frame, model="optical", flux_model="joint", threshold=0.5, own_p
         zero_point=ZERO_POINT,
         psf=None if own_psf else frame.psf,
     )
-    detector = OpticalSourceDetector(model=model, threshold=threshold)
+    detector = OpticalSourceDetector(model=model, threshold=threshold, rounds=rounds)
     start = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         prepared = prepare_image(image)
-        table = _fitted(prepared, detector.run(prepared).table)
+        found = detector.run(prepared)
+        if flux_model == "joint":
+            table = _fitted(prepared, found.table)
+        else:
+            table = _measured(OpticalFluxEstimator(model=flux_model).run(prepared, found).table)
     seconds = time.perf_counter() - start
     table.meta["seconds"] = seconds
     return table
@@ -61,8 +68,16 @@ def _fitted(prepared, found):
     columns = {"x": "xcentroid", "y": "ycentroid", "rank": "score", "error": "x_err"}
     table = Table({name: np.asarray(found[column], dtype=float) for name, column in columns.items()})
     table["flux"], table["flux_err"] = np.full((2, len(table)), np.nan)
-    tiles = fitted_tiles(prepared, table["x"].data, table["y"].data, table["error"].data, sky_mesh=SKY_MESH)
-    for tile in tiles:
+    for part in field_parts(prepared, table["x"].data, table["y"].data):
+        fit = part.fit(position_error=table["error"].data[part.near], sky_mesh=SKY_MESH)
         for name in ("flux", "flux_err"):
-            table[name][tile.rows] = getattr(tile.fit, name)[tile.own].numpy() * tile.noise
+            table[name][part.rows] = getattr(fit, name)[part.own].numpy() * part.noise
+    return table
+
+
+def _measured(found):
+    """Positions and fluxes of the estimators."""
+    columns = {"x": "xcentroid", "y": "ycentroid", "rank": "score", "flux": "flux"}
+    table = Table({name: np.asarray(found[column], dtype=float) for name, column in columns.items()})
+    table["flux_err"] = (np.asarray(found["flux_errn"], float) + np.asarray(found["flux_errp"], float)) / 2
     return table

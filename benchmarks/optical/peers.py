@@ -74,7 +74,17 @@ def _table(x, y, flux, flux_err, **others):
 
 
 def sep_sources(
-    data, noise, mask=None, *, psf=None, threshold=1.5, area=5, contrast=0.005, matched=False, aperture=None
+    data,
+    noise,
+    mask=None,
+    *,
+    psf=None,
+    threshold=1.5,
+    area=5,
+    contrast=0.005,
+    smooth="default",
+    aperture=None,
+    mesh=None,
 ):
     """Sources of sep: SExtractor's detection as a library.
 
@@ -90,17 +100,22 @@ def sep_sources(
         Least number of pixels.
     contrast : float
         Least share of the light of a part that is split off.
-    matched : bool
-        Filter with the point spread function in place of the default filter.
+    smooth : {"default", "psf", "none"}
+        Filter: SExtractor's default, the point spread function, or none.
     aperture : float, optional
         Radius of the flux in pixels, corrected for the light outside with the point spread function; the flux
         within Kron's ellipse if not given.
+    mesh : int, optional
+        Side in pixels of the mesh of a background and its scatter, which takes the place of `noise`.
     """
     import sep
 
     data, noise, mask = _maps(data, noise, mask)
-    kernel = DEFAULT_FILTER
-    if matched:
+    if mesh:
+        background = sep.Background(data, mask=mask, bw=mesh, bh=mesh)
+        data, noise = data - background.back(), np.maximum(noise, background.rms())
+    kernel = DEFAULT_FILTER if smooth == "default" else None
+    if smooth == "psf":
         kernel = np.ascontiguousarray(
             psf[::OVERSAMPLING, ::OVERSAMPLING][HALF - 5 : HALF + 6, HALF - 5 : HALF + 6]
         )

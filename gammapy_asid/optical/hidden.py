@@ -1,0 +1,109 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Stars that hide beside brighter ones: rounds of a search in what the fit of all others leaves."""
+
+import numpy as np
+from scipy.ndimage import maximum_filter
+from scipy.signal import fftconvolve
+
+from .batch import HALF
+from .fit.joint import joint_fit
+
+__all__ = ["CROWD", "with_hidden"]
+
+#: Sources a pixel from which on a part of an image is a crowd: one in 50 pixels, where stars of usual seeing
+#: (3 pixels wide) begin to overlap.
+CROWD = 0.02
+
+#: Side of the parts that are searched, and how far they reach beyond what is kept of them.
+TILE, OVERLAP = 256, 2 * HALF + 8
+
+#: Least significance of a source beside its neighbours, and of a new one in what is left (as crowdsource).
+KEPT, FOUND = 4.0, 5.0
+
+#: Least light of a new source over what the model has there: errors of the point spread function are less.
+SHARE = 0.03
+
+#: Distance in pixels from known sources below which nothing new is looked for, and error of a new position.
+APART, ERROR = 0.9, 0.3
+
+#: Distance in pixels of the nodes of the sky that is fitted besides: it takes up stars too faint to be told.
+SKY_MESH = 50.0
+
+
+def with_hidden(prepared, x, y, error, rounds):
+    """Complete a list of sources where they are crowded.
+
+    All sources are fitted together; those that are not significant beside their neighbours are left out, and
+    peaks in the residual image, filtered with the point spread function, are added (after Schlafly et al.
+    2018, ApJS 234, 39). Other parts of the image stay as they are.
+
+    Parameters
+    ----------
+    prepared : `~gammapy_asid.optical.images.PreparedImage`
+        Image.
+    x, y, error : `~numpy.ndarray`
+        Positions of sources in pixels of the image and their errors, shape ``(n,)``.
+    rounds : int
+        Rounds of the search.
+
+    Returns
+    -------
+    x, y, error : `~numpy.ndarray`
+        Positions of all sources and their errors, shape ``(m,)``.
+    known : `~numpy.ndarray`
+        Number of each in the given list, -1 for new ones, shape ``(m,)``.
+    """
+    binning = prepared.binning
+    x, y = prepared.binned(x, y)
+    parts = []
+    for tile in prepared.tiles(TILE, OVERLAP):
+        near = np.flatnonzero(_within(x, tile.xs) & _within(y, tile.ys))
+        sides = zip((tile.ys, tile.xs), prepared.shape, strict=True)
+        area = np.prod([min(part.stop, n) - max(part.start, 0) for part, n in sides])
+        found = x[near], y[near], error[near] / binning, near
+        if rounds and len(near) > CROWD * area:
+            corner = np.array([tile.xs.start, tile.ys.start])
+            batch = prepared.batch(tile.ys, tile.xs)
+            found = _searched(batch, x[near] - corner[0], y[near] - corner[1], *found[2:], rounds)
+            found = found[0] + corner[0], found[1] + corner[1], *found[2:]
+        own = _within(found[0], tile.inner_xs) & _within(found[1], tile.inner_ys)
+        parts.append([values[own] for values in found])
+    x, y, error, known = (np.concatenate(values) for values in zip(*parts, strict=True))
+    return *prepared.original(x, y), error * binning, known
+
+
+def _within(values, part):
+    return (values >= part.start - 0.5) & (values < part.stop - 0.5)
+
+
+def _searched(batch, x, y, error, known, rounds):
+    """Sources of one image after the rounds."""
+    for _ in range(rounds):
+        fit = joint_fit(batch, x, y, position_error=error.astype(np.float32), sky_mesh=SKY_MESH)
+        kept = np.nan_to_num((fit.flux / fit.flux_err).numpy()) > KEPT
+        x, y, error, known = fit.x.numpy()[kept], fit.y.numpy()[kept], error[kept], known[kept]
+        new_x, new_y = _peaks(batch, fit)
+        if len(x) and len(new_x):
+            apart = np.hypot(new_x[:, None] - x, new_y[:, None] - y).min(1) > APART
+            new_x, new_y = new_x[apart], new_y[apart]
+        if not len(new_x):
+            break
+        x, y = np.concatenate([x, new_x]), np.concatenate([y, new_y])
+        error = np.concatenate([error, np.full(len(new_x), ERROR)])
+        known = np.concatenate([known, np.full(len(new_x), -1)])
+    return x, y, error, known
+
+
+def _peaks(batch, fit):
+    """Significant peaks of what a fit leaves."""
+    kernel = batch.kernels[0].numpy().astype(float)
+    weight = (batch.valid / batch.variance)[0].numpy().astype(float)
+    information = np.maximum(fftconvolve(weight, kernel[::-1, ::-1] ** 2, mode="same"), 1e-9)
+    light, model = (
+        fftconvolve(image[0].numpy() * weight, kernel[::-1, ::-1], mode="same") / information
+        for image in (fit.residual, fit.model)
+    )
+    significance = light * np.sqrt(information)
+    peak = (significance == maximum_filter(significance, 3)) & (significance > FOUND) & (weight > 0)
+    y, x = np.nonzero(peak & (light > SHARE * np.maximum(model, 0)))
+    return x.astype(float), y.astype(float)

@@ -374,6 +374,7 @@ def parser():
     result.add_argument(
         "--flux-model", default="joint", help="model of the fluxes, 'joint' for the fit alone"
     )
+    result.add_argument("--rounds", type=int, default=4, help="rounds of the search for hidden stars")
     result.add_argument("--twins", type=int, nargs="+", default=[1, 2], help="seeds of the simulated twins")
     result.add_argument("--peers", nargs="*", default=list(SETTINGS), choices=list(SETTINGS), help="peers")
     return result
@@ -386,7 +387,7 @@ def main(arguments=None):
     frame = read_frame(folder, FIELD)
     near, far, truth = surroundings(frame), surroundings(frame, FAR), read_truth(folder / TRUTH)
     parts = Parts(args.output)
-    models = {"model": args.model, "flux_model": args.flux_model}
+    models = {"model": args.model, "flux_model": args.flux_model, "rounds": args.rounds}
     chosen = chosen_threshold(far, args.twins, **models)
     models["threshold"] = chosen["threshold"]
     found, lists = {}, {}

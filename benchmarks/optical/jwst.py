@@ -228,9 +228,9 @@ def write_training(folder, output):
     print(f"{len(listed)} sources of both epochs together in {output}/list.fits")
 
 
-def main():
+def main(arguments=None):
     """Measure."""
-    args = parser().parse_args()
+    args = parser().parse_args(arguments)
     folder = data_folder(args.data) / "optical" / "jwst"
     if args.train:
         return write_training(folder, args.train)

@@ -230,9 +230,9 @@ def measure_image(parts, key, draw, chosen, own):
     return rows, parts(f"{key} bound", partial(relative_bounds, draw))
 
 
-def main():
+def main(arguments=None):
     """Measure."""
-    args = parser().parse_args()
+    args = parser().parse_args(arguments)
     parts, own = Parts(args.output, seed=args.seed, images=args.images), ours(args)
     chosen = chosen_settings(parts, args.seed)
     results = {"versions": peer_versions(), "chosen": chosen, "images": {}, "bounds": {}}

@@ -140,9 +140,9 @@ def table(results):
     return rows_to_markdown([*header, "its mean, %", "ellipticity"], lines)
 
 
-def main():
+def main(arguments=None):
     """Measure and compare."""
-    options = parser().parse_args()
+    options = parser().parse_args(arguments)
     for program in ("source-extractor", "psfex"):
         if not shutil.which(program):
             raise FileNotFoundError(f"{program} is not installed")

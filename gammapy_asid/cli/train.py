@@ -127,7 +127,7 @@ def train(recipe, dataset, images, sources, task, output, epochs, workers, devic
 
     if recipe is None and dataset is None and not images:
         raise ValueError(
-            "Nothing to train: give a recipe, --dataset FILE, or --image FILE with --sources FILE"
+            "Nothing to train: give a recipe or --dataset FILE, or --image FILE with --sources FILE"
         )
     if images or sources:
         settings = _own_images(recipe, dataset, images, sources)

@@ -2,6 +2,7 @@
 """Stars and galaxies among the sources of an image."""
 
 import numpy as np
+from gammapy.estimators import ESTIMATOR_REGISTRY
 
 from .classification.model import ClassEvidence, OpticalClassModel
 from .classification.prior import checked_prior
@@ -35,6 +36,8 @@ class OpticalSourceClassifier(OpticalEstimator):
     device : str, optional
         Torch device; by default the accelerator if there is one.
     """
+
+    tag = "OpticalSourceClassifier"
 
     def __init__(self, model="optical-classes", psf=None, prior="image", device=None):
         checked_prior(prior)
@@ -84,3 +87,6 @@ class OpticalSourceClassifier(OpticalEstimator):
             table[name] = values[name]
             table[name].info.description = text
         return self.finished(placed, prepared, measured & np.isnan(star))
+
+
+ESTIMATOR_REGISTRY.append(OpticalSourceClassifier)

@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 from astropy.table import QTable
+from gammapy.estimators import ESTIMATOR_REGISTRY
 from photutils.detection import StarFinderBase
 from photutils.utils.exceptions import NoDetectionsWarning
 
@@ -65,6 +66,8 @@ class OpticalSourceDetector(OpticalEstimator, StarFinderBase):
     device : str, optional
         Torch device; by default the accelerator if there is one.
     """
+
+    tag = "OpticalSourceDetector"
 
     def __init__(self, model="optical", threshold=0.5, psf=None, device=None, rounds=0):
         check_number("threshold", threshold, 0, 1)
@@ -139,3 +142,6 @@ class OpticalSourceDetector(OpticalEstimator, StarFinderBase):
             flux[part.rows] = part.fit(iterations=0).flux[part.own].numpy() * part.noise
         table["flux"] = flux if prepared.image.unit is None else flux * prepared.image.unit
         return table
+
+
+ESTIMATOR_REGISTRY.append(OpticalSourceDetector)

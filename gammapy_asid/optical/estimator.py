@@ -4,6 +4,7 @@
 import logging
 
 import numpy as np
+from gammapy.estimators import Estimator
 
 from .flags import OpticalFlag
 from .images import PreparedImage, prepare_image, read_image
@@ -17,7 +18,7 @@ log = logging.getLogger(__name__)
 TOLERANCE = 1.05
 
 
-class OpticalEstimator:
+class OpticalEstimator(Estimator):
     """Estimator that runs a trained model on images.
 
     Parameters
@@ -28,8 +29,7 @@ class OpticalEstimator:
         That model with its card, on the device where it runs.
     psf : object, optional
         Point spread function of all images, anything that `~gammapy_asid.optical.psf.as_psf`
-        takes; by default that of the
-        image, or else measured on its stars.
+        takes; by default that of the image, or else measured on its stars.
     """
 
     def __init__(self, model, trained, psf=None):
@@ -48,6 +48,12 @@ class OpticalEstimator:
     def device(self):
         """Where the model runs (`~torch.device`)."""
         return self.trained.device
+
+    @property
+    def config_parameters(self):
+        """Configuration, without the networks."""
+        held = {name: value for name, value in vars(self).items() if name not in ("model", "trained")}
+        return {"model": str(self.model), "device": str(self.device)} | held
 
     def prepare(self, image):
         """Image in units of the noise of its sky; one that is prepared already is taken as it is.

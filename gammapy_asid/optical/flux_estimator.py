@@ -3,6 +3,7 @@
 
 import astropy.units as u
 import numpy as np
+from gammapy.estimators import ESTIMATOR_REGISTRY
 from scipy.spatial import KDTree
 
 from .estimator import OpticalEstimator
@@ -44,6 +45,8 @@ class OpticalFluxEstimator(OpticalEstimator):
     device : str, optional
         Torch device; by default the accelerator if there is one.
     """
+
+    tag = "OpticalFluxEstimator"
 
     def __init__(self, model="optical-flux", psf=None, device=None):
         super().__init__(model, OpticalFluxModel.load(model, device), psf)
@@ -115,3 +118,6 @@ def _beside_brighter(x, y, flux, fwhm):
         fainter = np.where(flux[pairs[:, 0]] < flux[pairs[:, 1]], pairs[:, 0], pairs[:, 1])
         flags[fainter] = OpticalFlag.NEAR_BRIGHTER
     return flags
+
+
+ESTIMATOR_REGISTRY.append(OpticalFluxEstimator)

@@ -19,7 +19,7 @@ assert "torch" not in sys.modules
 assert ESTIMATOR_REGISTRY.get_cls("DLSourceDetector").__name__ == "DLSourceDetector"
 assert CATALOG_REGISTRY.get_cls("asid").__name__ == "SourceCatalogASID"
 names = [estimator.__name__ for estimator in ESTIMATOR_REGISTRY]
-tables = {"SourceClasses", "SourceExtensions", "SourceFluxes", "SourceLightCurves"}
+tables = {"OpticalSources", "SourceClasses", "SourceExtensions", "SourceFluxes", "SourceLightCurves"}
 others = tables | {"Candidates", "classify_table", "__version__"}
 assert set(gammapy_asid.__all__) - set(names) == others
 assert len(set(names)) == len(names)

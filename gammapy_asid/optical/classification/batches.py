@@ -31,7 +31,13 @@ class KeptBatches(Dataset):
         return self.recipe.optimiser.batches_per_epoch * self.recipe.optimiser.epochs
 
     def part(self, start, stop):
-        """Batches from a number to another."""
+        """Batches from a number to another.
+
+        Parameters
+        ----------
+        start, stop : int
+            Numbers of the first batch, and of the one after the last.
+        """
         return Subset(self, range(start, stop))
 
     @torch.no_grad()

@@ -149,5 +149,11 @@ def places(tables, image, offset_x, offset_y, size):
 
 
 def parent_of(template):
-    """Number in `DERIVATIVES` of what stands for the derivatives of a template."""
+    """Number in `DERIVATIVES` of what stands for the derivatives of a template.
+
+    Parameters
+    ----------
+    template : int
+        Number of the template.
+    """
     return _PARENT[template]

@@ -9,7 +9,7 @@ from scipy.special import expit
 
 from ...learning.card import Card, Probability, Range, StrictCard
 from ...learning.score_calibration import apply_knots
-from .centres import N_EVIDENCE, evidence
+from .centres import N_EVIDENCE, RANGE, evidence
 
 __all__ = ["OpticalCard", "OpticalPoint"]
 
@@ -36,7 +36,7 @@ class OpticalCard(Card):
         Range of the density of sources a pixel that the network expects.
     score_weights : tuple of float
         Constant and weights of the columns of `~gammapy_asid.optical.detection.centres.evidence`, whose sum
-        is the logit of the score.
+        is the logit of the score; by default the network's own.
     calibration : tuple of tuple of float
         Knots of the calibration, see `~gammapy_asid.learning.score_calibration.fit_knots`.
     operating_points : tuple of `OpticalPoint`
@@ -50,7 +50,13 @@ class OpticalCard(Card):
     psf_r68: tuple[Range, ...] = ()
     fwhm: Range
     crowd: Range
-    score_weights: Annotated[tuple[float, ...], Field(min_length=N_EVIDENCE + 1, max_length=N_EVIDENCE + 1)]
+    score_weights: Annotated[
+        tuple[float, ...], Field(min_length=N_EVIDENCE + 1, max_length=N_EVIDENCE + 1)
+    ] = (
+        0.0,
+        RANGE,
+        *(0.0,) * (N_EVIDENCE - 1),
+    )
     calibration: tuple[tuple[float, float], ...]
     operating_points: tuple[OpticalPoint, ...]
     position_scale: float = 1.0

@@ -12,7 +12,7 @@ from ...learning.score_calibration import SCORE_MARGIN
 from ..bands import OPTICAL_BANDS, PIXEL
 from .network import COSMIC
 
-__all__ = ["N_EVIDENCE", "evidence", "expected_density", "find_peaks"]
+__all__ = ["N_EVIDENCE", "RANGE", "evidence", "expected_density", "find_peaks"]
 
 #: Side in pixels of the window in which the density of sources is taken.
 WINDOW = 65

@@ -20,20 +20,18 @@ PRODUCTS = {
     "plot": "sources.png",
 }
 
-#: Rows that are printed, and the columns of them with their form.
+#: Rows that are printed, and the columns of them with heading and form: 80 characters hold no more.
 ROWS = 20
 COLUMNS = {
-    "xcentroid": "{:.2f}",
-    "ycentroid": "{:.2f}",
-    "ra": "{:.6f}",
-    "dec": "{:+.6f}",
-    "score": "{:.3f}",
-    "star_prob": "{:.3f}",
-    "flux": "{:.5g}",
-    "flux_errn": "{:.2g}",
-    "flux_errp": "{:.2g}",
-    "mag": "{:.3f}",
-    "flags": "{:d}",
+    "xcentroid": ("x", "{:.1f}"),
+    "ycentroid": ("y", "{:.1f}"),
+    "score": ("score", "{:.2f}"),
+    "star_prob": ("star", "{:.2f}"),
+    "flux": ("flux", "{:.4g}"),
+    "flux_errn": ("-", "{:.2g}"),
+    "flux_errp": ("+", "{:.2g}"),
+    "mag": ("mag", "{:.2f}"),
+    "flags": ("flags", "{:d}"),
 }
 
 
@@ -152,9 +150,9 @@ def _print_sources(sources, prepared):
     for name, mask in sources.masks.items():
         console.print(f"{mask.sum()} pixels of {name.replace('_', ' ')}s")
     columns = [name for name in COLUMNS if name in sources.table.colnames]
-    table = Table(*columns)
+    table = Table(*(COLUMNS[name][0] for name in columns))
     for row in sources.table[:ROWS]:
-        table.add_row(*(COLUMNS[name].format(getattr(row[name], "value", row[name])) for name in columns))
+        table.add_row(*(COLUMNS[name][1].format(getattr(row[name], "value", row[name])) for name in columns))
     console.print(table)
     if len(sources) > ROWS:
         console.print(f"... and {len(sources) - ROWS} more in the table")

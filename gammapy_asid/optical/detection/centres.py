@@ -20,9 +20,12 @@ WINDOW = 65
 #: Sum of the marks of one source in the centre map: a Gaussian.
 MARK = 2 * np.pi * (OPTICAL_BANDS.centre_sigma / PIXEL) ** 2
 
+#: Logit of the network beyond which candidates are alike: one in 150.
+SUREST = 5.0
+
 #: Range of the numbers that a calibration combines, and the products of them that it knows.
 RANGE = 3.0
-PRODUCTS = [chosen for k in (1, 2, 3) for chosen in combinations_with_replacement(range(3), k)]
+PRODUCTS = [chosen for k in (1, 2) for chosen in combinations_with_replacement(range(3), k)]
 N_EVIDENCE = len(PRODUCTS)
 
 #: Density in sources a pixel below which it makes no difference.
@@ -89,11 +92,12 @@ def evidence(peaks, crowd):
     Returns
     -------
     columns : `~numpy.ndarray`
-        Shape ``(n_peaks, N_EVIDENCE)``: products of up to three of the logit of the score and the logarithms
+        Shape ``(n_peaks, N_EVIDENCE)``: products of up to two of the logit of the score and the logarithms
         of height and density.
     """
     score = np.clip(np.asarray(peaks.score, float), SCORE_MARGIN, 1 - SCORE_MARGIN)
-    logit = np.log(score / (1 - score))
+    # Beyond this nothing is surer, and products of large numbers would turn the order round
+    logit = np.clip(np.log(score / (1 - score)), -SUREST, SUREST)
     height = np.log(np.clip(peaks.height, SCORE_MARGIN, None))
     density = np.log(np.maximum(crowd, EMPTY) / EMPTY)
     numbers = np.stack([logit, height, density]) / RANGE

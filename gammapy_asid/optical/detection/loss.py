@@ -103,10 +103,13 @@ def optical_loss(output, target, valid):
     (maps, masks), (wanted, artefacts) = split_output(output), target
     fine = valid.float().repeat_interleave(FINER, 1).repeat_interleave(FINER, 2)
     marked = wanted[:, 0].mean((1, 2)) + FEWEST
-    parts = detection_loss(maps[:, :BRIGHTNESS], wanted[:, :BRIGHTNESS], fine, USUAL / marked)
+    # Split: the gradient of an indexed map is a full set of maps
+    sources, brightness = maps.split((BRIGHTNESS, 2), 1)
+    parts = detection_loss(sources, wanted[:, :BRIGHTNESS], fine, USUAL / marked)
     # Likelihood of the brightness, as that of the offsets
-    log_error = maps[:, BRIGHTNESS + 1].clamp(-4, 2)
-    pull = (maps[:, BRIGHTNESS] - wanted[:, BRIGHTNESS]) * torch.exp(-log_error)
+    value, log_error = brightness.unbind(1)
+    log_error = log_error.clamp(-4, 2)
+    pull = (value - wanted[:, BRIGHTNESS]) * torch.exp(-log_error)
     # Far outliers of an untrained network would drown all else
     weight = wanted[:, 4] * fine
     nll = smooth_l1_loss(pull, torch.zeros_like(pull), reduction="none", beta=3.0) * 3 + log_error

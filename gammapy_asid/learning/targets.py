@@ -77,19 +77,16 @@ def target_maps(patch, x, y, pixel_size, n_patches, shape, half=5, bands=LAT_BAN
         torch.full_like(x, bands.centre_sigma), EXTENDED_CENTRE * width.clamp(max=largest)
     )
     radius = match_radius(bands, width)
-    half = max(half, int(torch.ceil(radius / pixel_size[patch]).max())) if len(x) else half
-    grid = torch.arange(-half, half + 1, device=x.device)
-    column = torch.round(x).long()[:, None, None] + grid
-    row = torch.round(y).long()[:, None, None] + grid[:, None]
-    dx, dy = torch.broadcast_tensors(x[:, None, None] - column, y[:, None, None] - row)
-    scale = pixel_size[patch][:, None, None]
-    r2 = (dx**2 + dy**2) * scale**2
-    gauss = torch.exp(-0.5 * r2 / centre_sigma[:, None, None] ** 2)
-    valid = (column >= 0) & (column < nx) & (row >= 0) & (row < ny)
-    flat = ((patch[:, None, None] * ny + row) * nx + column)[valid]
-    near = (r2 < radius[:, None, None] ** 2)[valid]
-    gauss, r2, dx, dy = gauss[valid], r2[valid], dx[valid], dy[valid]
-
+    reach = torch.ceil(radius / pixel_size[patch]).clamp(min=half)
+    # Wide sources mark more pixels than all others need
+    groups = [g for g in (reach <= half, reach > half) if g.any()]
+    marked = [
+        _marked(*(v[g] for v in (patch, x, y, pixel_size[patch], centre_sigma, radius)), int(reach[g].max()), shape)
+        for g in groups
+    ]
+    flat, gauss, near, r2, dx, dy = (
+        torch.cat(v) for v in zip(*marked, strict=True)
+    ) if groups else (x.new_zeros(0, dtype=t) for t in (torch.long, x.dtype, torch.bool, *[x.dtype] * 3))
     centre = torch.zeros(n_patches * ny * nx, device=x.device).scatter_reduce_(0, flat, gauss, "amax")
     match = torch.zeros_like(centre)
     match[flat[near]] = 1
@@ -99,6 +96,21 @@ def target_maps(patch, x, y, pixel_size, n_patches, shape, half=5, bands=LAT_BAN
     offset[:, flat[own]] = torch.stack([dx[own], dy[own], torch.ones_like(dx[own])])
     maps = torch.cat([centre[None], match[None], offset]).view(5, n_patches, ny, nx)
     return maps.transpose(0, 1).contiguous()
+
+
+def _marked(patch, x, y, pixel_size, centre_sigma, radius, half, shape):
+    """Pixels around sources: flat index, mark, whether they match, distance squared in deg, offset in pixels."""
+    ny, nx = shape
+    grid = torch.arange(-half, half + 1, device=x.device)
+    column = torch.round(x).long()[:, None, None] + grid
+    row = torch.round(y).long()[:, None, None] + grid[:, None]
+    valid = (column >= 0) & (column < nx) & (row >= 0) & (row < ny)
+    dx, dy = torch.broadcast_tensors(x[:, None, None] - column, y[:, None, None] - row)
+    r2 = (dx**2 + dy**2) * pixel_size[:, None, None] ** 2
+    gauss = torch.exp(-0.5 * r2 / centre_sigma[:, None, None] ** 2)
+    flat = (patch[:, None, None] * ny + row) * nx + column
+    near = r2 < radius[:, None, None] ** 2
+    return tuple(v[valid] for v in (flat, gauss, near, r2, dx, dy))
 
 
 def detection_loss(output, targets, mask, weight=None):
@@ -127,12 +139,14 @@ def detection_loss(output, targets, mask, weight=None):
     share = valid if weight is None else valid * weight[:, None, None]
     share = share / valid.sum().clamp(min=1)
     cross_entropy = torch.nn.functional.binary_cross_entropy_with_logits
-    centre = (cross_entropy(output[:, 0], targets[:, 0], reduction="none") * share).sum()
-    match = (cross_entropy(output[:, 1], targets[:, 1], reduction="none") * share).sum()
+    # Unbound: the gradient of an indexed map is a full set of maps
+    centre_map, match_map, x, y, log_sigma = output.unbind(1)
+    centre = (cross_entropy(centre_map, targets[:, 0], reduction="none") * share).sum()
+    match = (cross_entropy(match_map, targets[:, 1], reduction="none") * share).sum()
     weight = targets[:, 4] * valid
     # Errors from a fiftieth of a pixel to seven: no source pulls without limit
-    log_sigma = output[:, 4].clamp(-4, 2)
-    distance2 = (output[:, 2] - targets[:, 2]) ** 2 + (output[:, 3] - targets[:, 3]) ** 2
+    log_sigma = log_sigma.clamp(-4, 2)
+    distance2 = (x - targets[:, 2]) ** 2 + (y - targets[:, 3]) ** 2
     nll = 0.5 * distance2 * torch.exp(-2 * log_sigma) + 2 * log_sigma
     offset = (nll * weight).sum() / weight.sum().clamp(min=1)
     loss = CENTRE_WEIGHT * centre + MATCH_WEIGHT * match + OFFSET_WEIGHT * offset

@@ -10,7 +10,7 @@ from .batch import HALF
 __all__ = ["ELLIPTICITY", "N_CHANNELS", "N_CONDITIONS", "channels", "conditions"]
 
 #: Channels of an image, and numbers that describe its point spread function.
-N_CHANNELS, N_CONDITIONS = 14, 8
+N_CHANNELS, N_CONDITIONS = 14, 9
 
 #: Where among these numbers the ellipticity is.
 ELLIPTICITY = slice(3, 5)
@@ -28,6 +28,9 @@ RANGE, CONTRASTED = 3.0, [0, 2, 4, 5]
 
 #: Side of the window of that scatter in pixels, and the scatter of a sky without sources.
 WINDOW, LEAST = 25, 0.2
+
+#: Signal beyond which a pixel tells nothing of the correlation of the noise.
+QUIET = 2.5
 
 #: Signal over which brightness is compressed a second time, so that cores of bright stars keep their shape.
 BRIGHT = 30.0
@@ -142,8 +145,8 @@ def conditions(batch):
     -------
     conditions : `~torch.Tensor`
         Shape ``(n, N_CONDITIONS)``: width and noise-equivalent area, as logarithms; share of light in the
-        central pixel; ellipticity in two components; shares beyond one and two widths; and whether the noise
-        of sources is known.
+        central pixel; ellipticity in two components; shares beyond one and two widths; whether the noise of
+        sources is known; and the correlation of neighbouring pixels.
     """
     kernels = batch.kernels
     axis = torch.arange(-HALF, HALF + 1, device=kernels.device).float()
@@ -158,4 +161,19 @@ def conditions(batch):
     outside = [(kernels * (r2 > (k * fwhm[:, None, None]) ** 2)).sum((1, 2)) for k in (1, 2)]
     area = -torch.log((kernels**2).sum((1, 2)))
     known = (batch.variance != 1).flatten(1).any(1).float()
-    return torch.stack([torch.log(fwhm), area - 2, kernels.amax((1, 2)), e1, e2, *outside, known], 1)
+    shared = _correlation(batch)
+    numbers = [torch.log(fwhm), area - 2, kernels.amax((1, 2)), e1, e2, *outside, known, shared]
+    return torch.stack(numbers, 1)
+
+
+def _correlation(batch):
+    """Correlation of the signal of neighbouring pixels without bright sources: resampled images share noise."""
+    window = {"kernel_size": WINDOW, "stride": WINDOW, "ceil_mode": True, "count_include_pad": False}
+    level = F.avg_pool2d(batch.signal.clamp(-QUIET, QUIET)[:, None], **window)
+    level = F.interpolate(level, scale_factor=WINDOW)[:, 0, : batch.shape[0], : batch.shape[1]]
+    signal = batch.signal - level
+    quiet = batch.valid & (signal.abs() < QUIET)
+    signal = torch.where(quiet, signal, 0.0)
+    pairs = (signal[:, 1:] * signal[:, :-1]).sum((1, 2)) + (signal[:, :, 1:] * signal[:, :, :-1]).sum((1, 2))
+    square = (signal**2).sum((1, 2))
+    return pairs / (2 * square).clamp(min=1e-3)

@@ -226,7 +226,7 @@ def _exposed(light, scenes, generator, rng):
     noise = torch.randn(light.shape, generator=generator) * torch.sqrt(read)
     noise = noise + (counts - sky) / electrons - light
     # Resampled images share the noise of a pixel with its neighbours
-    shared = torch.from_numpy(rng.random(n) < 0.15)[:, None, None]
+    shared = torch.from_numpy(rng.random(n) < 0.25)[:, None, None]
     reach = _tensor(rng.uniform(0.35, 0.7, n))[:, None]
     axis = torch.exp(-0.5 * (torch.arange(-2.0, 3.0) / reach) ** 2)
     kernel = axis[:, :, None] * axis[:, None, :]

@@ -11,7 +11,7 @@ from ..bands import OPTICAL_BANDS, PIXEL
 from ..channels import channels, conditions
 from .centres import evidence, expected_density, find_peaks
 from .loss import GAUSSIAN_HALF
-from .network import COSMIC
+from .network import split_output
 
 __all__ = ["DETECTABLE", "claimed_sources", "network_output", "simulated_candidates", "visible_sources"]
 
@@ -25,7 +25,7 @@ ON_SPHERE = 1e-3
 
 @inference()
 def network_output(network, batch):
-    """Output of a network for images, shape ``(n, 7, ny, nx)``, float32 on the CPU.
+    """Output of a network for images, shape ``(n, outputs, ny, nx)``, float32 on the CPU.
 
     Parameters
     ----------
@@ -120,11 +120,12 @@ def simulated_candidates(network, drawn):
     for simulated in drawn:
         batch = simulated.batch
         output = network_output(network, batch)
-        peaks, density = find_peaks(output, batch.valid)
+        maps, marks = split_output(output)
+        peaks, density = find_peaks(maps, batch.valid)
         true, offset = claimed_sources(simulated, peaks)
         seen = visible_sources(simulated)
         # As it is seen: chosen by the truth, images would have luck in their candidates
-        crowd = expected_density(output, batch.valid)
+        crowd = expected_density(maps, batch.valid)
         snr = np.where(true >= 0, simulated.snr.numpy()[true], np.nan)
         own = (peaks.score, peaks.sigma, offset, snr, crowd[peaks.field], evidence(peaks, density))
         for name, values in zip(columns, own, strict=True):
@@ -133,7 +134,7 @@ def simulated_candidates(network, drawn):
         truth["crowd"].append(crowd[simulated.patch[seen].numpy()])
         for i, name in enumerate(masks):
             valid = batch.valid
-            probability = torch.sigmoid(output[:, COSMIC + i])[valid].numpy()
+            probability = torch.sigmoid(marks[:, i])[valid].numpy()
             masks[name].append(np.stack([probability, getattr(simulated, name)[valid].numpy()]))
     columns, truth = ({k: np.concatenate(v) for k, v in c.items()} for c in (columns, truth))
     return columns, truth, {name: np.concatenate(parts, 1) for name, parts in masks.items()}

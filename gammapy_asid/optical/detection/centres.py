@@ -9,16 +9,16 @@ from torch.nn.functional import avg_pool2d
 
 from ...learning.peaks import find_centres
 from ...learning.score_calibration import SCORE_MARGIN
-from ..bands import OPTICAL_BANDS, PIXEL
-from .network import COSMIC
+from ..bands import FINER, OPTICAL_BANDS, STEP
+from .network import BRIGHTNESS
 
 __all__ = ["N_EVIDENCE", "RANGE", "evidence", "expected_density", "find_peaks"]
 
-#: Side in pixels of the window in which the density of sources is taken.
-WINDOW = 65
+#: Side in steps of the window in which the density of sources is taken: 65 pixels.
+WINDOW = 129
 
 #: Sum of the marks of one source in the centre map: a Gaussian.
-MARK = 2 * np.pi * (OPTICAL_BANDS.centre_sigma / PIXEL) ** 2
+MARK = 2 * np.pi * (OPTICAL_BANDS.centre_sigma / STEP) ** 2
 
 #: Logit of the network beyond which candidates are alike: one in 150.
 SUREST = 5.0
@@ -32,13 +32,13 @@ N_EVIDENCE = len(PRODUCTS)
 EMPTY = 1e-3
 
 
-def find_peaks(output, valid):
+def find_peaks(maps, valid):
     """Centres of sources, and the density of sources around each as the network expects it.
 
     Parameters
     ----------
-    output : `~torch.Tensor`
-        Output of the network, shape ``(n, 7, ny, nx)``.
+    maps : `~torch.Tensor`
+        Maps of the network, see `~gammapy_asid.optical.detection.network.split_output`.
     valid : `~torch.Tensor`
         Pixels with data, bool of shape ``(n, ny, nx)``.
 
@@ -49,20 +49,30 @@ def find_peaks(output, valid):
     crowd : `~numpy.ndarray`
         Expected sources a pixel in the window around each, shape ``(n_peaks,)``.
     """
-    peaks = find_centres(output[:, :COSMIC], PIXEL, valid.float(), bands=OPTICAL_BANDS)
-    covered = valid.float()[:, None]
-    density = _mean(torch.sigmoid(output[:, :1]) * covered) / (_mean(covered) * MARK).clamp(min=1e-3)
+    valid = _finer(valid)
+    peaks = find_centres(maps[:, :BRIGHTNESS], STEP, valid, bands=OPTICAL_BANDS)
+    covered = valid[:, None]
+    density = _mean(torch.sigmoid(maps[:, :1]) * covered) / (_mean(covered) * MARK).clamp(min=1e-3)
+    density = density * FINER**2
     ny, nx = valid.shape[-2:]
     row, column = (np.clip(np.round(v), 0, n - 1).astype(int) for v, n in ((peaks.y, ny), (peaks.x, nx)))
-    return peaks, density[:, 0].numpy()[peaks.field, row, column]
+    crowd = density[:, 0].numpy()[peaks.field, row, column]
+    peaks.x, peaks.y = ((v + 0.5) / FINER - 0.5 for v in (peaks.x, peaks.y))
+    peaks.sigma = peaks.sigma / FINER
+    return peaks, crowd
 
 
-def expected_density(output, valid):
+def _finer(valid):
+    """Pixels with data in steps, as numbers."""
+    return valid.float().repeat_interleave(FINER, 1).repeat_interleave(FINER, 2)
+
+
+def expected_density(maps, valid):
     """Sources that the network expects in whole images, a pixel.
 
     Parameters
     ----------
-    output, valid
+    maps, valid
         See `find_peaks`.
 
     Returns
@@ -70,7 +80,7 @@ def expected_density(output, valid):
     density : `~numpy.ndarray`
         Shape ``(n,)``.
     """
-    marks = (torch.sigmoid(output[:, 0]) * valid).sum((1, 2))
+    marks = (torch.sigmoid(maps[:, 0]) * _finer(valid)).sum((1, 2))
     return (marks / MARK / valid.sum((1, 2)).clamp(min=1)).numpy()
 
 

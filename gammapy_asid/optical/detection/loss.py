@@ -2,11 +2,11 @@
 """What the detection network for images learns."""
 
 import torch
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, smooth_l1_loss
 
 from ...learning.targets import detection_loss, target_maps
-from ..bands import OPTICAL_BANDS, PIXEL
-from .network import COSMIC, TRAIL
+from ..bands import FINER, OPTICAL_BANDS, PIXEL, STEP
+from .network import BRIGHTNESS, split_output
 
 __all__ = ["LEARNED", "optical_loss", "optical_targets"]
 
@@ -16,13 +16,16 @@ LEARNED, LEARNED_SHARE = 1.5, 0.15
 
 #: Share of marks in the pixels of an image below which its weight grows no more. Images with few sources have
 #: as much to teach as crowds, whose entropies are a hundred times as large.
-FEWEST = 0.01
+FEWEST = 0.007
 
 #: Weights of the entropies of the masks beside those of the sources; all are means over pixels.
 COSMIC_WEIGHT, TRAIL_WEIGHT = 60, 15
 
+#: Weight of the brightness.
+BRIGHTNESS_WEIGHT = 0.2
+
 #: Share of marks in an image of weight one.
-USUAL = 0.03
+USUAL = 0.02
 
 #: Half-light radius of a Gaussian over its width.
 GAUSSIAN_HALF = 1.18
@@ -38,32 +41,57 @@ def optical_targets(simulated):
 
     Returns
     -------
-    targets : `~torch.Tensor`
-        Shape ``(n, 7, ny, nx)``: those of `~gammapy_asid.learning.targets.target_maps`, pixels of cosmic rays
-        and of trails.
+    maps : `~torch.Tensor`
+        Shape ``(n, 6, FINER * ny, FINER * nx)``: those of `~gammapy_asid.learning.targets.target_maps`, and the
+        logarithm of the flux.
+    masks : `~torch.Tensor`
+        Pixels of cosmic rays and of trails, shape ``(n, 2, ny, nx)``.
     """
     n = len(simulated)
     seen = (simulated.snr >= LEARNED) & (simulated.share >= LEARNED_SHARE)
+    patch, x, y = simulated.patch[seen], *((v[seen] + 0.5) * FINER - 0.5 for v in (simulated.x, simulated.y))
+    shape = tuple(FINER * side for side in simulated.batch.shape)
     maps = target_maps(
-        simulated.patch[seen],
-        simulated.x[seen],
-        simulated.y[seen],
-        torch.full((n,), PIXEL),
+        patch,
+        x,
+        y,
+        torch.full((n,), STEP),
         n,
-        simulated.batch.shape,
+        shape,
         bands=OPTICAL_BANDS,
         width=simulated.width[seen] / GAUSSIAN_HALF * PIXEL,
     )
-    return torch.cat([maps, simulated.cosmic[:, None].float(), simulated.trail[:, None].float()], 1)
+    # The source whose mark a step is part of: the one that the offset points to
+    brightness = _brightness(maps, patch, x, y, torch.log(simulated.flux[seen]))
+    maps = torch.cat([maps, brightness[:, None]], 1)
+    return maps, torch.stack([simulated.cosmic, simulated.trail], 1).float()
+
+
+def _brightness(maps, patch, x, y, value):
+    """Values of the sources at the steps whose offsets point to them, shape ``(n, ny, nx)``."""
+    image = torch.zeros_like(maps[:, 0])
+    ny, nx = image.shape[1:]
+    for dy in range(-2, 3):
+        for dx in range(-2, 3):
+            column, row = torch.round(x).long() + dx, torch.round(y).long() + dy
+            inside = (column >= 0) & (column < nx) & (row >= 0) & (row < ny)
+            at = patch[inside], row[inside], column[inside]
+            own = (maps[at[0], 2, at[1], at[2]] - (x[inside] - column[inside])).abs() < 1e-3
+            own &= (maps[at[0], 3, at[1], at[2]] - (y[inside] - row[inside])).abs() < 1e-3
+            own &= maps[at[0], 4, at[1], at[2]] > 0
+            image[tuple(v[own] for v in at)] = value[inside][own]
+    return image
 
 
 def optical_loss(output, target, valid):
-    """Loss of the sources, of cosmic rays and of trails.
+    """Loss of the sources, of their brightness, of cosmic rays and of trails.
 
     Parameters
     ----------
-    output, target : `~torch.Tensor`
-        Output of the network and result of `optical_targets`, shape ``(n, 7, ny, nx)``.
+    output : `~torch.Tensor`
+        Output of the network.
+    target : tuple of `~torch.Tensor`
+        Result of `optical_targets`.
     valid : `~torch.Tensor`
         Pixels with data, bool of shape ``(n, ny, nx)``.
 
@@ -72,11 +100,24 @@ def optical_loss(output, target, valid):
     parts : dict of `~torch.Tensor`
         ``loss`` and its parts.
     """
-    marked = target[:, 0].mean((1, 2)) + FEWEST
-    parts = detection_loss(output[:, :COSMIC], target[:, :COSMIC], valid.float(), USUAL / marked)
-    weight = valid.float() / valid.sum().clamp(min=1)
-    for name, i, factor in (("cosmic", COSMIC, COSMIC_WEIGHT), ("trail", TRAIL, TRAIL_WEIGHT)):
-        entropy = binary_cross_entropy_with_logits(output[:, i], target[:, i], reduction="none")
-        parts[name] = (entropy * weight).sum()
+    (maps, masks), (wanted, artefacts) = split_output(output), target
+    fine = valid.float().repeat_interleave(FINER, 1).repeat_interleave(FINER, 2)
+    marked = wanted[:, 0].mean((1, 2)) + FEWEST
+    # Split: the gradient of an indexed map is a full set of maps
+    sources, brightness = maps.split((BRIGHTNESS, 2), 1)
+    parts = detection_loss(sources, wanted[:, :BRIGHTNESS], fine, USUAL / marked)
+    # Likelihood of the brightness, as that of the offsets
+    value, log_error = brightness.unbind(1)
+    log_error = log_error.clamp(-4, 2)
+    pull = (value - wanted[:, BRIGHTNESS]) * torch.exp(-log_error)
+    # Far outliers of an untrained network would drown all else
+    weight = wanted[:, 4] * fine
+    nll = smooth_l1_loss(pull, torch.zeros_like(pull), reduction="none", beta=3.0) * 3 + log_error
+    parts["brightness"] = (nll * weight).sum() / weight.sum().clamp(min=1)
+    parts["loss"] = parts["loss"] + BRIGHTNESS_WEIGHT * parts["brightness"]
+    share = valid.float() / valid.sum().clamp(min=1)
+    for i, (name, factor) in enumerate((("cosmic", COSMIC_WEIGHT), ("trail", TRAIL_WEIGHT))):
+        entropy = binary_cross_entropy_with_logits(masks[:, i], artefacts[:, i], reduction="none")
+        parts[name] = (entropy * share).sum()
         parts["loss"] = parts["loss"] + factor * parts[name]
     return parts

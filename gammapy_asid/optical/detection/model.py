@@ -13,7 +13,7 @@ from ...utils.devices import inference
 from ..channels import channels, conditions
 from .card import OpticalCard
 from .centres import find_peaks
-from .network import COSMIC
+from .network import split_output
 
 __all__ = ["BLOCK", "Detections", "OpticalDetectionModel"]
 
@@ -104,7 +104,8 @@ class OpticalDetectionModel(TrainedModel):
         for tile in prepared.tiles(size=TILE, overlap=OVERLAP):
             batch = prepared.batch(tile.ys, tile.xs)
             output = self.output(batch)
-            peaks, crowd = find_peaks(output, batch.valid)
+            maps, masks = split_output(output)
+            peaks, crowd = find_peaks(maps, batch.valid)
             peaks.score = self.card.score(peaks, crowd)
             inner = [
                 slice(i.start - o.start, i.stop - o.start)
@@ -116,7 +117,7 @@ class OpticalDetectionModel(TrainedModel):
             peaks = peaks.select(own)
             peaks.x, peaks.y = peaks.x + tile.xs.start, peaks.y + tile.ys.start
             parts.append(peaks)
-            marks = (output[0, COSMIC:] > 0) & batch.valid
+            marks = (masks[0] > 0) & batch.valid
             code = marks[0].to(torch.uint8) + 2 * marks[1].to(torch.uint8)
             bits[tile.inner_ys, tile.inner_xs] = code[tuple(inner)].numpy()
         return self._detections(parts, bits, prepared)

@@ -2,14 +2,39 @@
 """The detection network for images."""
 
 from torch import nn
+from torch.nn.functional import pixel_shuffle
 
 from ...learning.unet import MultiResolutionUNet, UNetConfig
+from ..bands import FINER
 from ..channels import N_CHANNELS, N_CONDITIONS
 
-__all__ = ["COSMIC", "OUTPUTS", "TRAIL", "build_network"]
+__all__ = ["BRIGHTNESS", "MAPS", "MASKS", "build_network", "split_output"]
 
-#: Output maps: the five of a detection, then logits of cosmic rays and of trails.
-COSMIC, TRAIL, OUTPUTS = 5, 6, 7
+#: Maps of finer steps: the five of a detection, then brightness and its error.
+MAPS, BRIGHTNESS = 7, 5
+
+#: Maps of the pixels: logits of cosmic rays and of trails; they follow those of finer steps.
+MASKS = 2
+
+
+def split_output(output):
+    """Maps of the network.
+
+    Parameters
+    ----------
+    output : `~torch.Tensor`
+        Output of the network, shape ``(n, MAPS * FINER**2 + MASKS, ny, nx)``.
+
+    Returns
+    -------
+    maps : `~torch.Tensor`
+        Shape ``(n, MAPS, FINER * ny, FINER * nx)``: logits of centre and match maps, offsets in x and y and
+        logarithm of their error in steps, logarithm of the flux in signal units and of its error.
+    masks : `~torch.Tensor`
+        Shape ``(n, MASKS, ny, nx)``: logits of cosmic rays and of trails.
+    """
+    fine = MAPS * FINER**2
+    return pixel_shuffle(output[:, :fine], FINER), output[:, fine:]
 
 
 def build_network(widths):
@@ -21,8 +46,12 @@ def build_network(widths):
         Feature channels on every level.
     """
     inputs = (N_CHANNELS, *(0 for _ in widths[1:]))
-    config = UNetConfig(inputs=inputs, conditions=N_CONDITIONS, widths=tuple(widths), outputs=OUTPUTS)
+    config = UNetConfig(
+        inputs=inputs, conditions=N_CONDITIONS, widths=tuple(widths), outputs=MAPS * FINER**2 + MASKS
+    )
     network = MultiResolutionUNet(config)
-    # Cosmic rays and trails are rare, too
-    nn.init.constant_(network.head.bias[COSMIC:], -4.0)
+    # The maps of probabilities start from small values: all of these are rare
+    nn.init.zeros_(network.head.bias)
+    nn.init.constant_(network.head.bias[: 2 * FINER**2], -4.0)
+    nn.init.constant_(network.head.bias[-MASKS:], -4.0)
     return network

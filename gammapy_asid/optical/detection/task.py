@@ -16,7 +16,7 @@ from .candidates import simulated_candidates
 from .card import OpticalCard
 from .loss import optical_loss, optical_targets
 from .model import OpticalDetectionModel
-from .network import COSMIC, build_network
+from .network import BRIGHTNESS, build_network
 from .recipe import OpticalRecipe
 
 __all__ = ["OpticalTask"]
@@ -50,8 +50,8 @@ class OpticalTask(Task):
 
     def turned(self, batch, turn):
         (images, described), (target, valid) = batch
-        target = turned(target, turn)
-        target = torch.cat([turned_targets(target[:, :COSMIC], turn), target[:, COSMIC:]], 1)
+        maps, masks = (turned(v, turn) for v in target)
+        target = torch.cat([turned_targets(maps[:, :BRIGHTNESS], turn), maps[:, BRIGHTNESS:]], 1), masks
         # An ellipse turned by 90 deg has the opposite ellipticity; exchanged axes change the first part only
         sign = torch.ones_like(described)
         sign[:, ELLIPTICITY] = (-1.0) ** (turn % 4)

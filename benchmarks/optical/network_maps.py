@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 
 from gammapy_asid.optical.detection.model import OpticalDetectionModel
-from gammapy_asid.optical.detection.network import COSMIC
+from gammapy_asid.optical.detection.network import split_output
 from gammapy_asid.optical.images import prepare_image, read_image
 
 __all__ = ["cosmic_ray_masks", "logits", "source_positions"]
@@ -34,7 +34,8 @@ def logits(frame, model):
         warnings.simplefilter("ignore")
         prepared = prepare_image(_image(frame), frame.psf)
     ny, nx = (-(-n // BLOCK) * BLOCK for n in prepared.shape)
-    maps = _model(model).output(prepared.batch(slice(0, ny), slice(0, nx)))[0, COSMIC:].numpy()
+    output = _model(model).output(prepared.batch(slice(0, ny), slice(0, nx)))
+    maps = split_output(output)[1][0].numpy()
     maps = maps[:, : prepared.shape[0], : prepared.shape[1]]
     maps = maps.repeat(prepared.binning, 1).repeat(prepared.binning, 2)
     rest = [(0, n - m) for n, m in zip(frame.data.shape, maps.shape[1:], strict=True)]

@@ -81,12 +81,18 @@ def target_maps(patch, x, y, pixel_size, n_patches, shape, half=5, bands=LAT_BAN
     # Wide sources mark more pixels than all others need
     groups = [g for g in (reach <= half, reach > half) if g.any()]
     marked = [
-        _marked(*(v[g] for v in (patch, x, y, pixel_size[patch], centre_sigma, radius)), int(reach[g].max()), shape)
+        _marked(
+            *(v[g] for v in (patch, x, y, pixel_size[patch], centre_sigma, radius)),
+            int(reach[g].max()),
+            shape,
+        )
         for g in groups
     ]
     flat, gauss, near, r2, dx, dy = (
-        torch.cat(v) for v in zip(*marked, strict=True)
-    ) if groups else (x.new_zeros(0, dtype=t) for t in (torch.long, x.dtype, torch.bool, *[x.dtype] * 3))
+        (torch.cat(v) for v in zip(*marked, strict=True))
+        if groups
+        else (x.new_zeros(0, dtype=t) for t in (torch.long, x.dtype, torch.bool, *[x.dtype] * 3))
+    )
     centre = torch.zeros(n_patches * ny * nx, device=x.device).scatter_reduce_(0, flat, gauss, "amax")
     match = torch.zeros_like(centre)
     match[flat[near]] = 1
@@ -99,7 +105,7 @@ def target_maps(patch, x, y, pixel_size, n_patches, shape, half=5, bands=LAT_BAN
 
 
 def _marked(patch, x, y, pixel_size, centre_sigma, radius, half, shape):
-    """Pixels around sources: flat index, mark, whether they match, distance squared in deg, offset in pixels."""
+    """Pixels around sources: flat index, mark, whether near, distance squared in deg, offset in pixels."""
     ny, nx = shape
     grid = torch.arange(-half, half + 1, device=x.device)
     column = torch.round(x).long()[:, None, None] + grid

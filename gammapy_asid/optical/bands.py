@@ -5,13 +5,14 @@ from ..inputs.bands import Bands
 
 __all__ = ["FINER", "OPTICAL_BANDS", "PIXEL", "STEP"]
 
-#: Steps of the maps of centres in a pixel of the image, along each axis: in crowds two stars lie within two pixels.
+#: Steps of the maps of centres in a pixel of the image, along each axis: in crowds two stars lie within two
+#: pixels.
 FINER = 2
 
 #: Side of a pixel in the unit of `OPTICAL_BANDS`, and of one of the maps of centres.
 PIXEL = 0.1
 STEP = PIXEL / FINER
 
-#: Light from 0.3 to 5 micrometres, in GeV. Sizes are counted in pixels: whatever the camera, `PIXEL` is one. The mark
-#: of a centre has a width of half a pixel, and a match is within 1.25 pixels.
+#: Light from 0.3 to 5 micrometres, in GeV. Sizes are counted in pixels: whatever the camera, `PIXEL` is one.
+#: The mark of a centre has a width of half a pixel, and a match is within 1.25 pixels.
 OPTICAL_BANDS = Bands(edges=(2.5e-10, 4.1e-9), levels=(0,), pixel_size=PIXEL / 2.4)

@@ -167,7 +167,7 @@ def conditions(batch):
 
 
 def _correlation(batch):
-    """Correlation of the signal of neighbouring pixels without bright sources: resampled images share noise."""
+    """Correlation of neighbouring pixels without bright sources: resampled images share noise."""
     window = {"kernel_size": WINDOW, "stride": WINDOW, "ceil_mode": True, "count_include_pad": False}
     level = F.avg_pool2d(batch.signal.clamp(-QUIET, QUIET)[:, None], **window)
     level = F.interpolate(level, scale_factor=WINDOW)[:, 0, : batch.shape[0], : batch.shape[1]]

@@ -10,10 +10,11 @@ from photutils.detection import StarFinderBase
 from photutils.utils.exceptions import NoDetectionsWarning
 
 from ..utils.arguments import check_number
+from .detection.hidden import with_hidden
+from .detection.hidden_score import hidden_score
 from .detection.model import OpticalDetectionModel
 from .estimator import OpticalEstimator
 from .field import field_parts
-from .hidden import with_hidden
 from .images import read_image
 from .pixel_flags import pixel_flags
 from .pixel_masks import PixelMasks
@@ -21,9 +22,6 @@ from .positions import add_sky
 from .sources import OpticalSources
 
 __all__ = ["OpticalSourceDetector"]
-
-#: Share of the stars that the rounds add which are real, on simulated globular clusters.
-HIDDEN_SCORE = 0.7
 
 #: Columns of what is found, and what they hold.
 DESCRIPTIONS = {
@@ -58,8 +56,8 @@ class OpticalSourceDetector(OpticalEstimator, StarFinderBase):
         Smallest probability to be real, from 0 to 1.
     rounds : int
         Rounds in which crowded parts, with more than a source in 50 pixels, are searched for stars that hide
-        beside brighter ones, see `~gammapy_asid.optical.hidden.with_hidden`: four find most in the core of a
-        globular cluster, and take most of the time there. The network alone if 0.
+        beside brighter ones, see `~gammapy_asid.optical.detection.hidden.with_hidden`: four find most in the
+        core of a globular cluster, and take most of the time there. The network alone if 0.
     psf : object, optional
         Point spread function of all images: `~gammapy_asid.optical.psf.PSF`, array, file of PSFEx or model of
         photutils; by default that of the image, or else measured on its stars.
@@ -74,6 +72,11 @@ class OpticalSourceDetector(OpticalEstimator, StarFinderBase):
         check_number("rounds", rounds, 0, 20)
         super().__init__(model, OpticalDetectionModel.load(model, device), psf)
         self.threshold, self.rounds = threshold, int(rounds)
+        if self.rounds and not self.trained.card.hidden_weights:
+            raise ValueError(
+                f"Model {self.trained.card.name!r} cannot tell how sure hidden stars are: its training saw "
+                "too few crowds: give rounds=0, or another model"
+            )
 
     def run(self, image):
         """Find sources.
@@ -100,10 +103,7 @@ class OpticalSourceDetector(OpticalEstimator, StarFinderBase):
             getattr(found, name)[keep].astype(float) for name in ("x", "y", "x_err", "score")
         )
         if self.rounds:
-            x, y, error, known = with_hidden(prepared, x, y, error, self.rounds)
-            score = np.where(known >= 0, score[known], HIDDEN_SCORE)
-            order = np.argsort(-score, kind="stable")
-            x, y, error, score = (values[order] for values in (x, y, error, score))
+            x, y, error, score = self._with_hidden(prepared, x, y, error, score)
         table = QTable({"id": np.arange(1, len(x) + 1), "xcentroid": x, "ycentroid": y})
         table["x_err"], table["y_err"], table["score"] = error, error.copy(), score
         fwhm = prepared.psf.fwhm * prepared.binning
@@ -114,6 +114,16 @@ class OpticalSourceDetector(OpticalEstimator, StarFinderBase):
         sources = OpticalSources(table, PixelMasks(found.bits), prepared.wcs, image=prepared.image)
         sources.meta["threshold"], sources.meta["rounds"] = self.threshold, self.rounds
         return self.finished(sources, prepared)
+
+    def _with_hidden(self, prepared, x, y, error, score):
+        """Sources with those that hide beside them, by decreasing score."""
+        x, y, error, known, evidence = with_hidden(prepared, x, y, error, self.rounds)
+        new = known < 0
+        score = np.append(score, 0)[known]
+        score[new] = hidden_score(evidence[new], self.trained.card.hidden_weights)
+        order = np.argsort(-score, kind="stable")
+        order = order[score[order] >= self.threshold]
+        return x[order], y[order], error[order], score[order]
 
     def find_stars(self, data, *, mask=None):
         """Sources in the form that photutils expects of its star finders.

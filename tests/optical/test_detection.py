@@ -3,15 +3,19 @@ import numpy as np
 import pytest
 import torch
 from astropy.modeling.models import Gaussian2D
+from torch.nn.functional import pixel_unshuffle
 
 from gammapy_asid.learning.peaks import Peaks
 from gammapy_asid.learning.run import prepare_simulator, release, train
-from gammapy_asid.learning.targets import detection_loss
+from gammapy_asid.learning.targets import detection_loss, target_maps
+from gammapy_asid.optical.bands import FINER, OPTICAL_BANDS, STEP
 from gammapy_asid.optical.batch import ImageBatch
 from gammapy_asid.optical.channels import N_CHANNELS, N_CONDITIONS, RANGE, channels, conditions
 from gammapy_asid.optical.detection.candidates import claimed_sources, simulated_candidates, visible_sources
-from gammapy_asid.optical.detection.loss import optical_loss, optical_targets
+from gammapy_asid.optical.detection.centres import find_peaks
+from gammapy_asid.optical.detection.loss import LEARNED, LEARNED_SHARE, optical_loss, optical_targets
 from gammapy_asid.optical.detection.model import OpticalDetectionModel
+from gammapy_asid.optical.detection.network import BRIGHTNESS, split_output
 from gammapy_asid.optical.detection.recipe import OpticalRecipe
 from gammapy_asid.optical.detection.task import OpticalTask
 from gammapy_asid.optical.images import prepare_image, read_image
@@ -41,7 +45,7 @@ def model(tmp_path_factory):
     simulator, recipe = prepare_simulator(RECIPE)
     network = train(recipe, folder, simulator, progress=False)
     # Two steps teach no threshold: the centre map starts where peaks are seen
-    network.head.bias.data[:2] = 1.5
+    network.head.bias.data[: 2 * FINER**2] = 1.5
     release(network, recipe, simulator, folder / "tiny.safetensors")
     return OpticalDetectionModel.load(folder / "tiny.safetensors")
 
@@ -80,25 +84,60 @@ def test_a_turned_batch_is_the_batch_of_turned_images(drawn, turn):
     other = ImageBatch(**{name: turned(value, turn) for name, value in vars(drawn.batch).items()})
     (images, described), (target, valid) = task.turned(task.batch(drawn), turn)
     assert torch.allclose(channels(other), images, atol=0.02)
-    assert torch.allclose(conditions(other), described, atol=1e-5)
+    assert torch.allclose(conditions(other)[:, :-1], described[:, :-1], atol=1e-5)
+    # The windows of the sky under the correlation lie elsewhere in a turned image
+    assert torch.allclose(conditions(other)[:, -1], described[:, -1], atol=0.1)
     assert torch.equal(other.valid, valid)
-    assert torch.equal(turned(drawn.cosmic, turn), target[:, 5].bool())
+    maps, masks = target
+    assert torch.equal(turned(drawn.cosmic, turn), masks[:, 0].bool())
+    assert maps.shape == (4, BRIGHTNESS + 1, 128, 128)
 
 
 def test_a_perfect_output_has_a_smaller_loss(drawn):
-    target = optical_targets(drawn)
-    logits = (torch.clamp(target, 1e-3, 1 - 1e-3)).logit()
-    perfect = torch.cat([logits[:, :2], target[:, 2:4], torch.full_like(target[:, :1], -3), logits[:, 5:]], 1)
+    target = maps, masks = optical_targets(drawn)
+    seen = (drawn.snr > LEARNED) & (drawn.share > LEARNED_SHARE)
+    # The brightness of a source stands where the offsets point to it
+    flux = torch.exp(maps[:, BRIGHTNESS][maps[:, 4] > 0])
+    assert torch.isin(flux.round(decimals=1), drawn.flux[seen].round(decimals=1)).float().mean() > 0.99
+    logits = (torch.clamp(maps, 1e-3, 1 - 1e-3)).logit()
+    sure = torch.full_like(maps[:, :1], -3)
+    fine = torch.cat([logits[:, :2], maps[:, 2:4], sure, maps[:, BRIGHTNESS:], sure], 1)
+    marks = (torch.clamp(masks, 1e-3, 1 - 1e-3)).logit()
+    perfect = torch.cat([pixel_unshuffle(fine, FINER), marks], 1)
+    assert all(torch.equal(a, b) for a, b in zip(split_output(perfect), (fine, marks), strict=True))
     nothing = torch.zeros_like(perfect)
     right, wrong = (optical_loss(o, target, drawn.batch.valid) for o in (perfect, nothing))
     assert all(right[name] < wrong[name] for name in wrong)
-    parts = detection_loss(nothing[:, :5], target[:, :5], drawn.batch.valid.float())
+    valid = drawn.batch.valid.float().repeat_interleave(FINER, 1).repeat_interleave(FINER, 2)
+    parts = detection_loss(split_output(nothing)[0][:, :5], maps[:, :5], valid)
     assert wrong["loss"] > parts["loss"]
+
+
+def test_positions_are_in_pixels_of_the_image():
+    x, y = torch.tensor([10.2, 20.7, 24.0, 40.1]), torch.tensor([30.4, 11.9, 11.9, 50.6])
+    maps = target_maps(
+        torch.zeros(4, dtype=torch.long),
+        *((v + 0.5) * FINER - 0.5 for v in (x, y)),
+        torch.tensor([STEP]),
+        1,
+        (128, 128),
+        bands=OPTICAL_BANDS,
+    )
+    logits = maps[:, :2].clamp(1e-3, 1 - 1e-3).logit()
+    valid = torch.ones(1, 64, 64, dtype=torch.bool)
+    peaks, density = find_peaks(torch.cat([logits, maps[:, 2:4], maps[:, 4:] - 2], 1), valid)
+    assert len(peaks) == 4
+    order = np.argsort(peaks.x)
+    assert peaks.x[order] == pytest.approx(x.numpy(), abs=0.02)
+    assert peaks.y[order] == pytest.approx(y.numpy(), abs=0.02)
+    # An error of one over e in steps
+    assert peaks.sigma == pytest.approx(np.exp(-1) / FINER, rel=0.01)
+    assert density.max() == pytest.approx(4 / 64**2, rel=0.3)
 
 
 def test_matches_are_one_to_one_and_near(drawn):
     network = OpticalTask().network(RECIPE, None).eval()
-    network.head.bias.data[:2] = 1.5
+    network.head.bias.data[: 2 * FINER**2] = 1.5
     found, truth, masks = simulated_candidates(network, [drawn])
     claimed = np.isfinite(found["offset"])
     assert claimed.sum() <= len(truth["snr"])

@@ -43,6 +43,9 @@ class OpticalCard(Card):
         Expected purity and completeness at rising thresholds.
     position_scale : float
         Factor on the network's position errors that makes them cover.
+    hidden_weights : tuple of float
+        Weights of the evidence for stars that the network did not find, see
+        `~gammapy_asid.optical.detection.hidden_score.hidden_score`; empty where the training saw no crowds.
     """
 
     task: Literal["optical"] = "optical"
@@ -60,6 +63,7 @@ class OpticalCard(Card):
     calibration: tuple[tuple[float, float], ...]
     operating_points: tuple[OpticalPoint, ...]
     position_scale: float = 1.0
+    hidden_weights: tuple[float, ...] = ()
 
     def score(self, peaks, crowd):
         """Calibrated probability of candidates.

@@ -42,8 +42,8 @@ def optical_targets(simulated):
     Returns
     -------
     maps : `~torch.Tensor`
-        Shape ``(n, 6, FINER * ny, FINER * nx)``: those of `~gammapy_asid.learning.targets.target_maps`, and the
-        logarithm of the flux.
+        Shape ``(n, 6, FINER * ny, FINER * nx)``: those of `~gammapy_asid.learning.targets.target_maps`, and
+        the logarithm of the flux.
     masks : `~torch.Tensor`
         Pixels of cosmic rays and of trails, shape ``(n, 2, ny, nx)``.
     """

@@ -79,8 +79,7 @@ class OpticalDetectionModel(TrainedModel):
         Returns
         -------
         output : `~torch.Tensor`
-            Shape ``(n, 7, ny, nx)``, on the CPU: logits of centre and match maps, offsets in x and y and
-            logarithm of their error in pixels, logits of cosmic rays and of trails.
+            On the CPU, see `~gammapy_asid.optical.detection.network.split_output`.
         """
         batch = batch.to(self.device)
         images = channels(batch).to(memory_format=torch.channels_last)

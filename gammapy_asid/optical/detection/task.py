@@ -4,7 +4,7 @@
 import torch
 
 from ...learning.io import load_card, load_state
-from ...learning.seeds import VALIDATION
+from ...learning.seeds import PATCHES, VALIDATION
 from ...learning.stream import SimulatedBatches
 from ...learning.targets import turned_targets
 from ...learning.task import Task
@@ -14,6 +14,7 @@ from ..simulator import OpticalSimulator
 from .calibrate import card_fields, figures, mask_figures
 from .candidates import simulated_candidates
 from .card import OpticalCard
+from .hidden_score import hidden_weights
 from .loss import optical_loss, optical_targets
 from .model import OpticalDetectionModel
 from .network import BRIGHTNESS, build_network
@@ -78,7 +79,10 @@ class OpticalTask(Task):
         return {name: float(value) for name, value in (values | mask_figures(masks)).items()}
 
     def calibrate(self, network, simulator, recipe):
-        return card_fields(network, simulator, recipe.calibration_patches)
+        fields = card_fields(network, simulator, recipe.calibration_patches)
+        card = self.new_card(network, recipe, simulator.bands, **fields)
+        weights = hidden_weights(network, simulator, recipe.calibration_patches, PATCHES.calibration, card)
+        return fields | {"hidden_weights": weights}
 
     def start(self, network, bands, model):
         card = load_card(model, OpticalCard)

@@ -5,10 +5,10 @@ import numpy as np
 from scipy.ndimage import maximum_filter
 from scipy.signal import fftconvolve
 
-from .batch import HALF
-from .fit.joint import joint_fit
+from ..batch import HALF
+from ..fit.joint import joint_fit
 
-__all__ = ["CROWD", "with_hidden"]
+__all__ = ["CROWD", "N_HIDDEN", "search", "with_hidden"]
 
 #: Sources a pixel from which on a part of an image is a crowd: one in 50 pixels, where stars of usual seeing
 #: (3 pixels wide) begin to overlap.
@@ -23,6 +23,12 @@ KEPT, FOUND = 4.0, 5.0
 #: Least light of a new source over what the model has there: errors of the point spread function are less.
 SHARE = 0.03
 
+#: Share beyond which a source stands alone.
+LARGEST = 10.0
+
+#: Numbers of which a calibration makes the score of a new source.
+N_HIDDEN = 4
+
 #: Distance in pixels from known sources below which nothing new is looked for, and error of a new position.
 APART, ERROR = 0.9, 0.3
 
@@ -33,9 +39,9 @@ SKY_MESH = 50.0
 def with_hidden(prepared, x, y, error, rounds):
     """Complete a list of sources where they are crowded.
 
-    All sources are fitted together; those that are not significant beside their neighbours are left out, and
-    peaks in the residual image, filtered with the point spread function, are added (after Schlafly et al.
-    2018, ApJS 234, 39). Other parts of the image stay as they are.
+    All sources are fitted together, and peaks in the residual image, filtered with the point spread
+    function, are added (after Schlafly et al. 2018, ApJS 234, 39) if they are significant beside all others.
+    Other parts of the image stay as they are.
 
     Parameters
     ----------
@@ -52,6 +58,10 @@ def with_hidden(prepared, x, y, error, rounds):
         Positions of all sources and their errors, shape ``(m,)``.
     known : `~numpy.ndarray`
         Number of each in the given list, -1 for new ones, shape ``(m,)``.
+    evidence : `~numpy.ndarray`
+        What tells true from false among the new ones, shape ``(m, N_HIDDEN)``: logarithms of the significance
+        beside the neighbours, of the light over that of the model there, of the mean square of what the fit
+        leaves around it, and of the median of that in the image.
     """
     binning = prepared.binning
     x, y = prepared.binned(x, y)
@@ -60,42 +70,75 @@ def with_hidden(prepared, x, y, error, rounds):
         near = np.flatnonzero(_within(x, tile.xs) & _within(y, tile.ys))
         sides = zip((tile.ys, tile.xs), prepared.shape, strict=True)
         area = np.prod([min(part.stop, n) - max(part.start, 0) for part, n in sides])
-        found = x[near], y[near], error[near] / binning, near
+        found = x[near], y[near], error[near] / binning, near, np.full((len(near), N_HIDDEN), np.nan)
         if rounds and len(near) > CROWD * area:
             corner = np.array([tile.xs.start, tile.ys.start])
             batch = prepared.batch(tile.ys, tile.xs)
-            found = _searched(batch, x[near] - corner[0], y[near] - corner[1], *found[2:], rounds)
+            found = search(batch, x[near] - corner[0], y[near] - corner[1], *found[2:4], rounds)
             found = found[0] + corner[0], found[1] + corner[1], *found[2:]
         own = _within(found[0], tile.inner_xs) & _within(found[1], tile.inner_ys)
         parts.append([values[own] for values in found])
-    x, y, error, known = (np.concatenate(values) for values in zip(*parts, strict=True))
-    return *prepared.original(x, y), error * binning, known
+    x, y, error, known, evidence = (np.concatenate(values) for values in zip(*parts, strict=True))
+    return *prepared.original(x, y), error * binning, known, evidence
 
 
 def _within(values, part):
     return (values >= part.start - 0.5) & (values < part.stop - 0.5)
 
 
-def _searched(batch, x, y, error, known, rounds):
-    """Sources of one image after the rounds."""
-    for _ in range(rounds):
+def search(batch, x, y, error, known, rounds):
+    """Search one image.
+
+    Parameters
+    ----------
+    batch : `~gammapy_asid.optical.batch.ImageBatch`
+        One image.
+    x, y, error : `~numpy.ndarray`
+        Positions of sources in pixels and their errors, shape ``(n,)``.
+    known : `~numpy.ndarray`
+        Number of each, shape ``(n,)``.
+    rounds : int
+        Rounds, at least one.
+
+    Returns
+    -------
+    x, y, error, known, evidence : `~numpy.ndarray`
+        Sources after the rounds, see `with_hidden`.
+    """
+    contrast = np.full(len(x), np.nan)
+    for i in range(rounds + 1):
         fit = joint_fit(batch, x, y, position_error=error.astype(np.float32), sky_mesh=SKY_MESH)
-        kept = np.nan_to_num((fit.flux / fit.flux_err).numpy()) > KEPT
-        x, y, error, known = fit.x.numpy()[kept], fit.y.numpy()[kept], error[kept], known[kept]
-        new_x, new_y = _peaks(batch, fit)
+        significance = np.nan_to_num((fit.flux / fit.flux_err).numpy())
+        # The network knows more of its own sources than this
+        kept = (significance > KEPT) | (known >= 0)
+        x, y = fit.x.numpy()[kept], fit.y.numpy()[kept]
+        error, known, contrast, significance = (v[kept] for v in (error, known, contrast, significance))
+        # Those of the last round have to be significant beside all others, too
+        if i == rounds:
+            break
+        new_x, new_y, share = _peaks(batch, fit)
         if len(x) and len(new_x):
             apart = np.hypot(new_x[:, None] - x, new_y[:, None] - y).min(1) > APART
-            new_x, new_y = new_x[apart], new_y[apart]
+            new_x, new_y, share = new_x[apart], new_y[apart], share[apart]
         if not len(new_x):
             break
-        x, y = np.concatenate([x, new_x]), np.concatenate([y, new_y])
+        added = (x, new_x), (y, new_y), (contrast, share)
+        x, y, contrast = (np.concatenate(pair) for pair in added)
         error = np.concatenate([error, np.full(len(new_x), ERROR)])
         known = np.concatenate([known, np.full(len(new_x), -1)])
-    return x, y, error, known
+    numbers = [np.log(np.maximum(significance, 1)), contrast, *_misfit(fit, batch, kept)]
+    return x, y, error, known, np.stack(np.broadcast_arrays(*numbers), 1)
+
+
+def _misfit(fit, batch, kept):
+    """Logarithms of the mean square of what is left around each source, and of its median in the image."""
+    chi2 = np.log(np.clip(np.nan_to_num(fit.chi2.numpy()[kept], nan=1.0), 1e-2, None))
+    scaled = (fit.residual**2 / batch.variance)[batch.valid]
+    return chi2, np.log(max(float(scaled.median()) if len(scaled) else 1.0, 1e-2))
 
 
 def _peaks(batch, fit):
-    """Significant peaks of what a fit leaves."""
+    """Significant peaks of what a fit leaves, and the logarithm of their share in the light."""
     kernel = batch.kernels[0].numpy().astype(float)
     weight = (batch.valid / batch.variance)[0].numpy().astype(float)
     information = np.maximum(fftconvolve(weight, kernel[::-1, ::-1] ** 2, mode="same"), 1e-9)
@@ -104,6 +147,7 @@ def _peaks(batch, fit):
         for image in (fit.residual, fit.model)
     )
     significance = light * np.sqrt(information)
+    share = light / np.maximum(model, 1e-3)
     peak = (significance == maximum_filter(significance, 3)) & (significance > FOUND) & (weight > 0)
-    y, x = np.nonzero(peak & (light > SHARE * np.maximum(model, 0)))
-    return x.astype(float), y.astype(float)
+    y, x = np.nonzero(peak & (share > SHARE))
+    return x.astype(float), y.astype(float), np.log(np.minimum(share[y, x], LARGEST))

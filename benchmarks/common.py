@@ -8,13 +8,24 @@ A program has a one-line description as the first line of its docstring, a const
 import argparse
 import json
 import os
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 
 from gammapy_asid.utils.files import new_file
 
-__all__ = ["Parts", "arguments", "data_folder", "file_of", "kept", "rows_to_markdown", "spread68", "write"]
+__all__ = [
+    "Parts",
+    "Peer",
+    "arguments",
+    "data_folder",
+    "file_of",
+    "kept",
+    "rows_to_markdown",
+    "spread68",
+    "write",
+]
 
 #: Arguments that mean the same in all programs that have them.
 OPTIONS = {
@@ -102,6 +113,22 @@ def kept(path, make, write, read):
         with new_file(path) as temporary:
             write(make(), temporary)
     return read(path)
+
+
+class Peer:
+    """Another package, imported when something of it is used: programs print their help without it.
+
+    Parameters
+    ----------
+    name : str
+        Name of the module.
+    """
+
+    def __init__(self, name):
+        self._name = name
+
+    def __getattr__(self, attribute):
+        return getattr(import_module(self._name), attribute)
 
 
 class Parts:

@@ -2,12 +2,14 @@
 """The programs of `benchmarks`: their list, and that the commands in the documentation fit them."""
 
 import argparse
+import ast
 import importlib
 import json
 import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,9 @@ listing = pytest.importorskip("benchmarks.__main__")
 common = pytest.importorskip("benchmarks.common")
 
 PROGRAMS = listing.programs()
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+#: Modules of the package's dependencies that have another name.
+RENAMED = {"pyyaml": "yaml", "scikit-image": "skimage", "scikit-learn": "sklearn"}
 SOURCES = [
     *ROOT.glob("*.md"),
     *ROOT.glob("*.rst"),
@@ -31,6 +36,35 @@ def printed():
     """Commands that the texts print, as lists of words."""
     texts = [path.read_text() for path in SOURCES]
     return sorted({a or b for text in texts for a, b in COMMAND.findall(text)})
+
+
+def peers():
+    """Packages that programs import anywhere and the package itself does not need."""
+    needed = [re.match(r"[\w-]+", line)[0] for line in PYPROJECT["project"]["dependencies"]]
+    known = {RENAMED.get(name, name) for name in needed} | {"benchmarks", "gammapy_asid"}
+    found = set()
+    for path in (ROOT / "benchmarks").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                found.add(node.module.partition(".")[0])
+            elif isinstance(node, ast.Call) and getattr(node.func, "id", None) == "Peer":
+                found.add(node.args[0].value)
+    return found - known - sys.stdlib_module_names
+
+
+@pytest.fixture(scope="module")
+def no_peers():
+    """No peer can be imported, and programs are imported anew."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in [module for module in sys.modules if module.startswith("benchmarks.")]:
+            patch.delitem(sys.modules, module)
+        for module in peers():
+            patch.setitem(sys.modules, module, None)
+        yield
+        for module in [module for module in sys.modules if module.startswith("benchmarks.")]:
+            del sys.modules[module]
 
 
 def test_list_names_every_program():
@@ -68,12 +102,20 @@ def test_documentation_prints_commands():
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_help(name, capsys):
+def test_help_without_peers(name, capsys, no_peers):
     with pytest.raises(SystemExit) as end:
         importlib.import_module(name).main(["--help"])
     assert end.value.code == 0
     # argparse breaks lines between words
     assert PROGRAMS[name][0].split()[0] in capsys.readouterr().out
+
+
+def test_peers_are_imported_when_they_are_used():
+    assert {"galsim", "sep", "astroscrappy", "crowdsource"} <= peers()
+    assert common.Peer("json").loads("[1]") == [1]
+    absent = common.Peer("no_such_package")
+    with pytest.raises(ModuleNotFoundError, match="no_such_package"):
+        absent.anything  # noqa: B018
 
 
 def test_data_are_asked_for(monkeypatch, tmp_path, capsys):

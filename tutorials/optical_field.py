@@ -27,6 +27,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from astropy.io import fits
 
 from gammapy_asid import OpticalFluxEstimator, OpticalSourceClassifier, OpticalSourceDetector
 from gammapy_asid.optical.images import prepare_image, read_image
@@ -37,14 +38,15 @@ from gammapy_asid.optical.simulator import OpticalSimulator
 # ---------
 #
 # ``read_image`` takes a path, a ``CCDData`` or an array; what the header does not tell is given beside it.
-# The frame of the SDSS is in nanomaggies, whose zero point is known.
+# The frame of the SDSS is in nanomaggies, whose zero point is known; its header does not tell how many
+# electrons make one, without which the noise of bright sources is unknown: 4.71 a count of this camera.
 
 
 def field():
     """Frame of the SDSS, or a simulated field without it."""
     frame = Path(os.environ.get("GAMMAPY_ASID_DATA", ""), "optical/sdss/frame-r-000094-1-0012.fits.bz2")
     if frame.is_file():
-        return read_image(frame)
+        return read_image(frame, gain=4.71 / fits.getval(frame, "NMGY"))
     drawn = OpticalSimulator(size=512, fwhm=(2.8, 3.2), cameras=1, kinds=(1, 0, 0)).draw(1, 4)
     return read_image(100 + 5 * drawn.batch.signal[0].numpy(), psf=drawn.batch.psf[0].numpy()[::4, ::4])
 
@@ -66,7 +68,8 @@ print(f"Stars are {prepared.psf.fwhm:.2f} pixels wide ({prepared.psf.origin})")
 # Sources
 # -------
 #
-# The score is the probability to be real. The masks show the pixels of cosmic rays and of trails.
+# The score is the probability to be real. The masks show the pixels of cosmic rays and of trails, where no
+# source is reported; the spikes of very bright stars may count as trails.
 
 sources = OpticalSourceDetector(threshold=0.5).run(prepared)
 print(sources)
@@ -76,11 +79,21 @@ print(sources.masks)
 # Stars and galaxies
 # ------------------
 #
-# ``star_prob`` is the probability to be a star. Faint sources look alike: theirs is somewhere between.
+# ``star_prob`` is the probability to be a star. Faint sources look alike: theirs is somewhere between, and
+# follows from how many stars and galaxies the image has at other magnitudes.
+
+
+def show(sources, columns):
+    """Print some columns of the first sources."""
+    table = sources.table[columns][:8]
+    for column in table.itercols():
+        if column.dtype.kind == "f":
+            column.info.format = ".3f"
+    table.pprint(max_width=-1)
+
 
 sources = OpticalSourceClassifier().run(prepared, sources)
-table = sources.table["id", "xcentroid", "ycentroid", "score", "star_prob", "flags"]
-table[:8].pprint(max_width=-1)
+show(sources, ["id", "xcentroid", "ycentroid", "score", "star_prob", "flags"])
 
 # %%
 # Fluxes
@@ -90,8 +103,7 @@ table[:8].pprint(max_width=-1)
 # allows a star at that place at best.
 
 sources = OpticalFluxEstimator().run(prepared, sources)
-table = sources.table["id", "flux", "flux_errn", "flux_errp", "flux_bound", "star_prob"]
-table[:8].pprint(max_width=-1)
+show(sources, ["id", "flux", "flux_errn", "flux_errp", "flux_bound", "star_prob"])
 
 # %%
 # The picture
@@ -101,27 +113,36 @@ sources.plot()
 plt.show()
 
 # %%
-# A closer look shows what was found among neighbours.
+# A closer look, in pixels, shows what was found among neighbours. The numbers in the legend are those of the
+# whole image.
 
 ny, nx = image.shape
-ax = sources.plot()
-ax.set(xlim=(nx // 2 - 120, nx // 2 + 120), ylim=(ny // 2 - 90, ny // 2 + 90))
+_, ax = plt.subplots(figsize=(7, 5.5), layout="constrained")
+sources.plot(ax=ax)
+ax.set(
+    xlabel="x (pixels)",
+    ylabel="y (pixels)",
+    xlim=(nx // 2 - 120, nx // 2 + 120),
+    ylim=(ny // 2 - 90, ny // 2 + 90),
+)
 plt.show()
 
 # %%
 # How sure are we?
 # ----------------
 #
-# Errors of the flux against the flux itself, and how far they are above the bound. Galaxies are wider than
-# the star of the bound, and lie above it.
+# Errors of the flux over the flux, and what the noise allows a star of that flux (``flux_bound``). Faint
+# stars are near this bound. Bright ones are not: how well the point spread function is known limits them.
+# Galaxies are wider than a star, and lie above.
 
-flux, error = (np.asarray(sources.table[name]) for name in ("flux", "flux_errp"))
-bound, kinds = np.asarray(sources.table["flux_bound"]), sources.kinds
+flux, error, bound = (np.asarray(sources.table[name]) for name in ("flux", "flux_errp", "flux_bound"))
 fig, ax = plt.subplots(figsize=(6, 4.5), layout="constrained")
-for kind, marker, colour in (("star", "x", "#0072B2"), ("galaxy", "o", "#D55E00")):
-    rows = (kinds == kind) & (flux > 0)
-    ax.plot(flux[rows], error[rows] / bound[rows], marker, color=colour, mfc="none", label=kind)
-ax.set(xscale="log", yscale="log", xlabel=f"Flux [{image.unit or 'image'}]", ylabel="Error / bound")
+for kind, marker, colour in (("galaxy", "o", "#D55E00"), ("star", "x", "#0072B2")):
+    rows = (sources.kinds == kind) & (flux > 0)
+    ax.plot(flux[rows], error[rows] / flux[rows], marker, ms=4, color=colour, mfc="none", label=kind)
+rows = flux > 0
+ax.plot(flux[rows], bound[rows] / flux[rows], ".", ms=2, color="0.4", label="bound")
+ax.set(xscale="log", yscale="log", xlabel=f"Flux [{image.unit or 'image'}]", ylabel="Error / flux")
 ax.legend()
 plt.show()
 

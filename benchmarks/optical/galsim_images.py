@@ -7,10 +7,13 @@ the sky. Both go on far below the detection limit, so that what is too faint to 
 
 from dataclasses import dataclass
 
-import galsim
 import numpy as np
 
+from benchmarks.common import Peer
+
 __all__ = ["CAMERAS", "GalSimImage", "draw_image"]
+
+galsim = Peer("galsim")
 
 #: Slope of the counts of stars and of galaxies with the magnitude, dN/dm ~ 10**(slope * m).
 STARS, GALAXIES = 0.25, 0.4

@@ -6,10 +6,12 @@ the same program, with the same settings, finds one in the other epoch at the sa
 finds more and confirms fewer, so programs are compared at equal counts. Faults that both epochs share, as
 parts of a galaxy that are no sources, count as confirmed for all programs alike.
 
-``--train FOLDER`` writes images and a list of the left half of the field for ``gammapy-asid train``; the
-model that comes from it is given with ``--tuned`` and scored on the right half beside the one it began with.
+``--train FOLDER`` writes images, a list and the point spread function of the left half of the field for
+``gammapy-asid train``; the model that comes from it is given with ``--tuned`` and scored on the right half
+beside the one it began with.
 """
 
+import shutil
 import time
 from functools import cache, partial
 from pathlib import Path
@@ -43,9 +45,9 @@ MOVES = ((37, 0), (0, 37), (-37, 0), (0, -37))
 #: Settings of the other programs to choose from, and their thresholds.
 SETTINGS = {
     "sep": [
-        {"area": 3, "contrast": 0.005, "matched": True},
-        {"area": 5, "contrast": 0.005, "matched": True},
-        {"area": 5, "contrast": 5e-4, "matched": False},
+        {"area": 3, "contrast": 0.005, "smooth": "psf"},
+        {"area": 5, "contrast": 0.005, "smooth": "psf"},
+        {"area": 5, "contrast": 5e-4},
     ],
     "SExtractor": [{"area": 5, "contrast": 0.005}, {"area": 5, "contrast": 5e-4}],
 }
@@ -216,15 +218,18 @@ def write_training(folder, output):
     images = [read_epoch(folder, name) for name in EPOCHS]
     data = np.mean([image[0][:, :MIDDLE] for image in images], axis=0)
     noise = np.sqrt(np.sum([image[1][:, :MIDDLE] ** 2 for image in images], axis=0)) / 2
-    mask = ~np.isfinite(data) | ~(noise > 0)
-    settings = {"psf": images[0][2], "threshold": 1.5, "area": 5, "contrast": 5e-4, "matched": True}
+    # A few values of the noise are negative
+    mask = ~np.isfinite(data) | ~np.all([image[1][:, :MIDDLE] > 0 for image in images], axis=0)
+    settings = {"psf": images[0][2], "threshold": 1.5, "area": 5, "contrast": 5e-4, "smooth": "psf"}
     found = PEERS["sep"](data - background(data, mask), np.where(mask, 1, noise), mask, **settings)
     listed = Table({"xcentroid": found["x"], "ycentroid": found["y"]})
     for i, (image, error, _) in enumerate(images):
-        error = fits.ImageHDU(error[:, :MIDDLE], name="ERR")
-        hdus = fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(image[:, :MIDDLE], name="SCI"), error])
+        image, error = np.where(mask, np.nan, image[:, :MIDDLE]), np.where(mask, 1, error[:, :MIDDLE])
+        maps = [fits.ImageHDU(image, name="SCI"), fits.ImageHDU(error, name="ERR")]
+        hdus = fits.HDUList([fits.PrimaryHDU(), *maps])
         hdus.writeto(output / f"epoch{i + 1}.fits", overwrite=True)
     listed.write(output / "list.fits", overwrite=True)
+    shutil.copy(folder / f"{EPOCHS[0]}.WebbPSF.fits", output / "psf.fits")
     print(f"{len(listed)} sources of both epochs together in {output}/list.fits")
 
 

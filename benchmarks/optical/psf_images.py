@@ -3,11 +3,14 @@
 
 from dataclasses import dataclass
 
-import galsim
 import numpy as np
 from astropy.stats import sigma_clipped_stats
 
+from benchmarks.common import Peer
+
 __all__ = ["FIELDS", "Field", "simulate"]
+
+galsim = Peer("galsim")
 
 #: Sides of an image and of the stamps that sources are drawn on, in pixels.
 SIDE, STAMP = 500, 49

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.common import Peer
 from gammapy_asid.optical.batch import HALF, OVERSAMPLING
 
 __all__ = [
@@ -17,6 +18,8 @@ __all__ = [
     "isolated_field",
     "simulated_field",
 ]
+
+galsim = Peer("galsim")
 
 #: Side of a pixel in arcsec, sky noise of a pixel and electrons a nanomaggy: run 94, camcol 1, r.
 PIXEL, SKY_NOISE, GAIN = 0.396, 0.0317, 990.0
@@ -58,8 +61,6 @@ class Field:
 
 def mixed_psf(fwhm, beta=3.0, shear=(0.0, 0.0)):
     """A Moffat function with a share of wide light, as GalSim's object."""
-    import galsim
-
     core = galsim.Moffat(beta=beta, fwhm=fwhm)
     wide = galsim.Gaussian(sigma=fwhm * 1.1, flux=0.04)
     return (0.96 * core + wide).shear(g1=shear[0], g2=shear[1])
@@ -67,8 +68,6 @@ def mixed_psf(fwhm, beta=3.0, shear=(0.0, 0.0)):
 
 def effective_psf(psf):
     """Effective point spread function of a GalSim object, see `~gammapy_asid.optical.batch.ImageBatch`."""
-    import galsim
-
     side = 2 * HALF * OVERSAMPLING + 1
     seen = galsim.Convolve(psf, galsim.Pixel(PIXEL))
     image = seen.drawImage(nx=side, ny=side, scale=PIXEL / OVERSAMPLING, method="sb").array * PIXEL**2
@@ -85,8 +84,6 @@ def _drawn(rng, counts, area):
 
 def galaxy(rng, size):
     """Bulge and disk of a half-light radius, as GalSim's object of unit flux."""
-    import galsim
-
     bulge = rng.beta(0.7, 1.8)
     disk = galsim.InclinedExponential(
         galsim.Angle(np.arccos(rng.uniform(0.1, 1)), galsim.radians),
@@ -152,8 +149,6 @@ def drawn_sizes(rng, magnitude):
 
 def _exposed(rng, x, y, magnitude, size, side, fwhm, vary):
     """Image of sources."""
-    import galsim
-
     width, beta = rng.uniform(*fwhm), rng.uniform(2.7, 4.5)
     shear, slope = rng.normal(0, 0.02, 2), vary * rng.uniform(-1, 1, 2)
     fast = galsim.GSParams(folding_threshold=2e-2, maxk_threshold=5e-3, kvalue_accuracy=1e-3)

@@ -16,6 +16,7 @@ from sklearn.metrics import roc_auc_score
 
 from gammapy_asid.learning.io import load_card
 from gammapy_asid.learning.score_calibration import expected_calibration_error
+from gammapy_asid.optical.batch import OVERSAMPLING
 from gammapy_asid.optical.classifier import OpticalSourceClassifier
 from gammapy_asid.optical.images import read_image
 from gammapy_asid.optical.psf import as_psf
@@ -217,7 +218,8 @@ def simulated_figures(seeds, model, prior="image"):
         distance, row = tree.query(np.c_[sources["x"], sources["y"]], distance_upper_bound=2)
         found = np.isfinite(distance)
         scores = _scores(sources)
-        for label, psf in {"PSF of the middle": field.psf, "own PSF": None}.items():
+        middle = as_psf(field.psf, oversampling=OVERSAMPLING)
+        for label, psf in {"PSF of the middle": middle, "own PSF": None}.items():
             own, _ = classified(_Simulated(field), sources["x"], sources["y"], model, psf, prior)
             scores[f"ours, {label}"] = own
         scores = {name: values[found] for name, values in scores.items()}

@@ -103,6 +103,11 @@ def _simulate_time_bins(folder, overwrite, *settings):
     help="All sources of an --image: table with xcentroid and ycentroid, or ra and dec.",
 )
 @click.option(
+    "--psf",
+    type=input_file,
+    help="Point spread function of the images: FITS image or file of PSFEx; by default it is measured.",
+)
+@click.option(
     "--task",
     type=click.Choice(TASK_NAMES),
     help="What the model is for; by default what the recipe says, or detection.",
@@ -114,7 +119,7 @@ def _simulate_time_bins(folder, overwrite, *settings):
 )
 @device_option
 @overwrite_option
-def train(recipe, dataset, images, sources, task, output, epochs, workers, device, overwrite):
+def train(recipe, dataset, images, sources, psf, task, output, epochs, workers, device, overwrite):
     """Train a model from RECIPE, a YAML file or the name of one that ships; goes on if interrupted.
 
     For detection the detector first, then the ensembles for position and flux.
@@ -129,6 +134,8 @@ def train(recipe, dataset, images, sources, task, output, epochs, workers, devic
         raise ValueError(
             "Nothing to train: give a recipe or --dataset FILE, or --image FILE with --sources FILE"
         )
+    if psf and not images:
+        raise ValueError("The point spread function is that of own images: give them with --image")
     if images or sources:
         settings = _own_images(recipe, dataset, images, sources)
     elif recipe is None:
@@ -145,7 +152,7 @@ def train(recipe, dataset, images, sources, task, output, epochs, workers, devic
     datasets = None if dataset is None else read_datasets([dataset])
     with console.status("Preparing the simulation"):
         if images:
-            simulator = _image_simulator(settings, images, sources, device)
+            simulator = _image_simulator(settings, images, sources, psf, device)
         else:
             simulator, settings = prepare_simulator(settings, datasets)
     train_model(
@@ -174,7 +181,7 @@ def _own_images(recipe, dataset, images, sources):
     return settings if settings.start else settings.model_copy(update={"start": "optical"})
 
 
-def _image_simulator(settings, images, sources, device):
+def _image_simulator(settings, images, sources, psf, device):
     """Simulator of own images with their lists."""
     from ..optical.detection.model import OpticalDetectionModel
     from ..optical.images import prepare_image, read_image
@@ -183,7 +190,7 @@ def _image_simulator(settings, images, sources, device):
 
     model = OpticalDetectionModel.load(settings.start, device)
     listed = [
-        ListedImage.make(prepare_image(read_image(image)), read_any_table(table), model)
+        ListedImage.make(prepare_image(read_image(image, psf=psf)), read_any_table(table), model)
         for image, table in zip(images, sources, strict=True)
     ]
     return ImageSimulator(listed, settings.patch_size, seed=settings.seed)

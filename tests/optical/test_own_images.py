@@ -172,6 +172,7 @@ def test_one_command_trains_further(field, recipe, tmp_path, start):
         (["--image", "IMAGE"], "1 images and 0 lists"),
         (["--image", "IMAGE", "--sources", "LIST", "--dataset", "LIST"], "leave out one"),
         (["lat", "--image", "IMAGE", "--sources", "LIST"], "but lat is for detection"),
+        (["lat", "--psf", "IMAGE"], "give them with --image"),
         ([], "Nothing to train"),
     ],
 )

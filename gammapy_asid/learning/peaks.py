@@ -89,7 +89,8 @@ def find_centres(output, pixel_size, mask, threshold=0.03, bands=LAT_BANDS, meth
     pixel_size : float
         Finest pixel size in deg.
     mask : `~torch.Tensor`
-        Share of valid data in each finest pixel, shape ``(n, ny, nx)``.
+        Share of valid data in each finest pixel, shape ``(n, ny, nx)``, or in pixels that are a whole number
+        of times as large.
     threshold : float
         Minimal response of the Laplacian of Gaussian.
     bands : `~gammapy_asid.inputs.Bands`
@@ -102,8 +103,10 @@ def find_centres(output, pixel_size, mask, threshold=0.03, bands=LAT_BANDS, meth
     peaks : `Peaks`
         Sorted by field, then by decreasing score.
     """
+    finer = output.shape[-1] // mask.shape[-1]
     valid = mask[:, None] > 0
-    centre, match = torch.sigmoid(output[:, :1]) * valid, torch.sigmoid(output[:, 1])
+    valid = valid.repeat_interleave(finer, 2).repeat_interleave(finer, 3) if finer > 1 else valid
+    centre = torch.sigmoid(output[:, :1]) * valid
     kernel = _laplacian_kernel(bands.centre_sigma / pixel_size)
     kernel = torch.tensor(kernel, dtype=output.dtype, device=output.device)[None, None]
     response = F.conv2d(centre, kernel, padding=kernel.shape[-1] // 2)
@@ -122,14 +125,15 @@ def find_centres(output, pixel_size, mask, threshold=0.03, bands=LAT_BANDS, meth
         field,
         x_fine,
         y_fine,
-        match[field, y, x],
+        torch.sigmoid(output[field, 1, y, x]),
         response[field, 0, y, x],
         output[field, 4, y, x].exp(),
     )
     peaks = Peaks(*(v.detach().cpu().numpy() for v in columns))
     for i in np.unique(peaks.field):
         here = peaks.field == i
-        distance = edge_distance(mask[i].cpu().numpy() > 0, peaks.x[here], peaks.y[here])
+        place = [(v[here] + 0.5) / finer - 0.5 for v in (peaks.x, peaks.y)]
+        distance = finer * edge_distance(mask[i].cpu().numpy() > 0, *place)
         sigma = np.hypot(peaks.sigma[here], MIN_ERROR * bands.pixel_size / pixel_size)
         peaks.score[here] *= norm.cdf(distance / sigma)
         peaks.height[here] *= distance > 0

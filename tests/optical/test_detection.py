@@ -123,7 +123,7 @@ def test_positions_are_in_pixels_of_the_image():
         (128, 128),
         bands=OPTICAL_BANDS,
     )
-    logits = maps[:, :2].clamp(1e-3, 1 - 1e-3).logit()
+    logits = maps[:, :2].clamp(1e-6, 1 - 1e-6).logit()
     valid = torch.ones(1, 64, 64, dtype=torch.bool)
     peaks, density = find_peaks(torch.cat([logits, maps[:, 2:4], maps[:, 4:] - 2], 1), valid)
     assert len(peaks) == 4

@@ -5,6 +5,7 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 import torch
+from scipy.ndimage import uniform_filter
 from torch.nn.functional import avg_pool2d
 
 from ...learning.peaks import find_centres
@@ -14,8 +15,8 @@ from .network import BRIGHTNESS
 
 __all__ = ["N_EVIDENCE", "RANGE", "evidence", "expected_density", "find_peaks"]
 
-#: Side in steps of the window in which the density of sources is taken: 65 pixels.
-WINDOW = 129
+#: Side in pixels of the window in which the density of sources is taken, and the least share of it with data.
+WINDOW, LEAST_AREA = 65, 1e-3
 
 #: Sum of the marks of one source in the centre map: a Gaussian.
 MARK = 2 * np.pi * (OPTICAL_BANDS.centre_sigma / STEP) ** 2
@@ -49,22 +50,20 @@ def find_peaks(maps, valid):
     crowd : `~numpy.ndarray`
         Expected sources a pixel in the window around each, shape ``(n_peaks,)``.
     """
-    valid = _finer(valid)
-    peaks = find_centres(maps[:, :BRIGHTNESS], STEP, valid, bands=OPTICAL_BANDS)
-    covered = valid[:, None]
-    density = _mean(torch.sigmoid(maps[:, :1]) * covered) / (_mean(covered) * MARK).clamp(min=1e-3)
-    density = density * FINER**2
-    ny, nx = valid.shape[-2:]
-    row, column = (np.clip(np.round(v), 0, n - 1).astype(int) for v, n in ((peaks.y, ny), (peaks.x, nx)))
-    crowd = density[:, 0].numpy()[peaks.field, row, column]
+    covered = valid.float()
+    peaks = find_centres(maps[:, :BRIGHTNESS], STEP, covered, bands=OPTICAL_BANDS)
     peaks.x, peaks.y = ((v + 0.5) / FINER - 0.5 for v in (peaks.x, peaks.y))
     peaks.sigma = peaks.sigma / FINER
-    return peaks, crowd
+    sources, area = (_mean(image.numpy()) for image in (_sources(maps) * covered, covered))
+    density = sources / np.maximum(area, LEAST_AREA)
+    ny, nx = valid.shape[-2:]
+    row, column = (np.clip(np.round(v), 0, n - 1).astype(int) for v, n in ((peaks.y, ny), (peaks.x, nx)))
+    return peaks, density[peaks.field, row, column]
 
 
-def _finer(valid):
-    """Pixels with data in steps, as numbers."""
-    return valid.float().repeat_interleave(FINER, 1).repeat_interleave(FINER, 2)
+def _sources(maps):
+    """Sources that the network expects in each pixel, shape ``(n, ny, nx)``."""
+    return avg_pool2d(torch.sigmoid(maps[:, :1]), FINER)[:, 0] * (FINER**2 / MARK)
 
 
 def expected_density(maps, valid):
@@ -80,15 +79,13 @@ def expected_density(maps, valid):
     density : `~numpy.ndarray`
         Shape ``(n,)``.
     """
-    marks = (torch.sigmoid(maps[:, 0]) * _finer(valid)).sum((1, 2))
-    return (marks / MARK / valid.sum((1, 2)).clamp(min=1)).numpy()
+    sources = (_sources(maps) * valid).sum((1, 2))
+    return (sources / valid.sum((1, 2)).clamp(min=1)).numpy()
 
 
 def _mean(images):
-    """Mean in the window around each pixel."""
-    half = WINDOW // 2
-    images = avg_pool2d(images, (WINDOW, 1), 1, (half, 0), count_include_pad=False)
-    return avg_pool2d(images, (1, WINDOW), 1, (0, half), count_include_pad=False)
+    """Mean in the window around each pixel; nothing lies beyond the edges."""
+    return uniform_filter(images, WINDOW, mode="constant", axes=(1, 2))
 
 
 def evidence(peaks, crowd):

@@ -56,6 +56,10 @@ def find_locus(moments):
     highest = ((distance > 16 * variance) | (gain[:, None] >= gain)).all(1)
     certain = highest & (gain >= np.maximum(CERTAIN, BY_STAR * members.sum(1)))
     certain &= gain >= RELATIVE * gain.max()
+    # Five galaxies may be alike too, but most others are smaller
+    size = features[:, 0]
+    is_smaller = np.subtract.outer(size, size) > 3 * np.sqrt(variance + SIZE_SPREAD**2)
+    certain &= is_smaller.sum(1) <= members.sum(1)
     places = np.flatnonzero(certain if certain.any() else highest & (gain >= gain.max() / 2))
     middle = places[np.argmin(moments.sigma[places])]
     return members[middle], middle, bool(certain.any())

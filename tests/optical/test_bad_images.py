@@ -3,6 +3,7 @@
 
 import logging
 
+import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -107,11 +108,24 @@ def test_nothing_to_be_measured(image, message):
         prepare_image(read_image(image), PSF)
 
 
-def test_negative_errors(sky):
+def test_errors_that_are_none_are_masked(caplog, sky):
     error = np.full(sky.shape, 5.0)
-    error[3, 4] = -5
-    with pytest.raises(ValueError, match="negative values"):
-        prepare_image(read_image(sky, error=error), PSF)
+    error[3, 4], error[5, 6], error[7, 8] = -5, 0, np.nan
+    cut = prepare_image(read_image(sky, error=error), PSF).cut(slice(0, 128), slice(0, 160))
+    assert np.argwhere(~cut.valid).tolist() == [[3, 4], [5, 6], [7, 8]]
+    assert "error map of image is not positive: they are masked" in caplog.text
+    with pytest.raises(ValueError, match="no pixels that can be used"):
+        prepare_image(read_image(sky, error=-error.clip(1)), PSF)
+
+
+def test_errors_in_another_unit_and_numbers_that_are_many(sky):
+    image = CCDData(sky, unit="electron")
+    found = read_image(image, error=np.full(sky.shape, 0.005) * u.Unit("1000 electron"))
+    assert_allclose(found.cut(slice(0, 2), slice(0, 2))[2], 5)
+    with pytest.raises(ValueError, match="gain has 2 values"):
+        read_image(sky, gain=[1, 2])
+    with pytest.raises(TypeError, match="mask has values of type"):
+        read_image(sky, mask=np.full(sky.shape, "bad"))
 
 
 def test_wrong_keywords_are_not_used(caplog, sky):

@@ -82,12 +82,7 @@ class OpticalImage:
         mask : `~numpy.ndarray`
             Pixels without usable data: masked, NaN or infinite.
         error : `~numpy.ndarray` or None
-            Standard deviation of each pixel. Pixels whose error is zero or not finite count as masked.
-
-        Raises
-        ------
-        ValueError
-            If errors are negative.
+            Standard deviation of each pixel. Pixels whose error is not a positive number count as masked.
         """
         data = self.data.cut(ys, xs)
         data = data.astype(np.promote_types(data.dtype, np.float32), copy=False)
@@ -99,9 +94,5 @@ class OpticalImage:
         if self.error is None:
             return data, mask, None
         error = self.error.cut(ys, xs)
-        if (error < 0).any():
-            raise ValueError(
-                f"The error map of {self.name} has negative values: standard deviations are needed."
-            )
-        mask |= ~(np.isfinite(error) & (error != 0))
+        mask |= ~(np.isfinite(error) & (error > 0))
         return data, mask, error

@@ -97,7 +97,9 @@ def _size(shape):
 
 def _number(value, name):
     """A number that was given for the camera."""
-    value = float(u.Quantity(value).value)
+    if np.size(value) != 1:
+        raise ValueError(f"{name} has {np.size(value)} values: one number for the whole image is needed.")
+    value = float(np.ravel(u.Quantity(value).value)[0])
     if not np.isfinite(value) or (name in POSITIVE and value <= 0):
         raise ValueError(f"{name} = {value:g}: must be {POSITIVE.get(name, 'a finite number')}.")
     return value
@@ -244,7 +246,12 @@ def _map(value, name, image):
         level = _number(value, name)
         pixels = ArrayPixels(np.broadcast_to(np.float32(level), image.shape))
     else:
-        pixels = ArrayPixels(np.asarray(getattr(value, "value", value)))
+        if isinstance(value, u.Quantity) and image.unit is not None and name != "mask":
+            value = value.to(image.unit)
+        values = np.asarray(getattr(value, "value", value))
+        if values.dtype.kind not in "buif":
+            raise TypeError(f"The {name} has values of type {values.dtype}: real numbers are needed.")
+        pixels = ArrayPixels(values)
     if tuple(pixels.shape) != image.shape:
         raise ValueError(
             f"The {name} has {_size(pixels.shape)} pixels, but {image.name} has {_size(image.shape)}."

@@ -82,6 +82,7 @@ def measure_sky(image, binning=1):
     near, wide, spread = (smooth_mesh(values) for values in (near, wide, dark_spread(dark)))
     noise = np.fmin(near * correlation_factor(near, wide), spread)
     if image.error is not None:
+        _check_errors(image)
         noise = _agreed(image, noise, smooth_mesh(given))
     level = np.array([sky_level(*of_row, BLOCK**2 // 4) for of_row in zip(dark, noise, strict=True)])
     level, noise = beside_crowds(smooth_mesh(level), noise, spread)
@@ -117,11 +118,25 @@ def _agreed(image, measured, given):
     return given
 
 
+def _check_errors(image):
+    """Warn of pixels that have data, but no error."""
+    ny, nx = image.shape
+    bad = 0
+    for start in range(0, ny, BLOCK):
+        error = image.error.cut(slice(start, min(start + BLOCK, ny)), slice(0, nx))
+        bad += np.count_nonzero(error <= 0)
+    if bad:
+        log.warning(
+            f"{bad / (ny * nx):.2g} of the error map of {image.name} is not positive: they are masked."
+        )
+
+
 def _check(image, dark):
     """Raise an error where there are no usable pixels, or no noise."""
     if not np.isfinite(dark).any():
         raise ValueError(
-            f"{image.name} has no pixels that can be used: all are masked, NaN, infinite or saturated."
+            f"{image.name} has no pixels that can be used: all are masked, NaN, infinite or saturated, "
+            "or their errors are no positive numbers."
         )
     if not np.nanmax(np.ptp(dark, axis=-1)) > 0:
         raise ValueError(

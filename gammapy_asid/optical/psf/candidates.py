@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..batch import HALF
+from .locus import find_locus
 
 __all__ = ["Moments", "find_candidates", "find_peaks", "measure_moments", "stamps_at"]
 
@@ -17,13 +18,14 @@ FAINTEST_SNR = 20
 MOST_CANDIDATES, MOST_STARS = 600, 80
 #: Smallest width of a star in pixels: hot pixels are narrower.
 SHARPEST = 0.45
-#: Error of sizes and ellipticities beyond the noise; and their change over the field.
-SIZE_ERROR, SIZE_SPREAD = 0.015, 0.03
+#: Largest ellipticity of a star: tracks of cosmic rays have more.
+LONGEST = 0.5
+#: Error of sizes and ellipticities beyond the noise.
+SIZE_ERROR = 0.015
 #: Largest error of sizes by the place of a star on its pixel.
 MOST_ALIASING = 0.15
-#: Density of stars in size and ellipticity over that of the densest place: in deep images galaxies
-#: of one size are as many.
-LEAST_COMMON = 0.3
+#: Least second moment of the windows in pixels squared: in narrower ones sums over pixels are no integrals.
+WINDOW = 1.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,20 @@ class Moments:
     def sigma(self):
         """Width of a circle of equal area, in pixels."""
         return np.clip(self.xx * self.yy - self.xy**2, 1e-6, None) ** 0.25
+
+    @property
+    def ellipticity(self):
+        """The two parts of the ellipticity, shape ``(2, n)``."""
+        return np.stack([self.xx - self.yy, 2 * self.xy]) / (self.xx + self.yy)
+
+    @property
+    def error(self):
+        """Standard error of the logarithm of the size, and of the ellipticities."""
+        size = self.sigma**2
+        # Sums over pixels are no integrals where the source within its window is narrow beside them
+        product = size * np.maximum(size, WINDOW) / (size + np.maximum(size, WINDOW))
+        aliasing = np.minimum(20 * np.exp(-2 * np.pi**2 * product), MOST_ALIASING)
+        return np.sqrt(SIZE_ERROR**2 + aliasing**2 + (1.4 / self.snr) ** 2)
 
     def __getitem__(self, chosen):
         return Moments(**{name: value[chosen] for name, value in vars(self).items()})
@@ -141,8 +157,9 @@ def measure_moments(stamps, x, y, iterations=12):
     with np.errstate(all="ignore"):
         for _ in range(iterations):
             dx, dy = steps[None, None, :] - cx[:, None, None], steps[None, :, None] - cy[:, None, None]
-            det = xx * yy - xy**2
-            a, b, c = (value[:, None, None] for value in (yy / det, -xy / det, xx / det))
+            wxx, wyy = np.maximum(xx, WINDOW), np.maximum(yy, WINDOW)
+            old = wxx * wyy - xy**2
+            a, b, c = (value[:, None, None] for value in (wyy / old, -xy / old, wxx / old))
             weight = np.exp(-0.5 * (a * dx**2 + 2 * b * dx * dy + c * dy**2))
             light = weight * stamps
             total = light.sum((1, 2))
@@ -153,8 +170,8 @@ def measure_moments(stamps, x, y, iterations=12):
                 for one, other, first, second in ((dx, dx, mx, mx), (dy, dy, my, my), (dx, dy, mx, my))
             )
             # The product of source and window is a Gaussian with the sum of the inverse matrices
-            det, old = vxx * vyy - vxy**2, xx * yy - xy**2
-            ia, ib, ic = vyy / det - yy / old, -vxy / det + xy / old, vxx / det - xx / old
+            det = vxx * vyy - vxy**2
+            ia, ib, ic = vyy / det - wyy / old, -vxy / det + xy / old, vxx / det - wxx / old
             new = ia * ic - ib**2
             good = (new > 0) & (ia > 0) & np.isfinite(new)
             xx, yy, xy = (
@@ -172,7 +189,7 @@ def measure_moments(stamps, x, y, iterations=12):
 
 
 def find_candidates(signal, valid, saturated):
-    """Peaks of the commonest shape among the bright ones.
+    """Bright peaks that look like stars, see `find_locus`.
 
     Parameters
     ----------
@@ -187,6 +204,8 @@ def find_candidates(signal, valid, saturated):
         Positions ``(x, y)`` of all peaks, shape ``(n, 2)``.
     start : `~numpy.ndarray`
         Parameters of a `~gammapy_asid.optical.psf.profile.Moffat` profile of that shape.
+    is_certain : bool
+        Whether they are stars beyond doubt.
     """
     y, x = find_peaks(signal, valid, saturated, FAINTEST_PEAK, HALF + 1)
     peaks = np.stack([x, y], 1).astype(float)
@@ -196,37 +215,19 @@ def find_candidates(signal, valid, saturated):
     unknown = stamps_at(~valid, y, x, 2).any((1, 2))
     y, x = y[~unknown][:MOST_CANDIDATES], x[~unknown][:MOST_CANDIDATES]
     if not len(y):
-        return _no_moments(), peaks, None
+        return _no_moments(), peaks, None, False
     width = np.median(measure_moments(stamps_at(signal, y[:60], x[:60], HALF), x[:60], y[:60]).sigma)
     half = int(np.clip(np.ceil(3 * width), 4, HALF))
     moments = measure_moments(stamps_at(signal, y, x, half), x, y)
-    moments = moments[(moments.snr > FAINTEST_SNR) & (moments.sigma > SHARPEST)]
+    is_round = np.hypot(*moments.ellipticity) < LONGEST
+    moments = moments[(moments.snr > FAINTEST_SNR) & (moments.sigma > SHARPEST) & is_round]
     if not len(moments):
-        return moments, peaks, None
-    near, middle = _commonest(moments)
+        return moments, peaks, None, False
+    near, middle, is_certain = find_locus(moments)
     start = np.array([np.log(2.3548 * moments.sigma[middle] * 0.95), np.log(3.0), 0, 0, 0])
     candidates = moments[near]
     order = np.argsort(-candidates.snr, kind="stable")[:MOST_STARS]
-    return candidates[order], peaks, start
-
-
-def _commonest(moments):
-    """Sources near the densest place in size and ellipticity, and which one is there."""
-    trace = moments.xx + moments.yy
-    features = np.stack([np.log(moments.sigma), (moments.xx - moments.yy) / trace, 2 * moments.xy / trace], 1)
-    distance = ((features[:, None] - features) ** 2).sum(-1)
-    # Sums over pixels are no integrals where the window is narrow beside them (aliasing)
-    aliasing = np.minimum(20 * np.exp(-((np.pi * moments.sigma) ** 2)), MOST_ALIASING)
-    variance = np.add.outer(*2 * [SIZE_ERROR**2 + aliasing**2 + (1.4 / moments.snr) ** 2])
-    density = np.exp(-0.5 * distance / variance) * (SIZE_ERROR**2 / variance) ** 1.5
-    # Without the source itself: alone it is not common
-    np.fill_diagonal(density, 0)
-    density = density.sum(1)
-    # Nothing is smaller than a star: of the places that are denser than all around the one of least size
-    highest = ((distance > 16 * variance) | (density[:, None] >= density)).all(1)
-    common = highest & (density >= LEAST_COMMON * density.max())
-    middle = np.flatnonzero(common)[np.argmin(moments.sigma[common])]
-    return distance[middle] < 9 * (variance[middle] + SIZE_SPREAD**2), middle
+    return candidates[order], peaks, start, is_certain
 
 
 def _no_moments():

@@ -6,7 +6,9 @@ import warnings
 import numpy as np
 
 from ..batch import HALF
+from .basis import Splines
 from .candidates import find_candidates
+from .evidence import is_sampled
 from .profile import Moffat, interpolation, interpolation_at, sample, splines
 from .psf import OFFSETS, PSF, full_width
 from .shape import MOFFAT_ERROR, Shape, fit_moffat, fit_residual, star_coefficients
@@ -24,17 +26,17 @@ MOST_STARS = 60
 PROFILE_STEPS, CONVERGED = (1, 1, 0.6, 0.6, 0.6), 0.002
 #: Error of the model that weights assume and part of the step made, of the steps towards the final shape:
 #: first with room for what the profile lacks.
-RESIDUAL_STEPS = ((MOFFAT_ERROR, 1), (0.05, 0.7), (MODEL_ERROR, 0.6))
+RESIDUAL_STEPS = ((MOFFAT_ERROR, 1), (0.05, 0.7), (MODEL_ERROR, 0.6), (MODEL_ERROR, 0.6), (MODEL_ERROR, 0.6))
 #: Spread of the widths of stars in a real image, relative: the change over the field and neighbours.
-WIDTH_SPREAD = 0.02
+WIDTH_SPREAD = 0.03
 
 
 def measure_psf(signal, variance=None, valid=None, saturated=None):
     """Measure the point spread function on the image's own stars.
 
-    Candidates are the bright peaks of the commonest shape, their neighbours are fitted with them. A Moffat
-    profile that all share is fitted first, then what differs from it, on splines with a prior whose width the
-    stars choose: few or faint stars give the profile, many bright ones their own shape.
+    Candidates are the bright peaks that have one shape as only stars do, their neighbours are fitted with
+    them. A Moffat profile that all share is fitted first, then what differs from it, on splines with a prior
+    whose width the stars choose: few or faint stars give the profile, many bright ones their own shape.
 
     Parameters
     ----------
@@ -48,7 +50,8 @@ def measure_psf(signal, variance=None, valid=None, saturated=None):
     Returns
     -------
     psf : `PSF`
-        Point spread function with its number of stars and the error of its width.
+        Point spread function with its number of stars and the error of its width. Where no stars are certain,
+        or too few for their width, there is a warning, `origin` begins with "uncertain" and no error is told.
 
     Raises
     ------
@@ -56,10 +59,11 @@ def measure_psf(signal, variance=None, valid=None, saturated=None):
         Where the image has no star to measure it on.
     """
     signal, variance, valid, saturated, shape = _padded(signal, variance, valid, saturated)
-    candidates, peaks, start = find_candidates(signal, valid, saturated)
+    candidates, peaks, start, is_certain = find_candidates(signal, valid, saturated)
     if not len(candidates):
         raise ValueError("The image has no star to measure its PSF on: give a PSF")
-    stars = collect_stars(signal, variance, valid, candidates.x, candidates.y, candidates.flux, peaks)
+    where = candidates.x, candidates.y, candidates.flux
+    stars = collect_stars(signal, variance, valid, *where, peaks, np.exp(start[0]))
     fit = _profile(stars, Shape.start(start))
     position = _field_position(stars, shape)
     stars, position = _chosen(stars, fit, position, MOFFAT_ERROR)
@@ -69,7 +73,7 @@ def measure_psf(signal, variance=None, valid=None, saturated=None):
         fit = fit_residual(stars, fit, position, len(stars) >= FIELD_STARS, tolerance, damping)
         if damping == 1:
             stars, position = _chosen(stars, fit, position, tolerance)
-    return _psf(fit, stars, position, shape)
+    return _psf(fit, stars, position, shape, is_certain)
 
 
 def _profile(stars, fit):
@@ -141,7 +145,7 @@ def _chosen(stars, fit, position, tolerance):
     return stars[order], position[order]
 
 
-def _psf(fit, stars, position, shape):
+def _psf(fit, stars, position, shape, is_certain):
     """The result, centred, with its error."""
     terms = fit.terms()
     middle = terms[0]
@@ -155,15 +159,20 @@ def _psf(fit, stars, position, shape):
     width, error, _ = _widths(stars, fit, position)
     scatter = 1.4826 * np.median(np.abs(width - np.median(width))) if len(stars) > 4 else np.median(error)
     n = len(stars)
-    if n < 3:
-        warnings.warn(f"The PSF is measured on {n} sources only; give one if you know it", stacklevel=3)
+    origin = f"measured on {n} star{'s' * (n != 1)}"
+    if not is_certain:
+        origin = f"uncertain: measured on {n} source{'s' * (n != 1)} that may be no stars"
+    elif not is_sampled(Splines(fwhm).spacing, n):
+        is_certain, origin = False, f"uncertain: {origin}, too few for one so narrow"
+    if not is_certain:
+        warnings.warn(f"The PSF is {origin}; give one if you know it", stacklevel=3)
     if not np.any(terms[1:]):
         terms = terms[:1]
     return PSF(
         terms=terms,
         center=((shape[1] - 1) / 2, (shape[0] - 1) / 2),
         scale=(shape[1] / 2, shape[0] / 2),
-        origin=f"measured on {n} star{'s' * (n != 1)}",
+        origin=origin,
         n_stars=n,
-        fwhm_err=float(fwhm * max(scatter, np.median(error)) / np.sqrt(n)),
+        fwhm_err=float(fwhm * max(scatter, np.median(error)) / np.sqrt(n)) if is_certain else None,
     )

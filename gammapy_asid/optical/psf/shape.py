@@ -11,7 +11,7 @@ import numpy as np
 
 from ..batch import HALF, OVERSAMPLING
 from .basis import Splines, radial_tables
-from .evidence import most_probable
+from .evidence import is_sampled, most_probable
 from .profile import Moffat, interpolation, sample, splines
 from .psf import OFFSETS
 from .stars import LEVEL_ERROR, MODEL_ERROR, local_terms, weights
@@ -29,6 +29,8 @@ LOWEST = np.array([np.log(0.3), np.log(1.3), -0.7, -0.7, 0.0])
 HIGHEST = np.array([np.log(2.0 * HALF), np.log(30.0), 0.7, 0.7, 0.6])
 #: Prior standard deviations of the change of the Moffat profile's parameters from the centre to an edge.
 FIELD = np.array([0.05, 0.1, 0.03, 0.03])
+#: Error of the sum of what differs from the profile, which is 0.
+SUM_ERROR = 0.01
 #: Error of a Moffat profile relative to its value: what the part that differs is expected to be.
 MOFFAT_ERROR = 0.1
 
@@ -97,9 +99,9 @@ def star_coefficients(terms, position):
     return np.tensordot(factors, coefficients, 1)
 
 
-def _eliminated(own, flux, precision, residual):
+def _eliminated(own, stars, precision):
     """Design of the nuisances of each star, whitened by the Cholesky factor of their own normal matrix."""
-    n = len(flux)
+    n, flux = len(stars), stars.flux
     local = np.stack(
         [own[0], flux[:, None, None] * own[1], flux[:, None, None] * own[2], np.ones_like(own[0])], 1
     )
@@ -107,15 +109,16 @@ def _eliminated(own, flux, precision, residual):
     matrix = np.einsum("nlp,nmp->nlm", *(part.reshape(n, 4, -1) for part in (weighted, local)), optimize=True)
     matrix = matrix.astype(float)
     matrix[:, range(4), range(4)] *= 1 + 1e-5
-    matrix[:, range(4), range(4)] += np.array([1e-9, 1e-6, 1e-6, LEVEL_ERROR**-2])
+    matrix[:, range(4), range(4)] += np.array([1e-9, 0, 0, LEVEL_ERROR**-2])
+    matrix[:, (1, 2), (1, 2)] += stars.position_error[:, None] ** -2
     whitening = np.linalg.inv(np.linalg.cholesky(matrix))
-    return np.einsum("nlm,nmij->nlij", whitening, weighted, optimize=True).astype(np.float32), weighted
+    return np.einsum("nlm,nmij->nlij", whitening, weighted, optimize=True).astype(np.float32)
 
 
 def _normal(columns, own, stars, precision, residual):
     """Normal equations of dense columns ``(n, k, m, m)`` with the nuisances eliminated."""
     n, k = columns.shape[:2]
-    nuisance, _ = _eliminated(own, stars.flux, precision, residual)
+    nuisance = _eliminated(own, stars, precision)
     flat = columns.reshape(n, k, -1)
     weighted = flat * precision.reshape(n, 1, -1)
     cross = flat @ nuisance.reshape(n, 4, -1).transpose(0, 2, 1)
@@ -200,8 +203,13 @@ def fit_residual(stars, shape, position, field, tolerance=MODEL_ERROR, damping=1
         dense += [mode * along[:, None, None] for along in position.T.astype(np.float32) for mode in modes]
     dense = np.stack(dense, 1) * stars.flux[:, None, None, None].astype(np.float32)
     matrix, vector = _joint_normal(basis, dense, own, stars, precision, residual)
+    # Fluxes are free, so that only this holds the sum: else the prior of the wings would draw it to zero
+    share = basis.values(OFFSETS).sum(0)
+    share = np.concatenate([np.outer(share, share)[basis.inside], radial.sum((1, 2))]) / OVERSAMPLING**2
+    matrix[: len(share), : len(share)] += np.outer(share, share) / SUM_ERROR**2
     spread = _prior(basis, _prior_profile(shape.parameters), radius, field)
-    solution = most_probable(matrix, vector, spread, basis.inside.sum(), len(radial), stars.crowded)
+    kind = stars.crowded, is_sampled(basis.spacing, len(stars))
+    solution = most_probable(matrix, vector, spread, basis.inside.sum(), len(radial), *kind)
     n, k = int(basis.inside.sum()), len(radial)
     residual = basis.table(solution[:n]) + np.tensordot(solution[n : n + k], radial, 1)
     slopes = solution[n + k :].reshape(2, 4) if field else np.zeros((2, 4))
@@ -237,7 +245,7 @@ def _joint_normal(basis, dense, own, stars, precision, residual):
     steps = np.arange(-HALF, HALF + 1)
     y, x = (basis.values(steps - shift[:, None]) for shift in (stars.dy, stars.dx))
     flux = stars.flux.astype(np.float32)[:, None, None]
-    nuisance, _ = _eliminated(own, stars.flux, precision, residual)
+    nuisance = _eliminated(own, stars, precision)
     weight = (precision * flux**2).astype(np.float32)
     size, inside = len(basis.knots), basis.inside.ravel()
     matrix = _banded(y, x, weight, size)[np.ix_(inside, inside)]

@@ -17,11 +17,19 @@ __all__ = ["Stars", "collect_stars", "local_terms", "step"]
 NEIGHBOURS = 16
 #: Neighbours in a stamp, on average, from which on an image is crowded.
 CROWDED = 3
+#: Light of diffraction rings and spikes at `RINGS_AT` times the width over that in the middle of a star: that
+#: of rings falls with the third power of the distance (Airy pattern; the first ring of a mirror with a hole
+#: of a third has 4 %). Fainter peaks are parts of the star.
+RINGS, RINGS_AT = 0.05, 1.2
 #: Pixels from the star within which neighbours are fitted, 3 more than the stamp.
 REACH = HALF + 3
 #: Prior standard deviation of the level under a star, in units of the sky's noise: what a mesh of the
 #: background leaves.
 LEVEL_ERROR = 0.1
+#: Error of the positions of the moments, in pixels, of stars without and with a neighbour nearer than
+#: `ALONE` times their width: they hold the positions, which undersampled stars and the shape between their
+#: pixels would otherwise leave to each other.
+POSITION_ERRORS, ALONE = (0.02, 0.05), 2.5
 #: Largest move of a star in one step, in pixels, so that a bad start does not lead away.
 LARGEST_MOVE = 0.3
 #: Error of any model of the PSF relative to its value: brighter pixels do not count more than this allows.
@@ -40,6 +48,8 @@ class Stars:
         Pixel in the middle, shape ``(n,)``.
     dx, dy, flux, level : `~numpy.ndarray`
         Position from the middle in pixels, flux and background, shape ``(n,)``.
+    start_dx, start_dy, position_error : `~numpy.ndarray`
+        Where they were at first and the error of that, shape ``(n,)``.
     near_dx, near_dy, near_flux : `~numpy.ndarray`
         The same of the neighbours, shape ``(n, NEIGHBOURS)``; a flux of 0 where there is none.
     near : `~numpy.ndarray`
@@ -52,6 +62,9 @@ class Stars:
     row: np.ndarray
     dx: np.ndarray
     dy: np.ndarray
+    start_dx: np.ndarray
+    start_dy: np.ndarray
+    position_error: np.ndarray
     flux: np.ndarray
     level: np.ndarray
     near_dx: np.ndarray
@@ -81,7 +94,7 @@ class Stars:
         return self.row + self.dy
 
 
-def collect_stars(signal, variance, valid, x, y, flux, peaks):
+def collect_stars(signal, variance, valid, x, y, flux, peaks, fwhm):
     """Cut stamps around candidates and list the peaks around them.
 
     Parameters
@@ -92,6 +105,8 @@ def collect_stars(signal, variance, valid, x, y, flux, peaks):
         Candidates.
     peaks : `~numpy.ndarray`
         Positions ``(x, y)`` of all peaks, shape ``(n, 2)``.
+    fwhm : float
+        Width of stars in pixels.
 
     Returns
     -------
@@ -106,6 +121,10 @@ def collect_stars(signal, variance, valid, x, y, flux, peaks):
     distance, index = cKDTree(peaks).query(np.stack([x, y], 1), k=NEIGHBOURS + 1, distance_upper_bound=REACH)
     # The candidate's own peak is less than a pixel and a half away
     near = np.isfinite(distance) & (distance > 1.5)
+    brightness = np.append(signal[peaks[:, 1].astype(int), peaks[:, 0].astype(int)], 0)
+    rings = RINGS * np.maximum(1, distance / (RINGS_AT * fwhm)) ** -3
+    near &= brightness[index] > rings * signal[row, column][:, None]
+    beside = (near & (distance < ALONE * fwhm)).any(1)
     most = min(near.sum(1).max(), NEIGHBOURS)
     order = np.argsort(~near, axis=1, kind="stable")[:, :most]
     near, index = (np.take_along_axis(value, order, 1) for value in (near, index))
@@ -117,6 +136,9 @@ def collect_stars(signal, variance, valid, x, y, flux, peaks):
         row=row,
         dx=x - column,
         dy=y - row,
+        start_dx=x - column,
+        start_dy=y - row,
+        position_error=np.where(beside, *POSITION_ERRORS[::-1]),
         flux=np.array(flux, dtype=float),
         level=np.zeros(len(x)),
         near_dx=np.where(near, offsets[..., 0] - column[:, None], 0),
@@ -186,8 +208,8 @@ def weights(stars, own, near, tolerance=MODEL_ERROR):
     model = stars.flux[:, None, None] * own
     around = np.einsum("nk,nkij->nij", stars.near_flux, near)
     residual = stars.image - model - around - stars.level[:, None, None]
-    # What a profile lacks is not in proportion to it in the wings: a hundredth of the maximum is added there
-    wings = 0.01 * stars.flux[:, None, None] * own.max((1, 2), keepdims=True)
+    # What a profile lacks is not in proportion to it in wings and rings: some of the maximum is added there
+    wings = tolerance * stars.flux[:, None, None] * own.max((1, 2), keepdims=True)
     precision = stars.precision / (1 + stars.precision * tolerance**2 * (model**2 + 4 * around**2 + wings**2))
     pull = np.abs(residual) * np.sqrt(precision)
     # Huber's weights: linear beyond three standard deviations
@@ -221,6 +243,9 @@ def step(stars, coefficients, tolerance=MODEL_ERROR):
     matrix[:, diagonal, diagonal] += 1e-6
     matrix[:, 3, 3] += LEVEL_ERROR**-2
     vector[:, 3] -= stars.level * LEVEL_ERROR**-2
+    held = stars.position_error[:, None] ** -2
+    matrix[:, (1, 2), (1, 2)] += held
+    vector[:, 1:3] -= held * np.column_stack([stars.dx - stars.start_dx, stars.dy - stars.start_dy])
     change = np.linalg.solve(matrix, vector[..., None])[..., 0]
     # The star's position is held near its start: 0.5 pixels
     stars.flux = np.maximum(stars.flux + change[:, 0], 1e-3)

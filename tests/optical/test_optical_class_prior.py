@@ -35,27 +35,6 @@ def test_shares_of_the_image_follow_brightness():
     assert class_probabilities(logits, magnitude)[:, 0].sum() == pytest.approx(star.sum(), rel=0.03)
 
 
-@pytest.mark.parametrize("bias", [-0.5, 0.5])
-def test_faint_sources_that_look_alike_follow_the_bright_ones(bias):
-    logits, magnitude, star = simulated(seed=2)
-    # The faint half tells nothing, and what it seems to tell is to one side
-    faint = magnitude > -7
-    logits[faint, 0], logits[faint, 1:5] = bias, 0.0
-    shares = image_shares(logits, magnitude)
-    assert shares[faint, 0].mean() == pytest.approx(star[faint].mean(), abs=0.12)
-    assert shares[~faint, 0].mean() == pytest.approx(star[~faint].mean(), abs=0.05)
-
-
-@pytest.mark.parametrize("share", [0.0, 1.0])
-def test_an_image_may_hold_one_class_only(share):
-    rng = np.random.default_rng(3)
-    seen = rng.normal(0 if share else 2, 1, 1000)
-    logits = np.full((1000, len(SUBCLASSES)), -20.0)
-    logits[:, 0], logits[:, 1:5] = -0.5 * seen**2, -0.5 * (seen[:, None] - 2) ** 2
-    probability = class_probabilities(logits, rng.uniform(-10, -4, 1000))
-    assert probability[:, 0].mean() == pytest.approx(share, abs=0.08)
-
-
 def test_probabilities_with_the_shares_of_the_image_are_true():
     logits, magnitude, star = simulated(seed=1)
     probability = class_probabilities(logits, magnitude)[:, 0]

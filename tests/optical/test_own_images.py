@@ -15,7 +15,7 @@ from photutils.psf import CircularGaussianPRF
 from gammapy_asid.cli import main
 from gammapy_asid.learning.io import load_card, save_model
 from gammapy_asid.learning.seeds import VALIDATION
-from gammapy_asid.optical.bands import OPTICAL_BANDS
+from gammapy_asid.optical.bands import FINER, OPTICAL_BANDS
 from gammapy_asid.optical.detection.card import OpticalCard
 from gammapy_asid.optical.detection.model import OpticalDetectionModel
 from gammapy_asid.optical.detection.network import build_network
@@ -42,7 +42,7 @@ def start(tmp_path_factory):
     """Untrained model, released by hand."""
     torch.manual_seed(1)
     network = build_network(WIDTHS)
-    network.head.bias.data[:2] = 2
+    network.head.bias.data[: 2 * FINER**2] = 2
     path = tmp_path_factory.mktemp("start") / "start.safetensors"
     points = tuple({"threshold": t, "purity": 0.5, "completeness": 0.5} for t in (0.1, 0.5))
     card = OpticalCard(

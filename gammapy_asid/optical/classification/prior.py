@@ -7,8 +7,6 @@ from numbers import Real
 import numpy as np
 from scipy.special import log_softmax, softmax
 
-from .shares import estimated_shares
-
 __all__ = ["CLASSES", "SUBCLASSES", "checked_prior", "class_probabilities", "image_shares"]
 
 #: Classes that are told apart.
@@ -23,6 +21,13 @@ SIZES = np.array([0.05, 0.25, 0.4, 0.3])
 
 #: Shares without any knowledge of the image: one in fifty candidates is no source.
 _EQUAL = np.array([0.49, *(0.49 * SIZES), 0.02])
+
+#: Magnitudes over which shares change, sources by which the shares at one magnitude are drawn to those of the
+#: whole image, and those of the whole image to equal ones.
+WIDTH, OWN, WHOLE = 0.5, 4.0, 4.0
+
+#: Rounds of the maximisation: shares settle to a thousandth.
+_ROUNDS = 60
 
 
 def checked_prior(prior):
@@ -73,8 +78,9 @@ def checked_prior(prior):
 def image_shares(logits, magnitude):
     """Shares of `SUBCLASSES` at the brightness of each source, estimated from all sources of an image.
 
-    See `~gammapy_asid.optical.classification.shares.estimated_shares`; the sizes of galaxies are those that
-    are known in general (`SIZES`).
+    The shares are those under which what the network says of the sources is most likely: expectation
+    maximisation (Saerens et al. 2002, Neural Computation 14, 21), here smooth in magnitude, with the sizes of
+    galaxies as they are known in general (`SIZES`).
 
     Parameters
     ----------
@@ -93,7 +99,22 @@ def image_shares(logits, magnitude):
     likelihood = np.exp(logits - logits.max(axis=1, keepdims=True))
     likelihood = np.column_stack([likelihood[:, 0], likelihood[:, 1:-1] @ SIZES, likelihood[:, -1]])
     equal = np.array([_EQUAL[0], _EQUAL[1:-1].sum(), _EQUAL[-1]])
-    star, galaxy, artefact = estimated_shares(likelihood, magnitude, equal).T
+    knots = np.arange(magnitude.min(), magnitude.max() + WIDTH / 2, WIDTH / 2)
+    near = np.exp(-0.5 * ((magnitude[:, None] - knots) / WIDTH) ** 2)
+    # Shares lie on knots, sources between them: what a source gives and gets is the same
+    place = (magnitude - knots[0]) / (WIDTH / 2)
+    left = np.clip(place.astype(int), 0, max(len(knots) - 2, 0))
+    right = np.minimum(left + 1, len(knots) - 1)
+    part = (place - left)[:, None]
+    at_knots = np.tile(equal, (len(knots), 1))
+    for _ in range(_ROUNDS):
+        shares = (1 - part) * at_knots[left] + part * at_knots[right]
+        posterior = likelihood * shares
+        posterior /= posterior.sum(axis=1, keepdims=True)
+        whole = posterior.sum(axis=0) + WHOLE * equal
+        at_knots = near.T @ posterior + OWN * whole / whole.sum()
+        at_knots /= at_knots.sum(axis=1, keepdims=True)
+    star, galaxy, artefact = ((1 - part) * at_knots[left] + part * at_knots[right]).T
     return np.column_stack([star, galaxy[:, None] * SIZES, artefact])
 
 

@@ -7,13 +7,17 @@ import torch
 
 from ...utils.devices import inference
 from ...utils.tensor_rows import TensorRows
-from ..channels import N_CONDITIONS, conditions
+from ..channels import conditions
 from ..fit.bound import nearest_neighbours
 from ..fit.joint import POSITION_ERROR, joint_fit
 from ..fit.profiles import nearest_pixels
 from ..fit.stamps import source_stamps
 
 __all__ = ["N_FEATURES", "FluxFeatures", "flux_features", "flux_fit"]
+
+#: Numbers of `~gammapy_asid.optical.channels.conditions` that describe the point spread function and the noise
+#: of sources; the last one there, the correlation of the noise, is left out.
+DESCRIBED = 8
 
 #: Widths of the Gaussian weights with which what is left around a source is summed, in units of the width
 #: (FWHM) of a star: its core, galaxies of several sizes, and the sky around.
@@ -30,7 +34,7 @@ SYSTEMATIC = 0.03
 SKY_MESH = 32
 
 #: Numbers that describe a source.
-N_FEATURES = 12 + 3 * len(WIDTHS) + 6 + 2 * SEEN + N_CONDITIONS
+N_FEATURES = 12 + 3 * len(WIDTHS) + 6 + 2 * SEEN + DESCRIBED
 
 #: Where among them light beyond that of a star is, over that of the star, within the width of a star.
 EXTENT = 9 + 3 * 2 + 1
@@ -128,7 +132,7 @@ def flux_features(batch, fit, given_x, given_y):
     ratio = torch.nan_to_num(fit.flux[index] / fit.flux.clamp(min=0)[:, None].maximum(fit.flux_err[:, None]))
     there = near.isfinite()
     shared = (torch.exp(-0.5 * (near / 0.6) ** 2) * ratio.clamp(0, 100) * there).sum(1)
-    described = conditions(batch)[fit.image]
+    described = conditions(batch)[fit.image, :DESCRIBED]
     moved = torch.hypot(fit.x - given_x, fit.y - given_y) / (POSITION_ERROR * fwhm)
     own = [
         torch.asinh(fit.flux / fit.flux_err) / 2,

@@ -15,8 +15,8 @@ from ..fit.stamps import source_stamps
 
 __all__ = ["N_FEATURES", "FluxFeatures", "flux_features", "flux_fit"]
 
-#: Numbers of `~gammapy_asid.optical.channels.conditions` that describe the point spread function and the noise
-#: of sources; the last one there, the correlation of the noise, is left out.
+#: Numbers of `~gammapy_asid.optical.channels.conditions` that describe the point spread function and the
+#: noise of sources; the last one there, the correlation of the noise, is left out.
 DESCRIBED = 8
 
 #: Widths of the Gaussian weights with which what is left around a source is summed, in units of the width

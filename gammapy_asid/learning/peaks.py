@@ -104,8 +104,7 @@ def find_centres(output, pixel_size, mask, threshold=0.03, bands=LAT_BANDS, meth
         Sorted by field, then by decreasing score.
     """
     finer = output.shape[-1] // mask.shape[-1]
-    valid = mask[:, None] > 0
-    valid = valid.repeat_interleave(finer, 2).repeat_interleave(finer, 3) if finer > 1 else valid
+    valid = (mask[:, None] > 0).repeat_interleave(finer, 2).repeat_interleave(finer, 3)
     centre = torch.sigmoid(output[:, :1]) * valid
     kernel = _laplacian_kernel(bands.centre_sigma / pixel_size)
     kernel = torch.tensor(kernel, dtype=output.dtype, device=output.device)[None, None]

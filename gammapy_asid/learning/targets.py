@@ -38,7 +38,7 @@ def match_radius(bands, width):
     return torch.hypot(radius, EXTENDED_MATCH * width.clamp(max=WIDEST * bands.match_radius))
 
 
-def target_maps(patch, x, y, pixel_size, n_patches, shape, half=5, bands=LAT_BANDS, width=None):
+def target_maps(patch, x, y, pixel_size, n_patches, shape, half=5, bands=LAT_BANDS, width=None, value=None):
     """Draw sources into target maps.
 
     Parameters
@@ -79,33 +79,33 @@ def target_maps(patch, x, y, pixel_size, n_patches, shape, half=5, bands=LAT_BAN
     radius = match_radius(bands, width)
     reach = torch.ceil(radius / pixel_size[patch]).clamp(min=half)
     # Wide sources mark more pixels than all others need
-    groups = [g for g in (reach <= half, reach > half) if g.any()]
+    groups = (reach <= half, half), (reach > half, int(reach.max()) if len(x) else half)
     marked = [
         _marked(
-            *(v[g] for v in (patch, x, y, pixel_size[patch], centre_sigma, radius)),
-            int(reach[g].max()),
+            *(v[g] for v in (torch.arange(len(x), device=x.device), patch, x, y)),
+            *(v[g] for v in (pixel_size[patch], centre_sigma, radius)),
+            size,
             shape,
         )
-        for g in groups
+        for g, size in groups
     ]
-    flat, gauss, near, r2, dx, dy = (
-        (torch.cat(v) for v in zip(*marked, strict=True))
-        if groups
-        else (x.new_zeros(0, dtype=t) for t in (torch.long, x.dtype, torch.bool, *[x.dtype] * 3))
-    )
+    source, flat, gauss, near, r2, dx, dy = (torch.cat(v) for v in zip(*marked, strict=True))
     centre = torch.zeros(n_patches * ny * nx, device=x.device).scatter_reduce_(0, flat, gauss, "amax")
     match = torch.zeros_like(centre)
     match[flat[near]] = 1
     # A pixel's offset points to the source that marks it most.
     own = (gauss == centre[flat]) & (r2 < (OFFSET_RANGE * bands.centre_sigma) ** 2)
-    offset = torch.zeros(3, len(centre), device=x.device)
-    offset[:, flat[own]] = torch.stack([dx[own], dy[own], torch.ones_like(dx[own])])
-    maps = torch.cat([centre[None], match[None], offset]).view(5, n_patches, ny, nx)
+    columns = [dx[own], dy[own], torch.ones_like(dx[own])]
+    if value is not None:
+        columns.append(value[inside][source[own]])
+    pointed = torch.zeros(len(columns), len(centre), device=x.device)
+    pointed[:, flat[own]] = torch.stack(columns)
+    maps = torch.cat([centre[None], match[None], pointed]).view(-1, n_patches, ny, nx)
     return maps.transpose(0, 1).contiguous()
 
 
-def _marked(patch, x, y, pixel_size, centre_sigma, radius, half, shape):
-    """Pixels around sources: flat index, mark, whether near, distance squared in deg, offset in pixels."""
+def _marked(source, patch, x, y, pixel_size, centre_sigma, radius, half, shape):
+    """Pixels around sources: source, flat index, mark, whether near, distance squared, offset in pixels."""
     ny, nx = shape
     grid = torch.arange(-half, half + 1, device=x.device)
     column = torch.round(x).long()[:, None, None] + grid
@@ -116,7 +116,8 @@ def _marked(patch, x, y, pixel_size, centre_sigma, radius, half, shape):
     gauss = torch.exp(-0.5 * r2 / centre_sigma[:, None, None] ** 2)
     flat = (patch[:, None, None] * ny + row) * nx + column
     near = r2 < radius[:, None, None] ** 2
-    return tuple(v[valid] for v in (flat, gauss, near, r2, dx, dy))
+    source = source[:, None, None].expand(valid.shape)
+    return tuple(v[valid] for v in (source, flat, gauss, near, r2, dx, dy))
 
 
 def detection_loss(output, targets, mask, weight=None):

@@ -74,8 +74,8 @@ class OpticalSourceDetector(OpticalEstimator, StarFinderBase):
         self.threshold, self.rounds = threshold, int(rounds)
         if self.rounds and not self.trained.card.hidden_weights:
             raise ValueError(
-                f"Model {self.trained.card.name!r} cannot tell how sure hidden stars are: its training saw "
-                "too few crowds: give rounds=0, or another model"
+                f"Model {self.trained.card.name!r} cannot tell how sure hidden stars are, as it saw too few "
+                "crowds in training: give rounds=0, or another model"
             )
 
     def run(self, image):

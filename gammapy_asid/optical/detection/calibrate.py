@@ -8,7 +8,7 @@ from ...evaluation.metrics import purity_recall
 from ...learning.score_calibration import apply_knots, expected_calibration_error, fit_knots
 from ...learning.seeds import PATCHES
 from ...utils.sky_geometry import CHI2_68
-from .candidates import simulated_candidates
+from .candidates import simulated_candidates, simulated_images
 from .card import OpticalPoint
 
 __all__ = ["card_fields", "figures", "mask_figures"]
@@ -22,16 +22,12 @@ THRESHOLDS = np.round(np.arange(0.05, 0.96, 0.05), 2)
 #: Density of sources a pixel below which the weight of an image in the calibration grows no more.
 FEWEST = 0.003
 
-#: Images that are drawn at once.
-CHUNK = 16
-
 #: Densities of detectable sources a pixel that part the figures.
 CROWDS = (0.0, 0.003, 0.01, 0.03, 0.1, 1.0)
 
 
 def _candidates(network, simulator, n_patches, seed):
-    draws = (simulator.draw(CHUNK, (seed, i)) for i in range(-(-n_patches // CHUNK)))
-    return simulated_candidates(network, draws)
+    return simulated_candidates(network, simulated_images(simulator, n_patches, seed))
 
 
 def card_fields(network, simulator, n_patches):

@@ -13,7 +13,14 @@ from .centres import evidence, expected_density, find_peaks
 from .loss import GAUSSIAN_HALF
 from .network import split_output
 
-__all__ = ["DETECTABLE", "claimed_sources", "network_output", "simulated_candidates", "visible_sources"]
+__all__ = [
+    "DETECTABLE",
+    "claimed_sources",
+    "network_output",
+    "simulated_candidates",
+    "simulated_images",
+    "visible_sources",
+]
 
 #: Expected significance, and share in the light at its place, from which a true source is one that the data
 #: could show: where stars are closer than the point spread function is wide, most lie in the light of others.
@@ -21,6 +28,31 @@ DETECTABLE, OWN_SHARE = 2.0, 0.2
 
 #: Side of a pixel in deg where matches are found on the sphere, so small that it is flat there.
 ON_SPHERE = 1e-3
+
+
+#: Images that are drawn at once.
+CHUNK = 16
+
+
+def simulated_images(simulator, n_patches, seed):
+    """Images of a stage, as they are needed.
+
+    Parameters
+    ----------
+    simulator : `~gammapy_asid.optical.simulator.OpticalSimulator`
+        Simulator of the training.
+    n_patches : int
+        Images at least.
+    seed : int
+        Seed of the stage.
+
+    Yields
+    ------
+    simulated : `~gammapy_asid.optical.simulator.SimulatedImages`
+        The next `CHUNK` images with their truth.
+    """
+    for i in range(-(-n_patches // CHUNK)):
+        yield simulator.draw(CHUNK, (seed, i))
 
 
 @inference()

@@ -6,7 +6,7 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from ...learning.peaks import Peaks
-from .candidates import claimed_sources, network_output
+from .candidates import claimed_sources, network_output, simulated_images
 from .centres import find_peaks
 from .hidden import CROWD, search
 from .network import split_output
@@ -16,8 +16,8 @@ __all__ = ["hidden_columns", "hidden_score", "hidden_weights"]
 #: Rounds of the search, and lowest score of the sources that it begins with.
 ROUNDS, FIRST = 4, 0.5
 
-#: Images that are drawn at once, crowds and new sources that are enough, and new sources that are needed.
-CHUNK, CROWDS, MOST, LEAST = 16, 48, 6000, 200
+#: Crowds and new sources that are enough, and true and false ones that are needed.
+CROWDS, MOST, LEAST = 48, 6000, 200
 
 
 def hidden_columns(evidence):
@@ -61,10 +61,8 @@ def hidden_weights(network, simulator, n_patches, seed, card):
 
     Parameters
     ----------
-    network : `~gammapy_asid.learning.unet.MultiResolutionUNet`
-        Network in evaluation mode.
-    simulator : `~gammapy_asid.optical.simulator.OpticalSimulator`
-        Simulator of the training.
+    network, simulator
+        See `~gammapy_asid.optical.detection.calibrate.card_fields`.
     n_patches : int
         Images at most.
     seed : int
@@ -77,14 +75,12 @@ def hidden_weights(network, simulator, n_patches, seed, card):
     weights : tuple of float
         For `hidden_score`; empty where too few crowds were seen.
     """
-    evidence, real, crowds = [], [], 0
-    for i in range(-(-n_patches // CHUNK)):
-        drawn = simulator.draw(CHUNK, (seed, i))
+    evidence, real = [], []
+    for drawn in simulated_images(simulator, n_patches, seed):
         for new, true in _new_sources(network, drawn, card):
             evidence.append(new)
             real.append(true)
-            crowds += 1
-        if crowds >= CROWDS or sum(map(len, real)) >= MOST:
+        if len(real) >= CROWDS or sum(map(len, real)) >= MOST:
             break
     real = np.concatenate([np.zeros(0, bool), *real])
     if min(real.sum(), (~real).sum()) < LEAST:

@@ -49,38 +49,17 @@ def optical_targets(simulated):
     """
     n = len(simulated)
     seen = (simulated.snr >= LEARNED) & (simulated.share >= LEARNED_SHARE)
-    patch, x, y = simulated.patch[seen], *((v[seen] + 0.5) * FINER - 0.5 for v in (simulated.x, simulated.y))
-    shape = tuple(FINER * side for side in simulated.batch.shape)
     maps = target_maps(
-        patch,
-        x,
-        y,
+        simulated.patch[seen],
+        *((v[seen] + 0.5) * FINER - 0.5 for v in (simulated.x, simulated.y)),
         torch.full((n,), STEP),
         n,
-        shape,
+        tuple(FINER * side for side in simulated.batch.shape),
         bands=OPTICAL_BANDS,
         width=simulated.width[seen] / GAUSSIAN_HALF * PIXEL,
+        value=torch.log(simulated.flux[seen]),
     )
-    # The source whose mark a step is part of: the one that the offset points to
-    brightness = _brightness(maps, patch, x, y, torch.log(simulated.flux[seen]))
-    maps = torch.cat([maps, brightness[:, None]], 1)
     return maps, torch.stack([simulated.cosmic, simulated.trail], 1).float()
-
-
-def _brightness(maps, patch, x, y, value):
-    """Values of the sources at the steps whose offsets point to them, shape ``(n, ny, nx)``."""
-    image = torch.zeros_like(maps[:, 0])
-    ny, nx = image.shape[1:]
-    for dy in range(-2, 3):
-        for dx in range(-2, 3):
-            column, row = torch.round(x).long() + dx, torch.round(y).long() + dy
-            inside = (column >= 0) & (column < nx) & (row >= 0) & (row < ny)
-            at = patch[inside], row[inside], column[inside]
-            own = (maps[at[0], 2, at[1], at[2]] - (x[inside] - column[inside])).abs() < 1e-3
-            own &= (maps[at[0], 3, at[1], at[2]] - (y[inside] - row[inside])).abs() < 1e-3
-            own &= maps[at[0], 4, at[1], at[2]] > 0
-            image[tuple(v[own] for v in at)] = value[inside][own]
-    return image
 
 
 def optical_loss(output, target, valid):

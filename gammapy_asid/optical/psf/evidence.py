@@ -54,7 +54,7 @@ def most_probable(matrix, vector, spread, n_splines, n_radial, crowded, is_sampl
         return evidence, relative, radial, solution * prior
 
     relatives = RELATIVE[1:] if is_sampled else RELATIVE[1:2]
-    radials = RADIAL[:1] if crowded else RADIAL if is_sampled else RADIAL[:1]
+    radials = RADIAL if is_sampled and not crowded else RADIAL[:1]
     best = max((solve(RELATIVE[0], radial) for radial in radials), key=lambda found: found[0])
     return max([best] + [solve(relative, best[2]) for relative in relatives], key=lambda found: found[0])[3]
 

@@ -4,7 +4,10 @@ import pytest
 import torch
 
 from gammapy_asid.optical.batch import HALF, OVERSAMPLING, ImageBatch
-from gammapy_asid.optical.detection.hidden import with_hidden
+from gammapy_asid.optical.detection.hidden import N_HIDDEN, with_hidden
+from gammapy_asid.optical.detection.hidden_score import hidden_columns, hidden_score
+from gammapy_asid.optical.detection.model import OpticalDetectionModel
+from gammapy_asid.optical.detector import OpticalSourceDetector
 from gammapy_asid.optical.fit.profiles import Profiles
 from gammapy_asid.optical.images import prepare_image, read_image
 from gammapy_asid.optical.psf import PSF
@@ -57,3 +60,34 @@ def test_without_a_crowd_nothing_changes(crowd):
     order = np.argsort(found[3])
     for values, expected in zip(found[:4], (x, y, error, [0, 1]), strict=True):
         assert np.allclose(values[order], expected)
+
+
+def test_new_stars_have_the_score_of_their_evidence(crowd, monkeypatch):
+    prepared, x, y = crowd
+    monkeypatch.setattr("gammapy_asid.optical.detection.hidden.CROWD", 0.005)
+    alone = OpticalSourceDetector(threshold=0.3).run(prepared)
+    both = OpticalSourceDetector(threshold=0.3, rounds=3).run(prepared)
+    assert both.meta["rounds"] == 3 and len(both) >= len(alone)
+    score = np.asarray(both.table["score"])
+    assert score.min() >= 0.3 and np.all(np.diff(score) <= 0)
+    # What the network found keeps its score
+    assert np.isin(np.asarray(alone.table["score"]), score).all()
+
+
+def test_score_of_evidence():
+    evidence = np.array([[2.0, -1.0, 0.0, 0.0], [3.0, -1.0, 0.0, 0.0]])
+    columns = hidden_columns(evidence)
+    assert columns.shape == (2, N_HIDDEN * (N_HIDDEN + 3) // 2)
+    # The first weight is that of the significance, the fifth that of its square
+    weights = np.zeros(1 + columns.shape[1])
+    weights[[0, 1, 5]] = -1, 0.5, 0.25
+    assert hidden_score(evidence, weights) == pytest.approx(1 / (1 + np.exp(-np.array([1.0, 2.75]))))
+
+
+def test_rounds_need_a_model_that_saw_crowds(monkeypatch):
+    trained = OpticalDetectionModel.load("optical", "cpu")
+    trained.card = trained.card.model_copy(update={"hidden_weights": ()})
+    monkeypatch.setattr(OpticalDetectionModel, "load", lambda model, device: trained)
+    assert OpticalSourceDetector().rounds == 0
+    with pytest.raises(ValueError, match="too few crowds in training: give rounds=0"):
+        OpticalSourceDetector(rounds=1)

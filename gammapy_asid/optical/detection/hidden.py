@@ -76,9 +76,15 @@ def with_hidden(prepared, x, y, error, rounds):
             batch = prepared.batch(tile.ys, tile.xs)
             found = search(batch, x[near] - corner[0], y[near] - corner[1], *found[2:4], rounds)
             found = found[0] + corner[0], found[1] + corner[1], *found[2:]
-        own = _within(found[0], tile.inner_xs) & _within(found[1], tile.inner_ys)
+        # A known source belongs where it was: the fit may move it over an edge
+        there = [np.where(found[3] >= 0, old[found[3]], new) for old, new in ((x, found[0]), (y, found[1]))]
+        own = _within(there[0], tile.inner_xs) & _within(there[1], tile.inner_ys)
         parts.append([values[own] for values in found])
+    given = x, y
     x, y, error, known, evidence = (np.concatenate(values) for values in zip(*parts, strict=True))
+    ny, nx = prepared.shape
+    beyond = ~(_within(x, slice(0, nx)) & _within(y, slice(0, ny)))
+    x[beyond], y[beyond] = (values[known[beyond]] for values in given)
     return *prepared.original(x, y), error * binning, known, evidence
 
 

@@ -12,6 +12,8 @@ from astropy.io import fits
 from astropy.stats import mad_std
 from scipy import ndimage, stats
 
+from gammapy_asid.optical.psf import as_psf
+
 __all__ = [
     "Frame",
     "decam_frames",
@@ -88,7 +90,7 @@ def decam_frames(folder):
 
 
 def jwst_frames(folder):
-    """The two epochs of JWST's NIRCam, by number; their noise is that of the noise maps."""
+    """The two epochs of JWST's NIRCam, by number, with their noise maps and point spread functions."""
     frames = {}
     for i, name in enumerate(JWST):
         data = fits.getdata(folder / name.format("")).astype(float)
@@ -96,7 +98,8 @@ def jwst_frames(folder):
         good = np.isfinite(data) & np.isfinite(noise) & (noise > 0)
         data, noise = np.where(good, data, 0), np.where(good, noise, np.nanmedian(noise))
         data = data - np.median(data[np.abs(data) < 3 * mad_std(data)])
-        frames[str(i + 1)] = Frame(f"JWST {i + 1}", data, _sky_noise(data), noise, None)
+        psf = as_psf(folder / name.format(".WebbPSF"))
+        frames[str(i + 1)] = Frame(f"JWST {i + 1}", data, _sky_noise(data), noise, None, psf=psf)
     return frames
 
 

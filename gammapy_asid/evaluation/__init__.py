@@ -10,7 +10,7 @@ from ..learning.interval_calibration import (
 )
 from ..learning.score_calibration import apply_knots, expected_calibration_error, fit_knots, reliability
 from ..stats.image_bounds import asimov_ts, position_covariance, sample_offsets, source_image
-from .baseline import ts_map_candidates
+from .baseline import matched_filter_candidates, ts_map_candidates
 from .class_evaluation import ClassEvaluation, evaluate_classes
 from .detection_plots import (
     plot_flux_distribution,
@@ -25,6 +25,7 @@ from .detection_plots import (
 from .figures import draw_figures
 from .judge import evaluate_lists
 from .lists import CandidateList, read_candidate_list, read_candidate_lists
+from .matched_filter import matched_filter_maps
 from .matching import Matches, angular_separation, deduplicate_overlaps, match_brightest, match_optimal
 from .measurement_plots import plot_binned, plot_coverage, plot_flux_recovery, plot_offset, plot_pull
 from .metrics import PurityRecall, binned_fraction, binomial_interval, offset_summary, purity_recall
@@ -69,6 +70,8 @@ __all__ = [
     "mahalanobis2",
     "match_brightest",
     "match_optimal",
+    "matched_filter_candidates",
+    "matched_filter_maps",
     "neighbour_pairs",
     "offset_summary",
     "on_valid_data",

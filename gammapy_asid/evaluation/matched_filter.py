@@ -121,7 +121,7 @@ def likelihood_gain(counts, background, exposure, kernels):
     gain, flux : `~numpy.ndarray`
         Shape ``(ny, nx)``; both 0 where no flux gains.
     """
-    correlation = Correlation(counts.shape[1:], kernels.shape[1:])
+    correlation = _Correlation(counts.shape[1:], kernels.shape[1:])
     expected = correlation.back(sum(map(correlation.product, exposure, kernels)))
     fluxes = _trial_fluxes(counts, expected, kernels.shape[1:])
     total = np.zeros((len(fluxes), *correlation.shape), complex)
@@ -132,7 +132,7 @@ def likelihood_gain(counts, background, exposure, kernels):
     return _largest(gains, fluxes)
 
 
-class Correlation:
+class _Correlation:
     """Correlations of images with kernels in Fourier space.
 
     Images are padded by half a kernel in front, where what wraps around falls.

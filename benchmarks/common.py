@@ -22,6 +22,7 @@ __all__ = [
     "data_folder",
     "file_of",
     "kept",
+    "processor_seconds",
     "rows_to_markdown",
     "spread68",
     "write",
@@ -113,6 +114,14 @@ def kept(path, make, write, read):
         with new_file(path) as temporary:
             write(make(), temporary)
     return read(path)
+
+
+def processor_seconds():
+    """Processor time in s of this process and of its children that have ended.
+
+    Unlike the time of a clock it does not depend on what else the machine does.
+    """
+    return sum(os.times()[:4])
 
 
 class Peer:

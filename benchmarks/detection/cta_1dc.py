@@ -2,7 +2,7 @@
 """Detection in the four runs of the CTAO's first data challenge around the Galactic centre.
 
 Its sky model is not at hand: candidates are compared with the sources of the plane known at TeV energies
-(gamma-cat and the H.E.S.S. survey), of which it was made, and with the peaks of Gammapy's TS map.
+(gamma-cat and the H.E.S.S. survey), of which it was made, and with the peaks of classical methods.
 """
 
 import time
@@ -19,7 +19,7 @@ from gammapy.makers import MapDatasetMaker, SafeMaskMaker
 from gammapy.maps import MapAxis, WcsGeom
 
 from ..common import arguments, rows_to_markdown, write
-from .gps import find_all
+from .gps import CLASSICAL, find_all
 
 __all__ = ["load_1dc"]
 
@@ -27,7 +27,7 @@ NEEDS = "data with the runs of the first data challenge, minutes"
 
 EDGES = (0.03, 0.05, 0.1, 0.17, 0.3, 0.55, 1.0, 1.8, 3.0, 5.5, 10.0, 30.0, 100.0)
 #: Thresholds at which lists are compared, and the radius of a match in deg for points.
-THRESHOLDS = {"network": (0.5, 0.9), "TS map, point": (5,), "TS map, 0.2 deg": (5,)}
+THRESHOLDS = {"network": (0.5, 0.9)} | dict.fromkeys(CLASSICAL, (5,))
 RADIUS = 0.2
 
 
@@ -118,7 +118,7 @@ def main(args=None):
             rows.append([method, f"{threshold:g}", f"{len(chosen)}", *cells, f"{seconds[method]:.1f}"])
     header = ["method", "threshold", "candidates"]
     header += [cell for name in catalogs for cell in (f"{name} found", "unmatched")]
-    write(args.output, result, rows_to_markdown([*header, "s"], rows))
+    write(args.output, result, rows_to_markdown([*header, "processor s"], rows))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from ..skies.sky235_spectra import load_spectra
 from .found_sources import predictions
 from .real_sky import RADIUS
 from .scoring import match
-from .sky235 import ts_map_patches
+from .sky235 import CLASSICAL, peak_patches
 from .sky235_limit import information_limit
 
 __all__ = ["real_field", "simulated_sky"]
@@ -34,8 +34,8 @@ NEEDS = "data, an hour"
 #: Significances in standard deviations.
 FAINT, BRIGHT = (5.0, 10.0), (10.0, np.inf)
 THRESHOLDS = np.round(np.arange(0.95, 0.04, -0.05), 2)
-#: sqrt(TS) of the peaks of the TS map.
-SQRT_TS = np.arange(8.0, 1.9, -0.5)
+#: Significances of the peaks of the classical methods.
+SIGNIFICANCES = np.arange(8.0, 1.9, -0.5)
 FIELD = "3C 279"
 #: Area of a patch of sky 235 in square degrees.
 PATCH_AREA = 100.0
@@ -103,7 +103,7 @@ def simulated_sky(sky, tables, significance, patches=None):
         table = table[np.isin(table["patch"], patches)]
         matches, score = match(sky, table), np.asarray(table["score"])
         found = matches.true_score(score)[searched]
-        steps = SQRT_TS if method.startswith("TS map") else THRESHOLDS
+        steps = SIGNIFICANCES if method in CLASSICAL else THRESHOLDS
         row = gains(score, matches.is_matched, found, significance[searched], steps)
         result[method] = row | {"patches": len(patches)}
     return result
@@ -175,7 +175,7 @@ def figure(whole, some, real):
     ax = axes[1]
     for method, row in some.items():
         area = row["patches"] * PATCH_AREA / 100
-        style = "s--" if method.startswith("TS map") else "o-"
+        style = "s--" if method in CLASSICAL else "o-"
         share = np.array(row["faint"]) / row["n_faint"]
         ax.plot(np.array(row["fakes"]) / area, share, style, ms=3, label=method)
     n_patches = next(iter(some.values()))["patches"]
@@ -207,7 +207,7 @@ def to_markdown(whole, some, real, steps=(0.9, 0.7, 0.5, 0.3, 0.1)):
     lines = []
     for results in (whole, some):
         for method, row in results.items():
-            own = (6.0, 5.0, 4.0, 3.0) if method.startswith("TS map") else steps
+            own = (6.0, 5.0, 4.0, 3.0) if method in CLASSICAL else steps
             for threshold in own:
                 i = int(np.argmin(np.abs(np.array(row["threshold"]) - threshold)))
                 name = f"{method}, {row['patches']} patches"
@@ -254,11 +254,12 @@ def main(args=None):
         for name in ("true", "none")
     } | {"published network": sky.published}
     some = random_patches(sky, args.ts_map_patches)
-    peaks = ts_map_patches(sky, sky.counts(0, some), sky.background(some), response, some)
+    data = sky, sky.counts(0, some), sky.background(some), response, some
+    peaks = {method: peak_patches(method, *data) for method in CLASSICAL}
     significance = np.sqrt(expected_ts)
     results = {
         "whole": simulated_sky(sky, tables, significance),
-        "some": simulated_sky(sky, tables | {"TS map, sqrt(TS)": peaks}, significance, some),
+        "some": simulated_sky(sky, tables | peaks, significance, some),
         "real": real_field(args.model, args.data),
     }
     write(args.output, results, to_markdown(**results), figure(**results))

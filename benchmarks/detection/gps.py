@@ -1,10 +1,10 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
-"""Detection in fields of the CTAO Galactic Plane Survey, beside Gammapy's TS map.
+"""Detection in fields of the CTAO Galactic Plane Survey, beside Gammapy's TS map and a matched filter.
 
 The fields are those of `benchmarks.skies.gps_fields`.
 """
 
-import time
+from functools import partial
 from pathlib import Path
 
 import astropy.units as u
@@ -19,6 +19,7 @@ from gammapy_asid import DLSourceDetector
 from gammapy_asid.evaluation import (
     binned_fraction,
     match_brightest,
+    matched_filter_candidates,
     offset_summary,
     purity_recall,
     ts_map_candidates,
@@ -27,7 +28,7 @@ from gammapy_asid.inputs import Bands
 from gammapy_asid.learning.targets import match_radius
 from gammapy_asid.plots import plot_field
 
-from ..common import arguments, kept, rows_to_markdown, write
+from ..common import arguments, kept, processor_seconds, rows_to_markdown, write
 from ..skies.gps_fields import FIELDS, emission_model, load_field
 
 __all__ = ["CRAB", "EXTENDED", "PURITIES", "find_all", "score_lists"]
@@ -45,36 +46,41 @@ PURITIES = (0.95, 0.9, 0.8)
 SHOWN = -28
 #: Sources nearer than this in deg count as one.
 SAME = 0.04
-#: Edges in TeV of the bins of the TS map, whose fit is joint over energies.
-TS_EDGES = (0.03, 0.1, 0.3, 1.0, 10.0, 100.0)
-#: TS maps: width of the source, of the kernel, and smallest distance of peaks.
-TS_MAPS = {
-    "TS map, point": {"sigma": None, "kernel_width": "0.6 deg", "min_distance": "0.1 deg"},
-    "TS map, 0.2 deg": {"sigma": "0.2 deg", "kernel_width": "1.2 deg", "min_distance": "0.3 deg"},
+#: Edges in TeV of the bins of the classical methods, which test all energies together.
+CLASSICAL_EDGES = (0.03, 0.1, 0.3, 1.0, 10.0, 100.0)
+#: Their sources: width, that of the kernel, and smallest distance of peaks.
+POINT = {"sigma": None, "kernel_width": "0.6 deg", "min_distance": "0.1 deg"}
+WIDE = {"sigma": "0.2 deg", "kernel_width": "1.2 deg", "min_distance": "0.3 deg"}
+#: Classical methods, functions of a dataset.
+CLASSICAL = {
+    "TS map, point": partial(ts_map_candidates, image=False, **POINT),
+    "TS map, 0.2 deg": partial(ts_map_candidates, image=False, **WIDE),
+    "matched filter, point": partial(matched_filter_candidates, **POINT),
+    "matched filter, 0.2 deg": partial(matched_filter_candidates, **WIDE),
 }
 
 
 def network_list(dataset, model):
-    """Candidates of the network and the time in s."""
+    """Candidates of the network and the processor time in s."""
     detector = DLSourceDetector(model=model, threshold=0.02, refine=False)
-    start = time.time()
+    start = processor_seconds()
     table = detector.run(dataset).table["glon", "glat", "score"]
-    return table, time.time() - start
+    return table, processor_seconds() - start
 
 
-def ts_list(dataset, method):
-    """Peaks of one of `TS_MAPS` and the time in s; energies are joined to few bins before."""
+def classical_list(dataset, method):
+    """Peaks of one of `CLASSICAL` and the processor time in s; energies are joined to few bins before."""
     edges = dataset.counts.geom.axes["energy"].edges
-    wanted = [edge for edge in TS_EDGES if np.any(np.isclose(edges.to_value("TeV"), edge))] * u.TeV
+    wanted = [edge for edge in CLASSICAL_EDGES if np.any(np.isclose(edges.to_value("TeV"), edge))] * u.TeV
     binned = dataset.resample_energy_axis(MapAxis.from_energy_edges(wanted))
     binned.models = dataset.models
-    start = time.time()
-    table = ts_map_candidates(binned, threshold=3, image=False, **TS_MAPS[method])
-    return table["glon", "glat", "score"], time.time() - start
+    start = processor_seconds()
+    table = CLASSICAL[method](binned, threshold=3)
+    return table["glon", "glat", "score"], processor_seconds() - start
 
 
 def find_all(dataset, model):
-    """Lists of candidates of the network and of the TS maps, and the time of each in s.
+    """Lists of candidates of the network and of the classical methods, and the time of each in s.
 
     Parameters
     ----------
@@ -88,10 +94,10 @@ def find_all(dataset, model):
     lists : dict of `~astropy.table.QTable`
         Columns ``glon``, ``glat`` and ``score``.
     seconds : dict of float
-        Times.
+        Processor times.
     """
     found = {"network": network_list(dataset, model)}
-    found |= {method: ts_list(dataset, method) for method in TS_MAPS}
+    found |= {method: classical_list(dataset, method) for method in CLASSICAL}
     return ({k: v[0] for k, v in found.items()}, {k: v[1] for k, v in found.items()})
 
 
@@ -194,11 +200,11 @@ def draw_field(dataset, truth, model):
     return plot_field(candidates, bright, catalog=true).figure
 
 
-def kept_ts_list(dataset, method, folder):
-    """Result of `ts_list`, kept in a folder because it takes long."""
+def kept_list(dataset, method, folder):
+    """Result of `classical_list`, kept in a folder because it can take long."""
 
     def make():
-        table, table.meta["seconds"] = ts_list(dataset, method)
+        table, table.meta["seconds"] = classical_list(dataset, method)
         return table
 
     path = folder / f"{dataset.name}-{method.replace(' ', '_').replace(',', '')}.ecsv"
@@ -210,7 +216,7 @@ def parser():
     """Arguments."""
     own = arguments(__doc__, "gps", data=True, model="cta-gps")
     own.add_argument("fields", type=Path, help="folder of the fields of benchmarks.skies.gps_fields")
-    own.add_argument("--ts-only", action="store_true", help="make the TS maps of the fields and stop")
+    own.add_argument("--classical-only", action="store_true", help="apply the classical methods and stop")
     return own
 
 
@@ -219,13 +225,13 @@ def main(args=None):
     args = parser().parse_args(args)
     torch.set_num_threads(1)
     present = [lon for lon in FIELDS if (args.fields / f"gps{lon:+d}-truth.fits").exists()]
-    lists = {name: [] for name in ("network", *TS_MAPS, "network, emission unknown")}
+    lists = {name: [] for name in ("network", *CLASSICAL, "network, emission unknown")}
     seconds, truths, picture = {}, [], None
     for lon in present:
         dataset, truth = load_field(lon, args.fields)
         dataset.models = Models([emission_model(dataset.counts.geom, args.data)])
-        found = {method: kept_ts_list(dataset, method, args.fields) for method in TS_MAPS}
-        if args.ts_only:
+        found = {method: kept_list(dataset, method, args.fields) for method in CLASSICAL}
+        if args.classical_only:
             continue
         found["network"] = network_list(dataset, args.model)
         if lon == SHOWN:
@@ -237,7 +243,7 @@ def main(args=None):
             lists[method].append(table)
             seconds.setdefault(method, []).append(time_used)
         print(lon, {method: len(tables[-1]) for method, tables in lists.items()}, flush=True)
-    if args.ts_only:
+    if args.classical_only:
         return
     results = {method: score_lists(tables, truths) for method, tables in lists.items()}
     times = {method: float(np.median(values)) for method, values in seconds.items()}

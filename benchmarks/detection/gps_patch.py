@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
-"""Detection in the published example patch of a simulated plane survey, beside Gammapy's TS map.
+"""Detection in the published example patch of a simulated plane survey, beside classical methods.
 
 Counts, background and truth are those of the files; exposure and point spread function are those of its
 pointings with the response prod5.

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
-"""Separation of neighbouring sources: the network beside Gammapy's TS map.
+"""Separation of neighbouring sources: the network beside Gammapy's TS map and a matched filter.
 
 Pairs of sources on high-latitude emission, each at least 3 deg from the next pair. The fainter source of a
 pair has 30 expected counts in one band, and the 68 % containment radius of that band is the unit of distance.
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from scipy.stats import norm
 
-from gammapy_asid.evaluation import binomial_interval, ts_map_candidates
+from gammapy_asid.evaluation import binomial_interval
 from gammapy_asid.inputs import LAT_BANDS, cube_from_arrays
 from gammapy_asid.inputs.batch import field_batch
 from gammapy_asid.inputs.psf import psf_tables
@@ -26,6 +26,7 @@ from gammapy_asid.tasks.measurement.model import SourceEnsemble
 from ..common import Parts, arguments, rows_to_markdown, write
 from ..skies.open_skies import batch_peaks, load_bank
 from ..skies.pairs import INDEX, PIXEL_SIZE, Pairs, PairSimulator
+from .sky235 import CLASSICAL
 
 __all__ = ["is_separated"]
 
@@ -41,11 +42,18 @@ TS_MAP_POINTS = tuple(
     for band, ratio in ((4, 1), (4, 3), (4, 10), (3, 1), (5, 1))
     for distance in (0.75, 1.0, 1.5, 2.0, 3.0)
 )
-STYLES = {"network": "o-", "counts only": "^:", "TS map": "x:", "TS map from the band on": "s--"}
+STYLES = {
+    "network": "o-",
+    "counts only": "^:",
+    "TS map": "x:",
+    "TS map from the band on": "s--",
+    "matched filter": "+:",
+    "matched filter from the band on": "d--",
+}
 METHODS = (*STYLES, "photons")
 #: Largest offset of a candidate from its source in deg; half the distance where that is less.
 RADIUS = 0.3
-#: Lowest score, and lowest sqrt(TS) of a peak of the TS map.
+#: Lowest score, and lowest significance of a peak of the TS map and of the matched filter.
 THRESHOLD, MIN_SQRT_TS = 0.5, 5.0
 
 
@@ -91,17 +99,16 @@ def network_candidates(model, ensemble, simulator, pairs, known=True, refine=Tru
     return peaks.x, peaks.y, peaks.field, peaks.score
 
 
-def ts_map_peaks(simulator, pairs, first=0):
-    """Positions in pixels, fields and sqrt(TS) of the peaks of Gammapy's TS map, from a band on."""
+def classical_peaks(method, simulator, pairs, first=0):
+    """Positions in pixels, fields and significances of the peaks of a classical method, from a band on."""
     parts = []
     for i in range(len(pairs.counts)):
         dataset = simulator.dataset(pairs, i)
-        peaks = ts_map_candidates(
+        peaks = CLASSICAL[method](
             dataset.slice_by_energy(energy_min=LAT_BANDS.edges[first] * u.GeV) if first else dataset,
             kernel_width="3 deg",
             threshold=MIN_SQRT_TS,
             min_distance="0.1 deg",
-            image=False,
             index=INDEX,
         )
         x, y = simulator.geom.coord_to_pix({"lon": peaks["glon"], "lat": peaks["glat"]})
@@ -116,7 +123,7 @@ def figure(results, simulator):
         for color, ratio in zip(("C0", "C1", "C2"), RATIOS, strict=True):
             for method, style in STYLES.items():
                 rows = [r for r in results if (r["band"], r["ratio"], r["method"]) == (band, ratio, method)]
-                if not rows or (method in ("counts only", "TS map") and ratio != 1):
+                if not rows or (method in ("counts only", *CLASSICAL) and ratio != 1):
                     continue
                 number = [[r[key] for r in rows] for key in ("separated", "pairs")]
                 share, low, high = binomial_interval(*number)
@@ -176,11 +183,15 @@ def one_point(model, ensemble, simulator, band, ratio, distance, fields, ts_map_
         "network": (pairs, THRESHOLD, network_candidates(*network)),
         "counts only": (pairs, THRESHOLD, network_candidates(*network, known=False)),
     }
-    if (band, ratio, distance) in TS_MAP_POINTS:
-        some = Pairs(*(v[:ts_map_fields] for v in (pairs.counts, pairs.background, pairs.x, pairs.y)))
+    for method in CLASSICAL:
+        used = pairs
+        if method == "TS map":
+            if (band, ratio, distance) not in TS_MAP_POINTS:
+                continue
+            used = Pairs(*(v[:ts_map_fields] for v in (pairs.counts, pairs.background, pairs.x, pairs.y)))
         # Without the low energies, whose wide point spread function hides what the band can separate
-        for method, first in (("TS map", 0), ("TS map from the band on", band)):
-            found[method] = some, MIN_SQRT_TS, ts_map_peaks(simulator, some, first)
+        for name, first in ((method, 0), (f"{method} from the band on", band)):
+            found[name] = used, MIN_SQRT_TS, classical_peaks(method, simulator, used, first)
     point, rows = {"band": band, "ratio": ratio, "distance": distance}, []
     for method, (used, threshold, (x, y, field, score)) in found.items():
         kept = score >= threshold

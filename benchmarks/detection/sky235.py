@@ -1,14 +1,14 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Detection on the simulated sky of Panes et al. 2021 (A&A 656, A62)."""
 
-import time
+from functools import partial
 
 import numpy as np
 import torch
 from astropy.table import Table, vstack
 from scipy.stats import norm
 
-from gammapy_asid.evaluation import ts_map_candidates
+from gammapy_asid.evaluation import matched_filter_candidates, ts_map_candidates
 from gammapy_asid.inputs import cube_from_arrays
 from gammapy_asid.inputs.batch import field_batch
 from gammapy_asid.inputs.psf import psf_tables
@@ -18,7 +18,7 @@ from gammapy_asid.tasks.detection.model import DetectionModel
 from gammapy_asid.tasks.measurement.fitted_sources import fit_batch
 from gammapy_asid.tasks.measurement.model import SourceEnsemble
 
-from ..common import arguments, write
+from ..common import arguments, processor_seconds, write
 from ..skies.open_skies import load_bank, load_unseen
 from ..skies.sky235 import N_PIX, PIXEL_SIZE, load_sky235, random_patches
 from ..skies.sky235_patches import emission, patch_dataset, sky_response
@@ -26,7 +26,7 @@ from .scoring import found_sources, purity_at, score_predictions
 from .scoring_tables import mean_of_seeds, to_markdown
 from .sky235_figure import figure
 
-__all__ = ["detect_patches", "ts_map_patches"]
+__all__ = ["CLASSICAL", "detect_patches", "peak_patches"]
 
 NEEDS = "data, an hour a seed"
 
@@ -37,6 +37,11 @@ OTHER_BACKGROUNDS = ("model-a", "p6v11")
 POSITION_FLOOR = 0.2
 #: Model that makes the counts of the sky that no training saw.
 UNSEEN = "p6v11"
+#: Classical methods: functions of a dataset and a few arguments, those of both.
+CLASSICAL = {
+    "TS map": partial(ts_map_candidates, image=False),
+    "matched filter": matched_filter_candidates,
+}
 
 
 @torch.inference_mode()
@@ -113,14 +118,12 @@ def inside_probability(place, spread):
     return inside.prod(axis=0)
 
 
-def ts_map_patches(sky, counts, background, response, patches):
-    """Peaks of Gammapy's TS map in some patches; parameters and result as of `detect_patches`."""
+def peak_patches(method, sky, counts, background, response, patches):
+    """Peaks of one of `CLASSICAL` in some patches; other parameters and result as of `detect_patches`."""
     found = []
     for i, patch in enumerate(patches):
         dataset = patch_dataset(sky, patch, counts[i], background[i], response)
-        peaks = ts_map_candidates(
-            dataset, kernel_width="3 deg", threshold=2, min_distance="0.35 deg", image=False
-        )
+        peaks = CLASSICAL[method](dataset, kernel_width="3 deg", threshold=2, min_distance="0.35 deg")
         lon, lat = peaks["glon"].value, peaks["glat"].value
         columns = {"patch": np.full(len(peaks), patch), "lon": lon, "lat": lat, "score": peaks["score"]}
         found.append(Table(columns))
@@ -154,10 +157,45 @@ class Run:
         return score_predictions(self.sky, table, patches=patches)
 
 
+def classical_rows(sky, counts, backgrounds, response, some):
+    """Numbers of the classical methods: some patches for both, the whole sky for the matched filter.
+
+    Parameters
+    ----------
+    sky : `~benchmarks.skies.sky235.Sky`
+        The sky.
+    counts : `~numpy.ndarray`
+        Counts.
+    backgrounds : dict of `~numpy.ndarray`
+        Backgrounds by name.
+    response : `~gammapy_asid.inputs.bands.Response`
+        Response in the bands of the sky.
+    some : `~numpy.ndarray`
+        Patches of both.
+
+    Returns
+    -------
+    results : dict of dict
+        Numbers of `score_predictions` by case.
+    """
+    everywhere = np.arange(sky.n_patches)
+    cases = {f"{method}, some patches": (method, "true", some) for method in CLASSICAL}
+    for name in ("true", *OTHER_BACKGROUNDS):
+        cases[f"matched filter, background {name}"] = "matched filter", name, everywhere
+    results = {}
+    for case, (method, name, patches) in cases.items():
+        start = processor_seconds()
+        table = peak_patches(method, sky, counts[patches], backgrounds[name][patches], response, patches)
+        seconds = (processor_seconds() - start) / len(patches)
+        results[case] = score_predictions(sky, table, patches=patches) | {"seconds a patch": seconds}
+    return results
+
+
 def parser():
     """Arguments."""
     own = arguments(__doc__, "panes2021", data=True, model="lat", bank=None, unseen=None, seeds=[0, 1, 2])
     own.add_argument("--ts-map-patches", type=int, default=48, help="random patches for the TS map")
+    own.add_argument("--classical", action="store_true", help="measure the classical methods alone")
     return own
 
 
@@ -174,8 +212,12 @@ def main(args=None):
     backgrounds = {"true": true, "none": None} | {name: other[name] for name in OTHER_BACKGROUNDS}
     some = random_patches(sky, args.ts_map_patches)
 
+    counts = sky.counts(args.seeds[0])
     results = {"published network": [score_predictions(sky, sky.published)]}
-    for seed in args.seeds:
+    for name, row in classical_rows(sky, counts, backgrounds, response, some).items():
+        results[name] = [row]
+    picture = None
+    for seed in [] if args.classical else args.seeds:
         counts = sky.counts(seed)
         run = Run(sky, model, ensemble, model_response)
         for name, background in backgrounds.items():
@@ -188,11 +230,6 @@ def main(args=None):
         for name, result in run.results.items():
             results.setdefault(name, []).append(result)
         if seed == args.seeds[0]:
-            start = time.perf_counter()
-            peaks = ts_map_patches(sky, counts[some], true[some], response, some)
-            seconds = (time.perf_counter() - start) / len(some)
-            row = score_predictions(sky, peaks, patches=some) | {"seconds a patch": seconds}
-            results["TS map, some patches"] = [row]
             results["background true, the same patches"] = [run.subset("background true", some)]
             picture = figure(sky, {"published network": sky.published} | run.predictions, "background true")
     summary = {name: mean_of_seeds(rows) for name, rows in results.items()}

@@ -19,7 +19,7 @@ from gammapy.modeling.models import (
 )
 
 from gammapy_asid import CandidateFitEstimator, Candidates, DLSourceDetector, IterativeSearch
-from gammapy_asid.evaluation import ts_map_candidates
+from gammapy_asid.evaluation import matched_filter_candidates, ts_map_candidates
 from gammapy_asid.likelihood import disagreements
 from gammapy_asid.plots import plot_field, plot_ts_against_score
 
@@ -177,9 +177,9 @@ def main(args=None):
     seconds = time.perf_counter() - start
     fitted.write(file_of(args.output, ".fits"), overwrite=True)
     catalogs = {name: load_catalog(name, dataset, args.data) for name in ("3FHL", "4FGL-DR4")}
-    peaks = ts_map_candidates(dataset)
-    own, classical = (
-        compare_to_catalog(t, catalogs["3FHL"], RADIUS).pred_index >= 0 for t in (fitted.table, peaks)
+    peaks = ts_map_candidates(dataset), matched_filter_candidates(dataset)
+    own, ts_map, matched = (
+        compare_to_catalog(t, catalogs["3FHL"], RADIUS).pred_index >= 0 for t in (fitted.table, *peaks)
     )
     results = {
         "search": fitted.meta["search"],
@@ -187,8 +187,9 @@ def main(args=None):
         "3FHL": {
             "sources": len(own),
             "found": int(own.sum()),
-            "found by TS map": int(classical.sum()),
-            "lost": catalogs["3FHL"]["name"][classical & ~own].tolist(),
+            "found by TS map": int(ts_map.sum()),
+            "found by matched filter": int(matched.sum()),
+            "lost": catalogs["3FHL"]["name"][(ts_map | matched) & ~own].tolist(),
         },
         "fits": compare_fits(dataset, fitted),
         "new": new_candidates(fitted, catalogs["4FGL-DR4"]),

@@ -79,6 +79,7 @@ def matched_filter_candidates(
     kernel_width="1 deg",
     threshold=5,
     min_distance="0.1 deg",
+    image=False,
     index=2.3,
     sigma=None,
 ):
@@ -98,6 +99,8 @@ def matched_filter_candidates(
         logarithm of the likelihood.
     min_distance : str or `~astropy.units.Quantity`
         Smallest distance of two peaks, at least one pixel.
+    image : bool
+        Whether energies are summed before; otherwise the energy bins are tested together.
     index : float
         Photon index of the source.
     sigma : str or `~astropy.units.Quantity`, optional
@@ -122,7 +125,7 @@ def matched_filter_candidates(
     distance = checked_quantity("min_distance", min_distance, "deg", "an angle")
     if sigma is not None:
         sigma = checked_quantity("sigma", sigma, "deg", "an angle")
-    maps = matched_filter_maps(dataset, _source(index, sigma), kernel_width)
+    maps = matched_filter_maps(dataset, _source(index, sigma), kernel_width, image)
     peaks = _peaks(maps["sqrt_ts"], threshold, distance)
     x, y = (np.asarray(peaks[name], int) if len(peaks) else np.zeros(0, int) for name in "xy")
     gain = maps["sqrt_ts"].data ** 2

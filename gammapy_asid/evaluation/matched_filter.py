@@ -31,7 +31,7 @@ FINE_STEPS = 8
 FLOOR = 1e-3
 
 
-def matched_filter_maps(dataset, model, kernel_width="1 deg"):
+def matched_filter_maps(dataset, model, kernel_width="1 deg", image=False):
     """Significance and flux of a source at every pixel by a matched filter.
 
     With a source of flux ``F``, of which a pixel would get ``F s`` counts on the background ``b``, counts
@@ -39,7 +39,7 @@ def matched_filter_maps(dataset, model, kernel_width="1 deg"):
     counts correlated with a filter, less a constant. The largest value over all fluxes is the gain.
 
     Response and exposure are those of `~gammapy.estimators.TSMapEstimator`: the point spread function is that
-    of the middle of the field, the exposure around a source that of each pixel. Energies are not summed.
+    of the middle of the field, the exposure around a source that of each pixel.
 
     Parameters
     ----------
@@ -49,6 +49,8 @@ def matched_filter_maps(dataset, model, kernel_width="1 deg"):
         Source; its position and the scale of its spectrum do not matter.
     kernel_width : str or `~astropy.units.Quantity`
         Width of the filters.
+    image : bool
+        Whether energies are summed before, with the mean point spread function of the photons of the model.
 
     Returns
     -------
@@ -82,14 +84,17 @@ def matched_filter_maps(dataset, model, kernel_width="1 deg"):
     flux = model.spectral_model.integral(*geom.axes["energy"].edges[[0, -1]]).to_value("cm-2 s-1")
 
     seen = valid & (exposure > 0)
-    counts, exposure = (np.where(seen, data, 0.0) for data in (dataset.counts.data, exposure))
-    gain, scale = likelihood_gain(counts, np.where(seen, background, 0.0), exposure, kernels)
-    image, somewhere = geom.to_image(), seen.any(axis=0)
+    cubes = [np.where(seen, data, 0.0) for data in (dataset.counts.data, background, exposure)]
+    if image:
+        kernels = np.average(kernels, axis=0, weights=cubes[2].mean(axis=(1, 2)))[None]
+        cubes = [cube.sum(axis=0, keepdims=True) for cube in cubes]
+    gain, scale = likelihood_gain(*cubes, kernels)
+    somewhere = seen.any(axis=0)
     result = {"sqrt_ts": np.sqrt(2 * gain), "flux": scale * flux}
     units = {"sqrt_ts": "", "flux": "cm-2 s-1"}
     return Maps(
         **{
-            name: Map.from_geom(image, data=np.where(somewhere, data, np.nan), unit=units[name])
+            name: Map.from_geom(geom.to_image(), data=np.where(somewhere, data, np.nan), unit=units[name])
             for name, data in result.items()
         }
     )

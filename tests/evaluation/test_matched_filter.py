@@ -167,6 +167,17 @@ def test_extended_sources(lat_field):
     assert_allclose(as_extended["flux"][0].to_value("cm-2 s-1"), 2 * FLUX, rtol=0.05)
 
 
+def test_summed_energies(lat_field):
+    """As the filter of an image whose point spread function is that of the photons of the source."""
+    place = position(lat_field(), 0, 0)
+    field = with_source(lat_field(), source(place))
+    table = matched_filter_candidates(field, WIDTH, image=True)
+    assert len(table) == 1
+    assert_allclose(table["flux"][0].to_value("cm-2 s-1"), FLUX, rtol=0.02)
+    # What the energies tell is lost
+    assert 4 < table["score"][0] < 0.9 * matched_filter_candidates(field, WIDTH)["score"][0]
+
+
 def test_masks(lat_field):
     """What is masked counts for nothing; half a source is as bright as a whole one."""
     place = position(lat_field(), 0, 0)

@@ -36,8 +36,8 @@ NEEDS = "data, hours"
 BANDS = (3, 4, 5)
 RATIOS = (1, 3, 10)
 DISTANCES = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0)
-#: Points of the TS map, which is slow: band, flux ratio, distance.
-TS_MAP_POINTS = tuple(
+#: Points of the classical methods, of which the TS map is slow: band, flux ratio, distance.
+CLASSICAL_POINTS = tuple(
     (band, ratio, distance)
     for band, ratio in ((4, 1), (4, 3), (4, 10), (3, 1), (5, 1))
     for distance in (0.75, 1.0, 1.5, 2.0, 3.0)
@@ -174,20 +174,20 @@ def to_markdown(results, simulator):
 
 
 def one_point(model, ensemble, simulator, band, ratio, distance, fields, ts_map_fields):
-    """Share of the pairs that each method separates, and what the photons allow: a row of each."""
+    """Share of the pairs that each method separates, and what the photons allow: a row of each.
+
+    Without a model the network is left out.
+    """
     rng = np.random.default_rng([band, ratio, int(100 * distance)])
     pairs = simulator.draw(rng, fields, band, ratio, distance)
     radius = min(RADIUS / PIXEL_SIZE, distance * simulator.radius[band] / PIXEL_SIZE / 2)
-    network = [model, ensemble, simulator, pairs]
-    found = {
-        "network": (pairs, THRESHOLD, network_candidates(*network)),
-        "counts only": (pairs, THRESHOLD, network_candidates(*network, known=False)),
-    }
-    for method in CLASSICAL:
+    network, found = [model, ensemble, simulator, pairs], {}
+    if model is not None:
+        found["network"] = pairs, THRESHOLD, network_candidates(*network)
+        found["counts only"] = pairs, THRESHOLD, network_candidates(*network, known=False)
+    for method in CLASSICAL if (band, ratio, distance) in CLASSICAL_POINTS else ():
         used = pairs
         if method == "TS map":
-            if (band, ratio, distance) not in TS_MAP_POINTS:
-                continue
             used = Pairs(*(v[:ts_map_fields] for v in (pairs.counts, pairs.background, pairs.x, pairs.y)))
         # Without the low energies, whose wide point spread function hides what the band can separate
         for name, first in ((method, 0), (f"{method} from the band on", band)):
@@ -209,6 +209,7 @@ def parser():
     own = arguments(__doc__, "neighbours", data=True, model="lat", bank=None)
     own.add_argument("--fields", type=int, default=32, help="fields of four pairs at each point")
     own.add_argument("--ts-map-fields", type=int, default=8, help="how many of them for the TS map")
+    own.add_argument("--classical", action="store_true", help="measure the classical methods alone")
     return own
 
 
@@ -217,10 +218,13 @@ def main(args=None):
     args = parser().parse_args(args)
     torch.set_num_threads(1)
     simulator = PairSimulator(load_bank(args.bank, args.data), args.data)
-    model, ensemble = DetectionModel.load(args.model), SourceEnsemble.load(args.model, "position")
+    model = ensemble = None
+    if not args.classical:
+        model, ensemble = DetectionModel.load(args.model), SourceEnsemble.load(args.model, "position")
     numbers = {"fields": args.fields, "ts_map_fields": args.ts_map_fields}
-    parts, results = Parts(args.output, model=args.model, **numbers), []
-    for band, ratio, distance in product(BANDS, RATIOS, DISTANCES):
+    parts, results = Parts(args.output, model=None if args.classical else args.model, **numbers), []
+    points = CLASSICAL_POINTS if args.classical else product(BANDS, RATIOS, DISTANCES)
+    for band, ratio, distance in points:
         results += parts(
             f"{band}, {ratio}, {distance}",
             lambda point=(band, ratio, distance): one_point(model, ensemble, simulator, *point, **numbers),

@@ -37,7 +37,12 @@ ISOTROPIC = "lat/iem/iso/iso_P8R3_ULTRACLEANVETO_V3_FRONT_v1.txt"
 #: Distance from a patch centre in deg within which all its sources lie.
 REACH = 7.1
 #: Classical methods that the detector is compared with.
-PEERS = ("matched filter", "TS map, energies summed", "TS map, energy bins fitted")
+PEERS = (
+    "matched filter",
+    "matched filter, energies summed",
+    "TS map, energies summed",
+    "TS map, energy bins fitted",
+)
 
 
 def _seconds(function, repeat=1, clock=time.perf_counter):
@@ -75,6 +80,7 @@ def detection_times(model, folder, jobs=2, clock=time.perf_counter):
         "detector, first call": (lambda: detector.run(dataset), 1),
         "detector": (lambda: detector.run(dataset), 5),
         "matched filter": (lambda: matched_filter_candidates(dataset), 5),
+        "matched filter, energies summed": (lambda: matched_filter_candidates(dataset, image=True), 5),
         "TS map, energies summed": (lambda: ts_map_candidates(dataset, n_jobs=jobs), 1),
         "TS map, energy bins fitted": (lambda: ts_map_candidates(dataset, image=False, n_jobs=jobs), 1),
     }

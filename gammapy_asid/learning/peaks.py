@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.fft import next_fast_len
 from scipy.ndimage import distance_transform_edt, map_coordinates
 from scipy.stats import norm
 from sklearn.cluster import KMeans
@@ -74,6 +75,26 @@ def _laplacian_kernel(sigma):
     return kernel / (kernel * np.exp(-r2 / 2)).sum()
 
 
+def _convolved(images, kernel):
+    """Images convolved with a symmetric kernel; nothing lies beyond their edges."""
+    half = len(kernel) // 2
+    shape = [next_fast_len(max(n, half + 1) + half, real=True) for n in images.shape[-2:]]
+    kernel = torch.tensor(kernel, dtype=images.dtype, device=images.device)
+    kernel = F.pad(kernel, (0, shape[1] - len(kernel), 0, shape[0] - len(kernel)))
+    kernel = torch.fft.rfft2(kernel.roll((-half, -half), (0, 1)))
+    result = torch.fft.irfft2(torch.fft.rfft2(images, s=shape) * kernel, s=shape)
+    return result[..., : images.shape[-2], : images.shape[-1]]
+
+
+def _maxima(images, allowed):
+    """Indices of the allowed pixels that no neighbour exceeds, of images of shape ``(n, ny, nx)``."""
+    n, y, x = torch.nonzero(allowed, as_tuple=True)
+    framed = F.pad(images, (1, 1, 1, 1), value=-torch.inf)
+    around = torch.stack([framed[n, y + i, x + j] for i in range(3) for j in range(3)])
+    keep = images[n, y, x] >= around.amax(0)
+    return n[keep], y[keep], x[keep]
+
+
 def find_centres(output, pixel_size, mask, threshold=0.03, bands=LAT_BANDS, method="log"):
     """Source centres in the centre map.
 
@@ -104,19 +125,16 @@ def find_centres(output, pixel_size, mask, threshold=0.03, bands=LAT_BANDS, meth
         Sorted by field, then by decreasing score.
     """
     finer = output.shape[-1] // mask.shape[-1]
-    valid = (mask[:, None] > 0).repeat_interleave(finer, 2).repeat_interleave(finer, 3)
-    centre = torch.sigmoid(output[:, :1]) * valid
-    kernel = _laplacian_kernel(bands.centre_sigma / pixel_size)
-    kernel = torch.tensor(kernel, dtype=output.dtype, device=output.device)[None, None]
-    response = F.conv2d(centre, kernel, padding=kernel.shape[-1] // 2)
+    valid = (mask > 0).repeat_interleave(finer, 1).repeat_interleave(finer, 2)
+    centre = torch.sigmoid(output[:, 0]) * valid
+    response = _convolved(centre, _laplacian_kernel(bands.centre_sigma / pixel_size))
     if method == "log":
-        is_peak = (response == F.max_pool2d(response, 3, 1, 1)) & (response > threshold) & valid
-        field, _, y, x = torch.nonzero(is_peak, as_tuple=True)
+        field, y, x = _maxima(response, valid & (response > threshold))
         # A longer offset is no refinement of a peak
         x_fine = x + output[field, 2, y, x].clamp(-1.5, 1.5)
         y_fine = y + output[field, 3, y, x].clamp(-1.5, 1.5)
     else:
-        parts = [kmeans_centres(image[0].cpu().numpy()) for image in centre]
+        parts = [kmeans_centres(image.cpu().numpy()) for image in centre]
         field = torch.repeat_interleave(torch.tensor([len(x) for x, _ in parts]))
         x_fine, y_fine = (torch.tensor(np.concatenate(v)) for v in zip(*parts, strict=True))
         x, y = torch.round(x_fine).long(), torch.round(y_fine).long()
@@ -125,7 +143,7 @@ def find_centres(output, pixel_size, mask, threshold=0.03, bands=LAT_BANDS, meth
         x_fine,
         y_fine,
         torch.sigmoid(output[field, 1, y, x]),
-        response[field, 0, y, x],
+        response[field, y, x],
         output[field, 4, y, x].exp(),
     )
     peaks = Peaks(*(v.detach().cpu().numpy() for v in columns))

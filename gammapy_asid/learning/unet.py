@@ -121,8 +121,8 @@ class MultiResolutionUNet(nn.Module):
         for level, block in enumerate(self.down):
             # Where no band enters, the level has no input of its own.
             own = [inputs[level]] if level in inputs else []
-            x = torch.cat([*own, *([F.max_pool2d(x, 2)] if level else [])], 1)
-            x = block(x, embedding)
+            own += [F.max_pool2d(x, 2)] if level else []
+            x = block(torch.cat(own, 1) if len(own) > 1 else own[0], embedding)
             skips.append(x)
         for level in range(len(self.up) - 1, -1, -1):
             x = F.interpolate(self.reduce[level](x), scale_factor=2, mode="nearest")

@@ -55,64 +55,94 @@ def channels(batch):
     weight = batch.valid / batch.variance
     padded = [next_fast_len(n + 2 * HALF, real=True) for n in batch.shape]
     transform = torch.fft.rfft2(_reached(batch.kernels, padded))
-    wide = transform * _gaussian(EXTENDED * batch.fwhm / 2.355, padded)
     signal = torch.fft.rfft2(_mirrored(batch.signal * weight), s=padded)
     norm = torch.fft.rfft2(_mirrored(weight), s=padded)
-    parts = [torch.asinh(batch.signal), torch.asinh(batch.signal / BRIGHT)]
-    for spread in (transform, wide):
-        kernel = torch.fft.irfft2(spread, s=padded)
-        square = torch.fft.rfft2(kernel**2)
+    filtered = []
+    for kernels in (batch.kernels, _widened(batch, padded)):
+        spread = torch.fft.rfft2(_reached(kernels, padded))
+        square = torch.fft.rfft2(_reached(kernels**2, padded))
         found = _part(signal * spread.conj(), padded, batch.shape)
-        variance = _part(norm * square.conj(), padded, batch.shape)
-        parts.append(torch.asinh(found / torch.sqrt(variance.clamp(min=1e-6))))
+        filtered.append((found, _part(norm * square.conj(), padded, batch.shape)))
+    parts = [_compressed(batch.signal), _compressed(batch.signal / BRIGHT)]
+    parts += [_compressed(found / torch.sqrt(variance.clamp(min=1e-6))) for found, variance in filtered]
     sharp = _gaussian(torch.full_like(batch.fwhm, SHARP), padded)
     plain = torch.fft.rfft2(_mirrored(batch.signal * batch.valid), s=padded)
     for floor in FLOORS:
         # Wiener's filter, with a constant ratio of noise and signal
         restored = transform.conj() * sharp / (transform.abs() ** 2 + floor**2)
-        noise = torch.sqrt((torch.fft.irfft2(restored, s=padded) ** 2).sum((1, 2)))[:, None, None]
-        parts.append(torch.asinh(_part(plain * restored, padded, batch.shape) / noise))
+        noise = torch.sqrt(_sum_of_squares(restored, padded))[:, None, None]
+        parts.append(_compressed(_part(plain * restored, padded, batch.shape) / noise))
     images = torch.stack(parts, 1) / RANGE
     contrast = _contrast(images[:, CONTRASTED])
-    alone = torch.asinh(_sharper(batch, weight, signal, norm, padded)) / RANGE
+    alone = _compressed(_sharper(batch, weight, *filtered[0])) / RANGE
     rest = [alone, (~batch.valid).float(), batch.saturated.float(), torch.log(batch.variance)]
     return torch.cat([images, contrast, torch.stack(rest, 1)], 1)
 
 
-def _sharper(batch, weight, signal, norm, padded):
+def _compressed(values):
+    """Inverse hyperbolic sine, in a quarter of the time of Torch's own."""
+    size = values.abs().clamp(max=1e18)
+    return torch.copysign(torch.log(size + torch.sqrt(size * size + 1)), values)
+
+
+def _sharper(batch, weight, found, precision):
     """Significance of light in a pixel beyond that of a star there, as the pixels around give it.
 
-    The residual of a fit that leaves the pixel out: no optics makes it large, a cosmic ray does.
+    The residual of a fit that leaves the pixel out: no optics makes it large, a cosmic ray does. The matched
+    filter and its precision, less what the pixel itself has in them.
     """
-    kernels = batch.kernels.clone()
-    peak = kernels[:, HALF, HALF].clone()[:, None, None]
-    kernels[:, HALF, HALF] = 0
-    around = torch.fft.rfft2(_reached(kernels, padded))
-    square = torch.fft.rfft2(_reached(kernels**2, padded))
-    found = _part(signal * around.conj(), padded, batch.shape)
-    precision = _part(norm * square.conj(), padded, batch.shape).clamp(min=1e-6)
-    residual = batch.signal - found / precision * peak
-    return residual * batch.valid / torch.sqrt(1 / weight.clamp(min=1e-6) + peak**2 / precision)
+    peak = batch.kernels[:, HALF, HALF][:, None, None]
+    precision = (precision - peak**2 * weight).clamp(min=1e-6)
+    around = (found - peak * batch.signal * weight) / precision * peak
+    noise = torch.sqrt(1 / weight.clamp(min=1e-6) + peak**2 / precision)
+    return (batch.signal - around) * batch.valid / noise
 
 
 def _contrast(images):
     """Images less their mean over their scatter around each pixel (Jarrett et al. 2009, ICCV, 2146)."""
-    axis = {"kernel_size": (WINDOW, 1), "padding": (WINDOW // 2, 0)}
-    other = {"kernel_size": (1, WINDOW), "padding": (0, WINDOW // 2)}
+    images = images - _mean(images)
+    return images / torch.sqrt(_mean(images**2).clamp(min=0) + LEAST**2)
 
-    def mean(values):
-        values = F.avg_pool2d(values, stride=1, count_include_pad=False, **axis)
-        return F.avg_pool2d(values, stride=1, count_include_pad=False, **other)
 
-    images = images - mean(images)
-    return images / torch.sqrt(mean(images**2) + LEAST**2)
+def _mean(images):
+    """Mean of the pixels in the window around each, of those that the image has."""
+    for axis in (-1, -2):
+        sums = _window_sums(images, axis)
+        count = _window_sums(torch.ones(images.shape[axis], device=images.device), -1)
+        images = sums / (count if axis == -1 else count[:, None])
+    return images
+
+
+def _window_sums(values, axis):
+    """Sums in the window along an axis: differences of those from the first pixel on, whatever its width."""
+    frame = (0, 0) * (-1 - axis) + (WINDOW // 2 + 1, WINDOW // 2)
+    total = torch.cumsum(F.pad(values, frame), axis)
+    n = values.shape[axis]
+    return total.narrow(axis, WINDOW, n) - total.narrow(axis, 0, n)
+
+
+def _widened(batch, padded):
+    """Kernels of galaxies: those of stars, smoothed."""
+    side = [min(next_fast_len(2 * batch.kernels.shape[-1], real=True), n) for n in padded]
+    wide = torch.fft.rfft2(_reached(batch.kernels, side)) * _gaussian(EXTENDED * batch.fwhm / 2.355, side)
+    return torch.fft.fftshift(torch.fft.irfft2(wide, s=side), (1, 2))
+
+
+def _sum_of_squares(transform, shape):
+    """Sum of the squares of the pixels of real images of a transform (Parseval), shape ``(n,)``."""
+    power = transform.abs() ** 2
+    twice = torch.full((power.shape[-1],), 2.0, device=power.device)
+    twice[0] = 1
+    if shape[1] % 2 == 0:
+        twice[-1] = 1
+    return (power * twice).sum((1, 2)) / (shape[0] * shape[1])
 
 
 def _reached(kernels, padded):
     """Kernels with their centre at the first pixel of padded images."""
-    half = kernels.shape[-1] // 2
-    kernels = F.pad(kernels, (0, padded[1] - kernels.shape[2], 0, padded[0] - kernels.shape[1]))
-    return torch.roll(kernels, (-half, -half), (1, 2))
+    ny, nx = kernels.shape[1:]
+    kernels = F.pad(kernels, (0, padded[1] - nx, 0, padded[0] - ny))
+    return torch.roll(kernels, (-(ny // 2), -(nx // 2)), (1, 2))
 
 
 def _gaussian(sigma, padded):

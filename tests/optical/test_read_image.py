@@ -219,9 +219,11 @@ def test_tiles_partition_the_image(shape, size, overlap):
     tiles = tiles_of(shape, size, overlap)
     area = 0
     for tile in tiles:
-        for outer, inner in ((tile.ys, tile.inner_ys), (tile.xs, tile.inner_xs)):
-            assert outer.stop - outer.start <= size
-            assert inner.start - outer.start >= overlap and outer.stop - inner.stop >= overlap
+        sides = zip((tile.ys, tile.xs), (tile.inner_ys, tile.inner_xs), shape, strict=True)
+        for outer, inner, n in sides:
+            assert 0 <= outer.start < outer.stop <= min(n, outer.start + size)
+            assert inner.start - outer.start >= (overlap if outer.start else 0)
+            assert outer.stop - inner.stop >= (overlap if outer.stop < n else 0)
         area += (tile.inner_ys.stop - tile.inner_ys.start) * (tile.inner_xs.stop - tile.inner_xs.start)
     assert area == shape[0] * shape[1]
 

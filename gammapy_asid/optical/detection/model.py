@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch.nn.functional import pad
 
 from ...learning.peaks import Peaks
 from ...learning.trained import TrainedModel
@@ -13,7 +14,7 @@ from ...utils.devices import inference
 from ..channels import channels, conditions
 from .card import OpticalCard
 from .centres import find_peaks
-from .network import split_output
+from .network import BRIGHTNESS, split_output
 
 __all__ = ["BLOCK", "Detections", "OpticalDetectionModel"]
 
@@ -74,7 +75,7 @@ class OpticalDetectionModel(TrainedModel):
         Parameters
         ----------
         batch : `~gammapy_asid.optical.batch.ImageBatch`
-            Images; sides are multiples of `BLOCK`.
+            Images.
 
         Returns
         -------
@@ -82,8 +83,10 @@ class OpticalDetectionModel(TrainedModel):
             On the CPU, see `~gammapy_asid.optical.detection.network.split_output`.
         """
         batch = batch.to(self.device)
-        images = channels(batch).to(memory_format=torch.channels_last)
-        return self.network({0: images}, conditions(batch)).float().cpu()
+        ny, nx = batch.shape
+        images = pad(channels(batch), (0, -nx % BLOCK, 0, -ny % BLOCK))
+        images = images.to(memory_format=torch.channels_last)
+        return self.network({0: images}, conditions(batch))[:, :, :ny, :nx].float().cpu()
 
     def detect(self, prepared):
         """Sources, cosmic rays and trails of an image, part by part.
@@ -103,7 +106,7 @@ class OpticalDetectionModel(TrainedModel):
         for tile in prepared.tiles(size=TILE, overlap=OVERLAP):
             batch = prepared.batch(tile.ys, tile.xs)
             output = self.output(batch)
-            maps, masks = split_output(output)
+            maps, masks = split_output(output, BRIGHTNESS)
             peaks, crowd = find_peaks(maps, batch.valid)
             peaks.score = self.card.score(peaks, crowd)
             inner = [

@@ -17,24 +17,26 @@ MAPS, BRIGHTNESS = 7, 5
 MASKS = 2
 
 
-def split_output(output):
+def split_output(output, n_maps=MAPS):
     """Maps of the network.
 
     Parameters
     ----------
     output : `~torch.Tensor`
         Output of the network, shape ``(n, MAPS * FINER**2 + MASKS, ny, nx)``.
+    n_maps : int
+        Maps of finer steps that are needed, the first ones.
 
     Returns
     -------
     maps : `~torch.Tensor`
-        Shape ``(n, MAPS, FINER * ny, FINER * nx)``: logits of centre and match maps, offsets in x and y and
+        Shape ``(n, n_maps, FINER * ny, FINER * nx)``: logits of centre and match maps, offsets in x and y and
         logarithm of their error in steps, logarithm of the flux in signal units and of its error.
     masks : `~torch.Tensor`
         Shape ``(n, MASKS, ny, nx)``: logits of cosmic rays and of trails.
     """
-    fine = MAPS * FINER**2
-    return pixel_shuffle(output[:, :fine], FINER), output[:, fine:]
+    fine, needed = (n * FINER**2 for n in (MAPS, n_maps))
+    return pixel_shuffle(output[:, :needed], FINER), output[:, fine:]
 
 
 def build_network(widths):

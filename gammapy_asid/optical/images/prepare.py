@@ -188,7 +188,7 @@ class PreparedImage:
         size : int
             Largest side of the tiles, in binned pixels.
         overlap : int
-            Distance of the inner part from the side of the tile.
+            Least distance of the inner part from sides of the tile that lie in the image.
 
         Returns
         -------

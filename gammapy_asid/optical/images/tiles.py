@@ -2,11 +2,10 @@
 """Tiles of an image, all of one shape."""
 
 from dataclasses import dataclass
+from itertools import pairwise
+from math import ceil
 
-__all__ = ["BLOCK", "Tile", "tiles_of"]
-
-#: Sides of tiles below the largest are multiples of this: networks halve them up to four times.
-BLOCK = 16
+__all__ = ["Tile", "tiles_of"]
 
 
 @dataclass(frozen=True)
@@ -16,9 +15,9 @@ class Tile:
     Parameters
     ----------
     ys, xs : slice
-        Rows and columns of the tile, which may lie beyond the image.
+        Rows and columns of the tile.
     inner_ys, inner_xs : slice
-        Rows and columns of its inner part, which lie in the image.
+        Rows and columns of its inner part.
     """
 
     ys: slice
@@ -35,10 +34,9 @@ def tiles_of(shape, size, overlap):
     shape : tuple of int
         ``(ny, nx)``.
     size : int
-        Largest side of the tiles. They are smaller, multiples of `BLOCK`, where so many of them, or the
-        whole image, need less.
+        Largest side of the tiles. They are smaller where so many of them need less.
     overlap : int
-        Distance of the inner part from the side of the tile.
+        Least distance of the inner part from sides of the tile that lie in the image.
 
     Returns
     -------
@@ -57,12 +55,15 @@ def tiles_of(shape, size, overlap):
 
 
 def _cuts(n, size, overlap):
-    """Outer and inner slices along one axis: as few as possible, the inner ones of like size."""
-    count = -(-n // (size - 2 * overlap))
-    size = min(size, -(-(-(-n // count) + 2 * overlap) // BLOCK) * BLOCK)
-    edges = [round(i * n / count) for i in range(count + 1)]
-    cuts = []
-    for first, last in zip(edges[:-1], edges[1:], strict=True):
-        start = (first + last - size) // 2
-        cuts.append((slice(start, start + size), slice(first, last)))
-    return cuts
+    """Outer and inner slices along one axis: as few as possible, the inner ones of like size.
+
+    Tiles end where the image does: like images of the training, they have nothing beyond.
+    """
+    count = max(1, ceil((n - 2 * overlap) / (size - 2 * overlap)))
+    size = ceil((n + 2 * (count - 1) * overlap) / count)
+    starts = [round(i * (n - size) / (count - 1)) for i in range(count)] if count > 1 else [0]
+    edges = [0, *((first + size + second) // 2 for first, second in pairwise(starts)), n]
+    return [
+        (slice(start, start + size), slice(*inner))
+        for start, inner in zip(starts, pairwise(edges), strict=True)
+    ]

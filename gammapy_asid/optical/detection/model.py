@@ -69,13 +69,16 @@ class OpticalDetectionModel(TrainedModel):
     Card, Network, Config = OpticalCard, MultiResolutionUNet, UNetConfig
 
     @inference()
-    def output(self, batch):
+    def output(self, batch, corner=(0, 0)):
         """Output maps of the network for images of one shape.
 
         Parameters
         ----------
         batch : `~gammapy_asid.optical.batch.ImageBatch`
             Images.
+        corner : tuple of int
+            Row and column of their first pixel in the image that they are parts of: each part is put into the
+            same blocks.
 
         Returns
         -------
@@ -83,10 +86,12 @@ class OpticalDetectionModel(TrainedModel):
             On the CPU, see `~gammapy_asid.optical.detection.network.split_output`.
         """
         batch = batch.to(self.device)
-        ny, nx = batch.shape
-        images = pad(channels(batch), (0, -nx % BLOCK, 0, -ny % BLOCK))
-        images = images.to(memory_format=torch.channels_last)
-        return self.network({0: images}, conditions(batch))[:, :, :ny, :nx].float().cpu()
+        before = [first % BLOCK for first in corner]
+        after = [-(n + first) % BLOCK for n, first in zip(batch.shape, before, strict=True)]
+        images = pad(channels(batch), (before[1], after[1], before[0], after[0]))
+        output = self.network({0: images.to(memory_format=torch.channels_last)}, conditions(batch))
+        rows, columns = (slice(b, b + n) for b, n in zip(before, batch.shape, strict=True))
+        return output[..., rows, columns].float().cpu()
 
     def detect(self, prepared):
         """Sources, cosmic rays and trails of an image, part by part.
@@ -105,7 +110,7 @@ class OpticalDetectionModel(TrainedModel):
         parts = []
         for tile in prepared.tiles(size=TILE, overlap=OVERLAP):
             batch = prepared.batch(tile.ys, tile.xs)
-            output = self.output(batch)
+            output = self.output(batch, (tile.ys.start, tile.xs.start))
             maps, masks = split_output(output, BRIGHTNESS)
             peaks, crowd = find_peaks(maps, batch.valid)
             peaks.score = self.card.score(peaks, crowd)

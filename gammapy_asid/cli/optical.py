@@ -48,6 +48,13 @@ COLUMNS = {
 @click.option(
     "--threshold", default=0.5, show_default=True, type=float, help="Smallest probability to be real."
 )
+@click.option(
+    "--rounds",
+    default=0,
+    show_default=True,
+    type=int,
+    help="Rounds of a search for stars that hide in crowds: four find most in a globular cluster, slowly.",
+)
 @click.option("--model", default="optical", show_default=True, help="Model name or weight file.")
 @click.option("--classes/--no-classes", default=True, help="Tell stars from galaxies.", show_default=True)
 @click.option("--fluxes/--no-fluxes", default=True, help="Measure fluxes.", show_default=True)
@@ -64,6 +71,7 @@ def optical(
     saturation,
     zero_point,
     threshold,
+    rounds,
     model,
     classes,
     fluxes,
@@ -83,7 +91,7 @@ def optical(
     with _new_folder(expanded(output)) as folder:
         inputs = (image, mask, error, psf)
         paths = prepare({key: folder / name for key, name in PRODUCTS.items()}, overwrite, inputs)
-        detector = OpticalSourceDetector(model=model, threshold=threshold, device=device)
+        detector = OpticalSourceDetector(model=model, threshold=threshold, device=device, rounds=rounds)
         measures = _measures(classes, fluxes, device)
         with console.status("Measuring sky and point spread function"):
             prepared = detector.prepare(read)

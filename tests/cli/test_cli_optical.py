@@ -25,7 +25,9 @@ FILES = ["masks.fits", "sources.fits", "sources.png", "sources.reg"]
 
 class Peaks:
     device = torch.device("cpu")
-    card = SimpleNamespace(name="peaks", task="optical", sha256="0", fwhm=(1.0, 6.0))
+    card = SimpleNamespace(
+        name="peaks", task="optical", sha256="0", fwhm=(1.0, 6.0), hidden_weights=(0.0,) * 15
+    )
 
     def detect(self, prepared):
         cut = prepared.cut(*(slice(0, n) for n in prepared.shape))
@@ -80,11 +82,12 @@ def test_a_folder_of_results(files, tmp_path):
     assert imread(tmp_path / "out" / "sources.png").shape[1] > 500
     again = run(*arguments, "-o", tmp_path / "out")
     assert again.exit_code == 2 and "exists" in again.output
-    assert run(*arguments, "-o", tmp_path / "out", "--overwrite").exit_code == 0
+    assert run(*arguments, "-o", tmp_path / "out", "--overwrite", "--rounds", 1).exit_code == 0
+    assert OpticalSources.read(tmp_path / "out" / "sources.fits").meta["rounds"] == 1
 
 
 @pytest.mark.parametrize(
-    "what", ["cube", "table", "constant", "empty", "tiny", "text", "extension", "threshold"]
+    "what", ["cube", "table", "constant", "empty", "tiny", "text", "extension", "threshold", "rounds"]
 )
 def test_bad_input_is_one_line_and_nothing_is_written(tmp_path, what):
     path, options = tmp_path / "image.fits", []
@@ -104,6 +107,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(tmp_path, what):
     options = {
         "extension": ["--hdu", "SCI"],
         "threshold": ["--threshold", 2],
+        "rounds": ["--rounds", -1],
     }.get(what, [])
     result = run(path, "-o", tmp_path / "out", "--no-classes", "--no-fluxes", *options)
     assert result.exit_code == 2, result.output

@@ -4,12 +4,13 @@
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 from scipy.special import expit
 
 from ...learning.card import Card, Probability, Range, StrictCard
 from ...learning.score_calibration import apply_knots
 from .centres import N_EVIDENCE, RANGE, evidence
+from .hidden import N_HIDDEN
 
 __all__ = ["OpticalCard", "OpticalPoint"]
 
@@ -64,6 +65,14 @@ class OpticalCard(Card):
     operating_points: tuple[OpticalPoint, ...]
     position_scale: float = 1.0
     hidden_weights: tuple[float, ...] = ()
+
+    @field_validator("hidden_weights")
+    @classmethod
+    def _one_weight_each(cls, weights):
+        n = 1 + N_HIDDEN * (N_HIDDEN + 3) // 2
+        if len(weights) not in (0, n):
+            raise ValueError(f"{n} weights are needed, or none")
+        return weights
 
     def score(self, peaks, crowd):
         """Calibrated probability of candidates.

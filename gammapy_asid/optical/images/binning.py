@@ -24,6 +24,8 @@ class BinnedPixels:
         Variances of the sums by the map of errors.
     background : `~numpy.ndarray` or None
         Sums of the light of the sky that was given.
+    n_without_error : int
+        Pixels of the image whose error is not positive.
     """
 
     data: np.ndarray
@@ -31,6 +33,7 @@ class BinnedPixels:
     saturated: np.ndarray
     variance: np.ndarray | None
     background: np.ndarray | None
+    n_without_error: int = 0
 
 
 def binned_cut(image, binning, ys, xs):
@@ -58,8 +61,9 @@ def binned_cut(image, binning, ys, xs):
         saturated |= ~mask & (image.full.cut(ys, xs) != 0)
     data[mask] = 0
     variance = None if error is None else np.where(mask, 0, error.astype(data.dtype) ** 2)
+    without = 0 if error is None else int(np.count_nonzero(error <= 0))
     if binning == 1:
-        return BinnedPixels(data, ~mask, saturated, variance, background)
+        return BinnedPixels(data, ~mask, saturated, variance, background, without)
     count = _sums(~mask, binning)
     scale = binning**2 / np.maximum(count, 1)
     return BinnedPixels(
@@ -68,6 +72,7 @@ def binned_cut(image, binning, ys, xs):
         saturated=_sums(saturated, binning) > 0,
         variance=None if variance is None else _sums(variance, binning) * scale**2,
         background=None if background is None else _sums(background, binning),
+        n_without_error=without,
     )
 
 

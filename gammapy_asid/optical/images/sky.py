@@ -62,9 +62,10 @@ def measure_sky(image, binning=1):
     rows, columns = (np.linspace(0, n, count + 1).astype(int) for n, count in zip(shape, blocks, strict=True))
     near, wide, given = np.empty((3, *blocks))
     dark = np.empty((*blocks, len(SHARES)))
-    random = np.random.default_rng(0)
+    random, without = np.random.default_rng(0), 0
     for row, ys in enumerate(slice(*pair) for pair in zip(rows[:-1], rows[1:], strict=True)):
         pixels = binned_cut(image, binning, ys, slice(0, shape[1]))
+        without += pixels.n_without_error
         data = pixels.data if pixels.background is None else pixels.data - pixels.background
         if _is_coarse(data):
             # Between whole numbers: quantiles of few different values are off by a good part of a step
@@ -82,7 +83,7 @@ def measure_sky(image, binning=1):
     near, wide, spread = (smooth_mesh(values) for values in (near, wide, dark_spread(dark)))
     noise = np.fmin(near * correlation_factor(near, wide), spread)
     if image.error is not None:
-        _check_errors(image)
+        _warn_of_errors(image, without)
         noise = _agreed(image, noise, smooth_mesh(given))
     level = np.array([sky_level(*of_row, BLOCK**2 // 4) for of_row in zip(dark, noise, strict=True)])
     level, noise = beside_crowds(smooth_mesh(level), noise, spread)
@@ -118,17 +119,11 @@ def _agreed(image, measured, given):
     return given
 
 
-def _check_errors(image):
+def _warn_of_errors(image, without):
     """Warn of pixels that have data, but no error."""
-    ny, nx = image.shape
-    bad = 0
-    for start in range(0, ny, BLOCK):
-        error = image.error.cut(slice(start, min(start + BLOCK, ny)), slice(0, nx))
-        bad += np.count_nonzero(error <= 0)
-    if bad:
-        log.warning(
-            f"{bad / (ny * nx):.2g} of the error map of {image.name} is not positive: they are masked."
-        )
+    if without:
+        share = without / np.prod(image.shape)
+        log.warning(f"{share:.2g} of the error map of {image.name} is not positive: they are masked.")
 
 
 def _check(image, dark):

@@ -19,14 +19,15 @@ from .sdss_frames import Frame, read_frame
 
 __all__ = ["CUT", "Truth", "match_crowd", "read_truth", "scores", "simulated_twin"]
 
-NEEDS = "data, sep, SExtractor, crowdsource, three minutes"
+NEEDS = "data, sep, SExtractor, crowdsource, ten minutes"
 
 #: Frame of the cluster.
 FIELD = "002583-2-0136"
 #: First row and column of the scored square, and its side in pixels.
 CUT, SIDE = (630, 310), 100
-#: Pixels around it that the peers see besides, and that the library sees, which measures the sky itself.
-AROUND, FAR = 50, 250
+#: Pixels around it that the peers see besides, which are told the sky, and those around that of a twin. The
+#: library measures the sky itself, on the whole frame.
+AROUND, FAR = 50, 400
 #: Pixels along the border of the square that aren't scored.
 BORDER = 5
 #: Largest distance along each axis in pixels and largest difference in magnitudes of a match.
@@ -40,7 +41,7 @@ PUBLISHED = {
     "DAOPHOT": (0.200, 0.631, 0.303),
 }
 #: Scores from which the best is chosen on simulated twins.
-THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+THRESHOLDS = (0.3, 0.4, 0.5, 0.6)
 #: File with the truth.
 TRUTH = "true_hubble_m2_106px_1114.npz"
 #: SExtractor's own background on a narrow mesh: above SDSS's sky all stars are one object.
@@ -245,9 +246,9 @@ def render(psf, x, y, flux, shape):
     return image[half + 1 : -half - 1, half + 1 : -half - 1]
 
 
-def surroundings(frame, around=AROUND):
-    """The scored square of a frame with pixels on each side."""
-    return frame.cut(*(slice(start - around, start + SIDE + around) for start in CUT))
+def surroundings(frame):
+    """The scored square of a frame with `AROUND` pixels on each side."""
+    return frame.cut(*(slice(start - AROUND, start + SIDE + AROUND) for start in CUT))
 
 
 def _figures(table, truth):
@@ -277,11 +278,11 @@ def measure_peer(name, frame, truth):
     return max(tried, key=lambda figures: figures["f1"])
 
 
-def found_in(frame, **settings):
-    """Sources of the library in a frame with `FAR` pixels around the square, in pixels of the square."""
+def found_in(frame, corner, **settings):
+    """Sources of the library in a frame, in pixels of the square whose first row and column are given."""
     table = our_sources(frame, **settings)
-    table["x"] -= FAR
-    table["y"] -= FAR
+    table["y"] -= corner[0]
+    table["x"] -= corner[1]
     return table
 
 
@@ -306,9 +307,8 @@ def chosen_threshold(frame, seeds, **models):
     for seed in seeds:
         twin, truth = simulated_twin(frame, seed)
         for threshold in THRESHOLDS:
-            curve[threshold] += _figures(found_in(twin, threshold=threshold, **models), truth)["f1"] / len(
-                seeds
-            )
+            found = found_in(twin, (FAR, FAR), threshold=threshold, **models)
+            curve[threshold] += _figures(found, truth)["f1"] / len(seeds)
     best = max(curve, key=curve.get)
     return {"threshold": best, "f1": {str(threshold): value for threshold, value in curve.items()}}
 
@@ -372,7 +372,7 @@ def parser():
     """Arguments of the program."""
     result = arguments(__doc__, output="m2", data=True, model="optical")
     result.add_argument(
-        "--flux-model", default="joint", help="model of the fluxes, 'joint' for the fit alone"
+        "--flux-model", default="optical-flux", help="model of the fluxes, 'joint' for the fit alone"
     )
     result.add_argument("--rounds", type=int, default=4, help="rounds of the search for hidden stars")
     result.add_argument("--twins", type=int, nargs="+", default=[1, 2], help="seeds of the simulated twins")
@@ -385,14 +385,14 @@ def main(arguments=None):
     args = parser().parse_args(arguments)
     folder = data_folder(args.data) / "optical" / "sdss"
     frame = read_frame(folder, FIELD)
-    near, far, truth = surroundings(frame), surroundings(frame, FAR), read_truth(folder / TRUTH)
+    near, truth = surroundings(frame), read_truth(folder / TRUTH)
     parts = Parts(args.output)
     models = {"model": args.model, "flux_model": args.flux_model, "rounds": args.rounds}
-    chosen = chosen_threshold(far, args.twins, **models)
+    chosen = chosen_threshold(frame, args.twins, **models)
     models["threshold"] = chosen["threshold"]
     found, lists = {}, {}
     for name, own in (("gammapy_asid, SDSS's PSF", False), ("gammapy_asid, PSF measured", True)):
-        lists[name] = found_in(far, own_psf=own, **models)
+        lists[name] = found_in(frame, CUT, own_psf=own, **models)
         found[name] = _figures(lists[name], truth) | {"seconds": lists[name].meta["seconds"]}
     for name in args.peers:
         found[name] = parts(name, lambda name=name: measure_peer(name, near, truth))

@@ -23,7 +23,7 @@ from gammapy_asid.simulation import analytic_emission, draw_sky
 from gammapy_asid.simulation.all_sky import simulate_sky
 from gammapy_asid.survey import SkyTiles, TileCutter
 
-from ..common import arguments, data_folder, file_of, write
+from ..common import arguments, data_folder, file_of, processor_seconds, write
 from ..skies.catalogs import galactic_positions, read_catalog
 from ..skies.real_fields import sky_3fhl
 
@@ -68,13 +68,18 @@ class Memory:
         return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1e6
 
 
-def simulated(args):
-    """Detection and characterisation of a simulated sky, and the classical methods on some of its tiles."""
-    rng = np.random.default_rng(args.seed)
-    catalog, emission = draw_sky(rng), analytic_emission(args.seed)
-    known = analytic_emission(args.seed + 1)
+def _sky(seed):
+    """Sources and dataset of a simulated sky, with another emission as background than made the counts."""
+    rng = np.random.default_rng(seed)
+    catalog, emission = draw_sky(rng), analytic_emission(seed)
+    known = analytic_emission(seed + 1)
     image = WcsGeom.create(binsz=PIXEL, proj="CAR", frame="galactic")
-    dataset = simulate_sky(image, catalog, emission, known, energy_edges=EDGES, rng=rng)
+    return catalog, simulate_sky(image, catalog, emission, known, energy_edges=EDGES, rng=rng)
+
+
+def simulated(args):
+    """Detection and characterisation of a simulated sky."""
+    catalog, dataset = _sky(args.seed)
     detector = DLSourceDetector(args.model, threshold=0.5)
     start = time.perf_counter()
     with Memory() as memory:
@@ -96,7 +101,6 @@ def simulated(args):
         "sources": {f"{limit:g}": int((flux > limit).sum()) for limit in LIMITS},
     }
     result["parts"] = _parts(dataset, detector, 6, args.seed)
-    result["classical"] = _classical(dataset, args.discs, args.seed)
     return result
 
 
@@ -120,25 +124,27 @@ def _parts(dataset, detector, number, seed):
     return {name: seconds * len(tiles) / number for name, seconds in parts.items()}
 
 
-def _classical(dataset, number, seed):
-    """Seconds of the classical methods on random discs, scaled to the whole sky."""
+def classical(args):
+    """Processor time of the detector and of classical methods on random discs, scaled to the whole sky."""
+    detector = DLSourceDetector(args.model, threshold=0.5)
     # The kernel holds most photons above 1 GeV; energies of the TS map are summed, as is fastest
     methods = {
-        "TS map": lambda disc: ts_map_candidates(disc, kernel_width="4 deg", n_jobs=N_JOBS),
-        "matched filter, one process": lambda disc: matched_filter_candidates(disc, kernel_width="4 deg"),
+        "detector": detector.run,
+        "TS map": lambda disc: ts_map_candidates(disc, kernel_width="4 deg"),
+        "matched filter": lambda disc: matched_filter_candidates(disc, kernel_width="4 deg"),
     }
-    cutter, rng, area = TileCutter(dataset), np.random.default_rng(seed), 0.0
+    cutter, rng, area = TileCutter(_sky(args.seed)[1]), np.random.default_rng(args.seed), 0.0
     seconds = dict.fromkeys(methods, 0.0)
-    for _ in range(number):
+    for _ in range(args.discs):
         lon, lat = rng.uniform(0, 360), np.degrees(np.arcsin(rng.uniform(-1, 1)))
         disc = cutter.cut(SkyCoord(lon, lat, unit="deg", frame="galactic"), DISC)
         regular = on_square_pixels(disc)
         for method, find in methods.items():
-            start = time.perf_counter()
+            start = processor_seconds()
             find(regular)
-            seconds[method] += time.perf_counter() - start
+            seconds[method] += processor_seconds() - start
         area += np.pi * DISC**2
-    return {"discs": number} | {method: value * WHOLE_SKY / area for method, value in seconds.items()}
+    return {"discs": args.discs} | {method: value * WHOLE_SKY / area for method, value in seconds.items()}
 
 
 def healpix(args):
@@ -210,7 +216,13 @@ def survey(args):
     return {}
 
 
-PARTS = {"simulated": simulated, "healpix": healpix, "killed": killed, "survey": survey}
+PARTS = {
+    "simulated": simulated,
+    "classical": classical,
+    "healpix": healpix,
+    "killed": killed,
+    "survey": survey,
+}
 
 
 def parser():

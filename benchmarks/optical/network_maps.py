@@ -10,10 +10,7 @@ from gammapy_asid.optical.detection.model import OpticalDetectionModel
 from gammapy_asid.optical.detection.network import split_output
 from gammapy_asid.optical.images import prepare_image, read_image
 
-__all__ = ["cosmic_ray_masks", "logits", "source_positions"]
-
-#: Network's sides are multiples of this number of pixels.
-BLOCK = 8
+__all__ = ["cosmic_ray_masks", "source_positions", "trail_mask"]
 
 
 @functools.lru_cache(maxsize=1)
@@ -27,24 +24,31 @@ def _image(frame):
     return read_image(frame.data, gain=frame.gain, error=None if frame.gain else frame.noise, psf=frame.psf)
 
 
-def logits(frame, model):
-    """Logits of cosmic rays and trails on the pixels of a frame, shape ``(2, ny, nx)``."""
+def _prepared(frame):
     with warnings.catch_warnings():
         # A small cut-out may have few stars to measure the point spread function on
         warnings.simplefilter("ignore")
-        prepared = prepare_image(_image(frame), frame.psf)
-    ny, nx = (-(-n // BLOCK) * BLOCK for n in prepared.shape)
-    output = _model(model).output(prepared.batch(slice(0, ny), slice(0, nx)))
-    maps = split_output(output)[1][0].numpy()
-    maps = maps[:, : prepared.shape[0], : prepared.shape[1]]
-    maps = maps.repeat(prepared.binning, 1).repeat(prepared.binning, 2)
-    rest = [(0, n - m) for n, m in zip(frame.data.shape, maps.shape[1:], strict=True)]
-    return np.pad(maps, [(0, 0), *rest], constant_values=-99)
+        return prepare_image(_image(frame), frame.psf)
+
+
+def _cosmic_rays(frame, model):
+    """Logits of cosmic rays on the pixels of a frame, shape ``(ny, nx)``."""
+    prepared = _prepared(frame)
+    output = _model(model).output(prepared.batch(*(slice(0, n) for n in prepared.shape)))
+    logits = split_output(output)[1][0, 0].numpy()
+    logits = logits.repeat(prepared.binning, 0).repeat(prepared.binning, 1)
+    rest = [(0, n - m) for n, m in zip(frame.data.shape, logits.shape, strict=True)]
+    return np.pad(logits, rest, constant_values=-99)
+
+
+def trail_mask(frame, model):
+    """Pixels of trails, bool of the shape of the frame."""
+    return (_model(model).detect(_prepared(frame)).bits & 2) > 0
 
 
 def cosmic_ray_masks(frame, model, thresholds):
     """Masks of cosmic rays above each of the thresholds in the logit, shape ``(k, ny, nx)``."""
-    return logits(frame, model)[0] > thresholds[:, None, None]
+    return _cosmic_rays(frame, model) > thresholds[:, None, None]
 
 
 def source_positions(frame, model):

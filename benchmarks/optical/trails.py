@@ -26,15 +26,12 @@ from gammapy_asid.evaluation import binomial_interval
 
 from ..common import Parts, arguments, data_folder, rows_to_markdown, write
 from .cosmic_ray_frames import Frame
-from .network_maps import logits, source_positions
+from .network_maps import source_positions, trail_mask
 from .peers import sep_sources, sextractor_sources
 from .trail_frames import base_frames, put_in_trail, simulated_frame
 
 NEEDS = "the optical data, sep, SExtractor, acstools, half an hour"
 
-#: Thresholds of the network's logit; 0 is the default.
-LOGITS = np.arange(-6, 6.1, 0.5)
-DEFAULT = int(np.argmin(np.abs(LOGITS)))
 #: Groups of the brightness of a trail's middle in units of the noise.
 BRIGHTNESS = (0.5, 1, 2, 5, 50)
 #: Pixels within which a source of the image without the trail is the same.
@@ -64,11 +61,6 @@ def frames_of(folder, seed, simulated):
     return kinds | {"simulated": [simulated_frame(random) for _ in range(simulated)]}
 
 
-def network_masks(frame, model):
-    """The library's masks of trails at each of `LOGITS`."""
-    return logits(frame, model)[1] > LOGITS[:, None, None]
-
-
 def radon_masks(frame):
     """Mask of acstools' median Radon transform, with the brightest pixels of sources left out."""
     from acstools.findsat_mrt import TrailFinder
@@ -82,11 +74,11 @@ def radon_masks(frame):
         finder.find_mrt_sources()
         finder.filter_sources()
         finder.make_mask()
-    return np.asarray(finder.mask, bool)[None]
+    return np.asarray(finder.mask, bool)
 
 
 def masks_of(kinds, make, seed, every=1):
-    """Cover of each trail's core and masked pixels on and off it, at each threshold; of some trails."""
+    """Cover of each trail's core and masked pixels on and off it; of some trails."""
     rows = []
     for number, (kind, frames) in enumerate(kinds.items()):
         for i, (frame, fwhm) in enumerate(frames):
@@ -94,16 +86,16 @@ def masks_of(kinds, make, seed, every=1):
                 continue
             trailed, trail = put_in_trail(frame, fwhm, np.random.default_rng((seed, number, i)))
             start = time.perf_counter()
-            masks = make(trailed)
+            mask = make(trailed)
             rows.append(
                 {
                     "kind": kind,
                     "peak": trail.peak,
                     "width": trail.width,
                     "seconds": time.perf_counter() - start,
-                    "cover": ((masks & trail.core).sum((1, 2)) / trail.core.sum()).tolist(),
-                    "on": (masks & trail.region).sum((1, 2)).tolist(),
-                    "off": (masks & ~trail.region).sum((1, 2)).tolist(),
+                    "cover": float((mask & trail.core).sum() / trail.core.sum()),
+                    "on": int((mask & trail.region).sum()),
+                    "off": int((mask & ~trail.region).sum()),
                 }
             )
     return rows
@@ -138,10 +130,10 @@ def _on(places, region):
     return places[region[rows, columns]]
 
 
-def mask_numbers(rows, threshold):
+def mask_numbers(rows):
     """Share of trails masked with its interval, purity of pixels, false pixels of a million."""
-    covered = np.array([r["cover"][threshold] >= 0.5 for r in rows])
-    on, off = (np.array([r[name][threshold] for r in rows]) for name in ("on", "off"))
+    covered = np.array([r["cover"] >= 0.5 for r in rows])
+    on, off = (np.array([r[name] for r in rows]) for name in ("on", "off"))
     share = [float(v[0]) for v in binomial_interval(covered.sum(), len(covered))]
     purity = float(on.sum() / max((on + off).sum(), 1))
     # The mean over trails counts a bright, wide one no more than a faint one
@@ -182,7 +174,7 @@ def streak(folder, model):
     noise = float(mad_std(data))
     frame = Frame("streak", data, noise, np.full(data.shape, noise), None)
     # The noise alone: no camera is named in the file
-    mask = logits(frame.changed(noise=np.full(data.shape, noise)), model)[1] > 0
+    mask = trail_mask(frame.changed(noise=np.full(data.shape, noise)), model)
     (x0, y0), (x1, y1) = STREAK_ENDS
     y, x = np.mgrid[: data.shape[0], : data.shape[1]]
     length = np.hypot(x1 - x0, y1 - y0)
@@ -211,15 +203,14 @@ def main(args=None):
     folder = data_folder(args.data)
     kinds = frames_of(folder, args.seed, args.simulated)
     part = Parts(args.output, model=args.model, seed=args.seed, simulated=args.simulated)
-    maskers = {"ours": lambda frame: network_masks(frame, args.model), "acstools": radon_masks}
+    maskers = {"ours": lambda frame: trail_mask(frame, args.model), "acstools": radon_masks}
     finders = {"ours": lambda frame: source_positions(frame, args.model)} | FINDERS
     results = {"masks": {}, "sources": {}}
     for name, make in maskers.items():
         if name not in args.without:
             every = {"acstools": args.every, "ours": args.own}.get(name, 1)
             rows = part(f"masks/{name}", lambda make=make, n=every: masks_of(kinds, make, args.seed, n))
-            threshold = DEFAULT if name == "ours" else 0
-            results["masks"][name] = {k: mask_numbers(r, threshold) for k, r in groups(rows) if r}
+            results["masks"][name] = {k: mask_numbers(r) for k, r in groups(rows) if r}
     for name, find in finders.items():
         if name not in args.without:
             every = args.own if name == "ours" else 1

@@ -72,10 +72,10 @@ def test_trails_have_the_brightness_and_width_that_they_say(frame):
 
 def test_a_trail_is_masked_from_half_of_its_core_on():
     rows = [
-        {"cover": [0.5], "on": [30], "off": [10], "kind": "a", "peak": 2.0},
-        {"cover": [0.4], "on": [10], "off": [0], "kind": "a", "peak": 0.6},
+        {"cover": 0.5, "on": 30, "off": 10, "kind": "a", "peak": 2.0},
+        {"cover": 0.4, "on": 10, "off": 0, "kind": "a", "peak": 0.6},
     ]
-    numbers = trails.mask_numbers(rows, 0)
+    numbers = trails.mask_numbers(rows)
     assert numbers["masked"][0] == 0.5
     assert numbers["purity"] == 0.8
     assert numbers["mean_purity"] == pytest.approx(0.875)

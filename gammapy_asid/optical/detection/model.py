@@ -15,6 +15,7 @@ from ..channels import channels, conditions
 from .card import OpticalCard
 from .centres import find_peaks
 from .network import BRIGHTNESS, split_output
+from .trail_lines import trail_pixels
 
 __all__ = ["BLOCK", "Detections", "OpticalDetectionModel"]
 
@@ -124,9 +125,10 @@ class OpticalDetectionModel(TrainedModel):
             peaks = peaks.select(own)
             peaks.x, peaks.y = peaks.x + tile.xs.start, peaks.y + tile.ys.start
             parts.append(peaks)
-            marks = (masks[0] > 0) & batch.valid
-            code = marks[0].to(torch.uint8) + 2 * marks[1].to(torch.uint8)
-            bits[tile.inner_ys, tile.inner_xs] = code[tuple(inner)].numpy()
+            cosmic = ((masks[0, 0] > 0) & batch.valid[0]).numpy()
+            numbers = masks[0, 1].numpy(), batch.signal[0].numpy(), batch.valid[0].numpy()
+            code = cosmic.astype(np.uint8) + 2 * trail_pixels(*numbers, float(batch.fwhm))
+            bits[tile.inner_ys, tile.inner_xs] = code[tuple(inner)]
         return self._detections(parts, bits, prepared)
 
     def _detections(self, parts, bits, prepared):

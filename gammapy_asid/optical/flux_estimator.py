@@ -15,7 +15,7 @@ __all__ = ["OpticalFluxEstimator"]
 
 #: Columns in the unit of the image, and what they hold.
 FLUXES = {
-    "flux": "Total flux, the median of what is possible",
+    "flux": "Flux where a star has one within its point spread function, the median of what is possible",
     "flux_errn": "Flux down to the lower end of its 68 % interval",
     "flux_errp": "Flux up to the upper end of its 68 % interval",
     "flux_bound": "Cramer-Rao bound of the error of the flux of a star there, beside its neighbours",
@@ -34,7 +34,11 @@ class OpticalFluxEstimator(OpticalEstimator):
     """Fluxes of the sources of an optical or infrared image, with calibrated errors, in crowds too.
 
     The point spread function is fitted to all sources together; an ensemble of networks corrects flux and
-    error of each by what the fit leaves around it. Intervals are calibrated on simulated images.
+    error of each by what the fit leaves around it, and by what all sources of the image have in common, such
+    as a point spread function that is a little too wide. Intervals are calibrated on simulated images.
+
+    Fluxes of stars and galaxies are on the scale of the point spread function, whose light within 12 pixels
+    on each side counts as one: zero points that count light beyond make all sources fainter alike.
 
     Parameters
     ----------

@@ -227,6 +227,7 @@ class ImageSimulator:
             share=share,
             cosmic=(bits & 1) > 0,
             trail=(bits & 2) > 0,
+            electrons=torch.full((1,), torch.nan),
             true_psf=batch.psf,
         )
 

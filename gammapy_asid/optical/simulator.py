@@ -51,6 +51,8 @@ class SimulatedImages(Movable):
         Its share in the light of all sources in the pixel of its centre; 1 outside of the images.
     cosmic, trail : `~torch.Tensor`
         Pixels of cosmic rays and of trails, bool of shape ``(n, ny, nx)``.
+    electrons : `~torch.Tensor`
+        Electrons in a unit of the signal, shape ``(n,)``; NaN where the images do not tell it.
     true_psf : `~torch.Tensor`
         Point spread function that made the images; that in `batch` is the one measured.
     """
@@ -66,6 +68,7 @@ class SimulatedImages(Movable):
     share: torch.Tensor
     cosmic: torch.Tensor
     trail: torch.Tensor
+    electrons: torch.Tensor
     true_psf: torch.Tensor
 
     def __len__(self):
@@ -89,6 +92,8 @@ class OpticalSimulator:
         Shares of usual, deep and crowded fields.
     artefacts : bool
         Whether there are cosmic rays, trails and faults of the detector.
+    wrong_sky : bool
+        Whether level and noise of the sky are wrong as measured ones are; else they are the true ones.
     seed : int
         Seed of the cameras.
     """
@@ -103,10 +108,11 @@ class OpticalSimulator:
         psf_error=(0.002, 0.03),
         kinds=None,
         artefacts=True,
+        wrong_sky=True,
         seed=0,
     ):
         self.size, self.fwhm, self.cameras, self.psf_error = size, fwhm, cameras, psf_error
-        self.kinds, self.artefacts, self.seed = kinds, artefacts, seed
+        self.kinds, self.artefacts, self.wrong_sky, self.seed = kinds, artefacts, wrong_sky, seed
         rng = np.random.default_rng((seed, 0))
         widths = np.exp(rng.uniform(*np.log(fwhm), cameras))
         chunks = np.array_split(widths, max(1, cameras // 16))
@@ -117,7 +123,7 @@ class OpticalSimulator:
 
     def digested(self):
         """Name and entries by which folders of work know the simulator."""
-        names = ("size", "fwhm", "cameras", "psf_error", "kinds", "artefacts", "seed")
+        names = ("size", "fwhm", "cameras", "psf_error", "kinds", "artefacts", "wrong_sky", "seed")
         return f"{__name__}.OpticalSimulator", {name: getattr(self, name) for name in names}
 
     def draw(self, n, seed):
@@ -165,10 +171,13 @@ class OpticalSimulator:
             signal = faults.light + faults.response * (signal + charge)
             valid = ~faults.masked & _covered(n, self.size, rng)
         signal, saturated = _saturated(signal, scenes, rng)
-        signal, scale = _as_measured(signal, light, rng)
+        scale = torch.ones(n)
+        if self.wrong_sky:
+            signal, scale = _as_measured(signal, light, rng)
+        electrons = _tensor(np.where(rng.random(n) < 0.6, scenes.electrons, np.nan)) * scale
         batch = ImageBatch(
             signal=torch.where(valid, signal, 0.0),
-            variance=_known_variance(signal, scenes, scale, rng),
+            variance=_known_variance(signal, electrons),
             valid=valid,
             saturated=saturated & valid,
             psf=told,
@@ -185,6 +194,7 @@ class OpticalSimulator:
             share=share,
             cosmic=cosmic,
             trail=trail,
+            electrons=electrons,
             true_psf=psf,
         )
 
@@ -277,13 +287,9 @@ def _as_measured(signal, light, rng):
     return (signal - background) / scale[:, None, None], scale
 
 
-def _known_variance(signal, scenes, scale, rng):
+def _known_variance(signal, electrons):
     """Variance of the signal as it is told: with the photons of sources where the gain is known."""
-    n = len(signal)
-    known = torch.from_numpy(rng.random(n) < 0.6)[:, None, None]
     axis = torch.exp(-0.5 * (torch.arange(-2.0, 3.0) / SMOOTH) ** 2)
     kernel = axis[:, None] * axis
     smooth = F.conv2d(signal[:, None], (kernel / kernel.sum())[None, None], padding=2)[:, 0]
-    # Electrons of a unit of signal grow with the noise that it is measured in
-    photons = smooth.clamp(min=0) / (_tensor(scenes.electrons) * scale)[:, None, None]
-    return torch.where(known, 1 + photons, torch.ones_like(signal))
+    return 1 + torch.nan_to_num(smooth.clamp(min=0) / electrons[:, None, None])

@@ -1,6 +1,8 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Fluxes of sources in images as a learned task."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -10,12 +12,16 @@ from gammapy_asid.learning.ensembles import Ensemble, EnsembleConfig
 from gammapy_asid.learning.model_files import list_models
 from gammapy_asid.learning.recipe import read_recipe
 from gammapy_asid.optical.batch import HALF, OVERSAMPLING, ImageBatch
-from gammapy_asid.optical.flux.card import LEVELS, OpticalFluxCard, fit_intervals
+from gammapy_asid.optical.flux.bank import image_weights
+from gammapy_asid.optical.flux.card import LEVELS, VARIABLES, OpticalFluxCard, fit_intervals
+from gammapy_asid.optical.flux.detected_sources import detected_sources
 from gammapy_asid.optical.flux.features import N_FEATURES, flux_features, flux_fit
 from gammapy_asid.optical.flux.found_sources import found_sources
 from gammapy_asid.optical.flux.model import OpticalFluxModel
 from gammapy_asid.optical.flux.recipe import OpticalFluxRecipe
+from gammapy_asid.optical.flux.simulated_fields import prepared_image
 from gammapy_asid.optical.flux.simulator import FluxSimulator
+from gammapy_asid.optical.flux.surroundings import surroundings
 from gammapy_asid.optical.flux.task import OpticalFluxTask
 from gammapy_asid.optical.simulator import OpticalSimulator
 
@@ -68,7 +74,7 @@ def untrained():
         fwhm=(1, 6),
         significance=(0.1, 100.0),
         metrics={},
-        calibration={"error": rows, "significance": nothing, "crowding": nothing, "extent": nothing},
+        calibration=dict.fromkeys(VARIABLES, nothing) | {"error": rows},
     )
     return OpticalFluxModel(card, network, "cpu")
 
@@ -126,13 +132,105 @@ def test_what_a_detector_finds():
     assert len(np.unique(found.source[true])) == true.sum()
 
 
+class Oracle:
+    """Detector that lists every other source above significance 6, and a place where there is none."""
+
+    def __init__(self, simulated):
+        self.simulated, self.calls = simulated, 0
+
+    def detect(self, prepared):
+        own = (self.simulated.patch == self.calls) & (self.simulated.snr > 6)
+        self.calls += 1
+        x, y = (getattr(self.simulated, name)[own].numpy()[::2] for name in ("x", "y"))
+        score = np.append(np.full(len(x), 0.9), [0.99, 0.1])
+        return SimpleNamespace(x=np.append(x + 0.2, [-30.0, 5]), y=np.append(y, [-30.0, 5]), score=score)
+
+
+@pytest.fixture(scope="module")
+def fields():
+    images = OpticalSimulator(
+        96, (2, 4), 4, (0.001, 0.002), kinds=(1, 0, 0), artefacts=False, wrong_sky=False, seed=3
+    )
+    return images, images.draw(4, 2)
+
+
+def test_simulated_images_are_prepared_as_those_of_users(fields):
+    _, simulated = fields
+    valid = np.ones(simulated.batch.shape, bool)
+    valid[:20] = False
+    number, simulated.electrons[1] = 1, 50
+    given, known = set(), set()
+    for seed in range(6):
+        prepared = prepared_image(simulated, number, valid, np.random.default_rng(seed))
+        given.add(prepared.psf.origin == "given")
+        known |= {name for name in ("gain", "error") if getattr(prepared.image, name) is not None}
+        cut = prepared.cut(slice(0, 96), slice(0, 96))
+        assert (cut.valid == valid).all() and prepared.binning == 1
+        # Level and noise are measured: that of the sky is one, and its slope is gone
+        assert np.median(cut.sky_noise) == pytest.approx(1, abs=0.15)
+        assert np.median(cut.signal[20:]) == pytest.approx(0, abs=0.3)
+        assert prepared.psf.fwhm == pytest.approx(float(simulated.batch.fwhm[number]), rel=0.06)
+    assert given == {True, False} and known == {"gain", "error"}
+    assert prepared_image(simulated, number, ~valid & False, np.random.default_rng(0)) is None
+
+
+def test_sources_of_a_detector_are_matched_with_the_truth(fields):
+    _, simulated = fields
+    valid, rng = np.ones(simulated.batch.shape, bool), np.random.default_rng(0)
+    own = np.flatnonzero(simulated.patch.numpy() == 0)
+    truth = tuple(getattr(simulated, name).numpy()[own] for name in ("x", "y", "snr"))
+    x, y, source = detected_sources(Oracle(simulated), prepared_image(simulated, 0, valid, rng), truth, rng)
+    # The place with a score below all thresholds is left out
+    assert source[-1] == -1 and x[-1] == -30 and (source[:-1] >= 0).all() and len(x) > 5
+    assert len(np.unique(source[:-1])) == len(x) - 1
+    # A faint neighbour may be nearer than the source itself
+    assert np.mean(np.abs(truth[0][source[:-1]] + 0.2 - x[:-1]) < 1e-4) > 0.8
+
+
+def test_examples_of_a_detector(fields):
+    images, _ = fields
+    drawn = FluxSimulator(images, Oracle(images.draw(16, 2)), detected=1.0).draw(16, 2)
+    assert len(drawn) > 15 and set(drawn.image.tolist()) <= set(range(16))
+    # Fluxes are those on the scale of the fit, without the light beyond the square
+    bright = ~drawn.galaxy & (drawn.features.significance > 30)
+    ratio = drawn.features.flux[bright] / drawn.flux[bright]
+    assert float(ratio.median()) == pytest.approx(1, abs=0.03)
+
+
+def test_surroundings_tell_of_a_wrong_point_spread_function():
+    x, y = (v.ravel() for v in np.meshgrid(np.arange(12.0, 90, 16), np.arange(12.0, 90, 16)))
+    batch = stars(np.full(len(x), 3e3), x, y, size=96)
+    wrong = ImageBatch(**vars(batch) | {"psf": stars([1.0], [0.0], [0.0], sigma=1.6).psf})
+    nothing = torch.zeros(len(x), 5)
+    results = []
+    for images in (batch, wrong):
+        fit = flux_fit(images, x, y)
+        middle = fit.residual[0, fit.y.round().long(), fit.x.round().long()] / fit.flux
+        beyond = torch.column_stack([middle, nothing])
+        numbers, density = surroundings(images, fit, beyond, nothing[:, :4])
+        assert density[0] == pytest.approx(len(x) / 96**2 * float(images.fwhm) ** 2)
+        assert (numbers == numbers[0]).all() and numbers.isfinite().all()
+        results.append(numbers[0])
+    right, broad = results
+    # Of stars narrower than thought the middle is left
+    assert broad[0] > 0.005 > 5 * abs(right[0])
+
+
+def test_images_count_as_the_roots_of_their_numbers(examples):
+    weights = image_weights(examples)
+    for number in torch.unique(examples.image):
+        own = (examples.image == number).numpy()
+        assert weights[own].sum() == pytest.approx(np.sqrt(own.sum()))
+
+
 def test_calibration_covers():
     rng = np.random.default_rng(1)
-    error, significance, crowding, extent = np.exp(rng.normal(size=(4, 20000)))
+    error, significance, *others = np.exp(rng.normal(size=(len(VARIABLES), 20000)))
+    variables = error, significance, *others
     pull = rng.normal(size=20000) * np.where(significance > 1, 2, 1) + 0.3
-    calibration = fit_intervals(pull, (error, significance, crowding, extent))
+    calibration = fit_intervals(pull, variables)
     card = untrained().card.model_copy(update={"calibration": calibration})
-    low, middle, high = card.quantiles((error, significance, crowding, extent)).T
+    low, middle, high = card.quantiles(variables).T
     for own in (significance > 3, significance < 0.3):
         assert np.mean((pull > low)[own] & (pull < high)[own]) == pytest.approx(0.683, abs=0.05)
     assert np.median(middle) == pytest.approx(0.3, abs=0.1)

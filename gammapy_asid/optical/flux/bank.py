@@ -12,10 +12,10 @@ from ...utils.work_folder import WorkFolder
 from .features import FluxFeatures
 from .simulator import FluxExamples
 
-__all__ = ["CHUNK", "ExampleBatches", "drawn_examples", "kept_examples"]
+__all__ = ["CHUNK", "ExampleBatches", "drawn_examples", "image_weights", "kept_examples"]
 
 #: Images of a file: what an interruption loses at most.
-CHUNK = 16
+CHUNK = 8
 
 
 def drawn_examples(simulator, n_images, seed):
@@ -30,7 +30,7 @@ def drawn_examples(simulator, n_images, seed):
     seed : int
         First number of the seeds.
     """
-    return FluxExamples.cat(simulator.draw(CHUNK, (seed, i)) for i in range(-(-n_images // CHUNK)))
+    return _joined(simulator.draw(CHUNK, (seed, i)) for i in range(-(-n_images // CHUNK)))
 
 
 def kept_examples(simulator, recipe, folder):
@@ -59,6 +59,14 @@ def kept_examples(simulator, recipe, folder):
             with work.new_file(name) as path:
                 save_file(_to_tensors(drawn), path)
         parts.append(_from_tensors(load_file(work.folder / name)))
+    return _joined(parts)
+
+
+def _joined(parts):
+    """Sources of many draws, each image with a number of its own."""
+    parts = list(parts)
+    for i, part in enumerate(parts):
+        part.image = part.image + i * CHUNK
     return FluxExamples.cat(parts)
 
 
@@ -72,6 +80,23 @@ def _from_tensors(tensors):
     inner = {k.removeprefix("features."): v for k, v in tensors.items() if k.startswith("features.")}
     rest = {k: v for k, v in tensors.items() if not k.startswith("features.")}
     return FluxExamples(features=FluxFeatures(**inner), **rest)
+
+
+def image_weights(examples):
+    """Weights with which images of few sources count beside those of many: each as the root of their number.
+
+    Parameters
+    ----------
+    examples : `~gammapy_asid.optical.flux.simulator.FluxExamples`
+        Sources.
+
+    Returns
+    -------
+    weights : `~numpy.ndarray`
+        Of each source, shape ``(n,)``.
+    """
+    _, own, number = torch.unique(examples.image, return_inverse=True, return_counts=True)
+    return number.double().rsqrt()[own].numpy()
 
 
 class ExampleBatches(Dataset):
@@ -90,9 +115,7 @@ class ExampleBatches(Dataset):
     def __init__(self, examples, recipe, start):
         self.inputs = examples.features.inputs
         self.target = examples.features.target(examples.flux)
-        # Images of few sources count, too: each as the root of their number
-        _, own, number = torch.unique(examples.density, return_inverse=True, return_counts=True)
-        share = np.cumsum(number.double().rsqrt()[own].numpy())
+        share = np.cumsum(image_weights(examples))
         self.share = share / share[-1]
         self.recipe, self.start = recipe, start
 

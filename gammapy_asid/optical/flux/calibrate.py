@@ -4,7 +4,7 @@
 import numpy as np
 
 from ...learning.seeds import PATCHES
-from .bank import drawn_examples
+from .bank import drawn_examples, image_weights
 from .card import fit_intervals
 from .model import OpticalFluxModel, predicted
 
@@ -50,7 +50,7 @@ def card_fields(network, simulator, recipe):
     return {
         "fwhm": recipe.fwhm,
         "significance": (float(low), float(high)),
-        "calibration": fit_intervals(pull, variables),
+        "calibration": fit_intervals(pull, variables, image_weights(examples)),
     }
 
 
@@ -86,7 +86,7 @@ def coverage_figures(model, examples):
     low, flux, high = model.intervals(examples.features)
     true, fit = examples.flux.double().numpy(), examples.features.flux.double().numpy()
     bound = examples.features.error.double().numpy()
-    galaxy, density = examples.galaxy.numpy(), examples.density.numpy()
+    galaxy, density = examples.galaxy.numpy(), examples.features.density.numpy()
     parts = {"all": np.ones(len(true), bool), "stars": ~galaxy, "galaxies": galaxy}
     for start, stop in zip(DENSITIES[:-1], DENSITIES[1:], strict=True):
         parts[f"{start:g}-{stop:g}"] = (density >= start) & (density < stop)

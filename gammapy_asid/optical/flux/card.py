@@ -14,12 +14,12 @@ __all__ = ["LEVELS", "OpticalFluxCard", "fit_intervals"]
 #: Probabilities below the ends of the interval of 68 %, and below the flux itself.
 LEVELS = (0.15866, 0.5, 0.84134)
 
-#: What the calibration depends on: the predicted error, the significance of the fit, the neighbours, and
-#: light beyond that of a star.
-VARIABLES = ("error", "significance", "crowding", "extent")
+#: What the calibration depends on: the predicted error, the significance of the fit, the neighbours, light
+#: beyond that of a star, density and confusion of the image.
+VARIABLES = ("error", "significance", "crowding", "extent", "density", "confusion")
 
 
-def fit_intervals(pull, variables):
+def fit_intervals(pull, variables, weights=None):
     """Calibration of a card, from sources that trained nothing.
 
     Parameters
@@ -28,13 +28,15 @@ def fit_intervals(pull, variables):
         True minus predicted values in units of the predicted error, shape ``(n,)``.
     variables : tuple of `~numpy.ndarray`
         Values of the `VARIABLES`, positive, shape ``(n,)``.
+    weights : `~numpy.ndarray`, optional
+        Weight of each, by default equal.
 
     Returns
     -------
     calibration : dict
         Rows of each variable, see `gammapy_asid.learning.interval_calibration.fit_additive`.
     """
-    parts = fit_additive(pull, list(variables), LEVELS)
+    parts = fit_additive(pull, list(variables), LEVELS, weights)
     return {name: tuple(map(tuple, part.tolist())) for name, part in zip(VARIABLES, parts, strict=True)}
 
 

@@ -12,12 +12,9 @@ from ..fit.bound import nearest_neighbours
 from ..fit.joint import POSITION_ERROR, joint_fit
 from ..fit.profiles import nearest_pixels
 from ..fit.stamps import source_stamps
+from .surroundings import CONFUSION, N_SURROUNDINGS, surroundings
 
 __all__ = ["N_FEATURES", "FluxFeatures", "flux_features", "flux_fit"]
-
-#: Numbers of `~gammapy_asid.optical.channels.conditions` that describe the point spread function and the
-#: noise of sources; the last one there, the correlation of the noise, is left out.
-DESCRIBED = 8
 
 #: Widths of the Gaussian weights with which what is left around a source is summed, in units of the width
 #: (FWHM) of a star: its core, galaxies of several sizes, and the sky around.
@@ -33,11 +30,17 @@ SYSTEMATIC = 0.03
 #: by much of their light; a closer mesh would take that of galaxies.
 SKY_MESH = 32
 
+#: Numbers of `~gammapy_asid.optical.channels.conditions` that describe the point spread function.
+DESCRIBED = 8
+
 #: Numbers that describe a source.
-N_FEATURES = 12 + 3 * len(WIDTHS) + 6 + 2 * SEEN + DESCRIBED
+N_FEATURES = 12 + 3 * len(WIDTHS) + 6 + 2 * SEEN + DESCRIBED + N_SURROUNDINGS
 
 #: Where among them light beyond that of a star is, over that of the star, within the width of a star.
 EXTENT = 9 + 3 * 2 + 1
+
+#: Where among those of the stamp the level of the sky around is.
+LEVEL = 3 * len(WIDTHS) + 2
 
 #: Sources whose stamps are in memory at a time.
 _CHUNK = 1024
@@ -55,12 +58,15 @@ class FluxFeatures(TensorRows):
         Flux of the fit and its error, in signal units; shape ``(k,)``.
     crowding : `~torch.Tensor`
         One for a source alone, more where neighbours share its pixels; shape ``(k,)``.
+    density : `~torch.Tensor`
+        Sources of its image in the area of a square of the full width at half maximum, shape ``(k,)``.
     """
 
     inputs: torch.Tensor
     flux: torch.Tensor
     error: torch.Tensor
     crowding: torch.Tensor
+    density: torch.Tensor
 
     def __len__(self):
         return len(self.flux)
@@ -74,6 +80,11 @@ class FluxFeatures(TensorRows):
     def extent(self):
         """Positive measure of the light beyond that of a star, 1 for stars."""
         return torch.exp(self.inputs[:, EXTENT])
+
+    @property
+    def confusion(self):
+        """Scatter of what is left around usual sources of the image, 1 where that is noise."""
+        return torch.exp(self.inputs[:, CONFUSION - N_SURROUNDINGS])
 
     @property
     def start(self):
@@ -150,6 +161,9 @@ def flux_features(batch, fit, given_x, given_y):
     ] or [(torch.zeros(0, 3 * len(WIDTHS) + 9), torch.zeros(0))]
     around, alone = (torch.cat(part) for part in zip(*parts, strict=True))
     crowding = (fit.flux_err / alone).clamp(1, 100)
+    beyond = around[:, [*range(1, 3 * len(WIDTHS), 3), LEVEL]]
+    usual = torch.stack([own[2], around[:, LEVEL + 1], own[0], around[:, LEVEL + 4]], 1)
+    of_image, density = surroundings(batch, fit, beyond, usual)
     fade = torch.exp(-near[:, :SEEN])
     inputs = torch.cat(
         [
@@ -158,10 +172,11 @@ def flux_features(batch, fit, given_x, given_y):
             fade,
             fade * torch.asinh(ratio[:, :SEEN].clamp(-10, 1e4)),
             described,
+            of_image,
         ],
         1,
     )
-    return FluxFeatures(inputs.clamp(-1e3, 1e3), fit.flux, fit.flux_err, crowding * (1 + shared))
+    return FluxFeatures(inputs.clamp(-1e3, 1e3), fit.flux, fit.flux_err, crowding * (1 + shared), density)
 
 
 def _stamp_features(batch, fit, rows, fwhm):

@@ -24,7 +24,8 @@ class OpticalFluxes:
     Parameters
     ----------
     flux : `~numpy.ndarray`
-        Total flux, the median of what is possible.
+        All light, of galaxies too, over that of a star of flux one within the square of the point spread
+        function: the median of what is possible.
     flux_errn, flux_errp : `~numpy.ndarray`
         From it to the lower and to the upper end of the interval of 68 %.
     flux_bound : `~numpy.ndarray`
@@ -76,7 +77,8 @@ def predicted(network, features, chunk=4096):
     centre = features.start + torch.cat(means) * features.width
     error = torch.cat(errors) * features.width
     significance = features.significance.clamp(min=0.1)
-    variables = error, significance, features.crowding, features.extent
+    of_image = features.density, features.confusion
+    variables = error, significance, features.crowding, features.extent, *of_image
     return centre.double().numpy(), error.double().numpy(), tuple(v.double().numpy() for v in variables)
 
 

@@ -23,6 +23,9 @@ class OpticalFluxRecipe(Recipe):
         Number of point spread functions, see `~gammapy_asid.optical.simulator.OpticalSimulator`.
     kinds : tuple of float, optional
         Shares of usual, deep and crowded fields.
+    detector : str, optional
+        Name or path of the model that finds the sources of most images, see
+        `~gammapy_asid.optical.flux.simulator.FluxSimulator`; without, no network finds any.
     patch_size : int
         Side of the images in pixels.
     images, calibration_images, test_images : int
@@ -35,9 +38,10 @@ class OpticalFluxRecipe(Recipe):
     fwhm: Interval = (1.1, 6.0)
     cameras: int = Field(384, ge=1, le=10**5)
     kinds: tuple[float, float, float] | None = None
-    patch_size: int = Field(128, ge=64, le=1024, multiple_of=8)
-    images: Count = 640
-    calibration_images: Count = 160
-    test_images: Count = 64
+    detector: str | None = "optical"
+    patch_size: int = Field(256, ge=64, le=1024, multiple_of=8)
+    images: Count = 992
+    calibration_images: Count = 248
+    test_images: Count = 128
     members: int = Field(8, ge=1, le=100)
     width: int = Field(96, ge=1, le=4096)

@@ -9,6 +9,7 @@ import torch
 from ...learning.ensembles import Ensemble, EnsembleConfig
 from ...learning.seeds import VALIDATION
 from ...learning.task import Task
+from ..detection.model import OpticalDetectionModel
 from ..simulator import OpticalSimulator
 from .bank import ExampleBatches, drawn_examples, kept_examples
 from .calibrate import card_fields, deviations, tested_figures
@@ -23,6 +24,9 @@ __all__ = ["OpticalFluxTask"]
 #: Deviations beyond these many units are mostly confused sources: they pull no harder than this, the mean and
 #: its error.
 CONFUSED, OUTLIER = 1.5, 6.0
+
+#: Relative errors of the point spread functions that are given, as an interval: measured ones have their own.
+PSF_ERROR = (0.001, 0.01)
 
 #: Images on which a training is watched.
 N_VALIDATION = 16
@@ -45,7 +49,11 @@ class OpticalFluxTask(Task):
         if datasets is not None:
             raise ValueError("Images are no datasets: leave out --dataset")
         size, fwhm, cameras = recipe.patch_size, recipe.fwhm, recipe.cameras
-        return FluxSimulator(OpticalSimulator(size, fwhm, cameras, kinds=recipe.kinds, seed=recipe.seed))
+        images = OpticalSimulator(
+            size, fwhm, cameras, PSF_ERROR, kinds=recipe.kinds, wrong_sky=False, seed=recipe.seed
+        )
+        detector = recipe.detector and OpticalDetectionModel.load(recipe.detector, "cpu")
+        return FluxSimulator(images, detector)
 
     def kept(self, simulator, recipe, folder):
         return kept_examples(simulator, recipe, folder)

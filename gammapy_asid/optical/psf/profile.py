@@ -1,6 +1,8 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Moffat profiles integrated over pixels, and how tables of a PSF are read between their samples."""
 
+from functools import lru_cache
+
 import numpy as np
 from scipy.ndimage import spline_filter
 
@@ -15,6 +17,9 @@ FINER = 2
 #: The halo: broad beside the core, with the exponent of Kolmogorov's turbulence (-11/3 of the distance).
 HALO_WIDTH, HALO_BETA = 2.5, 11 / 6
 _SIMPSON = np.array([1, 4, 2, 4, 2, 4, 2, 4, 1]) / 24
+_OVER_PIXELS = np.stack(
+    [np.pad(_SIMPSON, (FINER * i, FINER * (len(OFFSETS) - 1 - i))) for i in range(len(OFFSETS))]
+)
 _FINE = np.arange(-FINER * OVERSAMPLING * HALF - 4, FINER * OVERSAMPLING * HALF + 5) / (FINER * OVERSAMPLING)
 
 
@@ -72,15 +77,17 @@ class Moffat:
         )
 
 
+@lru_cache(maxsize=32)
 def _in_pixels(fwhm, beta, e1, e2):
+    """Samples of a Moffat profile; derivatives ask for most of them several times."""
     gamma = fwhm / (2 * np.sqrt(2 ** (1 / beta) - 1))
     x, y = _FINE[None, :] / gamma, _FINE[:, None] / gamma
     r2 = (1 - e1) * x**2 + (1 + e1) * y**2 - 2 * e2 * x * y
     fine = (1 + np.clip(r2, 0, None)) ** -beta
-    end = FINER * len(OFFSETS) - 1
-    rows = sum(weight * fine[i : i + end : FINER] for i, weight in enumerate(_SIMPSON))
-    table = sum(weight * rows[:, i : i + end : FINER] for i, weight in enumerate(_SIMPSON))
-    return table * (OVERSAMPLING**2 / table.sum())
+    table = _OVER_PIXELS @ fine @ _OVER_PIXELS.T
+    table *= OVERSAMPLING**2 / table.sum()
+    table.flags.writeable = False
+    return table
 
 
 def splines(tables):

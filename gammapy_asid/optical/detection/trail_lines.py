@@ -16,8 +16,8 @@ __all__ = ["trail_pixels"]
 SEED = -0.5
 
 #: Least length of a piece in pixels, and largest gap in it; a line is half as long again, and eight times as
-#: long as wide. Cosmic rays and edges of galaxies are shorter.
-PIECE, GAP, LONGER, SLENDER = 20, 6, 1.5, 8
+#: long as wide, which is 16 times half of its width. Cosmic rays and galaxies seen edge-on are shorter.
+PIECE, GAP, LONGER, SLENDER = 20, 6, 1.5, 16
 
 #: Length in pixels of the windows along a line that are judged one by one, each half in the next.
 WINDOW = 24

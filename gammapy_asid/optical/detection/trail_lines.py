@@ -35,6 +35,9 @@ BESIDE, AWAY = 8, 1.5
 #: Signal in units of the noise beyond which a pixel belongs to a star and counts as that much.
 CLIP = 5.0
 
+#: Light in units of the noise below which a pixel hardly belongs to a line: chosen on simulated images.
+FAINT = 0.2
+
 #: Largest curvature in 1 / pixel: satellites and aeroplanes cross images in nearly straight lines.
 BENT = 2e-3
 
@@ -180,7 +183,7 @@ def _longer(curve, chance, light, fwhm, across):
     x, y = curve.places(along, across)
     strips = [map_coordinates(image, [y, x], order=1, cval=np.nan) for image in (chance, light)]
     known = (along >= curve.start) & (along <= curve.stop)
-    middle, half = _width(np.nan_to_num(strips[0][known]).mean(0), across)
+    middle, half = _width(*(strip[known] for strip in strips), across)
     half = max(half, fwhm / 2)
     windows = _windows(along, across - middle, half, *strips)
     first, last = _run(windows, (curve.start + curve.stop) / 2)
@@ -198,11 +201,19 @@ def _longer(curve, chance, light, fwhm, across):
     return replace(curve, bend=bend, start=start, stop=stop, half=half), len(seen) / len(own)
 
 
-def _width(profile, across):
-    """Middle and half of the width of the peak of a profile next to 0."""
+def _width(chance, light, across):
+    """Middle and half of the width of a line, where probability and light say it is one."""
+    chance = np.nan_to_num(chance).mean(0)
+    seen = np.isfinite(light).any(0)
+    light = np.nanmedian(np.where(seen, light, 0.0), axis=0)
     centre = len(across) // 2
-    top = centre - 2 + int(np.argmax(profile[centre - 2 : centre + 3]))
-    below = np.flatnonzero(profile <= 0.5 * profile[top])
+    top = centre - 2 + int(np.argmax(chance[centre - 2 : centre + 3]))
+    outside = chance <= 0.5 * chance[top]
+    excess = light - np.median(light[outside & seen]) if (outside & seen).any() else light
+    # The network marks the blur around bright lines, too, and tells no more of those that are hardly seen
+    if excess[top] > 2 * FAINT:
+        outside |= excess < FAINT
+    below = np.flatnonzero(outside)
     first = below[below < top].max(initial=-1) + 1
     last = below[below > top].min(initial=len(across)) - 1
     return (across[first] + across[last]) / 2, (last - first + 1) / 2

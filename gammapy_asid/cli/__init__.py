@@ -12,6 +12,7 @@ from rich.logging import RichHandler
 
 from .classify import classify
 from .detect import demo, detect, flux
+from .emission import emission
 from .evaluate import evaluate
 from .extension import extension
 from .fermipy import fermipy
@@ -68,6 +69,7 @@ COMMANDS = (
     split_time,
     simulate,
     train,
+    emission,
     models,
 )
 for command in COMMANDS:

@@ -4,10 +4,13 @@
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from numpy.testing import assert_allclose
 
+from gammapy_asid.cli import main
 from gammapy_asid.learning.diffusion import DDPM, EDM
 from gammapy_asid.learning.run import train_model
+from gammapy_asid.simulation.structure import StructureLibrary
 from gammapy_asid.tasks import get_task, load_card, read_recipe
 from gammapy_asid.tasks.generative.model import GenerativeModel
 from gammapy_asid.tasks.generative.network import build_network, generate
@@ -38,6 +41,19 @@ def test_trained_model_draws(trained, recipe, simulator):
     moved = model.draw(5, 1, sky)
     assert torch.equal(moved.centres, one.centres)
     assert not torch.allclose(moved.channels[:, 2], one.channels[:, 2], atol=0.01)
+
+
+def test_command_makes_a_library(trained, tmp_path):
+    path = tmp_path / "fields.safetensors"
+    run = CliRunner().invoke(
+        main, ["emission", str(trained), "-o", str(path), "--fields", "6", "--seed", "3"]
+    )
+    assert run.exit_code == 0, run.output
+    library = StructureLibrary.load(path)
+    drawn = GenerativeModel.load(trained, "cpu").draw(6, 3)
+    assert torch.equal(library.structure, drawn.structure.half())
+    assert_allclose(library.latitude, drawn.centres[:, 1].rad2deg().abs())
+    assert library.pixel_size == 0.25
 
 
 def test_learns_from_the_target_of_the_schedule(simulator):

@@ -1,16 +1,19 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """A trained generator of fine emission."""
 
+import torch
+
 from ...learning.diffusion import SCHEDULES
 from ...learning.trained import TrainedModel
 from ...learning.unet import MultiResolutionUNet, UNetConfig
+from ...simulation.structure import StructureLibrary
 from ...simulation.variations import generators
 from ...utils.devices import inference
 from .card import GenerativeCard
 from .network import generate
 from .recipe import GenerativeRecipe
 from .simulator import draw_places
-from .sky import EmissionSky, read_intensity
+from .sky import PIXEL_SIZE, EmissionSky, read_intensity
 
 __all__ = ["GenerativeModel"]
 
@@ -96,3 +99,20 @@ class GenerativeModel(TrainedModel):
         patches = sky.patches(*(v.to(self.device) for v in places), self.recipe.size)
         patches.structure = self.structure(patches, (seed, 1))
         return patches
+
+    def library(self, n, seed):
+        """Generated structure for simulations, all over the sky of the training.
+
+        Parameters
+        ----------
+        n, seed
+            See `draw`.
+
+        Returns
+        -------
+        library : `~gammapy_asid.simulation.structure.StructureLibrary`
+            Library.
+        """
+        patches = self.draw(n, seed)
+        latitude = torch.rad2deg(patches.centres[:, 1]).abs()
+        return StructureLibrary(patches.structure.half(), latitude, PIXEL_SIZE)

@@ -58,7 +58,8 @@ def generate(network, schedule, channels, generator):
     for known in channels.split(CHUNK):
 
         def denoise(noisy, level, known=known):
-            levels = level.expand(len(noisy))
+            # One level for all: the network then scales its weights in place of every image
+            levels = level[None]
             scaled, features = schedule.inputs(noisy, levels)
             output = network({0: torch.cat([scaled, known], 1)}, features)[:, 0]
             return schedule.denoised(output, noisy, levels)

@@ -1,6 +1,8 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Recipe of a generator of fine emission."""
 
+import os
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -52,3 +54,8 @@ class GenerativeRecipe(Recipe):
     validation_patches: Count = 128
     calibration_patches: Count = 256
     optimiser: OptimiserRecipe = OptimiserRecipe()
+
+    @property
+    def emission_path(self):
+        """Path of the emission with environment variables expanded."""
+        return Path(os.path.expandvars(self.emission))

@@ -3,7 +3,6 @@
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import healpy
 import numpy as np
@@ -17,7 +16,15 @@ from ...simulation.variations import patch_grid, sample_emission
 from ...utils.devices import Movable
 from ...utils.tensor_rows import TensorRows
 
-__all__ = ["EmissionSky", "PIXEL_SIZE", "StructurePatches", "held_out", "n_channels", "read_intensity"]
+__all__ = [
+    "EmissionSky",
+    "PIXEL_SIZE",
+    "StructurePatches",
+    "held_out",
+    "n_channels",
+    "read_intensity",
+    "split_emission",
+]
 
 #: Pixels of the patches in deg: the step of the grid of emission models.
 PIXEL_SIZE = 0.25
@@ -114,7 +121,7 @@ def read_intensity(recipe):
     ValueError
         If it does not cover the sky, or a bank does not hold the model.
     """
-    path = Path(os.path.expandvars(recipe.emission))
+    path = recipe.emission_path
     if path.suffix == ".safetensors":
         bank = EmissionBank.load(path)
         if recipe.model not in bank.names:
@@ -137,8 +144,20 @@ def _read_tracer(path):
     return healpy.get_interp_val(column, *np.meshgrid(*sky_grid()), lonlat=True)
 
 
-def _split(values):
-    """Coarse part, logarithm of the whole over that, and that of its strength over the typical one."""
+def split_emission(values):
+    """Split a map into its coarse part and its structure.
+
+    Parameters
+    ----------
+    values : `~numpy.ndarray`
+        Positive values, shape ``(n_lat, n_lon)``.
+
+    Returns
+    -------
+    coarse, structure, strength : `~numpy.ndarray`
+        Coarse part, logarithm of the whole over that, and logarithm of the strength of this structure over
+        the typical one.
+    """
     coarse = smooth_planes(values[None], [COARSE])[0]
     structure = np.log(values / coarse)
     power = smooth_planes(structure[None] ** 2, [LOCAL])[0]
@@ -165,12 +184,12 @@ class EmissionSky(Movable):
     """
 
     def __init__(self, intensity, tracers, amplitude=None):
-        coarse, structure, strength = _split(intensity)
+        coarse, structure, strength = split_emission(intensity)
         sin_lat = np.sin(np.radians(sky_grid()[1]))[:, None] + np.zeros(coarse.shape)
         channels = [sin_lat, np.abs(sin_lat), np.log(coarse / np.median(coarse))]
         terms = [np.ones(coarse.shape), channels[2], channels[1]]
         for path in tracers:
-            column, its_structure, its_strength = _split(_read_tracer(path))
+            column, its_structure, its_strength = split_emission(_read_tracer(path))
             channels += [
                 np.log(column),
                 its_strength,

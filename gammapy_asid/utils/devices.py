@@ -7,7 +7,16 @@ from functools import wraps
 
 import torch
 
-__all__ = ["Movable", "as_device", "channels_last", "inference", "moved", "on_own_device", "trainer_device"]
+__all__ = [
+    "Movable",
+    "as_device",
+    "channels_last",
+    "inference",
+    "moved",
+    "on_own_device",
+    "one_thread",
+    "trainer_device",
+]
 
 
 def as_device(device=None):
@@ -59,6 +68,17 @@ def channels_last(network, device=None):
         if parameter.dim() in orders:
             parameter.data = parameter.data.contiguous(memory_format=orders[parameter.dim()])
     return network
+
+
+@contextmanager
+def one_thread():
+    """Torch without threads of its own: in many small steps they wait for each other more than they help."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def moved(value, device):

@@ -254,11 +254,12 @@ def test_untrained_fluxes_are_those_of_the_fit_with_errors_around():
 
 
 def test_no_sources_and_nonsense():
-    model = untrained()
+    model, threads = untrained(), torch.get_num_threads()
     batch = stars([100], [20.0], [20.0])
     assert len(model.predict(batch, [], []).flux) == 0
     with pytest.raises(ValueError, match="finite"):
         model.predict(batch, [np.inf], [1.0])
+    assert torch.get_num_threads() == threads
 
 
 def test_card_needs_all_parts():

@@ -8,7 +8,7 @@ import torch
 
 from ...learning.ensembles import Ensemble, EnsembleConfig, ensemble_moments
 from ...learning.trained import TrainedModel
-from ...utils.devices import inference
+from ...utils.devices import inference, one_thread
 from .card import OpticalFluxCard
 from .features import flux_features, flux_fit
 
@@ -97,6 +97,7 @@ class OpticalFluxModel(TrainedModel):
 
     Card, Network, Config = OpticalFluxCard, Ensemble, EnsembleConfig
 
+    @one_thread()
     def predict(self, batch, x, y, image=None):
         """Fluxes of sources.
 

@@ -1,8 +1,14 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
+import os
+
 import matplotlib
 import pytest
 
 matplotlib.use("agg")
+
+# Several processes with a thread for each core each would wait for one another
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")

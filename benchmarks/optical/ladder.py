@@ -143,6 +143,9 @@ def choose(name, draw):
 def found(image, x, y, flux, low, high, seconds):
     """What is kept of the sources of a program: counts, and flux over truth of those that are to be found."""
     index, inside, wanted = score(image, x, y)
+    real = inside & (index >= 0)
+    off = np.asarray(flux)[real] - image.flux[index[real]]
+    covered = (off <= np.asarray(low)[real]) & (-off <= np.asarray(high)[real])
     good = index >= 0
     good[good] &= wanted[index[good]]
     true = image.flux[index[good]]
@@ -155,6 +158,7 @@ def found(image, x, y, flux, low, high, seconds):
         "by chance": float(np.mean(mirrored[inside] >= 0)) if inside.any() else 0.0,
         "wanted": int(wanted.sum()),
         "found": int(np.isin(np.flatnonzero(wanted), index).sum()),
+        "covered": int(covered.sum()),
         "index": index[good].tolist(),
         "snr": np.round(image.snr[index[good]], 3).tolist(),
         "seconds": seconds,

@@ -61,7 +61,15 @@ def flux_numbers(rows):
         "scatter": float(spread68(ratio)),
         "coverage": float(inside.mean()),
         "coverage_err": float(np.sqrt(max(inside.mean() * (1 - inside.mean()), 1e-4) / len(ratio))),
+        "coverage_all": _coverage_of_all(rows),
     } | bins
+
+
+def _coverage_of_all(rows):
+    """Coverage of all rows that are sources, faint ones too: a user does not know which these are."""
+    if not all("covered" in row for row in rows):
+        return None
+    return sum(row["covered"] for row in rows) / max(sum(row["matched"] for row in rows), 1)
 
 
 def common_scatter(first, second):
@@ -143,8 +151,9 @@ def tables(summary):
             ]
             row += [_cell(numbers.get(f"scatter {a}-{b}")) for a, b in BINS]
             covered = _cell(numbers.get("coverage")) + " ± " + _cell(numbers.get("coverage_err"))
-            rows.append([*row, covered, _cell(found["bound"])])
-    text += "\nFluxes over the truth\n\n" + rows_to_markdown([*header, "68 % coverage", "bound"], rows)
+            rows.append([*row, covered, _cell(numbers.get("coverage_all")), _cell(found["bound"])])
+    header += ["68 % coverage", "of all rows", "bound"]
+    text += "\nFluxes over the truth\n\n" + rows_to_markdown(header, rows)
     rows = [
         [key, name, other, str(c["sources"]), _cell(c.get("scatter")), _cell(c.get("other"))]
         for key, methods in densities.items()

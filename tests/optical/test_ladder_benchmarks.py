@@ -68,6 +68,8 @@ def test_flux_numbers_of_gaussian_errors():
     assert numbers["scatter"] == pytest.approx(0.0994, abs=0.005)
     # The bias of .2 standard deviations takes 1 % of the coverage
     assert numbers["coverage"] == pytest.approx(0.674, abs=0.025)
+    assert numbers["coverage_all"] is None
+    assert flux_numbers([_rows()[0] | {"covered": 2700}])["coverage_all"] == pytest.approx(0.6)
     assert numbers["scatter 10-30"] == numbers["scatter"] and "scatter 5-10" not in numbers
 
 

@@ -14,12 +14,12 @@ from astropy.table import Table
 from scipy.spatial import cKDTree
 from sklearn.metrics import roc_auc_score
 
-from gammapy_asid.learning.io import load_card
 from gammapy_asid.learning.score_calibration import expected_calibration_error
 from gammapy_asid.optical.batch import OVERSAMPLING
 from gammapy_asid.optical.classifier import OpticalSourceClassifier
 from gammapy_asid.optical.images import read_image
 from gammapy_asid.optical.psf import as_psf
+from gammapy_asid.tasks import load_card
 
 from ..common import Parts, arguments, data_folder, rows_to_markdown, write
 from .peers import SEXTRACTOR_FILES, sextractor_sources

@@ -4,6 +4,7 @@
 import numpy as np
 import pytest
 import torch
+from gammapy.maps import Map, MapAxis
 from numpy.testing import assert_allclose
 
 from gammapy_asid.simulation.diffuse import EmissionBank, EmissionModel
@@ -104,6 +105,21 @@ def test_drawn_noise(simulator):
         images, unturned = getattr(drawn.patches, name), getattr(places, name)
         assert torch.equal(images[1::2], unturned[1::2])
         assert torch.equal(images[::2], unturned[::2].flip(-1))
+
+
+def test_cube_and_isotropic_spectrum_of_the_user(recipe, tmp_path):
+    axis = MapAxis.from_energy_bounds("0.1 GeV", "1 TeV", 40, name="energy_true")
+    cube = Map.create(
+        npix=(90, 45), binsz=4, frame="galactic", proj="CAR", axes=[axis], unit="cm-2 s-1 MeV-1 sr-1"
+    )
+    cube.data += 1e-9 * (axis.center.to_value("GeV") ** -2)[:, None, None]
+    cube.write(tmp_path / "cube.fits")
+    energy = np.geomspace(50, 1e6, 50)
+    np.savetxt(tmp_path / "isotropic.txt", np.stack([energy, 3e-9 * (energy / 1e3) ** -2], 1))
+    changed = {"emission": str(tmp_path / "cube.fits"), "isotropic": str(tmp_path / "isotropic.txt")}
+    intensity = read_intensity(recipe.model_copy(update=changed))
+    # Of E^-2 half lies between 1 and 2 GeV; 1000 MeV in a GeV
+    assert_allclose(intensity, 4e-9 * 1000 / 2, rtol=0.01)
 
 
 def test_emission_must_be_there(recipe, tmp_path):

@@ -36,6 +36,7 @@ def test_trained_model_draws(trained, recipe, simulator):
     assert torch.isfinite(one.structure).all()
     assert torch.equal(one.structure, same.structure)
     assert not torch.equal(one.structure, other.structure)
+    assert torch.equal(model.draw(5, (1, 2)).structure, model.draw(5, (1, 2)).structure)
     # In the same place of another emission the coarse map is another one
     sky = model.sky(np.ascontiguousarray(read_intensity(recipe)[::-1]))
     moved = model.draw(5, 1, sky)

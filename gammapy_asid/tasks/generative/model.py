@@ -1,6 +1,9 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """A trained generator of fine emission."""
 
+from functools import cached_property
+
+import numpy as np
 import torch
 
 from ...learning.diffusion import SCHEDULES
@@ -36,23 +39,26 @@ class GenerativeModel(TrainedModel):
     def __init__(self, card, network, device=None):
         super().__init__(card, network, device)
         self.recipe = GenerativeRecipe(**card.recipe)
-        self._own_sky = None
 
-    def sky(self, intensity=None):
+    @cached_property
+    def training_sky(self):
+        """Sky of the emission that its recipe names."""
+        return self.sky(read_intensity(self.recipe))
+
+    def sky(self, intensity):
         """What the model needs to know of an emission model.
 
         Parameters
         ----------
-        intensity : `~numpy.ndarray`, optional
+        intensity : `~numpy.ndarray`
             Emission in any unit on the grid of emission models, shape ``(n_lat, n_lon)``, of which the
-            coarse part counts; by default that of the training.
+            coarse part counts.
 
         Returns
         -------
         sky : `~gammapy_asid.tasks.generative.sky.EmissionSky`
             Sky, on the device of the model.
         """
-        intensity = read_intensity(self.recipe) if intensity is None else intensity
         return EmissionSky(intensity, self.recipe.tracers, self.card.amplitude).to(self.device)
 
     @inference()
@@ -82,22 +88,21 @@ class GenerativeModel(TrainedModel):
         ----------
         n : int
             Number of patches.
-        seed : int
+        seed : int or tuple of int
             Seed; equal seeds give equal patches on the same kind of device.
         sky : `~gammapy_asid.tasks.generative.sky.EmissionSky`, optional
-            Result of `sky`, by default that of the training.
+            Result of `sky`, by default `training_sky`.
 
         Returns
         -------
         patches : `~gammapy_asid.tasks.generative.sky.StructurePatches`
             Patches.
         """
-        if sky is None:
-            sky = self._own_sky = self.sky() if self._own_sky is None else self._own_sky
+        sky = self.training_sky if sky is None else sky
         rng, _ = generators(seed)
         places = draw_places(rng, n, self.recipe.size, self.recipe.plane_share)
         patches = sky.patches(*(v.to(self.device) for v in places), self.recipe.size)
-        patches.structure = self.structure(patches, (seed, 1))
+        patches.structure = self.structure(patches, (*np.atleast_1d(seed), 1))
         return patches
 
     def library(self, n, seed):

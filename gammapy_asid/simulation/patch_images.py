@@ -11,6 +11,7 @@ __all__ = [
     "cut_patches",
     "mean_on_level",
     "resized",
+    "smoothed",
     "sum_on_level",
     "turned",
     "turned_patches",
@@ -181,6 +182,30 @@ def sum_on_level(images, level):
         Shape ``(n, ny / 2**level, nx / 2**level)``.
     """
     return mean_on_level(images, level) * 4**level
+
+
+def smoothed(images, sigma):
+    """Images smoothed by Gaussians; what lies outside is not known and does not count.
+
+    Parameters
+    ----------
+    images : `~torch.Tensor`
+        Square images, shape ``(n, n_images, size, size)``.
+    sigma : `~torch.Tensor`
+        Standard deviations in pixels, shape ``(n, n_images)``; either may have one image, which then has all
+        of the other's.
+
+    Returns
+    -------
+    images : `~torch.Tensor`
+        Shape ``(n, n_images, size, size)``.
+    """
+    grid = torch.arange(images.shape[-1])
+    distance = (grid[:, None] - grid).float()
+    # A width of a tenth of a pixel changes nothing.
+    weights = torch.exp(-0.5 * (distance / sigma.clamp(min=0.1)[..., None, None]) ** 2)
+    weights = weights / weights.sum(-1, keepdim=True)
+    return weights @ images @ weights.transpose(-1, -2)
 
 
 def values_at(images, patch, x, y, level):

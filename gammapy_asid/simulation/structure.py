@@ -11,7 +11,11 @@ from safetensors.torch import save_file
 from ..utils.devices import Movable
 from ..utils.files import new_file, regular_file
 
-__all__ = ["StructureLibrary"]
+__all__ = ["COARSE", "StructureLibrary"]
+
+#: Standard deviation in deg of the Gaussian that makes the coarse emission. Means of blocks of 1.5 deg with
+#: linear interpolation between them are as wide, sqrt(1.5**2 / 12 + 1.5**2 / 6), but have edges.
+COARSE = 0.75
 
 #: A patch takes one of this many fields whose latitudes are nearest to its own.
 NEAREST = 32

@@ -5,6 +5,7 @@ import numpy as np
 import torch
 
 from .extended import BORDER
+from .patch_images import smoothed
 
 __all__ = ["draw_edges", "wrong_prediction"]
 
@@ -48,22 +49,12 @@ def wrong_prediction(rng, prediction, other, cell):
 
     exchanged = torch.tensor(rng.random(n) < SHARES["model"])[:, None, None, None]
     prediction = torch.where(exchanged, other, prediction)
-    prediction = _smoothed(prediction, drawn("smooth", *SMOOTH) / cell)
+    prediction = smoothed(prediction, (drawn("smooth", *SMOOTH) / cell)[:, None])
     # The tilt pivots at the middle of the intervals, which are about half a decade wide.
     energy = np.log(10) / 2 * (torch.arange(n_intervals) - (n_intervals - 1) / 2)
     log_error = signed(drawn("tilt", *TILT))[:, None] * energy
     log_error = log_error + torch.log1p(signed(drawn("level", *LEVEL)))[:, None]
     return prediction * torch.exp(log_error)[:, :, None, None]
-
-
-def _smoothed(images, sigma):
-    """Images smoothed by Gaussians of one width a patch, in pixels; what lies outside is not known."""
-    grid = torch.arange(images.shape[-1])
-    distance = (grid[:, None] - grid).float()
-    # A width of a tenth of a pixel changes nothing.
-    weights = torch.exp(-0.5 * (distance / sigma.clamp(min=0.1)[:, None, None]) ** 2)
-    weights = (weights / weights.sum(-1, keepdim=True))[:, None]
-    return weights @ images @ weights.transpose(-1, -2)
 
 
 def draw_edges(rng, pixel_size, size):

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from ...simulation.diffuse import EmissionBank, EmissionModel
 from ...simulation.missing_gas import REFERENCE_INTERVAL
 from ...simulation.sky_grid import fill_healpix, sky_grid, smooth_planes
+from ...simulation.structure import COARSE
 from ...simulation.variations import patch_grid, sample_emission
 from ...utils.devices import Movable
 from ...utils.tensor_rows import TensorRows
@@ -28,9 +29,6 @@ __all__ = [
 
 #: Pixels of the patches in deg: the step of the grid of emission models.
 PIXEL_SIZE = 0.25
-#: Standard deviation in deg of the Gaussian that makes the coarse emission. Means of blocks of 1.5 deg with
-#: linear interpolation between them are as wide, sqrt(1.5**2 / 12 + 1.5**2 / 6), but have edges.
-COARSE = 0.75
 #: Standard deviation in deg of the Gaussian in which the strength of structure is measured: a few blocks.
 LOCAL = 2.0
 #: Lowest column of a tracer over its median, where a map has none.

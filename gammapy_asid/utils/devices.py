@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from functools import wraps
 
 import torch
+from threadpoolctl import threadpool_limits
 
 __all__ = [
     "Movable",
@@ -72,11 +73,12 @@ def channels_last(network, device=None):
 
 @contextmanager
 def one_thread():
-    """Torch without threads of its own: in many small steps they wait for each other more than they help."""
+    """Torch and NumPy without threads of their own: in many small steps they wait more than they help."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with threadpool_limits(1, "blas"):
+            yield
     finally:
         torch.set_num_threads(threads)
 

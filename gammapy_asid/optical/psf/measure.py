@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 
+from ...utils.devices import one_thread
 from ..batch import HALF
 from .basis import Splines
 from .candidates import find_candidates
@@ -31,6 +32,7 @@ RESIDUAL_STEPS = ((MOFFAT_ERROR, 1), (0.05, 0.7), (MODEL_ERROR, 0.6), (MODEL_ERR
 WIDTH_SPREAD = 0.03
 
 
+@one_thread()
 def measure_psf(signal, variance=None, valid=None, saturated=None):
     """Measure the point spread function on the image's own stars.
 

@@ -15,6 +15,7 @@ from gammapy_asid.simulation.added_sources import (
     wrong_model,
 )
 from gammapy_asid.simulation.extended import BORDER
+from gammapy_asid.simulation.patch_images import smoothed
 from gammapy_asid.simulation.patches import PatchSources
 from gammapy_asid.simulation.sky import ResponseBank, source_counts
 from gammapy_asid.simulation.sky_grid import INTERVALS
@@ -112,7 +113,7 @@ def test_errors_of_predictions(monkeypatch):
 def test_smoothing_widens_what_is_narrow():
     narrow = intensity(0.0)
     narrow[:, :, 8, 8] = 1.0
-    smooth = wrong_emission._smoothed(narrow, torch.tensor([1.5, 0.0]))
+    smooth = smoothed(narrow, torch.tensor([1.5, 0.0])[:, None])
     assert_allclose(smooth[0, 0, 8, 8], 1 / (2 * np.pi * 1.5**2), rtol=0.01)
     assert_allclose(smooth.sum((2, 3)), 1, rtol=0.02)
     assert_allclose(smooth[1], narrow[1], atol=1e-6)

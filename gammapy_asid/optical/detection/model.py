@@ -22,9 +22,9 @@ __all__ = ["BLOCK", "Detections", "OpticalDetectionModel"]
 #: Finest pixels along the coarsest one of the network.
 BLOCK = 8
 
-#: Largest side of what is evaluated at once, which bounds the memory; parts overlap by more than the 44
+#: Largest side of what is evaluated at once: it takes a gigabyte of memory; parts overlap by more than the 44
 #: pixels that the network reaches.
-TILE, OVERLAP = 1120, 48
+TILE, OVERLAP = 960, 48
 
 
 @dataclass(kw_only=True)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.fft import next_fast_len
 from scipy.ndimage import distance_transform_edt, map_coordinates
 from scipy.stats import norm
 from sklearn.cluster import KMeans
 
 from ..inputs.bands import LAT_BANDS
+from ..stats.significance import correlate
 
 __all__ = ["FAINTEST_SCORE", "Peaks", "edge_distance", "find_centres", "kmeans_centres"]
 
@@ -75,17 +75,6 @@ def _laplacian_kernel(sigma):
     return kernel / (kernel * np.exp(-r2 / 2)).sum()
 
 
-def _convolved(images, kernel):
-    """Images convolved with a symmetric kernel; nothing lies beyond their edges."""
-    half = len(kernel) // 2
-    shape = [next_fast_len(max(n, half + 1) + half, real=True) for n in images.shape[-2:]]
-    kernel = torch.tensor(kernel, dtype=images.dtype, device=images.device)
-    kernel = F.pad(kernel, (0, shape[1] - len(kernel), 0, shape[0] - len(kernel)))
-    kernel = torch.fft.rfft2(kernel.roll((-half, -half), (0, 1)))
-    result = torch.fft.irfft2(torch.fft.rfft2(images, s=shape) * kernel, s=shape)
-    return result[..., : images.shape[-2], : images.shape[-1]]
-
-
 def _maxima(images, allowed):
     """Indices of the allowed pixels that no neighbour exceeds, of images of shape ``(n, ny, nx)``."""
     n, y, x = torch.nonzero(allowed, as_tuple=True)
@@ -127,7 +116,8 @@ def find_centres(output, pixel_size, mask, threshold=0.03, bands=LAT_BANDS, meth
     finer = output.shape[-1] // mask.shape[-1]
     valid = (mask > 0).repeat_interleave(finer, 1).repeat_interleave(finer, 2)
     centre = torch.sigmoid(output[:, 0]) * valid
-    response = _convolved(centre, _laplacian_kernel(bands.centre_sigma / pixel_size))
+    kernel = torch.tensor(_laplacian_kernel(bands.centre_sigma / pixel_size)).to(centre)
+    response = correlate(centre, kernel)
     if method == "log":
         field, y, x = _maxima(response, valid & (response > threshold))
         # A longer offset is no refinement of a peak

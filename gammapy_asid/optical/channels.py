@@ -7,7 +7,7 @@ from scipy.fft import next_fast_len
 
 from .batch import HALF
 
-__all__ = ["ELLIPTICITY", "N_CHANNELS", "N_CONDITIONS", "channels", "conditions"]
+__all__ = ["ELLIPTICITY", "N_CHANNELS", "N_CONDITIONS", "channels", "conditions", "neighbour_correlation"]
 
 #: Channels of an image, and numbers that describe its point spread function.
 N_CHANNELS, N_CONDITIONS = 14, 9
@@ -203,7 +203,22 @@ def _correlation(batch):
     level = F.interpolate(level, scale_factor=WINDOW)[:, 0, : batch.shape[0], : batch.shape[1]]
     signal = batch.signal - level
     quiet = batch.valid & (signal.abs() < QUIET)
-    signal = torch.where(quiet, signal, 0.0)
-    pairs = (signal[:, 1:] * signal[:, :-1]).sum((1, 2)) + (signal[:, :, 1:] * signal[:, :, :-1]).sum((1, 2))
-    square = (signal**2).sum((1, 2))
-    return pairs / (2 * square).clamp(min=1e-3)
+    return neighbour_correlation(torch.where(quiet, signal, 0.0))
+
+
+def neighbour_correlation(images):
+    """Correlation of neighbouring pixels along both axes.
+
+    Parameters
+    ----------
+    images : `~torch.Tensor`
+        Noise without sources, 0 where there is none, shape ``(n, ny, nx)``.
+
+    Returns
+    -------
+    correlation : `~torch.Tensor`
+        Shape ``(n,)``: 0 for white noise, more where resampled images share it.
+    """
+    down, across = images[:, 1:] * images[:, :-1], images[:, :, 1:] * images[:, :, :-1]
+    pairs = down.sum((1, 2)) + across.sum((1, 2))
+    return pairs / (2 * (images**2).sum((1, 2))).clamp(min=1e-3)

@@ -4,6 +4,8 @@
 import numpy as np
 import torch
 
+from ..channels import neighbour_correlation
+
 __all__ = ["CONFUSION", "N_SURROUNDINGS", "surroundings"]
 
 #: Significance of sources that tell of errors of the point spread function.
@@ -55,7 +57,8 @@ def surroundings(batch, fit, beyond, usual):
     area = batch.valid.sum((1, 2)).clamp(min=1) / batch.fwhm**2
     density = torch.bincount(fit.image, minlength=n) / area
     told = torch.log1p(torch.zeros(n).index_add_(0, fit.image, weight))
-    shared = _correlation(batch, fit.residual)
+    left = fit.residual / torch.sqrt(batch.variance.clamp(min=1e-6))
+    shared = neighbour_correlation(torch.where(left.abs() < QUIET, left, 0.0))
     numbers = torch.stack([*medians, told, shared, torch.log(density + EMPTY)], 1)
     return numbers[fit.image], density[fit.image].float()
 
@@ -72,11 +75,3 @@ def _medians(values, weight, image, n):
     middle = np.searchsorted(total, (before + after) / 2)
     medians[some] = values.numpy()[order][np.minimum(middle, ends[some])]
     return torch.from_numpy(medians)
-
-
-def _correlation(batch, residual):
-    """Correlation of neighbouring pixels of what the fit leaves: resampled images share noise."""
-    scaled = residual / torch.sqrt(batch.variance.clamp(min=1e-6))
-    quiet = torch.where(scaled.abs() < QUIET, scaled, 0.0)
-    pairs = [(quiet[:, 1:] * quiet[:, :-1]).sum((1, 2)), (quiet[:, :, 1:] * quiet[:, :, :-1]).sum((1, 2))]
-    return sum(pairs) / (2 * (quiet**2).sum((1, 2))).clamp(min=1e-3)

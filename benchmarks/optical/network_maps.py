@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 
 from gammapy_asid.optical.detection.model import OpticalDetectionModel
-from gammapy_asid.optical.detection.network import split_output
+from gammapy_asid.optical.detection.network import network_output, split_output
 from gammapy_asid.optical.images import prepare_image, read_image
 
 __all__ = ["cosmic_ray_masks", "source_positions", "trail_mask"]
@@ -34,7 +34,7 @@ def _prepared(frame):
 def _cosmic_rays(frame, model):
     """Logits of cosmic rays on the pixels of a frame, shape ``(ny, nx)``."""
     prepared = _prepared(frame)
-    output = _model(model).output(prepared.batch(*(slice(0, n) for n in prepared.shape)))
+    output = network_output(_model(model).network, prepared.batch(*(slice(0, n) for n in prepared.shape)))
     logits = split_output(output)[1][0, 0].numpy()
     logits = logits.repeat(prepared.binning, 0).repeat(prepared.binning, 1)
     rest = [(0, n - m) for n, m in zip(frame.data.shape, logits.shape, strict=True)]

@@ -6,17 +6,14 @@ import torch
 
 from ...evaluation.matching import match_brightest
 from ...learning.targets import match_radius
-from ...utils.devices import inference
-from ..bands import OPTICAL_BANDS, PIXEL
-from ..channels import channels, conditions
+from ..bands import ON_SPHERE, OPTICAL_BANDS, PIXEL
 from .centres import evidence, expected_density, find_peaks
 from .loss import GAUSSIAN_HALF
-from .network import split_output
+from .network import network_output, split_output
 
 __all__ = [
     "DETECTABLE",
     "claimed_sources",
-    "network_output",
     "simulated_candidates",
     "simulated_images",
     "visible_sources",
@@ -25,10 +22,6 @@ __all__ = [
 #: Expected significance, and share in the light at its place, from which a true source is one that the data
 #: could show: where stars are closer than the point spread function is wide, most lie in the light of others.
 DETECTABLE, OWN_SHARE = 2.0, 0.2
-
-#: Side of a pixel in deg where matches are found on the sphere, so small that it is flat there.
-ON_SPHERE = 1e-3
-
 
 #: Images that are drawn at once.
 CHUNK = 16
@@ -53,23 +46,6 @@ def simulated_images(simulator, n_patches, seed):
     """
     for i in range(-(-n_patches // CHUNK)):
         yield simulator.draw(CHUNK, (seed, i))
-
-
-@inference()
-def network_output(network, batch):
-    """Output of a network for images, shape ``(n, outputs, ny, nx)``, float32 on the CPU.
-
-    Parameters
-    ----------
-    network : `~gammapy_asid.learning.unet.MultiResolutionUNet`
-        Network in evaluation mode.
-    batch : `~gammapy_asid.optical.batch.ImageBatch`
-        Images.
-    """
-    device = next(network.parameters()).device
-    batch = batch.to(device)
-    images = channels(batch).to(memory_format=torch.channels_last)
-    return network({0: images}, conditions(batch)).float().cpu()
 
 
 def visible_sources(simulated):

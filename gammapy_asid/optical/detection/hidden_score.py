@@ -6,10 +6,10 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from ...learning.peaks import Peaks
-from .candidates import claimed_sources, network_output, simulated_images
+from .candidates import claimed_sources, simulated_images
 from .centres import find_peaks
 from .hidden import CROWD, search
-from .network import split_output
+from .network import network_output, split_output
 
 __all__ = ["hidden_columns", "hidden_score", "hidden_weights"]
 

@@ -4,23 +4,16 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch.nn.functional import pad
 
 from ...learning.peaks import Peaks
 from ...learning.trained import TrainedModel
 from ...learning.unet import MultiResolutionUNet, UNetConfig
-from ...utils.devices import inference
-from ..channels import channels, conditions
 from .card import OpticalCard
 from .centres import find_peaks
-from .network import BRIGHTNESS, split_output
+from .network import BRIGHTNESS, network_output, split_output
 from .trail_lines import trail_pixels
 
-__all__ = ["BLOCK", "Detections", "OpticalDetectionModel"]
-
-#: Finest pixels along the coarsest one of the network.
-BLOCK = 8
+__all__ = ["Detections", "OpticalDetectionModel"]
 
 #: Largest side of what is evaluated at once: it takes a gigabyte of memory; parts overlap by more than the 44
 #: pixels that the network reaches.
@@ -69,31 +62,6 @@ class OpticalDetectionModel(TrainedModel):
 
     Card, Network, Config = OpticalCard, MultiResolutionUNet, UNetConfig
 
-    @inference()
-    def output(self, batch, corner=(0, 0)):
-        """Output maps of the network for images of one shape.
-
-        Parameters
-        ----------
-        batch : `~gammapy_asid.optical.batch.ImageBatch`
-            Images.
-        corner : tuple of int
-            Row and column of their first pixel in the image that they are parts of: each part is put into the
-            same blocks.
-
-        Returns
-        -------
-        output : `~torch.Tensor`
-            On the CPU, see `~gammapy_asid.optical.detection.network.split_output`.
-        """
-        batch = batch.to(self.device)
-        before = [first % BLOCK for first in corner]
-        after = [-(n + first) % BLOCK for n, first in zip(batch.shape, before, strict=True)]
-        images = pad(channels(batch), (before[1], after[1], before[0], after[0]))
-        output = self.network({0: images.to(memory_format=torch.channels_last)}, conditions(batch))
-        rows, columns = (slice(b, b + n) for b, n in zip(before, batch.shape, strict=True))
-        return output[..., rows, columns].float().cpu()
-
     def detect(self, prepared):
         """Sources, cosmic rays and trails of an image, part by part.
 
@@ -111,7 +79,7 @@ class OpticalDetectionModel(TrainedModel):
         parts = []
         for tile in prepared.tiles(size=TILE, overlap=OVERLAP):
             batch = prepared.batch(tile.ys, tile.xs)
-            output = self.output(batch, (tile.ys.start, tile.xs.start))
+            output = network_output(self.network, batch, (tile.ys.start, tile.xs.start))
             maps, masks = split_output(output, BRIGHTNESS)
             peaks, crowd = find_peaks(maps, batch.valid)
             peaks.score = self.card.score(peaks, crowd)

@@ -1,14 +1,19 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """The detection network for images."""
 
+import torch
 from torch import nn
-from torch.nn.functional import pixel_shuffle
+from torch.nn.functional import pad, pixel_shuffle
 
 from ...learning.unet import MultiResolutionUNet, UNetConfig
+from ...utils.devices import inference
 from ..bands import FINER
-from ..channels import N_CHANNELS, N_CONDITIONS
+from ..channels import N_CHANNELS, N_CONDITIONS, channels, conditions
 
-__all__ = ["BRIGHTNESS", "MAPS", "MASKS", "build_network", "split_output"]
+__all__ = ["BRIGHTNESS", "MAPS", "MASKS", "build_network", "network_output", "split_output"]
+
+#: Finest pixels along the coarsest one of the network.
+BLOCK = 8
 
 #: Maps of finer steps: the five of a detection, then brightness and its error.
 MAPS, BRIGHTNESS = 7, 5
@@ -37,6 +42,34 @@ def split_output(output, n_maps=MAPS):
     """
     fine, needed = (n * FINER**2 for n in (MAPS, n_maps))
     return pixel_shuffle(output[:, :needed], FINER), output[:, fine:]
+
+
+@inference()
+def network_output(network, batch, corner=(0, 0)):
+    """Output of a network for images of one shape.
+
+    Parameters
+    ----------
+    network : `~gammapy_asid.learning.unet.MultiResolutionUNet`
+        Network in evaluation mode.
+    batch : `~gammapy_asid.optical.batch.ImageBatch`
+        Images.
+    corner : tuple of int
+        Row and column of their first pixel in the image that they are parts of: each part is put into the
+        same blocks.
+
+    Returns
+    -------
+    output : `~torch.Tensor`
+        Float32 on the CPU, shape ``(n, outputs, ny, nx)``, see `split_output`.
+    """
+    batch = batch.to(next(network.parameters()).device)
+    before = [first % BLOCK for first in corner]
+    after = [-(n + first) % BLOCK for n, first in zip(batch.shape, before, strict=True)]
+    images = pad(channels(batch), (before[1], after[1], before[0], after[0]))
+    output = network({0: images.to(memory_format=torch.channels_last)}, conditions(batch))
+    rows, columns = (slice(b, b + n) for b, n in zip(before, batch.shape, strict=True))
+    return output[..., rows, columns].float().cpu()
 
 
 def build_network(widths):

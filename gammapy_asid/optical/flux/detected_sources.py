@@ -4,6 +4,7 @@
 import numpy as np
 
 from ...evaluation.matching import match_optimal
+from ..bands import ON_SPHERE
 
 __all__ = ["detected_sources"]
 
@@ -15,9 +16,6 @@ REAL = 3.0
 
 #: Largest distance of a detection from its source: share of the full width at half maximum, and pixels.
 RADIUS, LEAST_RADIUS = 0.25, 0.6
-
-#: Side of a pixel in deg where matches are found on the sphere, so small that it is flat there.
-ON_SPHERE = 1e-3
 
 
 def detected_sources(detector, prepared, truth, rng):

@@ -82,6 +82,15 @@ def _simulate_time_bins(folder, overwrite, *settings):
     print_paths({path.name: path for path in files})
 
 
+def _minutes(context, parameter, value):
+    from ..learning.recipe import LONGEST_TIME
+
+    # Not a range of click's: that lets pass what is no number
+    if value is not None and not 0 < value <= LONGEST_TIME:
+        raise click.BadParameter(f"{value:g} is no such time: give from above 0 to {LONGEST_TIME:g} minutes")
+    return value
+
+
 @click.command()
 @click.argument("recipe", required=False)
 @click.option(
@@ -115,11 +124,17 @@ def _simulate_time_bins(folder, overwrite, *settings):
 @click.option("--output", "-o", default="runs", show_default=True, help="Folder of checkpoints and model.")
 @click.option("--epochs", type=click.IntRange(1, 10**5), help="Epochs, in place of those of the recipe.")
 @click.option(
+    "--minutes",
+    type=float,
+    callback=_minutes,
+    help="Wall time of the training of the network, if its epochs do not end before; calibration follows.",
+)
+@click.option(
     "--workers", type=click.IntRange(min=0), default=1, show_default=True, help="Processes that simulate."
 )
 @device_option
 @overwrite_option
-def train(recipe, dataset, images, sources, psf, task, output, epochs, workers, device, overwrite):
+def train(recipe, dataset, images, sources, psf, task, output, epochs, minutes, workers, device, overwrite):
     """Train a model from RECIPE, a YAML file or the name of one that ships; goes on if interrupted.
 
     For detection the detector first, then the ensembles for position and flux.
@@ -144,8 +159,9 @@ def train(recipe, dataset, images, sources, psf, task, output, epochs, workers, 
         settings = settings.model_copy(update={"name": model_name(dataset) + wanted.suffix})
     else:
         settings = read_recipe(recipe, get_task(task).Recipe if task else None)
-    if epochs is not None:
-        optimiser = settings.optimiser.model_copy(update={"epochs": epochs})
+    length = {name: v for name, v in {"epochs": epochs, "minutes": minutes}.items() if v is not None}
+    if length:
+        optimiser = settings.optimiser.model_copy(update=length)
         settings = settings.model_copy(update={"optimiser": optimiser})
     files = [path for own in output_files(settings, output).values() for path in own]
     prepare_training(files, get_task(settings.task).folder(settings, output), overwrite)

@@ -77,16 +77,16 @@ class Schedule(ABC):
         Parameters
         ----------
         noisy, level : `~torch.Tensor`
-            Images with noise, shape ``(n, ny, nx)``, and its levels, shape ``(n,)``.
+            Images with noise, shape ``(n, n_images, ny, nx)``, and its levels, shape ``(n,)``.
 
         Returns
         -------
         scaled : `~torch.Tensor`
-            Images of unit variance, shape ``(n, 1, ny, nx)``.
+            Images of unit variance, same shape.
         features : `~torch.Tensor`
             Description of the levels, shape ``(n, FEATURES)``.
         """
-        scaled = noisy[:, None] / torch.sqrt(1 + level**2)[:, None, None, None]
+        scaled = noisy / torch.sqrt(1 + level**2)[:, None, None, None]
         frequencies = torch.logspace(*torch.tensor(FREQUENCIES).log10().tolist(), FEATURES // 2)
         phase = torch.log(level)[:, None] * frequencies.to(level.device)
         return scaled, torch.cat([phase.cos(), phase.sin()], 1)
@@ -97,14 +97,14 @@ class Schedule(ABC):
         Parameters
         ----------
         clean, noisy, level : `~torch.Tensor`
-            Images without and with noise, shape ``(n, ny, nx)``, and its levels, shape ``(n,)``.
+            Images without and with noise, shape ``(n, n_images, ny, nx)``, and its levels, shape ``(n,)``.
 
         Returns
         -------
         target : `~torch.Tensor`
-            Of unit variance at every level, shape ``(n, ny, nx)``.
+            Of unit variance at every level, same shape.
         """
-        skip, out = (weight[:, None, None] for weight in self.weights(level))
+        skip, out = (weight[:, None, None, None] for weight in self.weights(level))
         return (clean - skip * noisy) / out
 
     def denoised(self, output, noisy, level):
@@ -115,7 +115,7 @@ class Schedule(ABC):
         output, noisy, level : `~torch.Tensor`
             See `target`.
         """
-        skip, out = (weight[:, None, None] for weight in self.weights(level))
+        skip, out = (weight[:, None, None, None] for weight in self.weights(level))
         return skip * noisy + out * output
 
 

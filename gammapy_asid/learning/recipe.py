@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from ..utils.plain_yaml import read_yaml
 from .registry import TASKS, get_task
 
-__all__ = ["OptimiserRecipe", "Recipe", "StrictRecipe", "model_name", "read_recipe"]
+__all__ = ["LONGEST_TIME", "OptimiserRecipe", "Recipe", "StrictRecipe", "model_name", "read_recipe"]
 
 
 def _checked_name(name):
@@ -48,6 +48,9 @@ def _rising(interval):
 #: Longest name of a model in bytes, as its files have suffixes.
 LONGEST_NAME = 100
 
+#: Longest wall time of a training in minutes: ten weeks.
+LONGEST_TIME = 1e5
+
 Name = Annotated[str, AfterValidator(_checked_name)]
 
 #: Seeds, to which those of calibrations are added.
@@ -66,6 +69,18 @@ Interval = Annotated[tuple[float, float], AfterValidator(_rising)]
 Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(min_length=1, max_length=8)]
 
 
+#: Entries that older recipes lack, with their defaults: without them a recipe keeps its hash.
+LATER = {"simulator": None, "plane": None, "start": None, "reuse": 1, "others": None}
+
+#: Of these the last, which folders of earlier trainings lack, too.
+LATEST = {"minutes": None, "library": None}
+
+
+def _without(entries, defaults):
+    """Entries but for those that have their default."""
+    return {k: v for k, v in entries.items() if k not in defaults or v != defaults[k]}
+
+
 class StrictRecipe(BaseModel):
     """Settings that admit no unknown entries, and no number that is none."""
 
@@ -74,11 +89,16 @@ class StrictRecipe(BaseModel):
     @property
     def sha256(self):
         """Hash of the recipe, which the model card states."""
-        settings = self.model_dump(mode="json", exclude={"task"})
-        # The class tells the task; recipes without these settings are older, and keep their hash.
-        later = {"simulator": None, "plane": None, "start": None, "reuse": 1, "others": None}
-        settings = {k: v for k, v in settings.items() if k not in later or v != later[k]}
+        # The class tells the task
+        settings = _without(self.model_dump(mode="json", exclude={"task"}), LATER | LATEST)
+        if "optimiser" in settings:
+            settings["optimiser"] = _without(settings["optimiser"], LATEST)
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+    def digested(self):
+        """Name and entries by which folders of work know a recipe."""
+        kind = type(self)
+        return f"{kind.__module__}.{kind.__qualname__}", _without(vars(self), LATEST)
 
 
 class OptimiserRecipe(StrictRecipe):
@@ -92,6 +112,9 @@ class OptimiserRecipe(StrictRecipe):
         Batches between two validations.
     epochs : int
         Number of epochs.
+    minutes : float, optional
+        Wall time after which the training ends, if the epochs have not ended before. The learning rate then
+        goes through its cycles as the time does, and is lowest at the end.
     learning_rate : float
         Largest learning rate; rises over the first 5 % of a cycle and falls as a cosine.
     restarts : tuple of int
@@ -99,7 +122,7 @@ class OptimiserRecipe(StrictRecipe):
     weight_decay : float
         Decoupled weight decay of AdamW.
     ema_decay : float
-        Decay of the running mean of the weights.
+        Decay of the running mean of the weights; with `minutes` it rises to that, as the steps may be few.
     precision : str
         Number format in the network's convolutions.
     """
@@ -107,6 +130,7 @@ class OptimiserRecipe(StrictRecipe):
     batch_size: int = Field(32, ge=1, le=4096)
     batches_per_epoch: Count = 250
     epochs: Count = 40
+    minutes: float | None = Field(None, gt=0, le=LONGEST_TIME)
     learning_rate: float = Field(2e-3, gt=0, le=10)
     restarts: Annotated[tuple[Count, ...], Field(max_length=1000)] = ()
     weight_decay: float = Field(1e-3, ge=0, le=10)

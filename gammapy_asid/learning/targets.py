@@ -71,6 +71,8 @@ def target_maps(patch, x, y, pixel_size, n_patches, shape, half=5, bands=LAT_BAN
     ny, nx = shape
     inside = (x >= -0.5) & (x < nx - 0.5) & (y >= -0.5) & (y < ny - 0.5)
     width = torch.zeros_like(x) if width is None else width
+    # Once for all: on an accelerator each mask waits for the host
+    (inside,) = torch.nonzero(inside, as_tuple=True)
     patch, x, y, width = patch[inside], x[inside], y[inside], width[inside]
     largest = WIDEST * bands.match_radius
     centre_sigma = torch.hypot(
@@ -95,6 +97,7 @@ def target_maps(patch, x, y, pixel_size, n_patches, shape, half=5, bands=LAT_BAN
     match[flat[near]] = 1
     # A pixel's offset points to the source that marks it most.
     own = (gauss == centre[flat]) & (r2 < (OFFSET_RANGE * bands.centre_sigma) ** 2)
+    (own,) = torch.nonzero(own, as_tuple=True)
     columns = [dx[own], dy[own], torch.ones_like(dx[own])]
     if value is not None:
         columns.append(value[inside][source[own]])
@@ -117,6 +120,7 @@ def _marked(source, patch, x, y, pixel_size, centre_sigma, radius, half, shape):
     flat = (patch[:, None, None] * ny + row) * nx + column
     near = r2 < radius[:, None, None] ** 2
     source = source[:, None, None].expand(valid.shape)
+    valid = torch.nonzero(valid, as_tuple=True)
     return tuple(v[valid] for v in (source, flat, gauss, near, r2, dx, dy))
 
 

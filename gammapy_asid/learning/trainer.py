@@ -6,10 +6,17 @@ import math
 import warnings
 from bisect import bisect_right
 from contextlib import contextmanager
+from datetime import timedelta
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import (
+    EMAWeightAveraging,
+    ModelCheckpoint,
+    Timer,
+    TQDMProgressBar,
+    WeightAveraging,
+)
 from torch.utils.data import DataLoader
 
 from ..utils.devices import channels_last, trainer_device
@@ -71,6 +78,15 @@ class TaskModule(lightning.LightningModule):
     def __init__(self, task, network, recipe, validation):
         super().__init__()
         self.task, self.network, self.recipe, self.validation = task, network, recipe, validation
+        minutes = recipe.optimiser.minutes
+        #: Wall time of the training, of all its parts if it was interrupted.
+        self.timer = None if minutes is None else Timer(timedelta(minutes=minutes))
+
+    def share_of_time(self):
+        """Share of the wall time that has passed, 0 where it has no limit."""
+        if self.timer is None:
+            return 0.0
+        return self.timer.time_elapsed() / (60 * self.recipe.optimiser.minutes)
 
     def training_step(self, batch, batch_idx):
         inputs, target = batch
@@ -86,7 +102,7 @@ class TaskModule(lightning.LightningModule):
             self.log_dict(self.task.validate(self.network, self.validation, self.recipe), batch_size=1)
 
     def configure_optimizers(self):
-        return cosine_cycles(self.network.parameters(), self.recipe.optimiser)
+        return cosine_cycles(self.network.parameters(), self.recipe.optimiser, self.share_of_time)
 
 
 @contextmanager
@@ -113,7 +129,7 @@ def fit_module(module, data, optimiser, work, progress=True, device=None):
 
     Parameters
     ----------
-    module : `~lightning.LightningModule`
+    module : `TaskModule`
         Module.
     data : `EpochData`
         Batches.
@@ -139,7 +155,8 @@ def fit_module(module, data, optimiser, work, progress=True, device=None):
         callbacks=[
             History(work.folder / "metrics.csv"),
             ModelCheckpoint(work.folder, filename="last", save_top_k=1, enable_version_counter=False),
-            EMAWeightAveraging(decay=optimiser.ema_decay),
+            _averaging(optimiser),
+            *([] if module.timer is None else [module.timer]),
             *([TQDMProgressBar(refresh_rate=10)] if progress else []),
         ],
         enable_progress_bar=progress,
@@ -154,6 +171,20 @@ def fit_module(module, data, optimiser, work, progress=True, device=None):
         with fit_or_stop(trainer):
             trainer.fit(module, data, ckpt_path=None if last is None else str(last), weights_only=True)
     return work.folder / LAST
+
+
+def _averaging(optimiser):
+    """Running mean of the weights."""
+    decay = optimiser.ema_decay
+    if optimiser.minutes is None:
+        return EMAWeightAveraging(decay=decay)
+
+    def average(mean, current, n):
+        # Over a tenth of the steps while these are few: the untrained weights are soon forgotten
+        share = torch.clamp((1 + n) / (10 + n), max=decay)
+        return share * mean + (1 - share) * current
+
+    return WeightAveraging(avg_fn=average)
 
 
 def load_averaged(network, checkpoint):
@@ -177,7 +208,7 @@ def load_averaged(network, checkpoint):
     return channels_last(network.eval())
 
 
-def cosine_cycles(parameters, recipe):
+def cosine_cycles(parameters, recipe, share_of_time=None):
     """AdamW with cycles of a linear rise and a cosine fall of the learning rate, for Lightning.
 
     Parameters
@@ -186,12 +217,17 @@ def cosine_cycles(parameters, recipe):
         What is trained.
     recipe : `~gammapy_asid.learning.recipe.OptimiserRecipe`
         Length and step size.
+    share_of_time : callable, optional
+        Share of the wall time of the training that has passed. Where that is larger than the share of the
+        steps, the learning rate follows the time.
     """
     optimiser = torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     bounds = [epoch * recipe.batches_per_epoch for epoch in (0, *recipe.restarts, recipe.epochs)]
 
     # Plain numbers: checkpoints hold nothing else
     def factor(step):
+        if share_of_time is not None:
+            step = max(step, min(1.0, share_of_time()) * bounds[-1])
         cycle = min(bisect_right(bounds, step), len(bounds) - 1)
         step, length = step - bounds[cycle - 1], bounds[cycle] - bounds[cycle - 1]
         rise = max(1, length // 20)  # 5 %

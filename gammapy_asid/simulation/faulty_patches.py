@@ -117,13 +117,8 @@ class FaultyLatSimulator(LatSimulator):
         faulty : `FaultyLatSimulator`
             Simulator.
         """
-        names = ("weights", "emission", "draw_sky", "size", "background_share", "plane_share")
         shares = {name: share * value / (1 - FAULTS["none"]) for name, value in FAULTS.items()}
-        return cls(
-            simulator.bank.responses,
-            **{name: getattr(simulator, name) for name in names},
-            shares=shares | {"none": 1 - share},
-        )
+        return cls(**simulator.settings, shares=shares | {"none": 1 - share})
 
     def _draw(self, n, rng, generator, instrument):
         # Own random numbers: what has no fault stays as it is.

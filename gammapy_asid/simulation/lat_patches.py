@@ -105,6 +105,12 @@ class LatSimulator(PatchSimulator):
         self.draw_sky = draw_sky
         self.plane_share = plane_share
 
+    @property
+    def settings(self):
+        """Arguments that make a simulator of the same skies."""
+        names = ("weights", "emission", "draw_sky", "size", "background_share", "plane_share")
+        return {"responses": self.bank.responses} | {name: getattr(self, name) for name in names}
+
     def _draw(self, n, rng, generator, instrument):
         return self._observed(self._sky(n, rng, generator, instrument), generator)
 
@@ -211,7 +217,10 @@ class LatSimulator(PatchSimulator):
 
     def _band_masks(self, rng, instrument):
         """Share of valid pixels per band: the whole patch, a smaller field, or one with a hole."""
-        mask = self._masks(rng, len(instrument))
+        return self._on_levels(self._masks(rng, len(instrument)), instrument)
+
+    def _on_levels(self, mask, instrument):
+        """Share of valid pixels per band, of masks on the finest pixels."""
         present = self.bank.present[instrument]
         return [
             mean_on_level(mask, level) * present[:, band, None, None]

@@ -218,10 +218,28 @@ class PatchSimulator(Movable, ABC):
         batch : `~gammapy_asid.inputs.batch.FieldBatch`
             Fields.
         """
+        counts = [torch.poisson(image, generator=generator) for image in expected]
+        return self.batch_of(instrument, counts, prediction, mask, exposure, has_background)
+
+    def batch_of(self, instrument, counts, prediction, mask, exposure, has_background):
+        """All that the network sees with counts.
+
+        Parameters
+        ----------
+        counts : list of `~torch.Tensor`
+            Counts per band, zero where masked, shape ``(n, ny / 2**level, nx / 2**level)``.
+        instrument, prediction, mask, exposure, has_background
+            See `observe`.
+
+        Returns
+        -------
+        batch : `~gammapy_asid.inputs.batch.FieldBatch`
+            Fields.
+        """
         known = has_background[:, None, None]
         return FieldBatch(
             levels=self.bands.levels,
-            counts=[torch.poisson(image, generator=generator) for image in expected],
+            counts=counts,
             # Without a prediction every valid pixel counts alike.
             background=[torch.where(known, p, m) for p, m in zip(prediction, mask, strict=True)],
             mask=mask,

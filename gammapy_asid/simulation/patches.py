@@ -72,6 +72,9 @@ class PatchSources:
         sources : `PatchSources`
             The chosen ones.
         """
+        if chosen.dtype == torch.bool:
+            # Once for all: on an accelerator each mask waits for the host
+            (chosen,) = torch.nonzero(chosen, as_tuple=True)
 
         def of(value):
             if isinstance(value, dict):

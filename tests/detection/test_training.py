@@ -131,7 +131,7 @@ def test_recipes(tmp_path, monkeypatch):
     monkeypatch.setenv("BANKS", "/somewhere")
     assert str(own.emission_path) == "/somewhere/bank.safetensors"
     assert own.sha256 != own.model_copy(update={"seed": 2}).sha256
-    known = "classes, cta-extension, cta-gps, dataset, extension, fine-emission, lat, lat-classes"
+    known = "classes, cta-extension, cta-gps, dataset, extension, fine-emission, generated-counts, lat"
     with pytest.raises(FileNotFoundError, match=f"give a YAML file or one of {known}"):
         read_recipe("nonsense")
 

@@ -11,11 +11,15 @@ CUDA = torch.device("cuda", 0)
 Generator = torch.Generator
 # What moves numbers between devices, and what only asks.
 TO_HOST = (torch.Tensor.numpy, torch.Tensor.__array__)
+NUMBERS = (torch.Tensor.item, torch.Tensor.__bool__, torch.Tensor.__int__, torch.Tensor.__float__)
 COPIES = (torch.Tensor.copy_, torch._has_compatible_shallow_copy_type)
 
 
 class Elsewhere(torch.Tensor):
     """Tensor that says that it is on the accelerator, and fails where one on the host would be mixed in."""
+
+    #: Numbers of elements of what went to the host.
+    to_host = []
 
     @classmethod
     def __torch_function__(cls, func, types, args=(), kwargs=None):
@@ -24,6 +28,8 @@ class Elsewhere(torch.Tensor):
             return CUDA
         if func == torch.Tensor.is_cuda.__get__:
             return True
+        if func in NUMBERS or func is torch.Tensor.tolist:
+            cls.to_host.append(args[0].numel())
         if func in TO_HOST:
             raise TypeError(f"{func.__name__} of a tensor on the accelerator")
         if func not in COPIES:
@@ -60,6 +66,7 @@ class SecondDevice(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = dict(kwargs or {})
         if func is torch.Tensor.cpu:
+            Elsewhere.to_host.append(args[0].numel())
             return _here(args[0])
         if func is torch.Tensor.to:
             return self._move(args[0], args[1:], kwargs)
@@ -83,6 +90,8 @@ class SecondDevice(TorchFunctionMode):
         def plain(value):
             return host if value is place else value
 
+        if not there and isinstance(tensor, Elsewhere):
+            Elsewhere.to_host.append(tensor.numel())
         moved = _here(tensor).to(*map(plain, args), **{name: plain(v) for name, v in kwargs.items()})
         if there == isinstance(tensor, Elsewhere) and moved is tensor:
             return tensor
@@ -105,3 +114,10 @@ def second_device(monkeypatch):
             yield "cuda"
     finally:
         torch.__future__.set_overwrite_module_params_on_conversion(before)
+
+
+@pytest.fixture
+def to_host(second_device):
+    """Numbers of elements of all tensors that were copied from the second device to the host."""
+    Elsewhere.to_host.clear()
+    return Elsewhere.to_host

@@ -1,6 +1,8 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Everything runs on the device that is asked for, and gives what the processor gives."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,10 +11,14 @@ from gammapy_asid import DLFluxEstimator, DLSourceDetector
 from gammapy_asid.inputs.bands_of_dataset import bands_for_dataset
 from gammapy_asid.inputs.convert import to_band_cube
 from gammapy_asid.inputs.stamps import Stamps
+from gammapy_asid.learning.diffusion import EDM
 from gammapy_asid.learning.registry import get_task
+from gammapy_asid.simulation.counts_library import CountsLibrary
 from gammapy_asid.simulation.dataset_patches import DatasetSimulator
 from gammapy_asid.simulation.demo import simulated_field
 from gammapy_asid.simulation.faulty_patches import FAULTS, FaultyLatSimulator
+from gammapy_asid.simulation.generated_counts import GeneratedCountsSimulator, WholePatchSimulator
+from gammapy_asid.tasks.counts.simulator import CountsPatches
 from gammapy_asid.tasks.detection.model import DetectionModel
 from gammapy_asid.tasks.detection.simulator import build_simulator
 from gammapy_asid.tasks.extension.model import ExtensionModel
@@ -60,8 +66,17 @@ def field():
 @pytest.fixture(scope="module")
 def simulators(field, plane_simulator, make_response, tiny_recipe, extension_dataset, extension_recipe):
     cube = to_band_cube(field, bands_for_dataset(field))
-    lat = build_simulator(tiny_recipe, [make_response(0.1, 5.0)], [1.0])
+    response = make_response(0.1, 5.0)
+    lat = build_simulator(tiny_recipe, [response], [1.0])
+    fine = replace(response, bands=replace(response.bands, levels=(0,) * len(response.bands)))
+    sky = WholePatchSimulator(**build_simulator(tiny_recipe, [fine], [1.0]).settings)
+    counts = CountsPatches(sky, EDM(), 64)
+    images, sources = counts.scaling.read(counts.draw(8, 1).images)
+    instrument = response.bands.edges, response.pixel_size, tuple(response.exposure.mean(1))
+    library = CountsLibrary(images.int(), *sources, *instrument)
     return {
+        "counts": counts,
+        "generated": GeneratedCountsSimulator(library, **lat.settings),
         "lat": lat,
         "faulty": FaultyLatSimulator.like(lat, 0.9),
         "plane": plane_simulator,
@@ -108,7 +123,7 @@ def test_extension(second_device):
         np.testing.assert_array_equal(value, getattr(there, name))
 
 
-@pytest.mark.parametrize("name", ["lat", "faulty", "plane", "dataset", "stamps"])
+@pytest.mark.parametrize("name", ["lat", "faulty", "plane", "dataset", "stamps", "generated"])
 def test_simulators(name, simulators, second_device):
     simulator = simulators[name]
     moved = simulator.to(second_device)
@@ -136,6 +151,41 @@ def test_training_step(name, recipe, simulators, request, second_device):
         results.append(parts | {n: p.grad for n, p in network.named_parameters()})
         task.validate(network.eval(), drawn, recipe)
     assert_same(*results)
+
+
+@pytest.mark.parametrize(
+    "name, recipe",
+    [
+        ("lat", "tiny_recipe"),
+        ("dataset", "tiny_recipe"),
+        ("generated", "tiny_recipe"),
+        ("stamps", "extension_recipe"),
+    ],
+)
+def test_a_training_step_copies_no_image_to_the_host(
+    name, recipe, simulators, request, second_device, to_host
+):
+    recipe = request.getfixturevalue(recipe)
+    task, simulator = get_task(recipe.task), simulators[name].to(second_device)
+    network = task.network(recipe, simulator.bands).to(second_device)
+    to_host.clear()
+    inputs, target = task.batch(simulator.draw(4, 3))
+    task.loss(task.forward(network, inputs), target, recipe)["loss"].backward()
+    # Questions such as whether there are sources, and a number for each stamp
+    assert sum(to_host) < 10
+
+
+def test_what_goes_to_the_host_is_seen(second_device, to_host):
+    there = torch.ones(3, device=second_device)
+    there.cpu(), there.to("cpu"), there.tolist(), there.sum().item(), bool(there[0] > 0)
+    assert to_host == [3, 3, 3, 1, 1]
+
+
+def test_images_that_a_generator_learns_from(simulators, second_device):
+    here, there = simulators["counts"], simulators["counts"].to(second_device)
+    assert_same(here.draw(4, 3), there.draw(4, 3))
+    task = get_task("counts")
+    assert_same(list(task.batch(here.draw(4, 3))), list(task.batch(there.draw(4, 3))))
 
 
 def test_sources_that_the_ensembles_learn_from(simulators, second_device):

@@ -8,12 +8,12 @@ from click.testing import CliRunner
 from numpy.testing import assert_allclose
 
 from gammapy_asid.cli import main
+from gammapy_asid.learning.denoiser import build_network, generate
 from gammapy_asid.learning.diffusion import DDPM, EDM
 from gammapy_asid.learning.run import train_model
 from gammapy_asid.simulation.structure import StructureLibrary
 from gammapy_asid.tasks import get_task, load_card, read_recipe
 from gammapy_asid.tasks.generative.model import GenerativeModel
-from gammapy_asid.tasks.generative.network import build_network, generate
 from gammapy_asid.tasks.generative.sky import read_intensity
 
 
@@ -60,9 +60,9 @@ def test_command_makes_a_library(trained, tmp_path):
 def test_learns_from_the_target_of_the_schedule(simulator):
     task, drawn = get_task("generative"), simulator.draw(6, 0)
     (inputs, features), target = task.batch(drawn)
-    clean, level = drawn.patches.normalised, drawn.level[:, None, None]
-    noisy = clean + level * drawn.noise
-    assert_allclose(inputs[0][:, 0], noisy / torch.sqrt(1 + level**2), rtol=1e-5)
+    clean, level = drawn.patches.normalised[:, None], drawn.level[:, None, None, None]
+    noisy = clean + level * drawn.noise[:, None]
+    assert_allclose(inputs[0][:, :1], noisy / torch.sqrt(1 + level**2), rtol=1e-5)
     assert torch.equal(inputs[0][:, 1:], drawn.patches.channels)
     assert len(features) == 6
     assert_allclose(drawn.schedule.denoised(target, noisy, drawn.level), clean, atol=1e-4)
@@ -71,10 +71,10 @@ def test_learns_from_the_target_of_the_schedule(simulator):
 
 def test_untrained_network_knows_a_gaussian():
     # Its output is zero: structure of independent pixels with unit variance
-    network = build_network(3, (4, 6)).eval()
+    network = build_network(1, 3, (4, 6)).eval()
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        images = generate(network, EDM(), torch.zeros(40, 3, 16, 16), generator)
+        images = generate(network, EDM(), torch.zeros(40, 3, 16, 16), generator)[:, 0]
     assert images.shape == (40, 16, 16)
     assert_allclose(images.std(), 1, atol=0.03)
     assert_allclose((images[:, 1:] * images[:, :-1]).mean(), 0, atol=0.03)

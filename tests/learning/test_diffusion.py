@@ -52,35 +52,35 @@ def test_heun_steps_converge_fast():
 def test_network_sees_and_learns_unit_variance(schedule):
     generator = torch.Generator().manual_seed(0)
     level = torch.tensor([0.01, 0.3, 1.0, 8.0, 60.0])
-    clean, noise = torch.randn(2, 5, 200, 200, generator=generator)
-    noisy = clean + level[:, None, None] * noise
+    clean, noise = torch.randn(2, 5, 2, 140, 140, generator=generator)
+    noisy = clean + level[:, None, None, None] * noise
     scaled, features = schedule.inputs(noisy, level)
-    assert scaled.shape == (5, 1, 200, 200)
+    assert scaled.shape == (5, 2, 140, 140)
     assert features.shape == (5, FEATURES)
     assert_allclose(scaled.std((1, 2, 3)), 1, atol=0.02)
     target = schedule.target(clean, noisy, level)
-    assert_allclose(target.std((1, 2)), 1, atol=0.02)
+    assert_allclose(target.std((1, 2, 3)), 1, atol=0.02)
     assert_allclose(schedule.denoised(target, noisy, level), clean, atol=1e-4)
 
 
 def test_levels_have_different_descriptions(schedule):
     level = torch.logspace(-2, 1.9, 60)
-    features = schedule.inputs(torch.zeros(60, 2, 2), level)[1]
+    features = schedule.inputs(torch.zeros(60, 1, 2, 2), level)[1]
     distance = torch.cdist(features, features) + 10 * torch.eye(60)
     assert distance.min() > 0.1
 
 
 def test_output_of_zero_means_the_best_guess_without_knowledge():
     # The mean of unit Gaussian images with unit noise, given those, is half of them
-    noisy = torch.full((1, 2, 2), 3.0)
-    assert_allclose(EDM().denoised(torch.zeros(1, 2, 2), noisy, torch.ones(1)), 1.5)
+    noisy = torch.full((1, 1, 2, 2), 3.0)
+    assert_allclose(EDM().denoised(torch.zeros(1, 1, 2, 2), noisy, torch.ones(1)), 1.5)
 
 
 def test_ddpm_learns_the_noise():
     generator = torch.Generator().manual_seed(0)
-    clean, noise = torch.randn(2, 3, 4, 4, generator=generator)
+    clean, noise = torch.randn(2, 3, 1, 4, 4, generator=generator)
     level = torch.tensor([0.1, 1.0, 10.0])
-    noisy = clean + level[:, None, None] * noise
+    noisy = clean + level[:, None, None, None] * noise
     assert_allclose(DDPM().target(clean, noisy, level), noise, atol=2e-5)
 
 

@@ -1,6 +1,6 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Find sources: network, card, recipe, training and calibration."""
 
-from . import task
+from . import generated_counts, task
 
-__all__ = ["task"]
+__all__ = ["generated_counts", "task"]

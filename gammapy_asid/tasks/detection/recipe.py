@@ -114,6 +114,9 @@ class DetectionRecipe(Recipe):
     emission : str, optional
         File of an `~gammapy_asid.simulation.EmissionBank`; environment variables are
         expanded. By default the analytic emission.
+    library : str, optional
+        File of generated patches, see `~gammapy_asid.simulation.counts_library.CountsLibrary`, for the
+        simulator ``generated-counts``; environment variables are expanded.
     background_share : float
         Share of the patches that come with a predicted background.
     patch_size : int
@@ -134,6 +137,7 @@ class DetectionRecipe(Recipe):
     instruments: Annotated[tuple[InstrumentRecipe, ...], Field(max_length=1000)] = ()
     plane: PlaneRecipe | None = None
     emission: str | None = None
+    library: str | None = None
     background_share: float = Field(0.65, ge=0, le=1)
     patch_size: int = Field(64, ge=32, le=1024, multiple_of=8)
     widths: Widths = (24, 48, 96, 128)
@@ -146,3 +150,8 @@ class DetectionRecipe(Recipe):
     def emission_path(self):
         """Path of the emission bank with environment variables expanded, or None."""
         return None if self.emission is None else Path(os.path.expandvars(self.emission))
+
+    @property
+    def library_path(self):
+        """Path of the library with environment variables expanded, or None."""
+        return None if self.library is None else Path(os.path.expandvars(self.library))

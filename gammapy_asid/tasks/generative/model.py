@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from ...learning.denoiser import generate
 from ...learning.diffusion import SCHEDULES
 from ...learning.trained import TrainedModel
 from ...learning.unet import MultiResolutionUNet, UNetConfig
@@ -13,7 +14,6 @@ from ...simulation.structure import StructureLibrary
 from ...simulation.variations import generators
 from ...utils.devices import inference
 from .card import GenerativeCard
-from .network import generate
 from .recipe import GenerativeRecipe
 from .simulator import draw_places
 from .sky import PIXEL_SIZE, EmissionSky, read_intensity
@@ -79,7 +79,7 @@ class GenerativeModel(TrainedModel):
         """
         _, generator = generators(seed, self.device)
         schedule = SCHEDULES[self.recipe.schedule]()
-        return patches.amplitude * generate(self.network, schedule, patches.channels, generator)
+        return patches.amplitude * generate(self.network, schedule, patches.channels, generator)[:, 0]
 
     def draw(self, n, seed, sky=None):
         """Patches of generated structure all over the sky.

@@ -2,17 +2,16 @@
 """Fine emission given the coarse one as a learned task."""
 
 import numpy as np
-import torch
 from torch.nn.functional import mse_loss
 
 from ...evaluation.random_fields import spectrum_ratio
+from ...learning.denoiser import build_network, noisy_batch
 from ...learning.seeds import PATCHES, VALIDATION
 from ...learning.task import Task
 from ...simulation.variations import generators
 from ...utils.devices import moved
 from .card import GenerativeCard
 from .model import GenerativeModel
-from .network import build_network
 from .recipe import GenerativeRecipe
 from .simulator import build_simulator
 from .sky import PIXEL_SIZE, n_channels
@@ -35,17 +34,11 @@ class GenerativeTask(Task):
         return build_simulator(recipe)
 
     def network(self, recipe, bands):
-        return build_network(n_channels(len(recipe.tracers)), recipe.widths)
+        return build_network(1, n_channels(len(recipe.tracers)), recipe.widths)
 
     def batch(self, drawn):
-        clean, level = drawn.patches.normalised, drawn.level
-        noisy = clean + level[:, None, None] * drawn.noise
-        scaled, features = drawn.schedule.inputs(noisy, level)
-        inputs = torch.cat([scaled, drawn.patches.channels], 1)
-        return ({0: inputs}, features), drawn.schedule.target(clean, noisy, level)
-
-    def forward(self, network, inputs):
-        return network(*inputs)[:, 0].float()
+        images, noise = drawn.patches.normalised[:, None], drawn.noise[:, None]
+        return noisy_batch(drawn.schedule, images, noise, drawn.level, drawn.patches.channels)
 
     def loss(self, output, target, recipe):
         # Targets have unit variance at every level: none of them counts more

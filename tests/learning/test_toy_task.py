@@ -185,5 +185,5 @@ def test_recipe_names_another_simulator(recipe, tmp_path):
 def test_unknown_task(tmp_path):
     path = tmp_path / "toy.yaml"
     path.write_text("task: nothing\nname: toy\n")
-    with pytest.raises(ValueError, match="Unknown task 'nothing': known are classification, counts, detection"):
+    with pytest.raises(ValueError, match="Unknown task 'nothing': known are classification, counts"):
         read_recipe(path)

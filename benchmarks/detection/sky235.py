@@ -13,8 +13,8 @@ from gammapy_asid.inputs import cube_from_arrays
 from gammapy_asid.inputs.batch import field_batch
 from gammapy_asid.inputs.psf import psf_tables
 from gammapy_asid.learning.peaks import FAINTEST_SCORE, find_centres
-from gammapy_asid.stats.significance import network_inputs
 from gammapy_asid.tasks.detection.model import DetectionModel
+from gammapy_asid.tasks.detection.network import field_inputs
 from gammapy_asid.tasks.measurement.fitted_sources import fit_batch
 from gammapy_asid.tasks.measurement.model import SourceEnsemble
 
@@ -85,7 +85,7 @@ def detect_patches(model, ensemble, sky, counts, background, response, patches=s
             for i in rows
         ]
         batch = field_batch(cubes).to(model.device)
-        output = model.network(network_inputs(batch), batch.conditions).cpu()
+        output = model.network(field_inputs(model.network, batch), batch.conditions).cpu()
         peaks = find_centres(output, PIXEL_SIZE, valid[: len(rows)])
         peaks.score = model.card.score(peaks.score, peaks.height, background is not None)
         # Blends are not split: the maps are samples of HEALPix pixels, whose diamonds look like pairs

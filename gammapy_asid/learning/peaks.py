@@ -11,7 +11,7 @@ from scipy.stats import norm
 from sklearn.cluster import KMeans
 
 from ..inputs.bands import LAT_BANDS
-from ..stats.significance import correlate
+from ..stats.correlation import correlate
 
 __all__ = ["FAINTEST_SCORE", "Peaks", "edge_distance", "find_centres", "kmeans_centres"]
 

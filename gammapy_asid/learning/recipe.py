@@ -73,7 +73,14 @@ Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(min_l
 LATER = {"simulator": None, "plane": None, "start": None, "reuse": 1, "others": None}
 
 #: Of these the last, which folders of earlier trainings lack, too.
-LATEST = {"minutes": None, "library": None}
+LATEST = {
+    "minutes": None,
+    "library": None,
+    "structure": None,
+    "structure_share": 0.5,
+    "far_levels": 0,
+    "faults": 0,
+}
 
 
 def _without(entries, defaults):

@@ -4,7 +4,7 @@
 import torch
 import torch.nn.functional as F
 
-from ..stats.significance import fast_length
+from ..stats.correlation import fast_length
 from ..utils.devices import Movable
 from .patch_images import sum_on_level
 from .shapes import shape_images

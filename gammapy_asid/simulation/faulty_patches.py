@@ -164,6 +164,8 @@ class FaultyLatSimulator(LatSimulator):
         places = sky.centres[chosen], sky.roll[chosen]
         _, other = self._intensity(generator, instrument, *places)
         known = sky.intensity[1][chosen]
+        # Levels have an error of their own, and may be far from those of the models
+        other = other * (known.mean((1, 2, 3)) / other.mean((1, 2, 3)))[:, None, None, None]
         wrong = wrong_prediction(rng, known, other, self.size * pixel_size / known.shape[-1])
         before, after = (self._counts(instrument, exposure, image) for image in (known, wrong))
         _add(sky.prediction, chosen, [a - b for a, b in zip(after, before, strict=True)])

@@ -95,20 +95,32 @@ class LatSimulator(PatchSimulator):
     plane_share : float
         Share of the patches centred within 10 deg of the Galactic plane beyond the
         isotropic share.
+    variations : sequence of callable
+        Changes of the emission and its prediction, see
+        `~gammapy_asid.simulation.emission_variations.GeneratedStructure`.
     """
 
     def __init__(
-        self, responses, weights, emission, draw_sky, size=64, background_share=0.65, plane_share=0.3
+        self,
+        responses,
+        weights,
+        emission,
+        draw_sky,
+        size=64,
+        background_share=0.65,
+        plane_share=0.3,
+        variations=(),
     ):
         super().__init__(responses, size, background_share, weights)
         self.emission = emission
         self.draw_sky = draw_sky
         self.plane_share = plane_share
+        self.variations = tuple(variations)
 
     @property
     def settings(self):
         """Arguments that make a simulator of the same skies."""
-        names = ("weights", "emission", "draw_sky", "size", "background_share", "plane_share")
+        names = ("weights", "emission", "draw_sky", "size", "background_share", "plane_share", "variations")
         return {"responses": self.bank.responses} | {name: getattr(self, name) for name in names}
 
     def _draw(self, n, rng, generator, instrument):
@@ -122,6 +134,9 @@ class LatSimulator(PatchSimulator):
         exposure = torch.tensor(rng.lognormal(0, LEVEL_SPREAD, n), dtype=torch.float32)
         has_background = torch.tensor(rng.random(n) < self.background_share)
         intensity = self._intensity(generator, instrument, centres, roll)
+        latitude, width = torch.rad2deg(centres[:, 1]), self._width(instrument)
+        for variation in self.variations:
+            intensity = variation(intensity, latitude, width, generator)
         emission, prediction = (self._counts(instrument, exposure, image) for image in intensity)
         sources = self._sources(rng, instrument, centres, roll, exposure)
         known = self.known_sources(rng, sources.patch, sources.flux, MODELLED, has_background)
@@ -169,10 +184,13 @@ class LatSimulator(PatchSimulator):
         roll = rng.uniform(0, 2 * np.pi, n)
         return [torch.tensor(v, dtype=torch.float32) for v in (centres, roll)]
 
+    def _width(self, instrument):
+        """Width of the patches in deg."""
+        return self.size * self.bank.pixel_size[instrument].float()
+
     def _intensity(self, generator, instrument, centres, roll):
         """Intensity of the interstellar and isotropic emission, and its prediction."""
-        width = self.size * self.bank.pixel_size[instrument].float()
-        vectors = patch_grid(centres, roll, width, self.size // 2)
+        vectors = patch_grid(centres, roll, self._width(instrument), self.size // 2)
         return random_emission(sample_emission(self.emission, vectors), generator)
 
     def _counts(self, instrument, exposure, intensity):

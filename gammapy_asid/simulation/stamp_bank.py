@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from ..inputs.psf import psf_kernels, psf_radius, sub_band_photons
 from ..inputs.stamps import psf_description
-from ..stats.significance import fast_length
+from ..stats.correlation import fast_length
 from ..utils.devices import Movable
 from .shapes import shape_images
 

@@ -3,51 +3,19 @@
 
 import torch
 import torch.nn.functional as F
-from scipy.fft import next_fast_len
 
+from .correlation import correlate, correlate_pairs
 from .known_sky import MIN_BACKGROUND, known_sky, upsample
+from .profiled import profiled_score_terms
 
-__all__ = ["extended_maps", "network_inputs", "score_terms", "signed_significance", "significance_maps"]
-
-
-def fast_length(n):
-    """Length of a fast Fourier transform.
-
-    Parameters
-    ----------
-    n : int
-        Smallest length.
-
-    Returns
-    -------
-    length : int
-        Smallest even number from `n` on with no prime factor above 5.
-    """
-    return 2 * next_fast_len(-(-n // 2), real=True)
-
-
-def correlate(images, kernels):
-    """Correlate images with kernels of odd size by FFT, zero outside.
-
-    Parameters
-    ----------
-    images : `~torch.Tensor`
-        Shape ``(..., ny, nx)``.
-    kernels : `~torch.Tensor`
-        Shape ``(..., k, k)``, broadcast against the images.
-
-    Returns
-    -------
-    result : `~torch.Tensor`
-        Shape of the images.
-    """
-    ny, nx = images.shape[-2:]
-    width = kernels.shape[-1]
-    half = width // 2
-    # What wraps around falls on the first rows, which are cut off.
-    size = [fast_length(max(n + half, width)) for n in (ny, nx)]
-    product = torch.fft.rfft2(images, s=size) * torch.fft.rfft2(kernels.flip((-2, -1)), s=size)
-    return torch.fft.irfft2(product, s=size)[..., half : half + ny, half : half + nx]
+__all__ = [
+    "channel_names",
+    "extended_maps",
+    "network_inputs",
+    "score_terms",
+    "signed_significance",
+    "significance_maps",
+]
 
 
 def score_terms(counts, background, mask, exposure, kernels):
@@ -71,10 +39,8 @@ def score_terms(counts, background, mask, exposure, kernels):
         ``sum(e P n / b)``, ``sum(e P)`` and ``sum((e P)**2 / b)``, shape ``(..., ny, nx)``.
     """
     weight = exposure * mask
-    observed = correlate(weight * counts / background, kernels)
-    expected = correlate(weight, kernels)
-    information = correlate(weight**2 / background, kernels**2)
-    return observed, expected, information
+    images = [weight * counts / background, weight, weight**2 / background]
+    return tuple(correlate_pairs(images, [kernels, kernels**2], ((0, 0), (1, 0), (2, 1))))
 
 
 def signed_significance(observed, expected, information):
@@ -117,15 +83,15 @@ def compress(significance):
     return 2 * torch.asinh(significance / 4)
 
 
-def significance_maps(batch, background):
+def significance_maps(batch, terms):
     """Significance of a source at each pixel, per band and for trial spectra.
 
     Parameters
     ----------
     batch : `FieldBatch`
         Fields.
-    background : list of `~torch.Tensor`
-        Known sky per band.
+    terms : list of tuple of `~torch.Tensor`
+        Per band the results of `score_terms`.
 
     Returns
     -------
@@ -136,17 +102,10 @@ def significance_maps(batch, background):
     """
     shape = [s << batch.levels[-1] for s in batch.counts[-1].shape[-2:]]
     bands, combined = [], None
-    for band in range(len(batch.levels)):
-        terms = score_terms(
-            batch.counts[band],
-            background[band],
-            batch.mask[band],
-            batch.exposure[band],
-            batch.kernels[:, band],
-        )
-        bands.append(signed_significance(*terms))
+    for band, own in enumerate(terms):
+        bands.append(signed_significance(*own))
         weight = batch.spectra[:, :, band, None, None]
-        fine = [upsample(term, shape)[:, None] for term in terms]
+        fine = [upsample(term, shape)[:, None] for term in own]
         parts = [fine[0] * weight, fine[1] * weight, fine[2] * weight**2]
         combined = parts if combined is None else [a + b for a, b in zip(combined, parts, strict=True)]
     return bands, signed_significance(*combined)
@@ -196,17 +155,56 @@ def extended_maps(batch, background):
     return maps
 
 
-# Input channels of a band: two significances, counts and known sky.
+#: Input channels of a band: two significances, counts and known sky.
 BAND_CHANNELS = 4
 
 
-def network_inputs(batch):
+def channel_names(bands, n_spectra):
+    """Names of the input channels of the network, by resolution level.
+
+    Parameters
+    ----------
+    bands : `~gammapy_asid.inputs.Bands`
+        Bands.
+    n_spectra : int
+        Number of trial spectra.
+
+    Returns
+    -------
+    names : dict of int to list of tuple
+        In the order of `network_inputs`: what is shown, of which band, extent or spectrum of the level. Those
+        of the profiled significance come last; networks of the first release have none of them.
+    """
+    names = {}
+    for level in range(max(bands.levels) + 1):
+        count = sum(own == level for own in bands.levels)
+        names[level] = [("band", i, channel) for i in range(count) for channel in range(BAND_CHANNELS)]
+    both = [(way, spectrum) for way in range(2) for spectrum in range(n_spectra)]
+    names[0] += [("combined", *index) for index in both] + [("mask",)]
+    for extent, level in enumerate(bands.extent_levels):
+        names.setdefault(level, []).extend(("extent", extent, *index) for index in both)
+    for level in range(max(bands.levels) + 1):
+        count = sum(own == level for own in bands.levels)
+        names[level] += [("profiled", i) for i in range(count)]
+    names[0] += [("profiled combined", spectrum) for spectrum in range(n_spectra)]
+    return names
+
+
+def _per_band(function, batch, background):
+    """Results of a function of a band's images, for each band."""
+    rows = zip(batch.counts, background, batch.mask, batch.exposure, batch.kernels.unbind(1), strict=True)
+    return [function(*row) for row in rows]
+
+
+def network_inputs(batch, profiled=True):
     """Input channels of the network, by resolution level.
 
     Parameters
     ----------
     batch : `FieldBatch`
         Fields.
+    profiled : bool
+        Whether the network takes the profiled significance, see `profiled_score_terms`.
 
     Returns
     -------
@@ -215,28 +213,41 @@ def network_inputs(batch):
         significance on the known sky normalised to the data and on the known sky as
         given, the logarithm of counts and of the normalised known sky; on level 0 also
         the significances combined for the trial spectra, in both ways, and the mask. On the levels
-        of the extents those of extended sources, in both ways.
+        of the extents those of extended sources, in both ways. Last the significance with the level of the
+        known sky free nearby, per band and on level 0 combined.
     """
     background = known_sky(batch)
-    ways = [(*significance_maps(batch, background), extended_maps(batch, background))]
+    if profiled:
+        terms, free = zip(*_per_band(profiled_score_terms, batch, background), strict=True)
+    else:
+        terms, free = _per_band(score_terms, batch, background), None
+    ways = [(*significance_maps(batch, terms), extended_maps(batch, background))]
     if batch.has_background.any():
         known = batch.has_background[:, None, None]
         predicted = [torch.where(known, b, n) for b, n in zip(batch.background, background, strict=True)]
         predicted = [b.clamp(min=MIN_BACKGROUND) for b in predicted]
-        ways.append((*significance_maps(batch, predicted), extended_maps(batch, predicted)))
+        given = significance_maps(batch, _per_band(score_terms, batch, predicted))
+        ways.append((*given, extended_maps(batch, predicted)))
     # Without a prediction both are the same
     bands, combined, extended = zip(ways[0], ways[-1], strict=True)
+    present = [
+        (batch.spectra[:, 0, band] > 0).float()[:, None, None] * mask for band, mask in enumerate(batch.mask)
+    ]
     inputs = {}
     for band, level in enumerate(batch.levels):
-        present = (batch.spectra[:, 0, band] > 0).float()[:, None, None] * batch.mask[band]
         channels = [
             *(compress(maps[band]) for maps in bands),
             torch.log1p(batch.counts[band]),
             # A hundredth of a count is as good as none
             torch.log(background[band] + 0.01),
         ]
-        inputs.setdefault(level, []).extend(c * present for c in channels)
+        inputs.setdefault(level, []).extend(c * present[band] for c in channels)
     inputs[0].extend([m for maps in combined for m in compress(maps).unbind(1)] + [batch.field_mask])
     for level, *both in zip(batch.extent_levels, *extended, strict=True):
         inputs.setdefault(level, []).extend(m for image in both for m in compress(image).unbind(1))
+    if free is not None:
+        maps, total = significance_maps(batch, free)
+        for band, level in enumerate(batch.levels):
+            inputs[level].append(compress(maps[band]) * present[band])
+        inputs[0].extend(compress(total).unbind(1))
     return {level: torch.stack(channels, 1) for level, channels in inputs.items()}

@@ -9,12 +9,12 @@ import torch
 from numpy.testing import assert_allclose
 
 from gammapy_asid.inputs.batch import FieldBatch
+from gammapy_asid.stats.correlation import correlate, fast_length
 from gammapy_asid.stats.known_sky import known_sky, local_normalisation
 from gammapy_asid.stats.significance import (
     BAND_CHANNELS,
+    channel_names,
     compress,
-    correlate,
-    fast_length,
     network_inputs,
     score_terms,
     signed_significance,
@@ -100,7 +100,8 @@ def test_significance_of_a_source():
 
 def test_significance_of_bands_and_trial_spectra():
     batch = make_batch(rate=(50.0, 20.0), source=80.0)
-    bands, combined = significance_maps(batch, batch.background)
+    images = zip(batch.counts, batch.background, batch.mask, batch.exposure, batch.kernels.unbind(1), strict=True)
+    bands, combined = significance_maps(batch, [score_terms(*rows) for rows in images])
     assert [b.shape[-1] for b in bands] == [32, 64]
     assert combined.shape == (2, 2, 64, 64)
     middle = combined[:, :, 30:35, 30:35].amax((-2, -1))
@@ -153,10 +154,14 @@ def test_known_sky_keeps_the_shape_of_the_prediction():
 def test_network_inputs():
     batch = make_batch()
     inputs = network_inputs(batch)
-    assert inputs[1].shape == (2, BAND_CHANNELS, 32, 32)
-    assert inputs[0].shape == (2, BAND_CHANNELS + 2 * 2 + 1, 64, 64)
+    names = channel_names(batch, 2)
+    assert inputs[1].shape == (2, len(names[1]), 32, 32) == (2, BAND_CHANNELS + 1, 32, 32)
+    assert inputs[0].shape == (2, len(names[0]), 64, 64) == (2, BAND_CHANNELS + 2 * 2 + 1 + 1 + 2, 64, 64)
     assert_allclose(inputs[0][:, 2], torch.log1p(batch.counts[1]), rtol=1e-6)
-    assert_allclose(inputs[0][:, -1], 1)
+    assert_allclose(inputs[0][:, names[0].index(("mask",))], 1)
+    first = network_inputs(batch, profiled=False)
+    for level, maps in first.items():
+        assert torch.equal(maps, inputs[level][:, : maps.shape[1]])
 
 
 def test_without_prediction_both_views_are_equal():

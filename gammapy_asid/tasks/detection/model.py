@@ -10,9 +10,9 @@ from ...inputs.tiles import Tiling
 from ...learning.peaks import find_centres
 from ...learning.trained import TrainedModel
 from ...learning.unet import MultiResolutionUNet, UNetConfig
-from ...stats.significance import network_inputs
 from ...utils.devices import inference
 from .card import DetectionCard
+from .network import field_inputs
 
 __all__ = ["DetectionModel", "score_maps"]
 
@@ -52,7 +52,7 @@ class DetectionModel(TrainedModel):
             error in finest pixels, shape ``(5, ny, nx)``.
         """
         batch = field_batch([cube]).to(self.device)
-        inputs = network_inputs(batch)
+        inputs = field_inputs(self.network, batch)
         tiling = Tiling(cube.mask.shape[1:], tile=TILE, overlap=OVERLAP, block=cube.bands.block)
 
         def evaluate(tile):

@@ -1,11 +1,11 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
-"""The detection network for bands."""
+"""The detection network for bands, and its view of fields."""
 
 from ...inputs.conditioning import TRIAL_SPECTRA, n_conditions
 from ...learning.unet import MultiResolutionUNet, UNetConfig
-from ...stats.significance import BAND_CHANNELS
+from ...stats.significance import channel_names, network_inputs
 
-__all__ = ["build_network"]
+__all__ = ["build_network", "field_inputs"]
 
 
 def build_network(bands, widths):
@@ -18,10 +18,23 @@ def build_network(bands, widths):
     widths : tuple of int
         Feature channels on every level.
     """
-    n_levels = len(widths)
-    inputs = [BAND_CHANNELS * sum(level == depth for level in bands.levels) for depth in range(n_levels)]
-    inputs[0] += 2 * len(TRIAL_SPECTRA) + 1
-    for level in bands.extent_levels:
-        inputs[level] += 2 * len(TRIAL_SPECTRA)
+    names = channel_names(bands, len(TRIAL_SPECTRA))
+    inputs = [len(names.get(level, [])) for level in range(len(widths))]
     config = UNetConfig(inputs=tuple(inputs), conditions=n_conditions(bands), widths=tuple(widths))
     return MultiResolutionUNet(config)
+
+
+def field_inputs(network, batch):
+    """Input channels of fields for a network, see `~gammapy_asid.stats.significance.network_inputs`.
+
+    Networks of the first release take no profiled significance.
+
+    Parameters
+    ----------
+    network : `~gammapy_asid.learning.unet.MultiResolutionUNet`
+        Network.
+    batch : `~gammapy_asid.inputs.batch.FieldBatch`
+        Fields.
+    """
+    names = channel_names(batch, batch.spectra.shape[1])
+    return network_inputs(batch, profiled=network.config.inputs[0] == len(names[0]))

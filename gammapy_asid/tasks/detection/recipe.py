@@ -117,6 +117,16 @@ class DetectionRecipe(Recipe):
     library : str, optional
         File of generated patches, see `~gammapy_asid.simulation.counts_library.CountsLibrary`, for the
         simulator ``generated-counts``; environment variables are expanded.
+    structure : str, optional
+        File of a `~gammapy_asid.simulation.structure.StructureLibrary` of generated emission; environment
+        variables are expanded. By default all structure is that of the emission models.
+    structure_share : float
+        Share of the patches with generated structure.
+    far_levels : float
+        Share of the patches with a level of the emission far from that of the LAT's sky, see
+        `~gammapy_asid.simulation.emission_variations.FarLevels`.
+    faults : float
+        Share of the patches with a fault, see `~gammapy_asid.simulation.faulty_patches.FaultyLatSimulator`.
     background_share : float
         Share of the patches that come with a predicted background.
     patch_size : int
@@ -138,6 +148,10 @@ class DetectionRecipe(Recipe):
     plane: PlaneRecipe | None = None
     emission: str | None = None
     library: str | None = None
+    structure: str | None = None
+    structure_share: float = Field(0.5, ge=0, le=1)
+    far_levels: float = Field(0, ge=0, le=1)
+    faults: float = Field(0, ge=0, le=1)
     background_share: float = Field(0.65, ge=0, le=1)
     patch_size: int = Field(64, ge=32, le=1024, multiple_of=8)
     widths: Widths = (24, 48, 96, 128)
@@ -155,3 +169,8 @@ class DetectionRecipe(Recipe):
     def library_path(self):
         """Path of the library with environment variables expanded, or None."""
         return None if self.library is None else Path(os.path.expandvars(self.library))
+
+    @property
+    def structure_path(self):
+        """Path of the library of generated structure with environment variables expanded, or None."""
+        return None if self.structure is None else Path(os.path.expandvars(self.structure))

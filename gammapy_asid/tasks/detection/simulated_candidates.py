@@ -8,8 +8,8 @@ from ...evaluation.matching import match_brightest
 from ...evaluation.metrics import purity_recall
 from ...learning.peaks import FAINTEST_SCORE, Peaks, find_centres
 from ...learning.targets import match_radius
-from ...stats.significance import network_inputs
 from ...utils.devices import inference
+from .network import field_inputs
 
 __all__ = [
     "DETECTABLE",
@@ -42,7 +42,7 @@ def network_output(network, batch):
     """
     device = next(network.parameters()).device
     batch = batch.to(device)
-    inputs = {k: v.to(memory_format=torch.channels_last) for k, v in network_inputs(batch).items()}
+    inputs = {k: v.to(memory_format=torch.channels_last) for k, v in field_inputs(network, batch).items()}
     return network(inputs, batch.conditions).float().cpu()
 
 

@@ -12,12 +12,15 @@ from ...inputs.psf import psf_radius, psf_width
 from ...inputs.response import smear_psf
 from ...simulation.dataset_patches import DatasetSimulator
 from ...simulation.diffuse import EmissionBank, analytic_emission
+from ...simulation.emission_variations import FarLevels, GeneratedStructure
+from ...simulation.faulty_patches import FaultyLatSimulator
 from ...simulation.instruments import lat_response
 from ...simulation.lat_patches import LatSimulator
 from ...simulation.plane_fields import draw_fields
 from ...simulation.plane_patches import PlaneSimulator
 from ...simulation.populations import draw_sky
 from ...simulation.sky_grid import INTERVALS
+from ...simulation.structure import StructureLibrary
 
 __all__ = ["build_simulator", "dataset_simulator", "recipe_responses"]
 
@@ -127,11 +130,23 @@ def build_simulator(recipe, responses=None, weights=None, bank=None):
         bank = EmissionBank.from_models([analytic_emission(seed) for seed in range(2)])
     elif bank is None:
         bank = EmissionBank.load(recipe.emission_path)
-    return LatSimulator(
+    blur = emission_blur(responses, weights)
+    simulator = LatSimulator(
         responses,
         weights,
-        bank.smooth(emission_blur(responses, weights)).to_torch(),
+        bank.smooth(blur).to_torch(),
         draw_sky,
         size=recipe.patch_size,
         background_share=recipe.background_share,
+        variations=_variations(recipe, blur),
     )
+    return FaultyLatSimulator.like(simulator, recipe.faults) if recipe.faults else simulator
+
+
+def _variations(recipe, blur):
+    """Changes of the emission that a recipe asks for."""
+    variations = []
+    if recipe.structure is not None:
+        library = StructureLibrary.load(recipe.structure_path)
+        variations.append(GeneratedStructure(library, blur, recipe.structure_share))
+    return variations + ([FarLevels(recipe.far_levels)] if recipe.far_levels else [])

@@ -4,9 +4,8 @@
 import numpy as np
 import torch
 
-from ...inputs.bands import Bands
 from ...inputs.conditioning import TRIAL_SPECTRA
-from ...stats.significance import BAND_CHANNELS
+from ...stats.significance import channel_names
 from .model import DetectionModel
 
 __all__ = ["start_from"]
@@ -17,7 +16,8 @@ def start_from(network, bands, model):
 
     What a source looks like in maps of significance is much the same for any instrument, on pixels that suit
     its point spread function. Bands of one level correspond in order; channels without a counterpart
-    start from zero. The network's description of the instrument starts anew, at the mean of the other's.
+    start from zero. Between networks of the same bands the description of the instrument goes over; else it
+    starts anew, at the mean of the other's.
 
     Parameters
     ----------
@@ -41,17 +41,18 @@ def start_from(network, bands, model):
             "use the same widths"
         )
     state = trained.network.float().state_dict()
-    embedding = _mean_embedding(trained)
+    same = bands == trained.bands
+    embedding = None if same else _mean_embedding(trained)
     for name, value in network.state_dict().items():
-        if name.startswith("embed."):
+        if name.startswith("embed.") and not same:
             continue
         source = state[name]
         if name.startswith("down.") and name.endswith("conv1.weight"):
             level = int(name.split(".")[1])
             source = _input_weights(source, level, (own, bands), (other, trained.bands))
-        elif name.endswith("film.weight"):
+        elif name.endswith("film.weight") and not same:
             source = torch.zeros_like(source)
-        elif name.endswith("film.bias"):
+        elif name.endswith("film.bias") and not same:
             source = source + state[name.replace("bias", "weight")] @ embedding
         value.copy_(source)
 
@@ -72,19 +73,15 @@ def _mean_embedding(trained):
 
 def _input_weights(weight, level, own, other):
     """Weights of the first convolution of a level, its input channels brought in another order."""
-    n_own, n_other = own[0].inputs[level], other[0].inputs[level]
-    result = torch.zeros(weight.shape[0], n_own + weight.shape[1] - n_other, *weight.shape[2:])
+    names, others = (
+        channel_names(bands, len(TRIAL_SPECTRA)).get(level, [])[: config.inputs[level]]
+        for config, bands in (own, other)
+    )
+    result = torch.zeros(weight.shape[0], len(names) + weight.shape[1] - len(others), *weight.shape[2:])
     # What comes from the level above is the same.
-    result[:, n_own:] = weight[:, n_other:]
-    both = min(_n_bands(own[1], level), _n_bands(other[1], level)) * BAND_CHANNELS
-    result[:, :both] = weight[:, :both]
-    if level == 0:
-        combined = 2 * len(TRIAL_SPECTRA) + 1
-        result[:, _n_bands(own[1], 0) * BAND_CHANNELS :][:, :combined] = weight[
-            :, _n_bands(other[1], 0) * BAND_CHANNELS :
-        ][:, :combined]
+    result[:, len(names) :] = weight[:, len(others) :]
+    place = {name: i for i, name in enumerate(others)}
+    for i, name in enumerate(names):
+        if name in place:
+            result[:, i] = weight[:, place[name]]
     return result
-
-
-def _n_bands(bands: Bands, level):
-    return sum(own == level for own in bands.levels)

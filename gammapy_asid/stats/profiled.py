@@ -11,7 +11,7 @@ __all__ = ["profiled_score_terms", "windows"]
 #: pixels: narrower ones hold too little of the surroundings to tell a source from a higher level.
 WINDOW, SMALLEST = 3.0, 3.0
 
-#: Counts that tie the level of each part to the known sky: a level that is off by a half is no surprise.
+#: Counts that tie the level of each part to the known sky: one that is off by a half is no surprise.
 PRIOR = 4.0
 
 #: One Newton step from an empty window may end below zero; no level is lower than this share of the known sky.
@@ -48,10 +48,10 @@ def windows(kernels):
 def profiled_score_terms(counts, background, mask, exposure, kernels):
     """Terms of the score test on the known sky, and with its level and an isotropic part free nearby.
 
-    Around each pixel the sky is ``(1 + s) b + t e`` (known sky ``b``, exposure ``e``) within the window of the
-    pixel. One Newton step from ``s = t = 0`` without a source, tied to the known sky by a few counts, gives the
-    level that the counts around the pixel prefer, and with it the expected value of the score and what is
-    left of its variance: the test of Rao with nuisance parameters (Neyman 1959, in Probability and
+    Around each pixel the sky is ``(1 + s) b + t e`` (known sky ``b``, exposure ``e``) within the window of
+    the pixel. One Newton step from ``s = t = 0`` without a source, tied to the known sky by a few counts,
+    gives the level that the counts around the pixel prefer, and with it the expected value of the score and
+    what is left of its variance: the test of Rao with nuisance parameters (Neyman 1959, in Probability and
     Statistics, ed. Grenander, 213).
 
     Parameters

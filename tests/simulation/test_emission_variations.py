@@ -80,7 +80,9 @@ def test_patches_are_drawn_with_variations(make_response, library):
     plain = LatSimulator(*arguments, size=32).draw(4, 2)
     variations = [GeneratedStructure(library, BLUR), FarLevels(1.0)]
     simulator = LatSimulator(*arguments, size=32, variations=variations)
-    one, same, faulty = (s.draw(4, 2) for s in (simulator, simulator, FaultyLatSimulator.like(simulator, 1.0)))
+    one, same, faulty = (
+        s.draw(4, 2) for s in (simulator, simulator, FaultyLatSimulator.like(simulator, 1.0))
+    )
     assert torch.equal(one.batch.counts[0], same.batch.counts[0])
     for other in (one, faulty):
         assert not torch.equal(other.batch.counts[0], plain.batch.counts[0])

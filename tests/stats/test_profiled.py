@@ -26,7 +26,9 @@ def significance(counts, background, kernel, mask=None):
 
 
 def test_windows_are_disks_of_three_widths():
-    window = windows(torch.stack([gaussian(0.5)[0], gaussian(1.5)[0], gaussian(9.0)[0], 0 * gaussian(1.0)[0]]))
+    window = windows(
+        torch.stack([gaussian(0.5)[0], gaussian(1.5)[0], gaussian(9.0)[0], 0 * gaussian(1.0)[0]])
+    )
     # 68 % of a Gaussian lie within 1.51 sigma
     radius = np.sqrt(window.sum((-2, -1)).numpy() / np.pi)
     assert_allclose(radius, [3.0, 6.8, HALF, 3.0], atol=0.6)

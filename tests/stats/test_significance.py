@@ -100,7 +100,9 @@ def test_significance_of_a_source():
 
 def test_significance_of_bands_and_trial_spectra():
     batch = make_batch(rate=(50.0, 20.0), source=80.0)
-    images = zip(batch.counts, batch.background, batch.mask, batch.exposure, batch.kernels.unbind(1), strict=True)
+    images = zip(
+        batch.counts, batch.background, batch.mask, batch.exposure, batch.kernels.unbind(1), strict=True
+    )
     bands, combined = significance_maps(batch, [score_terms(*rows) for rows in images])
     assert [b.shape[-1] for b in bands] == [32, 64]
     assert combined.shape == (2, 2, 64, 64)

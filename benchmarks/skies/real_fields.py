@@ -23,12 +23,15 @@ from gammapy_asid.simulation import lat_response
 from ..common import data_folder
 from .response_maps import psf_map
 
-__all__ = ["EVENTS_2FHL", "FIELDS", "field_2fhl", "load_field", "sky_3fhl"]
+__all__ = ["EVENTS_2FHL", "FIELDS", "V07", "field_2fhl", "known_sky", "load_field", "sky_3fhl"]
 
 #: Exposure of the response P8R3 over that of P7REP, at energies in GeV.
 P8R3_OVER_P7REP = {0.05: 3.1, 0.1: 1.67, 0.3: 1.31, 1: 1.30, 3: 1.21, 10: 1.19, 100: 1.33, 500: 1.69}
 #: Events above 50 GeV of the whole sky.
 EVENTS_2FHL = "lat/allsky/fermi_2fhl_events.fits.gz"
+#: Interstellar emission of the whole sky in pixels of 1.5 deg, and the isotropic emission of SOURCE events.
+V07 = "lat/iem/gll_iem_v07_12x11_blockmean_fixedwcs.fits"
+ISOTROPIC = "lat/iem/iso/iso_P8R3_SOURCE_V3_v1.txt"
 #: Years of the exposure map and of the observation of 3C 279.
 EXPOSURE_YEARS, YEARS_3C279 = 5.3, 2.0
 
@@ -84,7 +87,7 @@ def blazar_3c279(folder, e_min=0.3):
     ratio = np.interp(np.log(coords["energy_true"].to_value("GeV")), np.log(energies), ratios)
     exposure.data = all_sky.interp_by_coord(coords) * ratio * YEARS_3C279 / EXPOSURE_YEARS
     dataset = _dataset("3c279", counts, exposure, psf)
-    dataset.background = _diffuse(dataset, folder)
+    dataset.background = known_sky(dataset, folder)
     return dataset
 
 
@@ -179,14 +182,27 @@ def _exposure_p7rep(folder):
     return WcsNDMap(parts[0].geom.to_image().to_cube([axis]), data, unit="cm2 s")
 
 
-def _diffuse(dataset, folder):
-    """Expected counts of the interstellar and isotropic emission."""
-    iem = TemplateSpatialModel.read(
-        folder / "lat/iem/gll_iem_v07_12x11_blockmean_fixedwcs.fits", normalize=False
-    )
+def known_sky(dataset, folder, emission=V07, isotropic=ISOTROPIC):
+    """Expected counts of the interstellar and isotropic emission.
+
+    Parameters
+    ----------
+    dataset : `~gammapy.datasets.MapDataset`
+        Data of a field with their response; left unchanged.
+    folder : path
+        Data folder.
+    emission, isotropic : str
+        Files of the emission in the data folder.
+
+    Returns
+    -------
+    background : `~gammapy.maps.Map`
+        Counts in the pixels of the dataset.
+    """
+    template = TemplateSpatialModel.read(folder / emission, normalize=False)
     models = [
-        SkyModel(spectral_model=PowerLawNormSpectralModel(), spatial_model=iem, name="iem"),
-        create_fermi_isotropic_diffuse_model(folder / "lat/iem/iso/iso_P8R3_SOURCE_V3_v1.txt"),
+        SkyModel(spectral_model=PowerLawNormSpectralModel(), spatial_model=template, name="iem"),
+        create_fermi_isotropic_diffuse_model(folder / isotropic),
     ]
     known = dataset.copy()
     known.models = Models(models)

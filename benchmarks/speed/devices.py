@@ -1,9 +1,7 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Detector, fluxes, extension, simulators and training on an accelerator beside the processor."""
 
-import time
 import traceback
-from statistics import median
 
 import astropy.units as u
 import numpy as np
@@ -30,11 +28,12 @@ from gammapy_asid.simulation.demo import demo_field, simulated_field
 from gammapy_asid.simulation.plane_fields import draw_fields
 from gammapy_asid.simulation.plane_patches import PlaneSimulator
 from gammapy_asid.simulation.survey_dataset import survey_dataset
-from gammapy_asid.tasks.detection.simulator import build_simulator
 from gammapy_asid.tasks.extension.simulator import build_stamp_simulator
 from gammapy_asid.tasks.measurement.fitted_sources import fit_field
 
 from ..common import Parts, arguments, rows_to_markdown, write
+from .timing import seconds_on, training_step
+from .training import lat_simulator
 
 __all__ = ["compare_field", "simulator_speed"]
 
@@ -42,8 +41,6 @@ NEEDS = "an accelerator (without one the processor beside itself), two minutes; 
 
 #: Lowest score of the candidates.
 THRESHOLD = 0.1
-#: Timed runs after the first, whose median is given.
-REPEAT = 3
 #: Longitude, latitude, width and amplitude at 1 TeV of the sources in the field of the CTAO.
 PLANE = ((9, 0.2, 0, 3e-12), (10, -0.3, 0.2, 8e-12), (11, 0.5, 0.08, 4e-12), (9.6, -0.6, 0, 1e-12))
 
@@ -77,40 +74,23 @@ FIELDS = {
 }
 
 
-def _wait(device):
-    if torch.device(device).type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def _seconds(function, device, repeat=REPEAT):
-    """Median time of some calls after a first one, and what that returned."""
-    result, times = function(), []
-    for _ in range(repeat):
-        _wait(device)
-        start = time.perf_counter()
-        function()
-        _wait(device)
-        times.append(time.perf_counter() - start)
-    return median(times), result
-
-
 def run_field(dataset, model, classifier, device):
     """Lists of one field on a device, and the seconds of the parts."""
     seconds = {}
     detector = DLSourceDetector(model=model, threshold=THRESHOLD, device=device)
     estimator = DLFluxEstimator(model=model, device=device)
     cube = band_cube(usable_datasets(dataset), detector.card)
-    seconds["band cube"], _ = _seconds(lambda: band_cube(usable_datasets(dataset), detector.card), "cpu")
-    seconds["network"], _ = _seconds(lambda: detector.trained.output(cube), device)
-    seconds["detector"], candidates = _seconds(lambda: detector.run(dataset), device)
+    seconds["band cube"], _ = seconds_on("cpu", lambda: band_cube(usable_datasets(dataset), detector.card))
+    seconds["network"], _ = seconds_on(device, lambda: detector.trained.output(cube))
+    seconds["detector"], candidates = seconds_on(device, lambda: detector.run(dataset))
     x, y = cube.geom.wcs.world_to_pixel(candidates.positions)
-    seconds["fit of sources"], _ = _seconds(lambda: fit_field(cube, x, y, device=device), device)
-    seconds["fluxes"], fluxes = _seconds(lambda: estimator.run(dataset, candidates), device)
+    seconds["fit of sources"], _ = seconds_on(device, lambda: fit_field(cube, x, y, device=device))
+    seconds["fluxes"], fluxes = seconds_on(device, lambda: estimator.run(dataset, candidates))
     lists = {"candidates": candidates, "fluxes": fluxes}
     if classifier:
         extension = DLExtensionClassifier(model=classifier, device=device)
-        seconds["extension"], lists["extension"] = _seconds(
-            lambda: extension.run(dataset, candidates), device
+        seconds["extension"], lists["extension"] = seconds_on(
+            device, lambda: extension.run(dataset, candidates)
         )
     return lists, seconds, cube.response.pixel_size
 
@@ -146,12 +126,6 @@ def compare_field(name, devices):
     return result
 
 
-def _lat_simulator():
-    recipe = read_recipe("lat").model_copy(update={"emission": None})
-    instruments = [family.model_copy(update={"copies": 1}) for family in recipe.instruments]
-    return build_simulator(recipe.model_copy(update={"instruments": instruments}))
-
-
 def _dataset_simulator():
     dataset = usable_datasets(simulated_field((75, 20), (12, 9), 10, 0.1, 3)[0].dataset)
     return DatasetSimulator(to_band_cube(dataset, bands_for_dataset(dataset)))
@@ -165,7 +139,7 @@ def _stamp_simulator():
 
 #: Simulators by name, and the size of a batch.
 SIMULATORS = {
-    "LAT": (_lat_simulator, 64),
+    "LAT": (lat_simulator, 64),
     "Galactic plane": (lambda: PlaneSimulator(draw_fields((1, 2), 2, (0.03, 0.05))), 64),
     "dataset": (_dataset_simulator, 64),
     "stamps": (_stamp_simulator, 256),
@@ -178,27 +152,15 @@ def simulator_speed(name, devices):
     simulator, result = make(), {"patches per second": {}, "seconds of a training step": {}}
     for device in devices:
         there = simulator.to(device)
-        seconds, _ = _seconds(lambda there=there: there.draw(n, 5), device)
+        seconds, _ = seconds_on(device, lambda there=there: there.draw(n, 5))
         result["patches per second"][device] = n / seconds
         recipe = read_recipe("cta-extension" if name == "stamps" else "lat")
-        result["seconds of a training step"][device], _ = _seconds(_step(recipe, there, n), device)
+        batch = get_task(recipe.task).batch(there.draw(n, 3))
+        step = training_step(recipe, there.bands, device)
+        result["seconds of a training step"][device], _ = seconds_on(
+            device, lambda step=step, batch=batch: step(batch)
+        )
     return result
-
-
-def _step(recipe, simulator, n):
-    """Step of a training in single precision, always with the same batch."""
-    task = get_task(recipe.task)
-    inputs, target = task.batch(simulator.draw(n, 3))
-    network = task.network(recipe, simulator.bands).to(simulator.device)
-    network.train().to(memory_format=torch.channels_last)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-4)
-
-    def step():
-        optimiser.zero_grad()
-        task.loss(task.forward(network, inputs), target, recipe)["loss"].backward()
-        optimiser.step()
-
-    return step
 
 
 def _or_error(function, *args):

@@ -12,7 +12,7 @@ __all__ = ["FAINTEST", "counts_of", "mark_sources", "read_marks", "stabilised"]
 
 #: Expected significance of the faintest sources that are marked, from which a detection counts.
 FAINTEST = 2.0
-#: Standard deviation of a mark in finest pixels: its middle is told by its pixels' ratios.
+#: Standard deviation of a mark in finest pixels: ratios of neighbours tell its middle.
 WIDTH = 1.0
 #: Lowest height of what is read as a mark. Those of the faintest sources have a height of one; a generated
 #: image has some noise.
@@ -87,7 +87,8 @@ def read_marks(marks):
     """
     highest = F.max_pool2d(marks[:, None], 3, 1, 1)[:, 0]
     patch, row, column = torch.nonzero((marks == highest) & (marks > LOWEST / 2), as_tuple=True)
-    logarithm = torch.log(F.pad(marks[:, None], (1, 1, 1, 1), mode="replicate")[:, 0].clamp(min=FLOOR))
+    # Beyond the edge nothing is known
+    logarithm = torch.log(F.pad(marks.clamp(min=FLOOR), (1, 1, 1, 1), value=torch.nan))
     row, column = row + 1, column + 1
     middle = logarithm[patch, row, column]
     shift_x = _shift(logarithm[patch, row, column - 1], middle, logarithm[patch, row, column + 1])
@@ -101,6 +102,6 @@ def read_marks(marks):
 
 
 def _shift(before, middle, after):
-    """Place of the maximum of a parabola through three pixels, which is exact for the logarithm of a mark."""
-    curvature = (2 * middle - before - after).clamp(min=1e-6)
-    return ((after - before) / (2 * curvature)).clamp(-0.5, 0.5)
+    """Middle of a mark from the logarithms of three pixels, of which one beside may be NaN."""
+    sides = torch.stack([-0.5 - WIDTH**2 * (before - middle), 0.5 + WIDTH**2 * (after - middle)])
+    return sides.nanmean(0).clamp(-0.5, 0.5)

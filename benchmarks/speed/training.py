@@ -29,8 +29,8 @@ MINUTES = 8
 
 
 def lat_simulator():
-    """Simulator of the recipe of the LAT, with one instrument of each family and analytic emission."""
-    recipe = read_recipe("lat").model_copy(update={"emission": None})
+    """Simulator of the recipe of the LAT, with one instrument of each family and analytic emission alone."""
+    recipe = read_recipe("lat").model_copy(update={"emission": None, "structure": None})
     instruments = [family.model_copy(update={"copies": 1}) for family in recipe.instruments]
     return build_simulator(recipe.model_copy(update={"instruments": instruments}))
 

@@ -80,6 +80,8 @@ LATEST = {
     "structure_share": 0.5,
     "far_levels": 0,
     "faults": 0,
+    "real": None,
+    "real_share": 0.1,
 }
 
 

@@ -11,7 +11,7 @@ __all__ = ["profiled_score_terms", "windows"]
 #: pixels: narrower ones hold too little of the surroundings to tell a source from a higher level.
 WINDOW, SMALLEST = 3.0, 3.0
 
-#: Counts that tie the level of each part to the known sky: one off by a half is no surprise.
+#: Counts that tie the level of each part to the known sky; one that is off by a half is no surprise.
 PRIOR = 4.0
 
 #: One Newton step from an empty window may end below zero; no level is lower than this share of the known sky.

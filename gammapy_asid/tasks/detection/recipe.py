@@ -17,7 +17,7 @@ from ...learning.recipe import (
     Widths,
 )
 
-__all__ = ["InstrumentRecipe", "PlaneRecipe", "DetectionRecipe", "SourceRecipe"]
+__all__ = ["InstrumentRecipe", "PlaneRecipe", "DetectionRecipe", "RealFieldRecipe", "SourceRecipe"]
 
 
 class InstrumentRecipe(StrictRecipe):
@@ -68,6 +68,21 @@ class PlaneRecipe(StrictRecipe):
 
     fields: int = Field(36, ge=1, le=10000)
     pixel_size: Interval = (0.03, 0.055)
+
+
+class RealFieldRecipe(StrictRecipe):
+    """A real field whose sources are known; environment variables in its paths are expanded.
+
+    Parameters
+    ----------
+    dataset : str
+        File of a `~gammapy.datasets.MapDataset`, with its background where there is one.
+    sources : str
+        Table with the positions of all known sources in the field.
+    """
+
+    dataset: str
+    sources: str
 
 
 class SourceRecipe(StrictRecipe):
@@ -127,6 +142,10 @@ class DetectionRecipe(Recipe):
         `~gammapy_asid.simulation.emission_variations.FarLevels`.
     faults : float
         Share of the patches with a fault, see `~gammapy_asid.simulation.faulty_patches.FaultyLatSimulator`.
+    real : tuple of `RealFieldRecipe`, optional
+        Real fields into which sources are put, for the training alone.
+    real_share : float
+        Share of the batches of the training that are made of real fields, if there are any.
     background_share : float
         Share of the patches that come with a predicted background.
     patch_size : int
@@ -152,6 +171,8 @@ class DetectionRecipe(Recipe):
     structure_share: float = Field(0.5, ge=0, le=1)
     far_levels: float = Field(0, ge=0, le=1)
     faults: float = Field(0, ge=0, le=1)
+    real: Annotated[tuple[RealFieldRecipe, ...], Field(min_length=1, max_length=1000)] | None = None
+    real_share: float = Field(0.1, ge=0, le=1)
     background_share: float = Field(0.65, ge=0, le=1)
     patch_size: int = Field(64, ge=32, le=1024, multiple_of=8)
     widths: Widths = (24, 48, 96, 128)

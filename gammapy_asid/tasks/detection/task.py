@@ -13,6 +13,7 @@ from .calibrate import card_fields
 from .card import DetectionCard
 from .model import DetectionModel
 from .network import build_network
+from .real_fields import with_real_fields
 from .recipe import DetectionRecipe
 from .simulated_candidates import validation_figures
 from .simulator import build_simulator, dataset_simulator
@@ -56,6 +57,7 @@ class DetectionTask(Task):
 
     def batches(self, simulator, recipe, start):
         size, stop = recipe.optimiser.batch_size, start + recipe.optimiser.batches_per_epoch
+        simulator = with_real_fields(simulator, recipe)
         return SimulatedBatches(self, simulator, size, stop, recipe.seed, start, recipe.reuse)
 
     def forward(self, network, inputs):

@@ -192,6 +192,8 @@ def _table(results):
     ]
     text = rows_to_markdown(["generated over simulated, by band", ""], rows) + "\n"
     detectors = results["detectors"]
+    if not detectors:
+        return text
     names = [name for name in next(iter(detectors.values())) if not name.endswith("error")]
     rows = []
     for trained, own in detectors.items():
@@ -226,6 +228,8 @@ def main(args=None):
         )
         for name, make in makers.items()
     }
+    results = {"counts": figures(*libraries.values()), "detectors": {}}
+    write(args.output, results, _table(results))
     recipe = detector_recipe(model, args.steps)
     sky = build_simulator(recipe)
     simulators = {
@@ -233,7 +237,6 @@ def main(args=None):
         "as many simulated": GeneratedCountsSimulator(libraries["simulated"], **sky.settings),
         "simulated anew": sky,
     }
-    results = {"counts": figures(*libraries.values()), "detectors": {}}
     for name, simulator in simulators.items():
         folder = Path(f"{file_of(args.output, '_runs')}") / name.replace(" ", "-")
         network = train(recipe, folder, simulator, progress=False, device="cpu")

@@ -12,7 +12,7 @@ from gammapy_asid.simulation.counts_library import CountsLibrary
 from gammapy_asid.tasks import get_task, load_card, read_recipe
 from gammapy_asid.tasks.counts.model import CountsModel
 from gammapy_asid.tasks.counts.recipe import CountsRecipe
-from gammapy_asid.tasks.counts.simulator import Scaling, images_of
+from gammapy_asid.tasks.counts.simulator import SCHEDULES, Scaling, images_of
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +97,17 @@ def test_recipe_of_one_instrument(recipe):
         CountsRecipe(name="a", instrument={"irf": "P8R3_SOURCE_V2"})
     with pytest.raises(ValueError, match="leave out the data"):
         get_task("counts").simulator(recipe, datasets=[])
+
+
+def test_levels_hide_the_brightness_of_patches():
+    share = (torch.arange(2000) + 0.5) / 2000
+    levels = SCHEDULES["edm"].level(share)
+    # A tenth of the training sees levels at which nothing but the brightness of a patch is left
+    assert_allclose((levels > 20).float().mean(), 0.13, atol=0.02)
+    # Without knowledge the sampler gives unit variance all the same
+    noise = torch.randn(4000, generator=torch.Generator().manual_seed(0))
+    drawn = SCHEDULES["edm"].sample(lambda noisy, level: noisy / (1 + level**2), noise, None)
+    assert_allclose(drawn.std(), 1, atol=0.06)
 
 
 def test_images_of_a_band_that_is_absent():

@@ -4,7 +4,6 @@
 import torch
 
 from ...learning.denoiser import generate
-from ...learning.diffusion import SCHEDULES
 from ...learning.trained import TrainedModel
 from ...learning.unet import MultiResolutionUNet, UNetConfig
 from ...simulation.counts_library import CountsLibrary
@@ -12,7 +11,7 @@ from ...simulation.variations import generators
 from ...utils.devices import inference
 from .card import CountsCard
 from .recipe import CountsRecipe
-from .simulator import Scaling
+from .simulator import SCHEDULES, Scaling
 
 __all__ = ["CountsModel"]
 
@@ -55,7 +54,7 @@ class CountsModel(TrainedModel):
         _, generator = generators(seed, self.device)
         size = self.recipe.patch_size
         nothing = torch.zeros(n, 0, size, size, device=self.device)
-        images = generate(self.network, SCHEDULES[self.recipe.schedule](), nothing, generator)
+        images = generate(self.network, SCHEDULES[self.recipe.schedule], nothing, generator)
         counts, sources = Scaling(self.card.scaling).to(self.device).read(images)
         library = CountsLibrary(
             counts.int(), *sources, self.bands.edges, self.card.pixel_size, self.card.exposure

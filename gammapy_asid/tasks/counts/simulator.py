@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ...learning.diffusion import SCHEDULES, Schedule
+from ...learning.diffusion import DDPM, EDM, Schedule
 from ...learning.seeds import SKY
 from ...simulation.counts_images import counts_of, mark_sources, read_marks, stabilised
 from ...simulation.generated_counts import WholePatchSimulator
@@ -14,10 +14,25 @@ from ...utils.devices import Movable
 from ..detection.simulator import build_simulator as build_sky
 from ..detection.simulator import recipe_responses
 
-__all__ = ["CountsPatches", "NoisyImages", "Scaling", "build_simulator"]
+__all__ = ["SCHEDULES", "CountsPatches", "NoisyImages", "Scaling", "build_simulator"]
 
 #: Patches simulated at once, to measure the scaling.
 BATCH = 64
+
+
+class BrightnessEDM(EDM):
+    """Schedule of images that differ in brightness as a whole.
+
+    Patches in the plane are brighter in all pixels and bands at once: 6000 values that change together are
+    seen through noise that is 80 times as strong as each, and are hidden by no less.
+    """
+
+    MEAN, SPREAD = 1.0, 1.8
+    HIGHEST = 400.0
+
+
+#: Schedules by the name that a recipe gives.
+SCHEDULES = {"edm": BrightnessEDM(), "ddpm": DDPM()}
 
 
 @dataclass
@@ -187,4 +202,4 @@ def build_simulator(recipe):
     fine = replace(response.bands, levels=(0,) * len(response.bands))
     sky = build_sky(recipe.detection, [replace(response, bands=fine)], weights)
     whole = WholePatchSimulator(**sky.settings)
-    return CountsPatches(whole, SCHEDULES[recipe.schedule](), recipe.scaling_patches)
+    return CountsPatches(whole, SCHEDULES[recipe.schedule], recipe.scaling_patches)

@@ -14,7 +14,7 @@ WINDOW, SMALLEST = 3.0, 3.0
 #: Counts that tie the level of each part to the known sky; one that is off by a half is no surprise.
 PRIOR = 4.0
 
-#: One Newton step from an empty window may end below zero; no level is lower than this share of the known sky.
+#: One Newton step from an empty window may end below zero; no level is below this share of the known sky.
 LOWEST = 0.2
 
 #: Least share of the information that is left: in windows of few pixels cut by a mask a source and a higher

@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import (
     TQDMProgressBar,
     WeightAveraging,
 )
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from ..utils.devices import channels_last, trainer_device
@@ -179,12 +180,12 @@ def _averaging(optimiser):
     if optimiser.minutes is None:
         return EMAWeightAveraging(decay=decay)
 
-    def average(mean, current, n):
+    def average(means, currents, n):
         # Over a tenth of the steps while these are few: the untrained weights are soon forgotten
-        share = torch.clamp((1 + n) / (10 + n), max=decay)
-        return share * mean + (1 - share) * current
+        share = (1 + float(n)) / (10 + float(n))
+        get_ema_multi_avg_fn(min(share, decay))(means, currents, n)
 
-    return WeightAveraging(avg_fn=average)
+    return WeightAveraging(multi_avg_fn=average)
 
 
 def load_averaged(network, checkpoint):

@@ -19,7 +19,7 @@ from gammapy_asid.survey import TileCutter
 from .real_fields import FIELDS, field_2fhl, known_sky, sky_3fhl
 from .response_maps import psf_map
 
-__all__ = ["LEAGUE", "LeagueField"]
+__all__ = ["ISOTROPIC_PSF3", "LEAGUE", "LeagueField", "disc", "sky_psf3"]
 
 #: Isotropic emission of the event classes of 2FHL and of the sky of event type PSF3.
 ISOTROPIC_2FHL = "gammapy-data/fermi_3fhl/iso_P8R2_SOURCE_V6_v06.txt"
@@ -84,14 +84,24 @@ def _cut_2fhl(folder, centre):
     return dataset
 
 
-def _disc(sky, centre, radius):
-    """Disc of a sky in HEALPix pixels, brought to square ones as the classical methods need."""
+def disc(sky, centre, radius):
+    """Disc of a sky in HEALPix pixels, brought to square ones as the classical methods need.
+
+    Parameters
+    ----------
+    sky : `~gammapy.datasets.MapDataset`
+        Whole sky.
+    centre : tuple of float
+        Galactic longitude and latitude in deg.
+    radius : float
+        In deg.
+    """
     return on_square_pixels(TileCutter(sky).cut(SkyCoord(*centre, unit="deg", frame="galactic"), radius))
 
 
 def _cut_3fhl(folder, centre):
     """Disc above 10 GeV, with the background of the whole sky."""
-    return _disc(sky_3fhl(folder), centre, RADIUS_3FHL)
+    return disc(sky_3fhl(folder), centre, RADIUS_3FHL)
 
 
 def sky_psf3(folder):
@@ -116,7 +126,7 @@ def sky_psf3(folder):
 
 def _cut_psf3(folder, centre):
     """Disc 2-20 GeV with its background."""
-    dataset = _disc(sky_psf3(folder), centre, RADIUS_PSF3)
+    dataset = disc(sky_psf3(folder), centre, RADIUS_PSF3)
     dataset.background = known_sky(dataset, folder, isotropic=ISOTROPIC_PSF3)
     return dataset
 

@@ -11,6 +11,7 @@ from ...learning.domain import ranges
 from ...learning.seeds import PATCHES, VALIDATION
 from ...learning.stream import SimulatedBatches
 from ...learning.task import Task
+from ...simulation.counts_images import stabilised
 from ...simulation.patch_images import turned
 from ...utils.devices import moved
 from .card import CountsCard
@@ -76,13 +77,15 @@ class CountsTask(Task):
 
 def _figures(made, counts, sources):
     """Figures of generated patches over those of simulated ones."""
-    mine, theirs = made.counts.float(), counts.cpu()
-    patches = mine.mean((2, 3)), theirs.mean((2, 3))
-    pixels = [torch.std(values - values.mean((2, 3), keepdim=True), (0, 2, 3)) for values in (mine, theirs)]
+    ratio = made.counts.float().mean((0, 2, 3)) / counts.cpu().mean((0, 2, 3))
+    # The few brightest patches would be all that a spread of counts tells
+    even = [stabilised(values) for values in (made.counts, counts.cpu())]
+    patches = [values.mean((2, 3)).std(0) for values in even]
+    pixels = [(values - values.mean((2, 3), keepdim=True)).std((0, 2, 3)) for values in even]
     figures = {
-        "Counts": patches[0].mean(0) / patches[1].mean(0),
-        "Spread of the counts of patches": patches[0].std(0) / patches[1].std(0),
-        "Spread of pixels in a patch": pixels[0] / pixels[1],
+        "Counts": ratio,
+        "Spread of patches, stabilised": patches[0] / patches[1],
+        "Spread of pixels in a patch, stabilised": pixels[0] / pixels[1],
     }
     figures = {
         f"{name}, {which}": float(getattr(torch, f"a{which}")(values[values.isfinite()]))

@@ -2,13 +2,12 @@
 """Ranked lists of candidates of the network and of the classical methods in a real field."""
 
 import numpy as np
-from astropy.coordinates import SkyCoord
 from gammapy.maps import MapAxis
 
 from gammapy_asid.evaluation import matched_filter_candidates, ts_map_candidates
 
 from ..common import processor_seconds
-from .league_matching import NUMBERS, away_from_edge
+from .league_matching import NUMBERS
 
 __all__ = ["LOWEST_SCORE", "NETWORK", "PEERS", "SETTINGS", "network_lists", "peer_lists"]
 
@@ -50,8 +49,8 @@ def network_lists(detector, dataset):
 def peer_lists(dataset, field):
     """Lists of the classical methods by method.
 
-    Peaks in the outermost valid pixels are left out: they are mostly of sources outside of the field, and
-    their lists are better without them.
+    Peaks in the outermost pixels stay: some are of sources outside of the field, but without them the lists
+    find 4 % fewer sources.
 
     Parameters
     ----------
@@ -65,13 +64,12 @@ def peer_lists(dataset, field):
     lists : dict
         Columns and ``seconds`` of processor time by method.
     """
-    dataset = _grouped(dataset, field.bins)
-    image = dataset.counts.geom.to_image()
-    valid = None if dataset.mask_safe is None else dataset.mask_safe.data.any(axis=0)
+    grouped = _grouped(dataset, field.bins)
 
-    def inner(find, summed):
-        table = find(dataset, field.kernel, LOWEST_SIGMA, MIN_DISTANCE, image=summed)
-        return table[away_from_edge(SkyCoord(table["glon"], table["glat"], frame="galactic"), image, valid)]
+    def found(find, summed):
+        # The matched filter has time for all energies
+        own = grouped if find is ts_map_candidates else dataset
+        return find(own, field.kernel, LOWEST_SIGMA, MIN_DISTANCE, image=summed)
 
     lists, several = {}, dataset.counts.geom.axes["energy"].nbin > 1
     for method in PEERS:
@@ -79,7 +77,7 @@ def peer_lists(dataset, field):
         summed = method.endswith("summed")
         # In one bin there is nothing to sum
         alike = None if several or not summed else lists[method.replace("summed", "3-D")]
-        lists[method] = alike or _timed(lambda find=find, summed=summed: inner(find, summed))
+        lists[method] = alike or _timed(lambda find=find, summed=summed: found(find, summed))
     return lists
 
 

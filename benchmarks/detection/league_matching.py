@@ -3,11 +3,10 @@
 
 import numpy as np
 from astropy.coordinates import SkyCoord
-from scipy.ndimage import binary_erosion
 
 from gammapy_asid.evaluation import match_optimal
 
-__all__ = ["NUMBERS", "away_from_edge", "matched_sources", "mirrored", "real_matches"]
+__all__ = ["NUMBERS", "matched_sources", "mirrored", "real_matches"]
 
 #: Numbers of first candidates.
 NUMBERS = (10, 20, 30, 40, 50)
@@ -39,33 +38,6 @@ def mirrored(positions, image):
         SkyCoord.from_pixel(x if sx > 0 else nx - 1 - x, y if sy > 0 else ny - 1 - y, image.wcs).galactic
         for sx, sy in MIRRORS
     ]
-
-
-def away_from_edge(positions, image, valid=None):
-    """Which positions are not in the outermost valid pixels of a field.
-
-    Sources outside of the field make peaks there.
-
-    Parameters
-    ----------
-    positions : `~astropy.coordinates.SkyCoord`
-        Shape ``(n,)``.
-    image : `~gammapy.maps.WcsGeom`
-        Image of the field.
-    valid : `~numpy.ndarray`, optional
-        Valid pixels, by default all.
-
-    Returns
-    -------
-    away : `~numpy.ndarray`
-        Shape ``(n,)``.
-    """
-    valid = np.ones(image.data_shape, bool) if valid is None else valid
-    inner = binary_erosion(valid, np.ones((3, 3)))
-    ny, nx = image.data_shape
-    x, y = (np.rint(values).astype(int) for values in image.coord_to_pix(positions))
-    inside = (x >= 0) & (x < nx) & (y >= 0) & (y < ny)
-    return inside & inner[y.clip(0, ny - 1), x.clip(0, nx - 1)]
 
 
 def matched_sources(positions, sources, radius, numbers=NUMBERS):

@@ -106,6 +106,7 @@ def to_markdown(fields):
     rows = [
         [name, str(len(part)), method, *(f"{value:.1f}" for value in summed(part, method))]
         for name, part in groups(fields).items()
+        if len(part) > 1
         for method in METHODS
     ]
     text += rows_to_markdown(["data", "fields", "method", *first], rows) + "\n"

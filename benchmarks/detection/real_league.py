@@ -13,7 +13,7 @@ from .league_lists import LOWEST_SCORE, SETTINGS, network_lists, peer_lists
 from .league_matching import real_matches
 from .league_tables import figure, numbers, to_markdown
 
-NEEDS = "data, a quarter of an hour, with the lists of the classical methods kept two minutes"
+NEEDS = "data, ten minutes, a minute with the lists of the classical methods kept"
 
 
 def measure(name, detector, folder, peers):

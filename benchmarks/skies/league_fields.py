@@ -67,7 +67,7 @@ class LeagueField:
     group : str
         Fields of the same data.
     bins : tuple of int, optional
-        First bins of the groups of energies that the classical methods test together; by default all alone.
+        First bins of the groups of energies that the TS map takes for one; by default all alone.
     """
 
     make: Callable
@@ -139,8 +139,8 @@ def _all(cut, centres, group, **settings):
     }
 
 
-#: Fields by name. In 3C 279 energies are grouped into six bands like those of a detection model: with the 32
-#: bins of the data the TS map takes more than ten minutes.
+#: Fields by name. In 3C 279 energies of the TS map are grouped into six bands like those of a detection
+#: model: with the 32 bins of the data it takes more than ten minutes.
 LEAGUE = {
     "Galactic centre": LeagueField(FIELDS["Galactic centre"], 0.12, "1 deg", "Galactic centre"),
     "3C 279": LeagueField(FIELDS["3C 279"], 0.25, "4 deg", "3C 279", (0, 2, 5, 8, 14, 18)),

@@ -56,15 +56,6 @@ def test_chance_is_that_of_three_mirrored_lists(image):
     np.testing.assert_allclose(chance, [[0, 1 / 3, 0]])
 
 
-def test_candidates_in_the_outermost_valid_pixels(image):
-    x, y = np.array([0, 1, 50, 198, 199, 50, 50]), np.array([50, 50, 50, 50, 50, 0, 98])
-    positions = SkyCoord.from_pixel(x, y, image.wcs)
-    assert matching.away_from_edge(positions, image).tolist() == [0, 1, 1, 1, 0, 0, 1]
-    valid = np.ones(image.data_shape, bool)
-    valid[:, :50] = False
-    assert matching.away_from_edge(positions, image, valid).tolist() == [0, 0, 0, 1, 0, 0, 0]
-
-
 def league_field(found, group="a"):
     """Results of a field in which each method finds the sources of a mask, and none by chance."""
     n = len(matching.NUMBERS)

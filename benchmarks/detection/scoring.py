@@ -8,6 +8,7 @@ from gammapy_asid.evaluation import (
     deduplicate_overlaps,
     match_brightest,
     match_optimal,
+    near_pairs,
     offset_summary,
     purity_recall,
 )
@@ -20,6 +21,9 @@ PURITIES = (0.95, 0.90, 0.878)
 
 #: Flux S1 in cm-2 s-1 above which offsets are given apart.
 BRIGHT = 4.5e-10
+
+#: Largest distance in deg of a double from the source that another prediction claims: the match radius.
+DOUBLE_RADIUS = 0.3
 
 
 def cuts(flux, lat):
@@ -109,6 +113,10 @@ def _at_threshold(sky, truth, matches, curve, patch, lon, lat, score, threshold)
     bright = np.flatnonzero(claimed)[truth["flux"][matches.true_index[claimed]] > BRIGHT]
     result |= {f"bright {k}": v for k, v in offset_summary(matches.separation[bright]).items()}
 
+    false = np.flatnonzero(kept & ~matches.is_matched)
+    sources = {name: value[found] for name, value in truth.items()}
+    result |= _doubles(sky, sources, patch[false], lon[false], lat[false])
+
     optimal = match_optimal(
         lon[kept], lat[kept], truth["lon"], truth["lat"], pred_group=patch[kept], true_group=truth["patch"]
     )
@@ -122,6 +130,22 @@ def _at_threshold(sky, truth, matches, curve, patch, lon, lat, score, threshold)
     unique = match_brightest(lon[once], lat[once], score[once], *position, truth["flux"][first])
     result["once purity"], result["once recall"] = _fractions(unique)
     return result
+
+
+def _doubles(sky, sources, patch, lon, lat):
+    """Number of false predictions, share that lies on a found source, and that of their mirror images."""
+    x, y = sky.sky_to_pixel(patch, lon, lat)
+    last = sky.components.shape[-1] - 1
+    places = [(lon, lat)]
+    for place in ((last - x, y), (x, last - y), (last - x, last - y)):
+        places.append(sky.pixel_to_sky(patch, *place))
+    share = []
+    for place in places:
+        false, _, _ = near_pairs(
+            *place, sources["lon"], sources["lat"], DOUBLE_RADIUS, patch, sources["patch"]
+        )
+        share.append(len(np.unique(false)) / max(len(patch), 1))
+    return {"false": len(patch), "doubles": share[0], "doubles by chance": float(np.mean(share[1:]))}
 
 
 def _fractions(matches):

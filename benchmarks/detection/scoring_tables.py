@@ -55,8 +55,12 @@ def to_markdown(summary):
             rows.append([*row, offsets, f"{100 * at['within_0p15']:.1f} %", bright, optimal, once])
         names = "average_precision", "calibration_error", "found again", "purity change", "seconds a patch"
         general.append([case, *(f"{result[name]:.4f}" if name in result else "-" for name in names)])
+        for at in (result["0.95"], result["0.9"]):
+            general[-1].append(f"{at['false']:.0f}: {100 * at['doubles']:.1f} %")
+            general[-1][-1] += f" ({100 * at['doubles by chance']:.1f} %)"
     offsets = ["offset 50/68/95 deg", "<0.15 deg", "S1>4.5e-10: 68 % offset, <0.15 deg"]
     header = ["case", "P", *COLUMNS, *offsets, "optimal P/R", "counted once P/R"]
     text = rows_to_markdown(header, rows) + "\n"
     header = ["case", "average precision", "calibration error", "found again", "purity change", "s a patch"]
+    header += [f"false at P {purity}: doubles (by chance)" for purity in ("0.95", "0.90")]
     return text + rows_to_markdown(header, general)

@@ -13,6 +13,7 @@ from gammapy_asid.inputs import cube_from_arrays
 from gammapy_asid.inputs.batch import field_batch
 from gammapy_asid.inputs.psf import psf_tables
 from gammapy_asid.learning.peaks import FAINTEST_SCORE, find_centres
+from gammapy_asid.tasks.detection.doubles import join_peaks, split_peaks
 from gammapy_asid.tasks.detection.model import DetectionModel
 from gammapy_asid.tasks.detection.network import field_inputs
 from gammapy_asid.tasks.measurement.fitted_sources import fit_batch
@@ -75,7 +76,7 @@ def detect_patches(model, ensemble, sky, counts, background, response, patches=s
     counts = np.pad(counts, below)
     background = background if background is None else np.pad(background, below)
     valid = torch.ones(BATCH, *counts.shape[-2:])
-    found, tables = [], psf_tables(response)
+    found, tables, native = [], psf_tables(response), response.native / PIXEL_SIZE
     for start in range(0, len(index), BATCH):
         rows = range(start, min(start + BATCH, len(index)))
         cubes = [
@@ -88,10 +89,10 @@ def detect_patches(model, ensemble, sky, counts, background, response, patches=s
         output = model.network(field_inputs(model.network, batch), batch.conditions).cpu()
         peaks = find_centres(output, PIXEL_SIZE, valid[: len(rows)])
         peaks.score = model.card.score(peaks.score, peaks.height, background is not None)
-        # Blends are not split: the maps are samples of HEALPix pixels, whose diamonds look like pairs
+        peaks, fit = split_peaks(join_peaks(peaks, native), batch, tables, native)
         patch, near = index[start + peaks.field], peaks.score >= FAINTEST_SCORE
         rows = (getattr(peaks, name)[near] for name in ("field", "x", "y", "score", "sigma"))
-        sources = fit_batch(batch, response, *rows, tables=tables)
+        sources = fit_batch(batch, response, *rows, tables=tables, fit=fit)
         refined = ensemble.positions(sources)
         peaks.x[near], peaks.y[near] = refined.x, refined.y
         spread = np.stack([peaks.sigma, peaks.sigma])

@@ -1,6 +1,8 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Instrument, emission and datasets of the patches of the simulated sky 235."""
 
+from dataclasses import replace
+
 import astropy.units as u
 import numpy as np
 from gammapy.datasets import MapDataset
@@ -53,8 +55,7 @@ def sky_response(folder=None, bands=SKY_BANDS):
         bands=bands,
         caldb=data_folder(folder) / "lat" / "irfs",
     )
-    response.psf[:] = smear_psf(response.psf, HEALPIX_SIZE, response.rad)
-    return response
+    return replace(response, psf=smear_psf(response.psf, HEALPIX_SIZE, response.rad), native=HEALPIX_SIZE)
 
 
 def emission(sky, model, response, patches=slice(None)):

@@ -7,7 +7,8 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from gammapy_asid.learning.peaks import Peaks
-from gammapy_asid.stats.blends import _scaled, elongation, split_blends
+from gammapy_asid.stats.blends import _scaled, split_blends
+from gammapy_asid.stats.elongation import elongation
 from gammapy_asid.stats.point_fit import fit_sources
 from gammapy_asid.stats.source_stamps import sample_psf
 from gammapy_asid.tasks.detection.doubles import split_peaks

@@ -18,7 +18,7 @@ from gammapy_asid.learning.peaks import Peaks
 from gammapy_asid.simulation import MockCatalog
 from gammapy_asid.simulation.all_sky import simulate_sky
 from gammapy_asid.simulation.diffuse import analytic_emission
-from gammapy_asid.stats import blends
+from gammapy_asid.stats import blends, elongation
 from gammapy_asid.stats.blends import CLOSEST, split_blends
 from gammapy_asid.tasks.detection.doubles import join_peaks
 
@@ -107,7 +107,7 @@ def test_wider_source_stays_one(fields, tables, monkeypatch):
     """A source that the point spread function is too narrow for, and longer by chance or by pixels."""
     zero = torch.zeros(1, dtype=torch.long)
     batch, _, _ = fields.pair(blends._scaled(tables, 1.12), (0.15, 0.0), seed=1, brightness=30)
-    monkeypatch.setattr(blends, "ROUND", 1.0)
+    monkeypatch.setattr(elongation, "ROUND", 1.0)
     assert len(split_blends(batch, tables, zero, *fields.middle[:, None]).x) == 1
     monkeypatch.setattr(blends, "WIDTHS", ())
     monkeypatch.setattr(blends, "GAIN_SHARE", 0.0)

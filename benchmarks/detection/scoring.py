@@ -8,10 +8,10 @@ from gammapy_asid.evaluation import (
     deduplicate_overlaps,
     match_brightest,
     match_optimal,
-    near_pairs,
     offset_summary,
     purity_recall,
 )
+from gammapy_asid.evaluation.matching import near_pairs
 from gammapy_asid.learning.score_calibration import expected_calibration_error
 
 __all__ = ["BRIGHT", "PURITIES", "cuts", "found_sources", "match", "purity_at", "score_predictions"]

@@ -28,7 +28,7 @@ class OpenSkies(LatSimulator):
         return torch.ones(n, self.size, self.size)
 
 
-def open_skies(responses, bank, background_share):
+def open_skies(responses, bank, background_share, skies=OpenSkies, **options):
     """Simulator of the populations of the training.
 
     Parameters
@@ -39,6 +39,10 @@ def open_skies(responses, bank, background_share):
         Emission models.
     background_share : float
         Share of the patches that come with a predicted background.
+    skies : type
+        Class of the simulator.
+    **options
+        Its own parameters.
 
     Returns
     -------
@@ -47,7 +51,7 @@ def open_skies(responses, bank, background_share):
     """
     weights = np.ones(len(responses))
     blurred = bank.smooth(emission_blur(responses, weights)).to_torch()
-    return OpenSkies(responses, weights, blurred, draw_sky, background_share=background_share)
+    return skies(responses, weights, blurred, draw_sky, background_share=background_share, **options)
 
 
 def load_bank(path, folder):

@@ -4,9 +4,12 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from numpy.testing import assert_allclose, assert_array_equal
 
 from gammapy_asid.learning.peaks import Peaks
+from gammapy_asid.simulation.variations import random_structure
+from gammapy_asid.stats import blends
 from gammapy_asid.stats.blends import _scaled, split_blends
 from gammapy_asid.stats.elongation import elongation
 from gammapy_asid.stats.point_fit import fit_sources
@@ -101,3 +104,44 @@ def test_wider_point_spread_function(tables):
     for slope, dx, dy in ((east, step, 0), (north, 0, step)):
         up, down = (sample_psf(wide[3], 2 * at + s * dx, at + s * dy, 8)[0] for s in (1, -1))
         assert_allclose(slope, (up - down) / (2 * step), atol=0.05 * slope.abs().max().item())
+
+
+def test_far_sources_are_two_peaks(fields, tables, monkeypatch):
+    """Sources farther apart than two match radii are left to the network."""
+    batch, _, _ = fields.pair(tables, (3.0, 1.2), seed=1)
+    zero = torch.zeros(1, dtype=torch.long)
+    assert len(split_blends(batch, tables, zero, *fields.middle[:, None]).x) == 1
+    monkeypatch.setattr(blends, "FARTHEST", 8.0)
+    assert len(split_blends(batch, tables, zero, *fields.middle[:, None]).x) == 2
+
+
+def test_blends_beside_each_other(fields, tables):
+    """A single source beside a pair stays one, whatever its neighbour gains."""
+    field = torch.zeros(3, dtype=torch.long)
+    x = fields.middle[0] + torch.tensor([1.3, -1.3, 9.0])
+    y = fields.middle[1] + torch.tensor([0.7, -0.7, 2.0])
+    expected = fields.with_sources(tables, 1, field, x, y, fields.counts.expand(3, -1))
+    batch = fields.batch(expected, seed=1, background=fields.sky(1))
+    start = torch.stack([fields.middle, torch.stack([x[2], y[2]])], 1)
+    assert_array_equal(split_blends(batch, tables, field[:2], *start).parent, [0, 0, 1])
+
+
+def test_structure_of_the_sky(fields, tables, monkeypatch):
+    """On clumps of the sky that nobody predicted a second source gains, but no more than chance allows."""
+    n = 8
+    clumps = 1 + 0.3 * random_structure(n, fields.size, torch.Generator().manual_seed(0), slope=1.5)
+    clumps = clumps.clamp(min=0.1)
+    expected = [
+        30 * sky * F.avg_pool2d(clumps[:, None], 2**level)[:, 0]
+        for sky, level in zip(fields.sky(n), fields.levels, strict=True)
+    ]
+    batch = fields.batch(expected, seed=1)
+    # The brightest clump of each field off its edge
+    inner = F.avg_pool2d(clumps[:, None], 5, 1, 2)[:, 0, 10:-10, 10:-10]
+    place = inner.flatten(1).argmax(1)
+    x, y = (10.0 + value for value in (place % inner.shape[-1], place // inner.shape[-1]))
+    found = []
+    for least in (blends.MIN_REAL, -1e9):
+        monkeypatch.setattr(blends, "MIN_REAL", least)
+        found.append(len(split_blends(batch, tables, torch.arange(n), x, y).x))
+    assert found == [n, n + 1]

@@ -16,17 +16,17 @@ from .source_stamps import STAMP_HALF
 
 __all__ = ["CLOSEST", "Split", "split_blends"]
 
-#: Gain of the likelihood ratio from which two sources are taken: absolute, and as a share of that of the
-#: source, for a point spread function that is not known exactly.
-MIN_GAIN, GAIN_SHARE = 28.0, 0.015
+#: Gain of the likelihood ratio from which two sources are taken, in units of what structure of the sky makes
+#: by chance. On simulated skies of the LAT, counts only, that unit takes out four of five false pairs.
+MIN_GAIN = 24.0
 
-#: Gain of the likelihood ratio in units of what structure of the sky makes by chance. On simulated skies of
-#: the LAT, counts only, three of four false splits of those above `MIN_GAIN` are below.
-MIN_REAL = 24.0
+#: The same as a share of the likelihood ratio of the source, for a point spread function that is not known
+#: exactly.
+GAIN_SHARE = 0.012
 
-#: Widths of the point spread function, over that stated, with which the one source is fitted too: two must
-#: beat the best of them by `MIN_TS`.
-WIDTHS = (0.9, 1.1)
+#: Widths of the point spread function, over that stated, with which the one source is fitted too, and the
+#: gain of two over the best of them.
+WIDTHS, MIN_WIDTH_GAIN = (0.9, 1.1), 12.0
 
 #: Smallest distance of two sources in sides of the native pixels, where counts lost their place inside these.
 #: A source at the edge or the corner of a pixel lights two whose centres are up to a diagonal apart, which in
@@ -36,8 +36,7 @@ CLOSEST = 1.7
 #: Largest distance in nominal finest pixels: two match radii, from which on the network sees two by itself.
 FARTHEST = 6.0
 
-#: Likelihood ratio of each of the two sources with the other one in place, and of the two over one source of
-#: another width.
+#: Likelihood ratio of each of the two sources with the other one in place.
 MIN_TS = 16.0
 
 
@@ -138,15 +137,15 @@ def _halves(batch, tables, expected, field, single, tried, half, closest):
     gain, widths = both - likelihood, [(other - likelihood).sum(1) for other in widths]
     # The source as it is in the bands that tell the two apart
     share = gain.clamp(min=0) / gain.clamp(min=0).sum(1, keepdim=True).clamp(min=1e-6)
-    needed = torch.clamp(GAIN_SHARE * (share * one.ts).sum(1), min=MIN_GAIN)
-    needed = torch.stack([needed, *(other + MIN_TS for other in widths)]).amax(0)
+    needed = [GAIN_SHARE * (share * one.ts).sum(1), *(other + MIN_WIDTH_GAIN for other in widths)]
     places = torch.stack([pair.x, pair.y], -1).unflatten(0, (-1, 2))
     distance = (places[:, 0] - places[:, 1]).norm(dim=-1)
-    kept = (gain.sum(1) > needed) & (pair.ts.sum(1).unflatten(0, (-1, 2)).amin(1) > MIN_TS)
+    faintest = pair.ts.sum(1).unflatten(0, (-1, 2)).amin(1)
+    kept = (gain.sum(1) > torch.stack(needed).amax(0)) & (faintest > MIN_TS)
     kept &= (distance >= closest) & (distance <= FARTHEST * small.nominal)
     terms = zip(level.T, around, images, strict=True)
     model = [factor[:, None, None] * sky + image for factor, sky, image in terms]
-    kept &= (gain / dispersion(small, model, *place.unbind(-1))).sum(1) > MIN_REAL
+    kept &= (gain / dispersion(small, model, *place.unbind(-1))).sum(1) > MIN_GAIN
     return torch.where(kept[:, None, None], places + corner[:, None], torch.nan)
 
 

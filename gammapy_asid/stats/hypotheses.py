@@ -5,7 +5,7 @@ import torch
 
 from .band_fit import LEVEL_PRIOR, LEVEL_RANGE
 from .known_sky import MIN_BACKGROUND
-from .significance import score_terms
+from .significance import score_terms, signed_significance
 from .source_stamps import STAMP_HALF, nearest_pixel, source_stamps
 
 __all__ = ["best_levels", "dispersion"]
@@ -89,9 +89,9 @@ def dispersion(batch, model, x, y):
             counts, expected.clamp(min=MIN_BACKGROUND), mask, exposure, batch.kernels[:, band]
         )
         inner = slice(border, -border)
-        observed, flat, information = (term[:, inner, inner] for term in terms)
+        terms = [term[:, inner, inner] for term in terms]
         # Where no pixel is valid transforms leave their rounding
-        seen = (mask[:, inner, inner] > 0) & (information > 1e-6)
-        squared = torch.where(seen, (observed - flat) ** 2 / information.clamp(min=1e-6), torch.nan)
+        seen = (mask[:, inner, inner] > 0) & (terms[2] > 1e-6)
+        squared = torch.where(seen, signed_significance(*terms) ** 2, torch.nan)
         result.append(squared.flatten(1).nanmedian(1).values / MEDIAN)
     return torch.stack(result, 1).nan_to_num(1.0).clamp(min=1)

@@ -141,7 +141,7 @@ def test_structure_of_the_sky(fields, tables, monkeypatch):
     place = inner.flatten(1).argmax(1)
     x, y = (10.0 + value for value in (place % inner.shape[-1], place // inner.shape[-1]))
     found = []
-    for least in (blends.MIN_REAL, -1e9):
-        monkeypatch.setattr(blends, "MIN_REAL", least)
+    for chance in (blends.dispersion, lambda batch, *_: torch.ones(len(batch), 1)):
+        monkeypatch.setattr(blends, "dispersion", chance)
         found.append(len(split_blends(batch, tables, torch.arange(n), x, y).x))
     assert found == [n, n + 1]

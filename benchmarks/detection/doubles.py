@@ -36,17 +36,20 @@ SIZE = 64
 RADIUS = 0.3
 #: Purities at which false positives are counted, and a score.
 THRESHOLDS = ("P 0.95", "P 0.90", "score 0.5")
-#: Skies: instruments of the recipe but for that of sky 235, and that one.
-SKIES = ("LAT", "HEALPix")
-CASES = {"background": 1.0, "counts only": 0.0}
+#: Skies: the instrument of sky 235, and those of the recipe but for that one.
+SKIES = ("HEALPix", "LAT")
+CASES = {"counts only": 0.0, "background": 1.0}
+#: Share of the patches of HEALPix pixels on the plane, beyond their isotropic share.
+PLANE_SHARE = 0.15
 
 
 def simulator(name, share, bank, folder):
     """Simulator of a sky, a share of whose patches has a background."""
     if name == "LAT":
-        responses, _ = recipe_responses(read_recipe("lat"))
-        return open_skies(responses[1:], bank, share)
-    return open_skies([sky_response(folder, LAT_BANDS)], bank, share, skies=HealpixSkies, folder=folder)
+        responses, weights = recipe_responses(read_recipe("lat"))
+        return open_skies(responses[1:], bank, share, weights[1:] / weights[1:].sum())
+    response = sky_response(folder, LAT_BANDS)
+    return open_skies([response], bank, share, skies=HealpixSkies, plane_share=PLANE_SHARE, folder=folder)
 
 
 @torch.inference_mode()
@@ -73,9 +76,9 @@ def observe(model, ensemble, sky, seed, n_patches):
     truth : `~numpy.ndarray`
         The same with the flux in place of the score, for sources that the data could show.
     """
-    found, truth, weights = {True: [], False: []}, [], np.asarray(sky.weights)
+    found, truth, weights = {True: [], False: []}, [], np.asarray(sky.weights) / np.sum(sky.weights)
     for i in range(-(-n_patches // BATCH)):
-        instrument = int(np.random.default_rng((seed, i)).choice(len(weights), p=weights / weights.sum()))
+        instrument = int(np.random.default_rng((seed, i, 7)).choice(len(weights), p=weights))
         patches, response = sky.draw(BATCH, (seed, i), instrument), sky.bank.responses[instrument]
         size, first = response.pixel_size, np.array([[i * BATCH], [0], [0], [0]])
         for split, rows in found.items():
@@ -141,7 +144,7 @@ def main(args=None):
     for name in SKIES:
         for case, share in CASES.items():
             sky = simulator(name, share, bank, args.data)
-            found, truth = observe(model, ensemble, sky, args.seed, args.patches)
+            found, truth = observe(model, ensemble, sky, args.seed + len(rows) // 2, args.patches)
             for split, table in found.items():
                 rows.append({"sky": name, "given": case, "split": split, **numbers(table, truth)})
                 print(to_markdown(rows[-1:]), flush=True)

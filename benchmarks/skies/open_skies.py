@@ -28,7 +28,7 @@ class OpenSkies(LatSimulator):
         return torch.ones(n, self.size, self.size)
 
 
-def open_skies(responses, bank, background_share, skies=OpenSkies, **options):
+def open_skies(responses, bank, background_share, weights=None, skies=OpenSkies, **options):
     """Simulator of the populations of the training.
 
     Parameters
@@ -39,6 +39,8 @@ def open_skies(responses, bank, background_share, skies=OpenSkies, **options):
         Emission models.
     background_share : float
         Share of the patches that come with a predicted background.
+    weights : array-like, optional
+        Probability of each instrument, by default equal.
     skies : type
         Class of the simulator.
     **options
@@ -49,7 +51,7 @@ def open_skies(responses, bank, background_share, skies=OpenSkies, **options):
     simulator : `OpenSkies`
         Simulator.
     """
-    weights = np.ones(len(responses))
+    weights = np.ones(len(responses)) if weights is None else weights
     blurred = bank.smooth(emission_blur(responses, weights)).to_torch()
     return skies(responses, weights, blurred, draw_sky, background_share=background_share, **options)
 

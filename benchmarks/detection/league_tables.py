@@ -157,6 +157,6 @@ def figure(fields):
     for ax in axes.flat[len(parts) :]:
         ax.set_axis_off()
     for ax in axes[:, 0]:
-        ax.set_ylabel("4FGL-DR4 sources, chance subtracted")
+        ax.set_ylabel("real 4FGL-DR4 sources")
     fig.legend(loc="outside lower center", ncols=3, fontsize="small")
     return fig

@@ -33,7 +33,7 @@ def network_lists(detector, dataset):
     detector : `~gammapy_asid.DLSourceDetector`
         Detector with a threshold of `LOWEST_SCORE`.
     dataset : `~gammapy.datasets.MapDataset`
-        Data with a background.
+        Data with a background or models of it.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def network_lists(detector, dataset):
         Columns and ``seconds`` of processor time by method.
     """
     counts_only = dataset.copy(name="counts")
-    counts_only.background = None
+    counts_only.background = counts_only.models = None
     methods = dict(zip(NETWORK, (dataset, counts_only), strict=True))
     return {name: _timed(lambda data=data: detector.run(data).table) for name, data in methods.items()}
 

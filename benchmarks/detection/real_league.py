@@ -42,7 +42,9 @@ def measure(name, detector, folder, peers):
     sources = galactic_positions(catalog, "glon", "glat")
     # What a list depends on, beside the constants, which are the settings of all
     key = f"{name}, kernel {field.kernel}, bins {field.bins}"
-    lists = network_lists(detector, dataset) | peers(key, lambda: peer_lists(dataset, field))
+    held = field.as_held(folder)
+    (held,) = held if isinstance(held, list) else [held]
+    lists = network_lists(detector, held) | peers(key, lambda: peer_lists(dataset, field))
     result = {"group": field.group, "radius": field.radius, "sources": len(catalog), "methods": {}}
     for method, found in lists.items():
         positions = SkyCoord(found["glon"], found["glat"], unit="deg", frame="galactic")

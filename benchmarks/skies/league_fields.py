@@ -16,10 +16,10 @@ from gammapy_asid.inputs.square_pixels import on_square_pixels
 from gammapy_asid.simulation import lat_response
 from gammapy_asid.survey import TileCutter
 
-from .real_fields import FIELDS, field_2fhl, known_sky, sky_3fhl
+from .real_fields import FIELDS, field_2fhl, known_sky, sky_3fhl, sky_models
 from .response_maps import psf_map
 
-__all__ = ["ISOTROPIC_PSF3", "LEAGUE", "LeagueField", "disc", "sky_psf3"]
+__all__ = ["ISOTROPIC_PSF3", "LEAGUE", "LeagueField", "sky_psf3", "square_disc"]
 
 #: Isotropic emission of the event classes of 2FHL and of the sky of event type PSF3.
 ISOTROPIC_2FHL = "gammapy-data/fermi_3fhl/iso_P8R2_SOURCE_V6_v06.txt"
@@ -56,8 +56,8 @@ class LeagueField:
 
     Parameters
     ----------
-    make : callable
-        Makes the dataset from the data folder.
+    as_held : callable
+        Makes the dataset from the data folder as a user holds it: in HEALPix pixels where the data are.
     radius : float
         Largest separation of a match in deg: 0.12, or half of the 68 % radius of the point spread function
         where the bands of the finest pixels begin (2 GeV or the lowest energy), or half of a pixel,
@@ -70,11 +70,27 @@ class LeagueField:
         First bins of the groups of energies that the TS map takes for one; by default all alone.
     """
 
-    make: Callable
+    as_held: Callable
     radius: float
     kernel: str
     group: str
     bins: tuple | None = None
+
+    def make(self, folder):
+        """Dataset on square pixels.
+
+        Parameters
+        ----------
+        folder : path
+            Data folder.
+        """
+        held = self.as_held(folder)
+        if not isinstance(held, list):
+            return held
+        dataset = on_square_pixels(held)
+        if dataset.models:
+            dataset.background, dataset.models = dataset.npred_signal(), None
+        return dataset
 
 
 def _cut_2fhl(folder, centre):
@@ -84,8 +100,13 @@ def _cut_2fhl(folder, centre):
     return dataset
 
 
-def disc(sky, centre, radius):
-    """Disc of a sky in HEALPix pixels, brought to square ones as the classical methods need.
+def _disc(sky, centre, radius):
+    """Disc of a sky in its HEALPix pixels: a list of one part."""
+    return TileCutter(sky).cut(SkyCoord(*centre, unit="deg", frame="galactic"), radius)
+
+
+def square_disc(sky, centre, radius):
+    """Disc of a sky in HEALPix pixels, brought to square ones.
 
     Parameters
     ----------
@@ -96,12 +117,12 @@ def disc(sky, centre, radius):
     radius : float
         In deg.
     """
-    return on_square_pixels(TileCutter(sky).cut(SkyCoord(*centre, unit="deg", frame="galactic"), radius))
+    return on_square_pixels(_disc(sky, centre, radius))
 
 
 def _cut_3fhl(folder, centre):
     """Disc above 10 GeV, with the background of the whole sky."""
-    return disc(sky_3fhl(folder), centre, RADIUS_3FHL)
+    return _disc(sky_3fhl(folder), centre, RADIUS_3FHL)
 
 
 def sky_psf3(folder):
@@ -125,10 +146,10 @@ def sky_psf3(folder):
 
 
 def _cut_psf3(folder, centre):
-    """Disc 2-20 GeV with its background."""
-    dataset = disc(sky_psf3(folder), centre, RADIUS_PSF3)
-    dataset.background = known_sky(dataset, folder, isotropic=ISOTROPIC_PSF3)
-    return dataset
+    """Disc 2-20 GeV with models of its background: Gammapy evaluates none on HEALPix pixels."""
+    (dataset,) = _disc(sky_psf3(folder), centre, RADIUS_PSF3)
+    dataset.models = sky_models(folder, isotropic=ISOTROPIC_PSF3)
+    return [dataset]
 
 
 def _all(cut, centres, group, **settings):

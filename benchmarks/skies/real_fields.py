@@ -23,7 +23,7 @@ from gammapy_asid.simulation import lat_response
 from ..common import data_folder
 from .response_maps import psf_map
 
-__all__ = ["EVENTS_2FHL", "FIELDS", "V07", "field_2fhl", "known_sky", "load_field", "sky_3fhl"]
+__all__ = ["EVENTS_2FHL", "FIELDS", "V07", "field_2fhl", "known_sky", "sky_models", "load_field", "sky_3fhl"]
 
 #: Exposure of the response P8R3 over that of P7REP, at energies in GeV.
 P8R3_OVER_P7REP = {0.05: 3.1, 0.1: 1.67, 0.3: 1.31, 1: 1.30, 3: 1.21, 10: 1.19, 100: 1.33, 500: 1.69}
@@ -182,6 +182,30 @@ def _exposure_p7rep(folder):
     return WcsNDMap(parts[0].geom.to_image().to_cube([axis]), data, unit="cm2 s")
 
 
+def sky_models(folder, emission=V07, isotropic=ISOTROPIC):
+    """Models of the interstellar and isotropic emission.
+
+    Parameters
+    ----------
+    folder : path
+        Data folder.
+    emission, isotropic : str
+        Files of the emission in the data folder.
+
+    Returns
+    -------
+    models : `~gammapy.modeling.models.Models`
+        Two models.
+    """
+    template = TemplateSpatialModel.read(folder / emission, normalize=False)
+    return Models(
+        [
+            SkyModel(spectral_model=PowerLawNormSpectralModel(), spatial_model=template, name="iem"),
+            create_fermi_isotropic_diffuse_model(folder / isotropic),
+        ]
+    )
+
+
 def known_sky(dataset, folder, emission=V07, isotropic=ISOTROPIC):
     """Expected counts of the interstellar and isotropic emission.
 
@@ -199,13 +223,8 @@ def known_sky(dataset, folder, emission=V07, isotropic=ISOTROPIC):
     background : `~gammapy.maps.Map`
         Counts in the pixels of the dataset.
     """
-    template = TemplateSpatialModel.read(folder / emission, normalize=False)
-    models = [
-        SkyModel(spectral_model=PowerLawNormSpectralModel(), spatial_model=template, name="iem"),
-        create_fermi_isotropic_diffuse_model(folder / isotropic),
-    ]
     known = dataset.copy()
-    known.models = Models(models)
+    known.models = sky_models(folder, emission, isotropic)
     return known.npred_signal()
 
 

@@ -11,7 +11,7 @@ from astropy.coordinates import SkyCoord
 
 from ..common import arguments
 from .catalogs import galactic_positions, read_catalog
-from .league_fields import ISOTROPIC_PSF3, disc, sky_psf3
+from .league_fields import ISOTROPIC_PSF3, sky_psf3, square_disc
 from .real_fields import known_sky
 
 __all__ = ["CENTRES", "RADIUS"]
@@ -35,7 +35,7 @@ def main(args=None):
     positions = galactic_positions(catalog)
     print("real:")
     for lon, lat in CENTRES:
-        dataset = disc(sky, (lon, lat), RADIUS)
+        dataset = square_disc(sky, (lon, lat), RADIUS)
         dataset.background = known_sky(dataset, args.data, isotropic=ISOTROPIC_PSF3)
         # Sources beyond the edge shine into the field
         near = positions.separation(SkyCoord(lon, lat, unit="deg", frame="galactic")).deg < RADIUS + 5

@@ -76,6 +76,7 @@ LATER = {"simulator": None, "plane": None, "start": None, "reuse": 1, "others": 
 LATEST = {
     "minutes": None,
     "library": None,
+    "profiled": False,
     "structure": None,
     "structure_share": 0.5,
     "far_levels": 0,

@@ -159,7 +159,7 @@ def extended_maps(batch, background):
 BAND_CHANNELS = 4
 
 
-def channel_names(bands, n_spectra):
+def channel_names(bands, n_spectra, profiled):
     """Names of the input channels of the network, by resolution level.
 
     Parameters
@@ -168,12 +168,13 @@ def channel_names(bands, n_spectra):
         Bands.
     n_spectra : int
         Number of trial spectra.
+    profiled : bool
+        See `network_inputs`.
 
     Returns
     -------
     names : dict of int to list of tuple
-        In the order of `network_inputs`: what is shown, of which band, extent or spectrum of the level. Those
-        of the profiled significance come last; networks of the first release have none of them.
+        In the order of `network_inputs`: what is shown, of which band, extent or spectrum of the level.
     """
     names = {}
     for level in range(max(bands.levels) + 1):
@@ -183,10 +184,11 @@ def channel_names(bands, n_spectra):
     names[0] += [("combined", *index) for index in both] + [("mask",)]
     for extent, level in enumerate(bands.extent_levels):
         names.setdefault(level, []).extend(("extent", extent, *index) for index in both)
-    for level in range(max(bands.levels) + 1):
-        count = sum(own == level for own in bands.levels)
-        names[level] += [("profiled", i) for i in range(count)]
-    names[0] += [("profiled combined", spectrum) for spectrum in range(n_spectra)]
+    if profiled:
+        for level in set(bands.levels):
+            count = sum(own == level for own in bands.levels)
+            names[level] += [("profiled", i) for i in range(count)]
+        names[0] += [("profiled combined", spectrum) for spectrum in range(n_spectra)]
     return names
 
 
@@ -196,7 +198,7 @@ def _per_band(function, batch, background):
     return [function(*row) for row in rows]
 
 
-def network_inputs(batch, profiled=True):
+def network_inputs(batch, profiled=False):
     """Input channels of the network, by resolution level.
 
     Parameters

@@ -48,7 +48,7 @@ def test_draw(simulator):
     for counts, expected in zip(patches.batch.counts, patches.expected, strict=True):
         assert abs(counts.sum() - expected.sum()) < 6 * expected.sum().sqrt() + 6
     inputs = network_inputs(patches.batch)
-    assert [inputs[level].shape[1:] for level in (0, 1, 2)] == [(23, 32, 32), (13, 16, 16), (8, 8, 8)]
+    assert [inputs[level].shape[1:] for level in (0, 1, 2)] == [(17, 32, 32), (12, 16, 16), (8, 8, 8)]
     assert all(torch.isfinite(value).all() for value in inputs.values())
     network = build_network(BANDS, (4, 4, 4, 4)).eval()
     inputs, _ = SimulatedBatches(DetectionTask(), simulator, 2, 4, seed=1)[0]

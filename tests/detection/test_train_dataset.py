@@ -225,7 +225,7 @@ def test_lat_data_are_simulated_on_the_sky_of_the_lat(monkeypatch):
 
 def test_stream_is_made_of_marked_sources(simulator):
     (inputs, _), (targets, _) = SimulatedBatches(DetectionTask(), simulator, 4, 2)[0]
-    assert inputs[0].shape == (4, 5 * 6 + 3 * 4 + 1, 32, 32)
+    assert inputs[0].shape == (4, 4 * 6 + 2 * 4 + 1, 32, 32)
     # What a source marks has a radius of 3 nominal pixels.
     disc = np.pi * (simulator.bands.match_radius / simulator.bank.pixel_size[0].item()) ** 2
     marked = targets[:, 1].sum((1, 2))

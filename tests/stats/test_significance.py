@@ -155,8 +155,8 @@ def test_known_sky_keeps_the_shape_of_the_prediction():
 
 def test_network_inputs():
     batch = make_batch()
-    inputs = network_inputs(batch)
-    names = channel_names(batch, 2)
+    inputs = network_inputs(batch, profiled=True)
+    names = channel_names(batch, 2, profiled=True)
     assert inputs[1].shape == (2, len(names[1]), 32, 32) == (2, BAND_CHANNELS + 1, 32, 32)
     assert inputs[0].shape == (2, len(names[0]), 64, 64) == (2, BAND_CHANNELS + 2 * 2 + 1 + 1 + 2, 64, 64)
     assert_allclose(inputs[0][:, 2], torch.log1p(batch.counts[1]), rtol=1e-6)

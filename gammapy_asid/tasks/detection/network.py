@@ -8,7 +8,7 @@ from ...stats.significance import channel_names, network_inputs
 __all__ = ["build_network", "field_inputs"]
 
 
-def build_network(bands, widths):
+def build_network(bands, widths, profiled=False):
     """Untrained network for bands.
 
     Parameters
@@ -17,8 +17,10 @@ def build_network(bands, widths):
         Bands.
     widths : tuple of int
         Feature channels on every level.
+    profiled : bool
+        Whether it sees the profiled significance, see `~gammapy_asid.stats.significance.network_inputs`.
     """
-    names = channel_names(bands, len(TRIAL_SPECTRA))
+    names = channel_names(bands, len(TRIAL_SPECTRA), profiled)
     inputs = [len(names.get(level, [])) for level in range(len(widths))]
     config = UNetConfig(inputs=tuple(inputs), conditions=n_conditions(bands), widths=tuple(widths))
     return MultiResolutionUNet(config)
@@ -27,8 +29,6 @@ def build_network(bands, widths):
 def field_inputs(network, batch):
     """Input channels of fields for a network, see `~gammapy_asid.stats.significance.network_inputs`.
 
-    Networks of the first release take no profiled significance.
-
     Parameters
     ----------
     network : `~gammapy_asid.learning.unet.MultiResolutionUNet`
@@ -36,5 +36,5 @@ def field_inputs(network, batch):
     batch : `~gammapy_asid.inputs.batch.FieldBatch`
         Fields.
     """
-    names = channel_names(batch, batch.spectra.shape[1])
+    names = channel_names(batch, batch.spectra.shape[1], profiled=True)
     return network_inputs(batch, profiled=network.config.inputs[0] == len(names[0]))

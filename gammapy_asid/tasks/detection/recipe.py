@@ -132,6 +132,9 @@ class DetectionRecipe(Recipe):
     library : str, optional
         File of generated patches, see `~gammapy_asid.simulation.counts_library.CountsLibrary`, for the
         simulator ``generated-counts``; environment variables are expanded.
+    profiled : bool
+        Whether the network sees the significance with the level of the known sky free, too
+        (`~gammapy_asid.stats.profiled.profiled_score_terms`).
     structure : str, optional
         File of a `~gammapy_asid.simulation.structure.StructureLibrary` of generated emission; environment
         variables are expanded. By default all structure is that of the emission models.
@@ -167,6 +170,7 @@ class DetectionRecipe(Recipe):
     plane: PlaneRecipe | None = None
     emission: str | None = None
     library: str | None = None
+    profiled: bool = False
     structure: str | None = None
     structure_share: float = Field(0.5, ge=0, le=1)
     far_levels: float = Field(0, ge=0, le=1)

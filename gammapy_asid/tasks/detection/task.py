@@ -27,13 +27,15 @@ class DetectionTask(Task):
 
     name = "detection"
     Recipe, Card, Model = DetectionRecipe, DetectionCard, DetectionModel
+    #: Whether batches hold the profiled significance, which the recipe tells.
+    profiled = False
     summary_note = "Purity and completeness are those expected at a threshold of 0.5 with a background."
 
     def simulator(self, recipe, datasets=None, settled=False):
         return build_simulator(recipe) if datasets is None else dataset_simulator(datasets, recipe)
 
     def network(self, recipe, bands):
-        return build_network(bands, recipe.widths)
+        return build_network(bands, recipe.widths, recipe.profiled)
 
     def batch(self, drawn):
         field = drawn.batch
@@ -48,7 +50,7 @@ class DetectionTask(Task):
             bands=drawn.bands,
             width=drawn.width,
         )
-        return (network_inputs(field), field.conditions), (targets, mask)
+        return (network_inputs(field, self.profiled), field.conditions), (targets, mask)
 
     def turned(self, batch, turn):
         (inputs, conditions), (targets, mask) = batch
@@ -58,7 +60,9 @@ class DetectionTask(Task):
     def batches(self, simulator, recipe, start):
         size, stop = recipe.optimiser.batch_size, start + recipe.optimiser.batches_per_epoch
         simulator = with_real_fields(simulator, recipe)
-        return SimulatedBatches(self, simulator, size, stop, recipe.seed, start, recipe.reuse)
+        task = type(self)()
+        task.profiled = recipe.profiled
+        return SimulatedBatches(task, simulator, size, stop, recipe.seed, start, recipe.reuse)
 
     def forward(self, network, inputs):
         images, conditions = inputs

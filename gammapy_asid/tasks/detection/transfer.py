@@ -74,7 +74,7 @@ def _mean_embedding(trained):
 def _input_weights(weight, level, own, other):
     """Weights of the first convolution of a level, its input channels brought in another order."""
     names, others = (
-        channel_names(bands, len(TRIAL_SPECTRA)).get(level, [])[: config.inputs[level]]
+        channel_names(bands, len(TRIAL_SPECTRA), profiled=True).get(level, [])[: config.inputs[level]]
         for config, bands in (own, other)
     )
     result = torch.zeros(weight.shape[0], len(names) + weight.shape[1] - len(others), *weight.shape[2:])

@@ -7,7 +7,7 @@ from torch import nn
 from .diffusion import FEATURES
 from .unet import MultiResolutionUNet, UNetConfig
 
-__all__ = ["build_network", "generate", "noisy_batch"]
+__all__ = ["build_network", "draw_noise", "generate", "noisy_batch"]
 
 #: Patches that are made from noise at once: their features fit into the cache of a processor.
 CHUNK = 32
@@ -37,6 +37,32 @@ def build_network(n_images, n_known, widths):
     nn.init.zeros_(network.head.weight)
     nn.init.zeros_(network.head.bias)
     return network
+
+
+def draw_noise(schedule, images, generator):
+    """Noise for images, and its levels.
+
+    Parameters
+    ----------
+    schedule : `~gammapy_asid.learning.diffusion.Schedule`
+        What the levels are of.
+    images : `~torch.Tensor`
+        Images, shape ``(n, ...)``.
+    generator : `~torch.Generator`
+        Source of randomness, also on another device than the images.
+
+    Returns
+    -------
+    noise : `~torch.Tensor`
+        Of unit variance, shape of the images.
+    level : `~torch.Tensor`
+        Standard deviation to give it, shape ``(n,)``.
+    """
+    there = {"generator": generator, "device": generator.device}
+    noise = torch.randn(images.shape, **there)
+    # Both ends of the interval are excluded
+    share = torch.rand(len(images), **there).clamp(1e-6, 1 - 1e-6)
+    return noise.to(images.device), schedule.level(share).to(images.device)
 
 
 def noisy_batch(schedule, clean, noise, level, known=None):

@@ -5,11 +5,11 @@ import json
 from dataclasses import dataclass
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ..utils.devices import Movable
-from ..utils.files import new_file, regular_file
+from ..utils.files import new_file
+from ..utils.tensor_files import open_tensors
 
 __all__ = ["CountsLibrary"]
 
@@ -109,16 +109,12 @@ class CountsLibrary(Movable):
         ValueError
             If it is no library.
         """
-        path = regular_file(path, "library of counts")
-        try:
-            with safe_open(path, framework="pt") as file:
-                about = json.loads((file.metadata() or {})["instrument"])
-                tensors = {name: file.get_tensor(name) for name in TENSORS}
+        with open_tensors(path, "library of counts", "no library of counts", "make it again") as file:
+            about = json.loads((file.metadata() or {})["instrument"])
+            tensors = {name: file.get_tensor(name) for name in TENSORS}
             edges, exposure = (tuple(map(float, about[name])) for name in ("edges", "exposure"))
             library = cls(**tensors, edges=edges, pixel_size=float(about["pixel_size"]), exposure=exposure)
             library._check()
-        except (SafetensorError, ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path} is no library of counts ({error}): make it again") from None
         return library
 
     def _check(self):

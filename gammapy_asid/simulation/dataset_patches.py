@@ -68,11 +68,11 @@ class DatasetSimulator(FieldSimulator):
         self._set_detection_terms(field, background)
         self.psf_width = psf_width(np.nanmin(psf_radius(cube.response))) / cube.response.pixel_size
         # Patches reach over the edge of the field, which data have too.
-        margin = size // 2 // self.bands.block * self.bands.block
+        self.margin = size // 2 // self.bands.block * self.bands.block
 
         def padded(images):
             return [
-                F.pad(image[0] * (mask[0] > 0), [margin >> level] * 4)
+                F.pad(image[0] * (mask[0] > 0), [self.margin >> level] * 4)
                 for image, mask, level in zip(images, field.mask, self.bands.levels, strict=True)
             ]
 
@@ -99,7 +99,7 @@ class DatasetSimulator(FieldSimulator):
     def _draw(self, n, rng, generator, instrument):
         instrument = torch.zeros(n, dtype=torch.long)
         has_background = torch.tensor(rng.random(n) < self.background_share)
-        background, mask, exposure, reach = self._cut(rng, n)
+        background, mask, exposure, reach = self._cut(*self._places(rng, n))
         emission, prediction = self._background(rng, generator, background)
 
         sources, ratio = self._sources(rng, n)
@@ -115,12 +115,16 @@ class DatasetSimulator(FieldSimulator):
         batch = self.observe(instrument, expected, prediction, mask, exposure, has_background, generator)
         return self._with_truth(batch, sources.select(~known), instrument, expected)
 
-    def _cut(self, rng, n):
-        """Background, mask, exposure and reach of random parts of the field in random orientations."""
-        corners, turns = self.corners[rng.integers(len(self.corners), size=n)], rng.integers(8, size=n)
+    def _places(self, rng, n):
+        """Corners and orientations of random parts of the field."""
+        return self.corners[rng.integers(len(self.corners), size=n)], rng.integers(8, size=n)
+
+    def _cut(self, corners, turns, *more):
+        """Background, mask, exposure and reach of parts of the field in orientations, and further images."""
+        chosen = [0] * len(turns)
         return [
-            turned_patches(cut_patches([images], [0] * n, corners, self.bands.levels, self.size), turns)
-            for images in (self.background, self.mask, self.exposure, self.reach)
+            turned_patches(cut_patches([images], chosen, corners, self.bands.levels, self.size), turns)
+            for images in (self.background, self.mask, self.exposure, self.reach, *more)
         ]
 
     def _background(self, rng, generator, background):

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import healpy
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from ..utils.files import new_file, regular_file
+from ..utils.files import new_file
+from ..utils.tensor_files import open_tensors
 from .emission_model import EmissionModel
 from .sky_grid import INTERVALS, gaussian_map, integrate_intervals, sky_grid, smooth_planes
 
@@ -106,15 +106,12 @@ class EmissionBank:
         ValueError
             If it is no bank, or has other energy intervals.
         """
-        path = regular_file(path, "emission bank")
-        try:
-            with safe_open(path, framework="numpy") as file:
-                metadata = file.metadata() or {}
-                if json.loads(metadata.get("edges", "null")) != list(INTERVALS):
-                    raise ValueError(f"other edges than {INTERVALS}")
-                return cls(tuple(json.loads(metadata["names"])), file.get_tensor("intensity"))
-        except (SafetensorError, ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path} is not a bank of emission ({error}): build it again") from None
+        about = "emission bank", "not a bank of emission", "build it again", "numpy"
+        with open_tensors(path, *about) as file:
+            metadata = file.metadata() or {}
+            if json.loads(metadata.get("edges", "null")) != list(INTERVALS):
+                raise ValueError(f"other edges than {INTERVALS}")
+            return cls(tuple(json.loads(metadata["names"])), file.get_tensor("intensity"))
 
     def to_torch(self, device="cpu"):
         """The intensities as a `torch.Tensor`, for `~torch.nn.functional.grid_sample`.

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from .dataset_patches import MARGIN, DatasetSimulator
-from .patch_images import cut_patches, turned_patches, turned_places
+from .patch_images import turned_places
 from .patches import PatchSources
 
 __all__ = ["RealSkies", "RealSkySimulator"]
@@ -32,23 +32,19 @@ class RealSkySimulator(DatasetSimulator):
 
     def __init__(self, cube, x, y, size=64, background_share=0.65):
         super().__init__(cube, size, background_share if cube.has_background else 0.0)
-        margin = size // 2 // self.bands.block * self.bands.block
         self.counts = [
-            F.pad(torch.from_numpy(image).float() * (mask > 0), [margin >> level] * 4)
-            for image, mask, level in zip(cube.counts, _level_masks(cube), self.bands.levels, strict=True)
+            F.pad(torch.from_numpy(image).float(), [self.margin >> level] * 4) * (mask > 0)
+            for image, mask, level in zip(cube.counts, self.mask, self.bands.levels, strict=True)
         ]
         self.known_x, self.known_y = (
-            torch.as_tensor(np.asarray(v), dtype=torch.float32) + margin for v in (x, y)
+            torch.as_tensor(np.asarray(v), dtype=torch.float32) + self.margin for v in (x, y)
         )
 
     def _draw(self, n, rng, generator, instrument):
         instrument = torch.zeros(n, dtype=torch.long)
         has_background = torch.tensor(rng.random(n) < self.background_share)
-        corners, turns = self.corners[rng.integers(len(self.corners), size=n)], rng.integers(8, size=n)
-        background, mask, exposure, reach, counts = (
-            turned_patches(cut_patches([images], [0] * n, corners, self.bands.levels, self.size), turns)
-            for images in (self.background, self.mask, self.exposure, self.reach, self.counts)
-        )
+        corners, turns = self._places(rng, n)
+        background, mask, exposure, reach, counts = self._cut(corners, turns, self.counts)
         sources, _ = self._sources(rng, n)
         sources.significance = self.significance(instrument, sources, background, mask)
         wide = sources.width > 0
@@ -124,12 +120,3 @@ class RealSkies:
         real = rng.random() < self.share
         simulator = self.fields[rng.integers(len(self.fields))] if real else self.simulator
         return simulator.draw(n, seed)
-
-
-def _level_masks(cube):
-    """Whether pixels of a cube hold valid data, per band on its own pixels."""
-    masks = torch.from_numpy(cube.mask).float()
-    return [
-        F.max_pool2d(masks[None, band : band + 1], 2**level)[0, 0]
-        for band, level in enumerate(cube.bands.levels)
-    ]

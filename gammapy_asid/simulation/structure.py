@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ..utils.devices import Movable
-from ..utils.files import new_file, regular_file
+from ..utils.files import new_file
+from ..utils.tensor_files import open_tensors
 
 __all__ = ["COARSE", "StructureLibrary"]
 
@@ -121,10 +121,7 @@ class StructureLibrary(Movable):
         ValueError
             If it is no library.
         """
-        path = regular_file(path, "library of structure")
-        try:
-            with safe_open(path, framework="pt") as file:
-                size = float((file.metadata() or {})["pixel_size"])
-                return cls(file.get_tensor("structure"), file.get_tensor("latitude"), size)
-        except (SafetensorError, ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path} is no library of structure ({error}): make it again") from None
+        about = "library of structure", "no library of structure", "make it again"
+        with open_tensors(path, *about) as file:
+            size = float((file.metadata() or {})["pixel_size"])
+            return cls(file.get_tensor("structure"), file.get_tensor("latitude"), size)

@@ -77,17 +77,17 @@ def profiled_score_terms(counts, background, mask, exposure, kernels):
     observed, expected, information, isotropic, excess, level, seen, exposed, square = correlate_pairs(
         images, [kernels, kernels**2, windows(kernels)], pairs
     )
+    level = level.clamp(min=0)
     # The isotropic part in units of the known sky of the window
-    unit = level.clamp(min=0) / exposed.clamp(min=1e-6)
+    unit = level / exposed.clamp(min=1e-6)
     isotropic = unit * isotropic
     slope = unit * (seen - exposed)
-    first, second = level.clamp(min=0) + PRIOR, unit**2 * square.clamp(min=0) + PRIOR
-    both = level.clamp(min=0)
-    determinant = (first * second - both**2).clamp(min=1e-6)
-    scale = (second * excess - both * slope) / determinant
-    offset = (first * slope - both * excess) / determinant
+    first, second = level + PRIOR, unit**2 * square.clamp(min=0) + PRIOR
+    determinant = (first * second - level**2).clamp(min=1e-6)
+    scale = (second * excess - level * slope) / determinant
+    offset = (first * slope - level * excess) / determinant
     known = expected.clamp(min=1e-12)
     ratio = (1 + scale + offset * isotropic / known).clamp(min=LOWEST)
-    lost = (second * expected**2 - 2 * both * expected * isotropic + first * isotropic**2) / determinant
+    lost = (second * expected**2 - 2 * level * expected * isotropic + first * isotropic**2) / determinant
     left = torch.maximum(information - lost, LEAST * information)
     return (observed, expected, information), (observed, expected * ratio, left * ratio)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from ...learning.denoiser import draw_noise
 from ...learning.diffusion import DDPM, EDM, Schedule
 from ...learning.seeds import SKY
 from ...simulation.counts_images import counts_of, mark_sources, read_marks, stabilised
@@ -177,12 +178,8 @@ class CountsPatches(Movable):
             Images.
         """
         images = self.scaling.scaled(images_of(self.sky.draw(n, seed)))
-        there = {"device": images.device}
-        there["generator"] = generators(seed, images.device)[1]
-        noise = torch.randn(images.shape, **there)
-        # Both ends of the interval are excluded
-        share = torch.rand(n, **there).clamp(1e-6, 1 - 1e-6)
-        return NoisyImages(images, noise, self.schedule.level(share), self.schedule)
+        _, generator = generators(seed, images.device)
+        return NoisyImages(images, *draw_noise(self.schedule, images, generator), self.schedule)
 
 
 def build_simulator(recipe):

@@ -28,10 +28,10 @@ def generated_counts(recipe):
     ValueError
         If the recipe names no library, or one of another instrument.
     """
-    if getattr(recipe, "library_path", None) is None or not recipe.instruments:
+    if getattr(recipe, "library", None) is None or not recipe.instruments:
         raise ValueError(
             f"The simulator {recipe.simulator!r} is for detection, with a library of generated counts "
             "(entry library: FILE) and the instrument of that (instruments)"
         )
-    library = CountsLibrary.load(recipe.library_path)
+    library = CountsLibrary.load(recipe.library)
     return GeneratedCountsSimulator(library, **build_simulator(recipe).settings)

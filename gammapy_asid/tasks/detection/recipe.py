@@ -189,13 +189,3 @@ class DetectionRecipe(Recipe):
     def emission_path(self):
         """Path of the emission bank with environment variables expanded, or None."""
         return None if self.emission is None else Path(os.path.expandvars(self.emission))
-
-    @property
-    def library_path(self):
-        """Path of the library with environment variables expanded, or None."""
-        return None if self.library is None else Path(os.path.expandvars(self.library))
-
-    @property
-    def structure_path(self):
-        """Path of the library of generated structure with environment variables expanded, or None."""
-        return None if self.structure is None else Path(os.path.expandvars(self.structure))

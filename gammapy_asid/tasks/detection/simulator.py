@@ -147,6 +147,6 @@ def _variations(recipe, blur):
     """Changes of the emission that a recipe asks for."""
     variations = []
     if recipe.structure is not None:
-        library = StructureLibrary.load(recipe.structure_path)
+        library = StructureLibrary.load(recipe.structure)
         variations.append(GeneratedStructure(library, blur, recipe.structure_share))
     return variations + ([FarLevels(recipe.far_levels)] if recipe.far_levels else [])

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from ...inputs.bands import Bands
+from ...learning.denoiser import draw_noise
 from ...learning.diffusion import SCHEDULES, Schedule
 from ...simulation.diffuse import INTERVALS
 from ...simulation.missing_gas import REFERENCE_INTERVAL
@@ -121,11 +122,8 @@ class EmissionPatches(Movable):
         patches = self.real(rng, n, held)
         for images in (patches.structure, patches.amplitude, patches.channels):
             images[::2] = images[::2].flip(-1)
-        noise = torch.randn(patches.structure.shape, generator=generator)
-        # Both ends of the interval are excluded
-        share = torch.rand(n, generator=generator).clamp(1e-6, 1 - 1e-6)
-        device = patches.structure.device
-        return NoisyPatches(patches, noise.to(device), self.schedule.level(share).to(device), self.schedule)
+        noise, level = draw_noise(self.schedule, patches.structure, generator)
+        return NoisyPatches(patches, noise, level, self.schedule)
 
     def real(self, rng, n, held):
         """Patches of real structure.

@@ -3,22 +3,25 @@
 Detect sources in a field
 =========================
 
-Find gamma-ray sources in a Fermi-LAT field with the shipped model, look at them, and hand them to a fit.
+Find gamma-ray sources in a Fermi-LAT field with the shipped model, look at them, and
+hand them to a fit.
 
 Context
 -------
 
-A field of the GeV sky holds tens of sources on bright diffuse emission. The classical way to find them is a
-map of the test statistic of a source at each pixel, and its peaks. A network trained on simulated
-skies does the same in a second, and tells for each candidate the probability that it is real.
+A field of the GeV sky holds tens of sources on bright diffuse emission. The classical
+way to find them is a map of the test statistic of a source at each pixel, and its
+peaks. A network trained on simulated skies does the same in a second, and tells for
+each candidate the probability that it is real.
 
-**Objective: make a list of source candidates of a field, judge it, and start a likelihood fit from it.**
+**Objective: make a list of source candidates of a field, judge it, and start a
+likelihood fit from it.**
 
 Proposed approach
 -----------------
 
-We simulate a field, so that this tutorial needs no data and the truth is known. To run it on real data,
-read any `~gammapy.datasets.MapDataset` instead::
+We simulate a field, so that this tutorial needs no data and the truth is known. To run
+it on real data, read any `~gammapy.datasets.MapDataset` instead::
 
     from gammapy.datasets import MapDataset
 
@@ -34,27 +37,29 @@ from gammapy.modeling import Fit
 
 from gammapy_asid import DLSourceDetector
 from gammapy_asid.plots import plot_field, plot_score_map
-from gammapy_asid.simulation.diffuse import analytic_emission
-from gammapy_asid.simulation.lat_dataset import simulate_dataset
-from gammapy_asid.simulation.populations import draw_sky
+from gammapy_asid.simulation import analytic_emission, draw_sky, simulate_dataset
 
 # %%
 # The field
 # ---------
 #
-# A sky is drawn from populations fitted to 4FGL-DR4 and seen for ten years, 12 deg by 12 deg of it.
+# A sky is drawn from populations fitted to 4FGL-DR4 and seen for ten years, 12 deg by
+# 12 deg of it.
 
 rng = np.random.default_rng(7)
 catalog = draw_sky(rng)
 center = SkyCoord(75, 20, unit="deg", frame="galactic")
-dataset = simulate_dataset(center, (12 * u.deg, 12 * u.deg), catalog, analytic_emission(), rng=rng)
+dataset = simulate_dataset(
+    center, (12 * u.deg, 12 * u.deg), catalog, analytic_emission(), rng=rng
+)
 print(dataset)
 
 # %%
 # Detection
 # ---------
 #
-# The threshold is a probability: candidates less certain are left out. The dataset is not changed.
+# The threshold is a probability: candidates less certain are left out. The dataset is
+# not changed.
 
 detector = DLSourceDetector(model="lat", threshold=0.5)
 candidates = detector.run(dataset)
@@ -70,10 +75,13 @@ for name in ("expected_purity", "expected_completeness"):
 # A look
 # ------
 #
-# Rings are coloured by score. Crosses mark the simulated sources above 2e-10 cm-2 s-1 (1-100 GeV).
+# Rings are coloured by score. Crosses mark the simulated sources above 2e-10 cm-2 s-1
+# (1-100 GeV).
 
 positions = catalog.positions
-bright = dataset.counts.geom.to_image().contains(positions) & (catalog.flux(1, 100) > 2e-10)
+bright = dataset.counts.geom.to_image().contains(positions) & (
+    catalog.flux(1, 100) > 2e-10
+)
 plot_field(candidates, dataset, catalog=positions[bright])
 plt.show()
 
@@ -87,8 +95,8 @@ plt.show()
 # Is it right?
 # ------------
 #
-# The truth is known here: the share of the candidates that have a simulated source nearby, and of the bright
-# sources that have a candidate.
+# The truth is known here: the share of the candidates that have a simulated source
+# nearby, and of the bright sources that have a candidate.
 
 separation = candidates.positions.match_to_catalog_sky(positions)[1]
 print(f"{np.mean(separation.deg < 0.3):.2f} of the candidates are real")
@@ -99,8 +107,9 @@ print(f"{np.mean(separation.deg < 0.3):.2f} of {bright.sum()} bright sources are
 # Towards a fit
 # -------------
 #
-# Candidates become Gammapy models, regions or a catalogue. Here the most certain one is fitted above
-# 1 GeV with the background that the dataset has: flux and index are now measured.
+# Candidates become Gammapy models, regions or a catalogue. Here the most certain one is
+# fitted above 1 GeV with the background that the dataset has: flux and index are now
+# measured.
 
 best = candidates[:1]
 hard = dataset.slice_by_energy(1 * u.GeV, 1 * u.TeV, name="hard").cutout(
@@ -113,5 +122,5 @@ Fit().run(Datasets([hard]))
 print(hard.models[0])
 
 # %%
-# To keep the list: ``candidates.write("candidates.fits")``, ``candidates.to_regions()`` for error ellipses,
-# ``candidates.to_catalog()`` for a source catalogue.
+# To keep the list: ``candidates.write("candidates.fits")``, ``candidates.to_regions()``
+# for error ellipses, ``candidates.to_catalog()`` for a source catalogue.

@@ -3,22 +3,24 @@
 Positions and fluxes with errors
 ================================
 
-Measure where the sources of a field are and how bright they are, and check the stated errors against the
-truth and against what the photons allow.
+Measure where the sources of a field are and how bright they are, and check the stated
+errors against the truth and against what the photons allow.
 
 Context
 -------
 
-A source list is worth as much as its errors. Positions and fluxes here come from deep ensembles that correct
-a likelihood fit of all candidates at once. Their errors are calibrated on simulations.
+A source list is worth as much as its errors. Positions and fluxes here come from deep
+ensembles that correct a likelihood fit of all candidates at once. Their errors are
+calibrated on simulations.
 
-**Objective: refined positions with error ellipses, fluxes and spectra of the sources of a field.**
+**Objective: refined positions with error ellipses, fluxes and spectra of the sources of
+a field.**
 
 Proposed approach
 -----------------
 
-We simulate a field, so that the truth is known, detect its sources and estimate their fluxes in a range of
-energies of our choice.
+We simulate a field, so that the truth is known, detect its sources and estimate their
+fluxes in a range of energies of our choice.
 """
 
 import astropy.units as u
@@ -27,9 +29,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 
 from gammapy_asid import DLFluxEstimator, DLSourceDetector
-from gammapy_asid.simulation.diffuse import analytic_emission
-from gammapy_asid.simulation.lat_dataset import simulate_dataset
-from gammapy_asid.simulation.populations import draw_sky
+from gammapy_asid.simulation import analytic_emission, draw_sky, simulate_dataset
 from gammapy_asid.stats.bounds import source_limits
 
 # %%
@@ -41,17 +41,21 @@ from gammapy_asid.stats.bounds import source_limits
 rng = np.random.default_rng(3)
 catalog = draw_sky(rng)
 center = SkyCoord(160, 40, unit="deg", frame="galactic")
-dataset = simulate_dataset(center, (24 * u.deg, 24 * u.deg), catalog, analytic_emission(), rng=rng)
+dataset = simulate_dataset(
+    center, (24 * u.deg, 24 * u.deg), catalog, analytic_emission(), rng=rng
+)
 
 # %%
 # Positions
 # ---------
 #
-# The detector refines the positions of its candidates. The columns of the error ellipses give the probability
-# of 68 % and of 95 % to hold the source.
+# The detector refines the positions of its candidates. The columns of the error
+# ellipses give the probability of 68 % and of 95 % to hold the source.
 
 candidates = DLSourceDetector(model="lat", threshold=0.5).run(dataset)
-table = candidates.table["name", "ra", "dec", "semi_major_68", "semi_minor_68", "pos_angle", "score"]
+table = candidates.table[
+    "name", "ra", "dec", "semi_major_68", "semi_minor_68", "pos_angle", "score"
+]
 table[:5].pprint(max_width=-1)
 
 # %%
@@ -62,7 +66,9 @@ table[:5].pprint(max_width=-1)
 
 estimator = DLFluxEstimator(model="lat", e_min=1 * u.GeV, e_max=100 * u.GeV)
 fluxes = estimator.run(dataset, candidates)
-fluxes.table["name", "flux", "flux_errn", "flux_errp", "flux_ul"][:5].pprint(max_width=-1)
+fluxes.table["name", "flux", "flux_errn", "flux_errp", "flux_ul"][:5].pprint(
+    max_width=-1
+)
 
 # %%
 # With these the candidates are complete.
@@ -73,8 +79,8 @@ candidates = candidates.with_fluxes(fluxes)
 # Spectra
 # -------
 #
-# Each source has native flux points, one per energy band. Points whose 95 % interval reaches zero are upper
-# limits.
+# Each source has native flux points, one per energy band. Points whose 95 % interval
+# reaches zero are upper limits.
 
 brightest = int(np.argmax(fluxes.table["flux"]))
 points = fluxes.flux_points(brightest)
@@ -87,8 +93,9 @@ plt.show()
 # Are the errors true?
 # --------------------
 #
-# Each candidate is compared with the brightest simulated source within 0.3 deg. Fainter sources than
-# 1e-10 cm-2 s-1 are left out: these data can't show them, and they lie near any position by chance.
+# Each candidate is compared with the brightest simulated source within 0.3 deg. Fainter
+# sources than 1e-10 cm-2 s-1 are left out: these data can't show them, and they lie
+# near any position by chance.
 
 catalog = catalog.select(catalog.flux(1, 100) > 1e-10)
 positions = catalog.positions
@@ -98,18 +105,27 @@ own = np.argmax(np.where(separation < 0.3, true_flux, 0), axis=1)
 real = separation[np.arange(len(own)), own] < 0.3
 offset = separation[np.arange(len(own)), own]
 inside = offset < candidates.table["pos_err_68"].value
-print(f"{inside[real].mean():.2f} of {real.sum()} true positions inside the 68 % radius")
+print(
+    f"{inside[real].mean():.2f} of {real.sum()} true positions inside the 68 % radius"
+)
 
 flux = candidates.table["flux"].to_value("cm-2 s-1")
-low, high = (candidates.table[name].to_value("cm-2 s-1") for name in ("flux_errn", "flux_errp"))
+low, high = (
+    candidates.table[name].to_value("cm-2 s-1") for name in ("flux_errn", "flux_errp")
+)
 inside = (true_flux[own] > flux - low) & (true_flux[own] < flux + high)
 print(f"{inside[real].mean():.2f} of {real.sum()} true fluxes inside the 68 % interval")
 
 fig, ax = plt.subplots(figsize=(6, 5))
-ax.errorbar(true_flux[own][real], flux[real], yerr=[low[real], high[real]], fmt="o", ms=4)
+ax.errorbar(
+    true_flux[own][real], flux[real], yerr=[low[real], high[real]], fmt="o", ms=4
+)
 ax.plot([1e-10, 1e-8], [1e-10, 1e-8], "k--", lw=1)
 ax.set(
-    xscale="log", yscale="log", xlabel="True flux 1-100 GeV [cm-2 s-1]", ylabel="Estimated flux [cm-2 s-1]"
+    xscale="log",
+    yscale="log",
+    xlabel="True flux 1-100 GeV [cm-2 s-1]",
+    ylabel="Estimated flux [cm-2 s-1]",
 )
 plt.show()
 
@@ -117,15 +133,17 @@ plt.show()
 # The limit
 # ---------
 #
-# How much better could anyone do? The Cramér-Rao bound says what the photons of this dataset allow, with all
-# else known.
+# How much better could anyone do? The Cramér-Rao bound says what the photons of this
+# dataset allow, with all else known.
 
 limits = source_limits(dataset, catalog.select(own[real]).to_models())
 ratio = offset[real] / (
-    limits["pos_err_68"].to_value("deg") / np.sqrt(-2 * np.log(0.32)) * np.sqrt(2 * np.log(2))
+    limits["pos_err_68"].to_value("deg")
+    / np.sqrt(-2 * np.log(0.32))
+    * np.sqrt(2 * np.log(2))
 )
 print(f"Median offset over the bound: {np.median(ratio):.2f}")
 
 # %%
-# ``candidates.write("candidates.fits")`` keeps positions and fluxes; ``gammapy-asid flux`` does the same
-# for any list of positions on the command line.
+# ``candidates.write("candidates.fits")`` keeps positions and fluxes; ``gammapy-asid
+# flux`` does the same for any list of positions on the command line.

@@ -13,7 +13,8 @@ from ..stats.known_sky import known_sky
 __all__ = ["Domain", "beyond_bands", "field_domain", "sky_levels"]
 
 # How far a field may leave the range of a model's training before purity and completeness are no longer
-# those of the card: measured with the model 'lat' on other instruments and skies, see docs/benchmarks_detection.md.
+# those of the card: measured with the model 'lat' on other instruments and skies ("Outside the training" in
+# docs/benchmarks_detection.md).
 #: Factor on the pixel size. Conversion keeps data at 0.7-2.5 nominal pixels, beyond which all angles grow.
 PIXEL_TOLERANCE = 1.4
 

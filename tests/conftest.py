@@ -5,6 +5,8 @@ import matplotlib
 import pytest
 
 matplotlib.use("agg")
+# Tests see the models that ship, whatever folder a user has
+os.environ.pop("GAMMAPY_ASID_MODELS", None)
 
 # Several processes with a thread for each core each would wait for one another
 if "PYTEST_XDIST_WORKER" in os.environ:

@@ -17,9 +17,10 @@ from .evaluate import evaluate
 from .extension import extension
 from .fermipy import fermipy
 from .likelihood import catalog, fit
+from .models import models
 from .optical import optical
 from .split_time import split_time
-from .train import models, simulate, train
+from .train import simulate, train
 
 __all__ = ["main"]
 

@@ -1,10 +1,9 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
-"""Commands that make data and models: simulate, train and models."""
+"""Commands that make data and models: simulate and train."""
 
 from pathlib import Path
 
 import click
-from rich.table import Table
 
 from .common import (
     console,
@@ -17,7 +16,7 @@ from .common import (
 )
 from .inputs import input_file, read_datasets
 
-__all__ = ["models", "simulate", "train"]
+__all__ = ["simulate", "train"]
 
 
 #: Tasks that can be trained: folders with recipes, known without an import of what they need.
@@ -210,25 +209,3 @@ def _image_simulator(settings, images, sources, psf, device):
         for image, table in zip(images, sources, strict=True)
     ]
     return ImageSimulator(listed, settings.patch_size, seed=settings.seed)
-
-
-@click.command()
-def models():
-    """List the models that ship with the package."""
-    from ..tasks import TASKS, find_model, get_task, list_models, load_card
-
-    for name in TASKS:
-        task, table = get_task(name), None
-        for model in list_models(name):
-            card = load_card(find_model(model, name))
-            row = {
-                "Version": card.version,
-                "Energy (GeV)": f"{card.bands.edges[0]:g}-{card.bands.edges[-1]:g}",
-                **task.summary(card),
-                "SHA-256": card.weights_sha256[:12],
-            }
-            table = table or Table(f"For {name}", *row)
-            table.add_row(model, *row.values())
-        if table is not None:
-            console.print(table)
-            console.print(task.summary_note)

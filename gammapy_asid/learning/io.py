@@ -10,13 +10,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from ..utils.files import new_file
-from .model_files import card_task, find_model
+from .model_files import LARGEST_CARD, card_task, find_model
 from .registry import get_task
 
 __all__ = ["load_card", "load_state", "save_model"]
-
-#: Largest card in bytes, far above those that ship: it is read into the memory.
-LARGEST_CARD = 2**25
 
 
 def load_card(name_or_path, kind=None):
@@ -25,7 +22,7 @@ def load_card(name_or_path, kind=None):
     Parameters
     ----------
     name_or_path : str or path
-        Name of a model that ships with the package, or path of a weight file.
+        Name of a model, see `~gammapy_asid.learning.model_files.find_model`, or path of a weight file.
     kind : type, optional
         Class of the card; by default that of the task which the card states.
 
@@ -70,7 +67,7 @@ def load_state(name_or_path, kind=None):
     Parameters
     ----------
     name_or_path : str or path
-        Name of a model that ships with the package, or path of a weight file.
+        Name of a model, see `~gammapy_asid.learning.model_files.find_model`, or path of a weight file.
     kind : type, optional
         Class of its card, see `load_card`.
 
@@ -88,7 +85,7 @@ def load_state(name_or_path, kind=None):
     """
     card, path = load_card(name_or_path, kind), find_model(name_or_path)
     if not path.is_file():
-        raise FileNotFoundError(f"No weight file {path}, though its card exists: install the package again")
+        raise FileNotFoundError(f"No weight file {path}, though its card exists: copy both files together")
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != card.weights_sha256:
         raise ValueError(

@@ -4,7 +4,7 @@
 from importlib import import_module
 from pkgutil import iter_modules
 
-from ..learning.io import load_card
+from ..learning.io import load_card, load_state
 from ..learning.model_files import find_model, list_models
 from ..learning.recipe import read_recipe
 from ..learning.registry import TASKS, get_task
@@ -20,6 +20,7 @@ __all__ = [
     "get_task",
     "list_models",
     "load_card",
+    "load_state",
     "read_recipe",
 ]
 

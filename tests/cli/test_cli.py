@@ -1,5 +1,7 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 import os
+import re
+import shutil
 
 import numpy as np
 import pytest
@@ -127,10 +129,30 @@ def test_demo_without_data(monkeypatch, toy_model, tmp_path):
     assert sorted(p.suffix for p in (tmp_path / "demo").iterdir()) == [".fits", ".png", ".reg", ".yaml"]
 
 
-def test_models():
+def test_models(monkeypatch, toy_model):
     result = run("models")
-    assert result.exit_code == 0
-    assert "SHA-256" in result.output
+    assert result.exit_code == 0, result.output
+    assert "own folder" not in result.output.lower()
+    files = result.output[result.output.index("SHA-256") :]
+    assert re.search(r"lat +detection +\S+ +package +[0-9a-f]{8}", files)
+    assert max(len(line) for line in result.output.splitlines()) <= 80
+
+    monkeypatch.setenv("GAMMAPY_ASID_MODELS", str(toy_model.parent))
+    result = run("models")
+    assert re.search(r"toy +position +1 +own folder +[0-9a-f]{8}", result.output)
+    assert str(toy_model.parent) in result.output and "Not usable" not in result.output
+
+
+def test_models_that_are_not_usable(monkeypatch, toy_model, tmp_path):
+    for path in (toy_model, toy_model.with_suffix(".json")):
+        shutil.copy(path, tmp_path)
+        shutil.copy(path, tmp_path / f"lat{path.suffix}")
+    (tmp_path / "toy.safetensors").write_bytes(b"cut")
+    monkeypatch.setenv("GAMMAPY_ASID_MODELS", str(tmp_path))
+    lines = [line for line in run("models").output.splitlines() if "Not usable" in line]
+    # Both of the same name are told
+    assert ["Two models are called 'lat'" in line for line in lines] == [True, True, False]
+    assert "toy.safetensors differs from its card (SHA-256 disagrees)" in lines[2]
 
 
 def test_train_needs_a_recipe(tmp_path):

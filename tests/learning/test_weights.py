@@ -122,6 +122,49 @@ def test_names(model, monkeypatch):
         load_card("cta")
 
 
+@pytest.fixture
+def own(model, monkeypatch):
+    """Folder of models of the user's own, with the model ``toy``."""
+    monkeypatch.setenv("GAMMAPY_ASID_MODELS", str(model.parent))
+    return model.parent
+
+
+def test_own_folder(own, monkeypatch):
+    assert list_models() == ["cta-gps", "lat", "toy"]
+    assert find_model("toy") == find_model("toy", "detection") == own / "toy.safetensors"
+    assert load_card("toy").name == "toy" and load_state("toy")
+    assert find_model("lat").parent == model_files.DATA
+    # The name is that of the file, and other files are no models
+    for path in (own / "toy.safetensors", own / "toy.json"):
+        path.rename(path.with_stem("mine"))
+    (own / "settings.json").write_text("{}")
+    assert list_models() == ["cta-gps", "lat", "mine"]
+    assert load_state("mine")
+    monkeypatch.setenv("GAMMAPY_ASID_MODELS", "")
+    assert list_models() == ["cta-gps", "lat"]
+
+
+def test_own_folder_refuses(own, monkeypatch):
+    weights, card = own / "toy.safetensors", own / "toy.json"
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(ValueError, match=r"toy.safetensors differs from its card \(SHA-256 disagrees\)"):
+        load_state("toy")
+    weights.rename(own / "lonely.safetensors")
+    with pytest.raises(FileNotFoundError, match="lonely.json: it belongs beside the weights"):
+        load_card("lonely")
+    with pytest.raises(FileNotFoundError, match="No weight file .*toy.safetensors, though its card exists"):
+        load_state("toy")
+    with pytest.raises(ValueError, match=r"Unknown model 'none': known are .*\$GAMMAPY_ASID_MODELS"):
+        find_model("none")
+    card.rename(own / "lat.json")
+    with pytest.raises(ValueError, match="Two models are called 'lat', .*data/lat.safetensors and .*rename"):
+        find_model("lat")
+    monkeypatch.setenv("GAMMAPY_ASID_MODELS", str(own / "missing"))
+    with pytest.raises(ValueError, match="GAMMAPY_ASID_MODELS is .*missing, which is no folder"):
+        list_models()
+
+
 @pytest.mark.parametrize("name", list_models())
 def test_models_that_ship(name):
     card = load_card(name)

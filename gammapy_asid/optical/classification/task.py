@@ -82,6 +82,6 @@ class OpticalClassTask(Task):
 
     def summary(self, card):
         return {
-            "Star against galaxy": f"{card.metrics['area_10_30']:.2f}",
-            "Artefact": f"{card.metrics['area_artefact']:.2f}",
+            "Star against galaxy": f"{card.metrics.get('area_10_30', float('nan')):.2f}",
+            "Artefact": f"{card.metrics.get('area_artefact', float('nan')):.2f}",
         }

@@ -93,7 +93,8 @@ class ExtensionTask(Task):
         return Path(output) / recipe.name
 
     def summary(self, card):
+        figures = next(iter(card.metrics.values()), {})
         return {
             "Edges (deg)": ", ".join(f"{edge:g}" for edge in card.edges),
-            "Accuracy": f"{next(iter(card.metrics.values()))['accuracy']:.2f}",
+            "Accuracy": f"{figures.get('accuracy', float('nan')):.2f}",
         }

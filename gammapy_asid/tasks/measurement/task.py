@@ -34,8 +34,8 @@ class MeasurementTask(FollowingTask):
         )
 
     def summary(self, card):
-        figures = card.metrics if self.name == "position" else next(iter(card.metrics.values()))
-        return {"Coverage": f"{figures['coverage_68']:.2f}"}
+        figures = card.metrics if self.name == "position" else next(iter(card.metrics.values()), {})
+        return {"Coverage": f"{figures.get('coverage_68', float('nan')):.2f}"}
 
 
 class PositionTask(MeasurementTask):

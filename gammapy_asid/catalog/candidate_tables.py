@@ -11,7 +11,7 @@ from .columns import BAND_COLUMNS, COLUMNS, FLUX_COLUMNS, GROUPS
 from .names import iau_names
 from .source_lists import list_columns
 
-__all__ = ["check_same_sources", "checked_table", "table_lines", "table_of_list", "table_of_positions"]
+__all__ = ["check_same_sources", "checked_table", "table_of_list", "table_of_positions"]
 
 
 def checked_table(table):
@@ -47,25 +47,6 @@ def checked_table(table):
     for column in columns:
         checked[column.name].info.description = column.description
     return checked
-
-
-def table_lines(table):
-    """Lines of a table as it is printed, numbers with four decimals.
-
-    Parameters
-    ----------
-    table : `~astropy.table.QTable`
-        Table.
-
-    Returns
-    -------
-    lines : list of str
-        Lines.
-    """
-    table = table.copy()
-    for name in table.colnames:
-        table[name].info.format = {"f": ".4f"}.get(table[name].dtype.kind)
-    return table.pformat(max_width=-1)
 
 
 def check_same_sources(table, what, values, kind, do):

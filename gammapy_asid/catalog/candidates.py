@@ -4,12 +4,11 @@
 import json
 from importlib.metadata import version
 from os import PathLike
-from typing import Self, TypeAlias, overload
+from typing import Self, TypeAlias
 
 import astropy.units as u
-import numpy as np
 from astropy.coordinates import SkyCoord
-from astropy.table import QTable, Row, Table
+from astropy.table import QTable, Table
 from gammapy.maps import Map, Maps
 from gammapy.modeling.models import Models, SpectralModel
 from numpy.typing import ArrayLike
@@ -19,7 +18,6 @@ from .candidate_files import read_candidates, write_candidates
 from .candidate_tables import (
     check_same_sources,
     checked_table,
-    table_lines,
     table_of_list,
     table_of_positions,
 )
@@ -29,6 +27,7 @@ from .fluxes import SourceFluxes
 from .regions import error_regions
 from .source_catalog import SourceCatalogASID
 from .source_models import with_extended
+from .source_table import SourceTable
 
 __all__ = ["Candidates"]
 
@@ -38,7 +37,7 @@ MapsOfField: TypeAlias = Maps | dict[str, Map] | None
 Meta = dict | None
 
 
-class Candidates:
+class Candidates(SourceTable):
     """Source candidates of one field.
 
     Parameters
@@ -125,31 +124,18 @@ class Candidates:
         """
         return cls(table_of_list(table, columns, energy_range, meta), meta=meta)
 
-    def __len__(self) -> int:
-        return len(self.table)
-
-    @overload
-    def __getitem__(self, key: int) -> Row: ...
-
-    @overload
-    def __getitem__(self, key: slice | ArrayLike) -> "Candidates": ...
-
-    def __getitem__(self, key):
-        """Candidates of a slice, a mask or indices, with all maps; one row for an int."""
-        if isinstance(key, int | np.integer):
-            return self.table[key]
-        return Candidates(self.table[key], self.maps, self.meta)
-
-    def __str__(self) -> str:
-        lines = [f"{type(self).__name__}: {len(self)} sources"]
-        lines += [f"  {key:<22}: {value}" for key, value in self.meta.items()]
-        lines += [f"  {'maps':<22}: {', '.join(self.maps) or 'none'}", ""]
-        return "\n".join(lines + table_lines(self.table))
-
     @property
-    def positions(self) -> SkyCoord:
-        """Positions (`~astropy.coordinates.SkyCoord`, ICRS)."""
-        return SkyCoord(self.table["ra"], self.table["dec"], frame="icrs")
+    def summary(self) -> str:
+        """What is in the table, in a few words."""
+        parts = [f"{len(self)} candidate{'' if len(self) == 1 else 's'}"]
+        if "model" in self.meta:
+            parts.append(f"model {self.meta['model']}")
+        if "threshold" in self.meta:
+            parts.append(f"score ≥ {self.meta['threshold']:g}")
+        return ", ".join(parts)
+
+    def _with_rows(self, rows):
+        return Candidates(self.table[rows], self.maps, self.meta)
 
     def with_fluxes(self, fluxes: SourceFluxes) -> "Candidates":
         """Candidates with the fluxes of `~gammapy_asid.DLFluxEstimator`.

@@ -12,7 +12,7 @@ from .source_table import SourceTable
 __all__ = ["SourceClasses"]
 
 
-@dataclass
+@dataclass(repr=False)
 class SourceClasses(SourceTable):
     """Classes of the sources of one field.
 

@@ -2,12 +2,12 @@
 """Columns of the table of candidates, and bits of their flags."""
 
 from dataclasses import dataclass
-from enum import IntFlag
 
 import astropy.units as u
 import numpy as np
 from astropy.table import QTable
 
+from ..display.flags import DescribedFlag
 from ..utils.table_columns import column_text, plain_unit
 
 __all__ = [
@@ -25,29 +25,19 @@ __all__ = [
 ]
 
 
-class CandidateFlag(IntFlag):
-    """Bits of the column ``flags``."""
+class CandidateFlag(DescribedFlag):
+    """Bits of the column ``flags``: ``CandidateFlag.words(flags)`` are those that are set, in words."""
 
-    #: Nearer to the edge of the valid data than the match radius of the model.
-    NEAR_EDGE = 1
-    #: A candidate of higher score lies within twice the 68 % PSF radius of the best band.
-    NEAR_BRIGHTER = 2
-    #: No flux: the position is outside the valid data.
-    OUTSIDE = 4
-    #: Another position of the list is nearer than half a pixel: they share their flux.
-    DUPLICATE = 8
-    #: The likelihood fit did not converge.
-    FIT_FAILED = 16
-    #: The known diffuse emission outshines the source within its 68 % PSF radius.
-    STRONG_DIFFUSE = 32
-    #: Not found again where the known sky is brighter or fainter by ``emission_error`` of the detector.
-    EMISSION_SENSITIVE = 64
-    #: Instrument or sky lie outside the range that the model which made the row was trained for.
-    UNTRAINED = 128
-    #: The energy bins are too few or too wide for the bands of the model: the flux may be far too low.
-    COARSE_BINS = 256
-    #: The source lies outside what the classifier of source classes was trained for.
-    CLASS_OUTSIDE = 512
+    NEAR_EDGE = 1, "nearer to the edge of the valid data than the match radius of the model"
+    NEAR_BRIGHTER = 2, "a candidate of higher score lies within twice the 68 % PSF radius of the best band"
+    OUTSIDE = 4, "no flux: the position is outside the valid data", True
+    DUPLICATE = 8, "another position of the list is nearer than half a pixel: they share their flux"
+    FIT_FAILED = 16, "the likelihood fit did not converge", True
+    STRONG_DIFFUSE = 32, "the known diffuse emission outshines the source within its 68 % PSF radius"
+    EMISSION_SENSITIVE = 64, "not found again where the known sky is brighter or fainter"
+    UNTRAINED = 128, "instrument or sky lie outside the range that the model was trained for", True
+    COARSE_BINS = 256, "energy bins too few or too wide for the model: the flux may be far too low", True
+    CLASS_OUTSIDE = 512, "outside what the classifier of source classes was trained for", True
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from .source_table import SourceTable
 __all__ = ["SourceExtensions"]
 
 
-@dataclass
+@dataclass(repr=False)
 class SourceExtensions(SourceTable):
     """Extensions of the sources of one field.
 

@@ -1,7 +1,7 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Fluxes of sources: one table, and native flux points of each."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import astropy.units as u
 import numpy as np
@@ -10,7 +10,7 @@ from gammapy.estimators import FluxPoints
 from gammapy.modeling.models import PowerLawSpectralModel
 
 from .columns import BAND_COLUMNS, FLUX_COLUMNS
-from .source_table import SourceTable
+from .source_table import SourceTable, row_number
 
 __all__ = ["FLUX_UNIT", "SourceFluxes", "integral_flux"]
 
@@ -38,7 +38,7 @@ def integral_flux(spectrum, e_min, e_max):
         return spectrum.integral(e_min, e_max)
 
 
-@dataclass
+@dataclass(repr=False)
 class SourceFluxes(SourceTable):
     """Fluxes of the sources of one field.
 
@@ -78,6 +78,9 @@ class SourceFluxes(SourceTable):
         values[:, self.bands.meta["index"]] = column
         return values
 
+    def _with_rows(self, rows):
+        return replace(self, table=self.table[rows], bands=self.bands[rows])
+
     @property
     def candidate_columns(self):
         """Columns for candidates (`~astropy.table.QTable`): those of the flux and of that in the bands."""
@@ -99,7 +102,7 @@ class SourceFluxes(SourceTable):
         points : `~gammapy.estimators.FluxPoints`
             Flux points of type ``flux``. Points whose 95 % interval reaches zero are upper limits.
         """
-        row = self._row(source)
+        row = row_number(self, source)
         columns = {name: self.bands[name][row] for name in self.bands.colnames}
         columns |= {"e_min": self.bands.meta["e_min"], "e_max": self.bands.meta["e_max"]}
         return self._points(columns, row)
@@ -117,7 +120,7 @@ class SourceFluxes(SourceTable):
         points : `~gammapy.estimators.FluxPoints`
             One flux point of type ``flux``.
         """
-        row = self._row(source)
+        row = row_number(self, source)
         names = [*self.bands.colnames, "e_min", "e_max"]
         return self._points({name: self.table[name][row : row + 1] for name in names}, row)
 

@@ -9,7 +9,7 @@ from gammapy.estimators import FluxPoints
 from gammapy.maps import MapAxis, Maps, RegionGeom, TimeMapAxis
 from gammapy.modeling.models import PowerLawSpectralModel
 
-from .source_table import SourceTable
+from .source_table import SourceTable, row_number
 
 __all__ = ["SourceLightCurves"]
 
@@ -17,7 +17,7 @@ __all__ = ["SourceLightCurves"]
 QUANTITIES = ("flux", "flux_err", "flux_errn", "flux_errp", "flux_ul")
 
 
-@dataclass
+@dataclass(repr=False)
 class SourceLightCurves(SourceTable):
     """Light curves of the sources of one field.
 
@@ -63,7 +63,7 @@ class SourceLightCurves(SourceTable):
         KeyError
             If there is no source of that name.
         """
-        row = self.table[self._row(source)]
+        row = self.table[row_number(self, source)]
         since = [(time - self.start[0]).to("d") for time in (self.start, self.stop)]
         axes = [
             MapAxis.from_energy_edges([row["e_min"], row["e_max"]]),

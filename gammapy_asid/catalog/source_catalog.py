@@ -22,11 +22,14 @@ from ..utils.fits_tables import read_provenance, read_table
 from ..utils.sky_geometry import RADIUS_68
 from .candidate_files import read_candidates
 from .candidate_tables import checked_table
-from .catalog_table import SPECTRA, catalog_table
+from .catalog_table import SPECTRA, candidate_table, catalog_table
 from .class_spectra import PULSAR, class_spectrum, curved_spectrum
 from .columns import CLASSES
 from .fluxes import integral_flux
+from .regions import error_regions
+from .source_info import source_info
 from .source_models import START_SPECTRUM, bounded_place, bounded_spectrum
+from .source_table import ShownTable, row_number
 
 __all__ = ["SourceCatalogASID", "SourceCatalogObjectASID"]
 
@@ -44,6 +47,28 @@ class SourceCatalogObjectASID(SourceCatalogObject):
     """One source, as `SourceCatalogASID` returns it."""
 
     _source_name_key = "Source_Name"
+
+    def __repr__(self):
+        position = self.position.to_string(precision=3)
+        return f"<{type(self).__name__} {self.name}: ra, dec {position} deg, score {self.data['Score']:.3f}>"
+
+    def __str__(self):
+        return self.info()
+
+    def info(self, info="all"):
+        """Summary information string.
+
+        Parameters
+        ----------
+        info : str
+            ``all``, or some of ``basic``, ``more``, ``position``, ``spectral`` and ``points``, with commas.
+
+        Returns
+        -------
+        text : str
+            What is known, in lines.
+        """
+        return source_info(self, info)
 
     @property
     def position(self):
@@ -175,7 +200,7 @@ class SourceCatalogObjectASID(SourceCatalogObject):
         return FluxPoints.from_table(table, sed_type="flux", reference_model=self.spectral_model())
 
 
-class SourceCatalogASID(SourceCatalog):
+class SourceCatalogASID(ShownTable, SourceCatalog):
     """Catalogue of gammapy_asid.
 
     Parameters
@@ -222,6 +247,47 @@ class SourceCatalogASID(SourceCatalog):
         super().__init__(table, source_name_key="Source_Name")
         self._bands = meta.get("flux", {}).get("bands")
         self._energy_range = meta.get("energy_range", [np.nan, np.nan]) * u.GeV
+
+    def __len__(self):
+        return len(self.table)
+
+    def __getitem__(self, key):
+        """Source of a name or a row; a catalogue for a slice, a mask, row numbers or names."""
+        if isinstance(key, str | int | np.integer) and not isinstance(key, bool | np.bool_):
+            return self._make_source_object(row_number(self, key))
+        return self.select(key)
+
+    @property
+    def names(self):
+        """Names of all sources (list of str)."""
+        return [str(name).strip() for name in self.table["Source_Name"]]
+
+    @property
+    def own_table(self):
+        """The table with the columns of candidates (`~astropy.table.QTable`)."""
+        return candidate_table(self.table)
+
+    def _with_rows(self, rows):
+        other = self.copy()
+        other.table = self.table[rows]
+        # Where a name was
+        other.__dict__.pop("_name_to_index_cache", None)
+        return other
+
+    def to_regions(self, containment=0.95):
+        """Error ellipses, see `gammapy_asid.Candidates.to_regions`.
+
+        Parameters
+        ----------
+        containment : {0.68, 0.95}
+            Probability that the ellipse holds the source.
+
+        Returns
+        -------
+        regions : `~regions.Regions`
+            Regions labelled with the names.
+        """
+        return error_regions(self.own_table, self.positions, containment)
 
     def _make_source_object(self, index):
         source = super()._make_source_object(index)

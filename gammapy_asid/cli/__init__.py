@@ -21,6 +21,7 @@ from .models import models
 from .optical import optical
 from .split_time import split_time
 from .train import simulate, train
+from .view import view
 
 __all__ = ["main"]
 
@@ -72,6 +73,7 @@ COMMANDS = (
     train,
     emission,
     models,
+    view,
 )
 for command in COMMANDS:
     main.add_command(command)

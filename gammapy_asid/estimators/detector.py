@@ -16,6 +16,7 @@ from ..catalog.candidates import Candidates
 from ..catalog.columns import CandidateFlag
 from ..inputs.bands import BandCube
 from ..inputs.batch import field_batch
+from ..inputs.picture_maps import picture_maps
 from ..inputs.prepare import usable_datasets
 from ..inputs.psf import psf_radius, psf_tables
 from ..inputs.time_bins import find_time_bins, usable_in_time
@@ -140,8 +141,10 @@ class DLSourceDetector(TrainedEstimator):
         candidates : `~gammapy_asid.Candidates`
             Candidates above the threshold, by decreasing score. Their maps are ``score``, the
             network's probability of a source within the model's match radius (LAT: 0.3 deg) of
-            each pixel, and ``centre``. With `classify` there are `~gammapy_asid.catalog.CLASS_COLUMNS`, from
-            the counts in time where the datasets are bins of it; what is found does not depend on it.
+            each pixel, ``centre``, and for pictures ``counts`` with what the known sky predicts of them,
+            ``background``, in the energies ``meta["picture_range"]`` in GeV. With `classify` there are
+            `~gammapy_asid.catalog.CLASS_COLUMNS`, from the counts in time where
+            the datasets are bins of it; what is found does not depend on it.
 
         Raises
         ------
@@ -202,6 +205,7 @@ class DLSourceDetector(TrainedEstimator):
         chosen = chosen[np.argsort(-peaks.score[chosen], kind="stable")]
         peaks, flags = peaks.select(chosen), flags[chosen]
         axes_68, axes_95, angle = (values[chosen] for values in ellipses)
+        maps, picture_range = picture_maps(cube)
         found = Candidates.from_positions(
             cube.geom.wcs.pixel_to_world(peaks.x, peaks.y),
             peaks.score,
@@ -209,8 +213,8 @@ class DLSourceDetector(TrainedEstimator):
             axes_95,
             angle,
             flags=flags,
-            maps=score_maps(output, cube),
-            meta=self._meta(cube, domain),
+            maps={**score_maps(output, cube), **maps},
+            meta=self._meta(cube, domain) | {"picture_range": picture_range},
         )
         return found, output
 

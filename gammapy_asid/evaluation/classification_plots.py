@@ -3,12 +3,13 @@
 
 import numpy as np
 
+from ..display.style import class_style
 from ..learning.score_calibration import expected_calibration_error
 from .class_checks import checked_classes
 from .class_metrics import RankedClass, calibration_by_chance
 from .classification import accuracy_in_bins
 from .detection_plots import plot_reliability
-from .drawing import class_style, current_axes, panels
+from .drawing import current_axes, panels
 from .intervals import bootstrap_intervals, bootstrap_weights, share_intervals
 
 __all__ = [

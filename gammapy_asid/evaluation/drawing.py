@@ -6,41 +6,16 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
+from ..display.style import COLOURS
+
 __all__ = [
-    "COLOURS",
     "FigureSpec",
     "beside",
-    "class_style",
     "coloured",
     "current_axes",
     "label_flux",
     "panels",
 ]
-
-#: Colours of the lists, in their order.
-COLOURS = ("#0b62a4", "#d1662a", "#2f8f5b", "#8a4fa3", "#a8323e", "#5d6d7e")
-
-#: Colours of classes that all eyes tell apart (Okabe & Ito 2008), with markers for print without colours.
-CLASS_STYLES = (
-    ("#0072B2", "o"),
-    ("#E69F00", "^"),
-    ("#009E73", "s"),
-    ("#CC79A7", "D"),
-    ("#56B4E9", "v"),
-    ("#D55E00", "P"),
-    ("#7f7f7f", "X"),
-)
-#: Styles of the classes of sources: each has its own in all pictures.
-SOURCE_CLASSES = {
-    "AGN": 0,
-    "PSR": 1,
-    "PWN-SNR": 2,
-    "FSRQ": 3,
-    "BLL": 4,
-    "BL LAC": 4,
-    "BCU": 5,
-    "FAKE": 6,
-}
 
 
 @dataclass(frozen=True)
@@ -86,29 +61,6 @@ def current_axes(ax):
     import matplotlib.pyplot as plt
 
     return plt.gca() if ax is None else ax
-
-
-def class_style(names):
-    """Colour and marker of classes.
-
-    Parameters
-    ----------
-    names : sequence of str
-        Classes. Those of sources (``AGN``, ``PSR``, ``PWN-SNR``, ``FSRQ``, ``BLL``, ``BCU``, ``FAKE``) look
-        the same in all pictures, others by their order.
-
-    Returns
-    -------
-    styles : dict of str to dict
-        ``color`` and ``marker`` of each class.
-    """
-    known = [SOURCE_CLASSES.get(str(name).upper()) for name in names]
-    free = iter([i for i in range(len(CLASS_STYLES)) if i not in known] * (1 + len(names)))
-    numbers = [next(free) if number is None else number for number in known]
-    return {
-        name: dict(zip(("color", "marker"), CLASS_STYLES[number], strict=True))
-        for name, number in zip(names, numbers, strict=True)
-    }
 
 
 def panels(rows=1, columns=2, size=(4.9, 3.7), **kwargs):

@@ -6,7 +6,7 @@ from html import escape
 from importlib.metadata import version
 from string import Template
 
-from .drawing import COLOURS
+from ..display.style import COLOURS
 from .figures import FIGURES
 
 __all__ = ["NUMBERS", "render_page"]

@@ -11,9 +11,10 @@ from astropy.table import QTable
 from regions import PixCoord, PointPixelRegion, PointSkyRegion, Regions, RegionVisual
 
 from ..catalog.candidates import Candidates
+from ..catalog.source_table import SourceTable
 from ..utils.arguments import check_kind
 from ..utils.sky_geometry import RADIUS_68, RADIUS_95, sky_ellipses
-from .flags import CANDIDATE_FLAGS
+from .flags import CANDIDATE_FLAGS, OpticalFlag
 from .picture import draw_sources
 from .source_files import read_sources, write_sources
 
@@ -29,7 +30,7 @@ ARTEFACT = 0.5
 MARKS = {"star": "x", "galaxy": "o", "artefact": "s", "unknown": "D"}
 
 
-class OpticalSources:
+class OpticalSources(SourceTable):
     """Sources of one image.
 
     Parameters
@@ -54,6 +55,9 @@ class OpticalSources:
         If it is no table, or lacks a column.
     """
 
+    flag_class = OpticalFlag
+    name_column = "id"
+
     def __init__(self, table, masks=None, wcs=None, meta=None, image=None):
         check_kind("table", table, QTable)
         missing = [n for n in ("id", "xcentroid", "ycentroid", "flags") if n not in table.colnames]
@@ -63,18 +67,17 @@ class OpticalSources:
         meta = {"version": version("gammapy-asid")} | (meta or {})
         self.meta = json.loads(json.dumps(meta, default=lambda value: value.tolist()))
 
-    def __len__(self):
-        return len(self.table)
-
-    def __repr__(self):
-        parts = [f"{len(self)} sources"]
+    @property
+    def summary(self):
+        """What is in the table, in a few words."""
+        parts = [super().summary + f" of {self.meta.get('image', 'an image')}"]
         if "star_prob" in self.table.colnames:
-            kinds = self.kinds
-            parts += [f"{np.count_nonzero(kinds == 'star')} stars"]
-            parts += [f"{np.count_nonzero(kinds == 'galaxy')} galaxies"]
+            for kind, plural in (("star", "stars"), ("galaxy", "galaxies")):
+                number = np.count_nonzero(self.kinds == kind)
+                parts.append(f"{number} {kind if number == 1 else plural}")
         if "flux" in self.table.colnames:
-            parts += [f"fluxes in {self.table['flux'].unit or 'units of the image'}"]
-        return f"<{type(self).__name__} of {self.meta.get('image', 'an image')}: {', '.join(parts)}>"
+            parts.append(f"fluxes in {self.table['flux'].unit or 'units of the image'}")
+        return ", ".join(parts)
 
     @property
     def kinds(self):
@@ -94,20 +97,8 @@ class OpticalSources:
             raise ValueError("The image has no WCS: there are pixel positions only")
         return SkyCoord(self.table["ra"], self.table["dec"], frame="icrs")
 
-    def select(self, keep):
-        """Sources of a mask, indices or a slice, with all masks.
-
-        Parameters
-        ----------
-        keep : `~numpy.ndarray` or slice
-            Which to keep, such as ``sources.table["score"] > 0.9``.
-
-        Returns
-        -------
-        sources : `OpticalSources`
-            Those.
-        """
-        return OpticalSources(self.table[keep], self.masks, self.wcs, self.meta, self.image)
+    def _with_rows(self, rows):
+        return OpticalSources(self.table[rows], self.masks, self.wcs, self.meta, self.image)
 
     def to_regions(self):
         """Points, marked as crosses for stars and as circles for galaxies.

@@ -1,10 +1,12 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Pictures of fields, score maps, classified sources and trainings."""
 
+from ..display.field import plot_field, plot_score_map
 from ..optical.picture import draw_sources as plot_optical
-from .fields import plot_field, plot_score_map, plot_ts_against_score
+from .likelihood import plot_ts_against_score
 from .sources import plot_classified, plot_light_curve, plot_light_curves
 from .training import plot_training_history
+from .view import view_page, write_view
 
 __all__ = [
     "plot_classified",
@@ -15,4 +17,6 @@ __all__ = [
     "plot_score_map",
     "plot_training_history",
     "plot_ts_against_score",
+    "view_page",
+    "write_view",
 ]

@@ -8,9 +8,10 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
 from ..catalog.light_curves import SourceLightCurves
-from ..evaluation.drawing import class_style
+from ..display.field_image import counts_image
+from ..display.style import class_style
 from ..stats.variability import variability_index
-from .fields import counts_image
+from .spectra import spectrum_label
 
 __all__ = ["plot_classified", "plot_light_curve", "plot_light_curves"]
 
@@ -30,13 +31,6 @@ PROBABILITIES = {
     "prob_psr": ("PSR", "PSR"),
     "prob_pwn_snr": ("PWN-SNR", "PWN-SNR"),
     "prob_fsrq": ("FSRQ", "FSRQ, if AGN"),
-}
-
-#: Names of spectral models as the pictures write them.
-SPECTRA = {
-    "PowerLawSpectralModel": "power law",
-    "LogParabolaSpectralModel": "log-parabola",
-    "SuperExpCutoffPowerLaw4FGLDR3SpectralModel": "exponential cutoff",
 }
 
 
@@ -239,8 +233,7 @@ def _spectrum(ax, source, spectrum):
     points.plot(ax, sed_type="e2dnde", color="k", capsize=2)
     edges = points.energy_min[0], points.energy_max[-1]
     of_class = str(source.data.get("Source_Class", ""))
-    label = SPECTRA.get(type(spectrum).__name__, type(spectrum).__name__)
-    label += ", fitted" if source.is_fitted else f", common for {of_class}" if of_class else ", not fitted"
+    label = spectrum_label(source, spectrum)
     colour = class_style([of_class])[of_class]["color"] if of_class else "0.5"
     bottom, top = ax.get_ylim()
     energy = np.geomspace(*edges, 100)

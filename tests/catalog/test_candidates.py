@@ -110,7 +110,7 @@ def test_empty_has_all_columns(candidates, tmp_path):
     assert back.table.dtype == candidates.table.dtype
     assert len(back.to_models()) == 0
     assert len(back.to_regions()) == 0
-    assert "0 sources" in str(back)
+    assert "0 candidates" in str(back) and "no rows" in str(back)
 
 
 def test_empty_from_positions():
@@ -221,6 +221,6 @@ def test_read_other_files(tmp_path):
 
 def test_str(candidates):
     text = str(candidates)
-    assert "3 sources" in text
+    assert "3 candidates" in text
     assert "J1745.6-2900" in text
-    assert "score, counts" in text
+    assert "flags" in text.splitlines()[-6]

@@ -72,7 +72,7 @@ def test_candidates(candidates):
     assert candidates.meta["model"] == "lat"
     assert 0.5 < candidates.meta["expected_purity"] <= 1
     assert_allclose(candidates.meta["energy_range"], [0.3, 1000], rtol=0.01)
-    assert set(candidates.maps) == {"score", "centre"}
+    assert set(candidates.maps) == {"score", "centre", "counts", "background"}
 
 
 def test_error_ellipses(candidates, dataset):

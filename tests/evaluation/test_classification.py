@@ -6,6 +6,7 @@ import torch
 from numpy.testing import assert_allclose
 from sklearn import metrics
 
+from gammapy_asid.display.style import class_style
 from gammapy_asid.evaluation.classification import (
     accuracy_in_bins,
     balanced_accuracy,
@@ -22,7 +23,6 @@ from gammapy_asid.evaluation.classification_plots import (
     plot_embedding,
     plot_one_against_rest,
 )
-from gammapy_asid.evaluation.drawing import class_style
 from gammapy_asid.evaluation.interpretation import activation_maps, attributions, class_activation_maps, embed
 from gammapy_asid.evaluation.measurement_plots import plot_size_recovery
 from gammapy_asid.inputs.stamps import Stamps

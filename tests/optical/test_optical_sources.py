@@ -103,10 +103,10 @@ def test_duplicates_are_flagged_and_missing_positions_are_not():
 
 def test_says_in_one_line_what_it_is():
     sources = some_sources()
-    assert repr(sources) == "<OpticalSources of a field: 3 sources, 1 stars, 1 galaxies, fluxes in adu>"
+    assert repr(sources) == "<OpticalSources: 3 sources of a field, 1 star, 1 galaxy, fluxes in adu>"
     assert list(sources.kinds) == ["star", "galaxy", "unknown"]
     plain = OpticalSources(sources.table["id", "xcentroid", "ycentroid", "flags"])
-    assert repr(plain) == "<OpticalSources of an image: 3 sources>"
+    assert repr(plain) == "<OpticalSources: 3 sources of an image>"
     few = sources.select(sources.table["score"] > 0.7)
     assert len(few) == 2 and few.masks is sources.masks and len(sources) == 3
 

@@ -11,8 +11,8 @@ from gammapy.maps import Map, MapAxis, WcsGeom
 from numpy.testing import assert_allclose
 
 from gammapy_asid import Candidates, SourceClasses, SourceFluxes, SourceLightCurves
+from gammapy_asid.display.field_image import counts_image
 from gammapy_asid.plots import plot_classified, plot_light_curve, plot_light_curves
-from gammapy_asid.plots.fields import counts_image
 
 CENTER = SkyCoord(10, 5, unit="deg", frame="galactic")
 FLUX = u.Unit("cm-2 s-1")

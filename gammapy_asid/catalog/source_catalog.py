@@ -16,12 +16,8 @@ from gammapy.modeling.models import (
 )
 
 from ..utils.arguments import check_kind
-from ..utils.files import regular_file
-from ..utils.fits_files import is_fits, open_fits
-from ..utils.fits_tables import read_provenance, read_table
 from ..utils.sky_geometry import RADIUS_68
-from .candidate_files import read_candidates
-from .candidate_tables import checked_table
+from .catalog_files import read_catalog
 from .catalog_table import SPECTRA, candidate_table, catalog_table
 from .class_spectra import PULSAR, class_spectrum, curved_spectrum
 from .columns import CLASSES
@@ -222,7 +218,7 @@ class SourceCatalogASID(ShownTable, SourceCatalog):
     source_object_class = SourceCatalogObjectASID
 
     def __init__(self, filename):
-        self._set(*_read(filename))
+        self._set(*read_catalog(filename))
 
     @classmethod
     def from_candidates(cls, candidates):
@@ -293,16 +289,6 @@ class SourceCatalogASID(ShownTable, SourceCatalog):
         source = super()._make_source_object(index)
         source._bands, source._energy_range = self._bands, self._energy_range
         return source
-
-
-def _read(path):
-    path = regular_file(path)
-    if is_fits(path):
-        with open_fits(path) as hdulist:
-            if "CATALOG" in hdulist and "PROVENANCE" in hdulist:
-                return read_table(hdulist, "CATALOG"), read_provenance(hdulist)
-    data = read_candidates(path)
-    return catalog_table(data._replace(table=checked_table(data.table))), data.meta
 
 
 CATALOG_REGISTRY.append(SourceCatalogASID)

@@ -2,6 +2,7 @@
 """The pictures of the user guide."""
 
 import os
+from functools import cached_property
 from pathlib import Path
 
 import astropy.units as u
@@ -41,17 +42,29 @@ BLUE, ORANGE = "#0072B2", "#D55E00"
 
 
 class Field:
-    """Simulated field of the first steps, made once."""
+    """Simulated field of the first steps; its parts are made when they are asked for."""
 
-    def __init__(self):
-        rng = np.random.default_rng(7)
-        self.catalog = draw_sky(rng)
-        size = (12 * u.deg, 12 * u.deg)
-        self.dataset = simulate_dataset(CENTER, size, self.catalog, analytic_emission(), rng=rng)
-        self.candidates = DLSourceDetector(model="lat", threshold=0.1).run(self.dataset)
-        self.sure = self.candidates[self.candidates.table["score"] >= 0.5]
+    @cached_property
+    def catalog(self):
+        return draw_sky(np.random.default_rng(7))
+
+    @cached_property
+    def dataset(self):
+        rng, size = np.random.default_rng(7), (12 * u.deg, 12 * u.deg)
+        return simulate_dataset(CENTER, size, draw_sky(rng), analytic_emission(), rng=rng)
+
+    @cached_property
+    def candidates(self):
+        return DLSourceDetector(model="lat", threshold=0.1).run(self.dataset)
+
+    @cached_property
+    def sure(self):
+        return self.candidates[self.candidates.table["score"] >= 0.5]
+
+    @cached_property
+    def fluxes(self):
         estimator = DLFluxEstimator(model="lat", e_min=1 * u.GeV, e_max=100 * u.GeV)
-        self.fluxes = estimator.run(self.dataset, self.sure)
+        return estimator.run(self.dataset, self.sure)
 
 
 def galactic_centre():

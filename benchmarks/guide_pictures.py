@@ -100,7 +100,7 @@ def bands(field, options):
     edges = cube.bands.edges
     fig, axes = plt.subplots(2, 3, figsize=(8.4, 5.8), layout="constrained")
     for band, (ax, counts) in enumerate(zip(axes.flat, cube.counts, strict=True)):
-        image = ax.imshow(np.asarray(counts), origin="lower", cmap="viridis", extent=(-6, 6, -6, 6))
+        image = ax.imshow(np.asarray(counts), origin="lower", cmap="viridis", extent=(6, -6, -6, 6))
         pixels = cube.bands.pixel_size * 2 ** cube.bands.levels[band]
         ax.set_title(f"{edges[band]:g}-{edges[band + 1]:g} GeV, {pixels:.1f}° pixels", fontsize=10)
         fig.colorbar(image, ax=ax, shrink=0.75)
@@ -118,8 +118,7 @@ def steps(field, options):
     for number, (title, image) in enumerate({"Counts": counts, "Probability of a source": score}.items()):
         ax = fig.add_subplot(1, 3, number + 1, projection=image.geom.wcs)
         data = np.squeeze(image.data)
-        norm = LogNorm(max(np.percentile(data, 5), 1), data.max()) if number == 0 else None
-        shown = ax.imshow(data, origin="lower", cmap="viridis", norm=norm)
+        shown = ax.imshow(data, origin="lower", cmap="viridis", vmin=0, vmax=np.percentile(data, 99.9))
         fig.colorbar(shown, ax=ax, orientation="horizontal", shrink=0.8)
         _sky_axes(ax, title, number)
     ax = fig.add_subplot(1, 3, 3, projection=counts.geom.wcs)
@@ -147,12 +146,12 @@ def ellipses(field, options):
 
 
 def judged(field, options):
-    """Purity against recall of the candidates, and of two lists made worse."""
+    """Purity against recall of the candidates, for sources above 2e-10 cm-2 s-1."""
     truth = Truth.from_catalog(field.catalog)
     lists = [CandidateList.from_candidates(field.candidates, "network")]
-    evaluation = evaluate_lists(truth, lists, datasets=field.dataset)
+    evaluation = evaluate_lists(truth, lists, datasets=field.dataset, flux_min=2e-10)
     fig, ax = plt.subplots(figsize=(6.2, 4), layout="constrained")
-    curves = {one.name: one.curve for one in evaluation.lists}
+    curves = {one.label: one.curve for one in evaluation.results}
     plot_purity_recall(curves, ax=ax)
     return fig
 

@@ -91,18 +91,19 @@ print(f"{dataset.counts.data.sum():.0f} counts")
 # A recipe
 # --------
 #
-# This one is tiny: a small network, few simulated patches. Leave the recipe out on the
-# command line, and the recipe ``dataset`` is taken.
+# This one is tiny: few simulated patches, and a start from the weights of ``cta-gps``,
+# which knows the same energies. Leave the recipe out on the command line, and the
+# recipe ``dataset`` is taken.
 
 recipe = DetectionRecipe(
     name="field",
     seed=1,
+    start="cta-gps",
     patch_size=32,
-    widths=(16, 24, 32, 48),
-    validation_patches=32,
+    validation_patches=16,
     calibration_patches=128,
     optimiser=OptimiserRecipe(
-        batch_size=16, batches_per_epoch=60, epochs=4, precision="32-true"
+        batch_size=16, batches_per_epoch=20, epochs=3, precision="32-true"
     ),
 )
 

@@ -34,7 +34,8 @@ COMMAND = re.compile(r"^python -m (benchmarks\b[^\n#]*)|`python -m (benchmarks\b
 
 def printed():
     """Commands that the texts print, as lists of words."""
-    texts = [path.read_text() for path in SOURCES]
+    # A long command goes on in the next line
+    texts = [re.sub(r"\s*\\\n\s*", " ", path.read_text()) for path in SOURCES]
     return sorted({a or b for text in texts for a, b in COMMAND.findall(text)})
 
 

@@ -124,7 +124,7 @@ card = release(network, recipe, simulator, weights)
 # %%
 # Purity and recall on a fixed simulated sky, after each epoch.
 
-plot_training_history(folder)
+plot_training_history(folder / "metrics.csv")
 plt.show()
 
 # %%

@@ -183,6 +183,10 @@ class SourceCatalogObjectASID(SourceCatalogObject):
         """
         if "Flux_Band" not in self.data or not np.isfinite(self.data["Flux_Band"]).any():
             raise ValueError(f"No fluxes were estimated for {self.name}: see gammapy_asid.DLFluxEstimator")
+        if self._bands is None:
+            raise ValueError(
+                f"The energies of the bands of {self.name} are not known: keep meta['flux'] with it"
+            )
         edges = np.array([band or (np.nan, np.nan) for band in self._bands]) * u.GeV
         some = np.isfinite(edges).all(axis=1) & np.isfinite(self.data["Flux_Band"])
         table = Table({"e_min": edges[some, 0], "e_max": edges[some, 1]})

@@ -35,7 +35,9 @@ def picture_maps(cube):
     if cube.has_background:
         arrays["background"] = cube.background
     maps = {name: WcsNDMap(cube.geom, _image(cube, bands, some)) for name, bands in arrays.items()}
-    return maps, [float(e_min[some].min()), float(e_max[some].max())]
+    edges = np.nanmin(e_min[some]), np.nanmax(e_max[some])
+    # Without the last bits, which a logarithmic axis may lose
+    return maps, [float(f"{edge:.6g}") for edge in edges]
 
 
 def _image(cube, bands, some):

@@ -33,7 +33,7 @@ def graticule(geom):
     image = geom.to_image()
     ny, nx = image.data_shape
     coords = image.get_coord()
-    lon, lat = (np.asarray(own, float) for own in (coords.lon.deg, coords.lat.deg))
+    lon, lat = (coords[name].to_value("deg") for name in ("lon", "lat"))
     known = np.isfinite(lon) & np.isfinite(lat)
     # Longitudes about the centre: a map may hold the jump at 360 deg
     centre = image.center_skydir.data.lon.deg

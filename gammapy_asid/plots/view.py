@@ -65,7 +65,7 @@ def view_page(candidates, dataset=None, read_from=()):
     images = _images(candidates, dataset)
     geom = images[0][1].image.geom if images else _empty_geom(candidates.positions)
     heads, sources = _sources(candidates, geom)
-    ny, nx = geom.data_shape[-2:]
+    ny, nx = (int(n) for n in geom.data_shape[-2:])
     data = {
         "sky": {"nx": nx, "ny": ny, "grid": graticule(geom)},
         "images": [_picture(name, shown) for name, shown in images],

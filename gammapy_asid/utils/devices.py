@@ -20,6 +20,10 @@ __all__ = [
 ]
 
 
+#: What people call a GPU.
+GPU_NAMES = ("gpu", "cuda", "nvidia", "amd", "rocm", "hip", "mps", "metal", "accelerator", "0", "1")
+
+
 def as_device(device=None):
     """Device of Torch.
 
@@ -42,10 +46,23 @@ def as_device(device=None):
     there += ["mps"] if torch.backends.mps.is_available() else []
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    wanted = str(device)
-    if wanted not in there and not (wanted == "cuda" and "cuda:0" in there):
-        raise ValueError(f"There is no device {wanted!r} here, but {', '.join(there)}")
-    return torch.device(wanted)
+    wanted = str(device).strip().lower()
+    if wanted in there or (wanted == "cuda" and "cuda:0" in there):
+        return torch.device(wanted)
+    raise ValueError(
+        f"There is no device {str(device)!r} here, but {', '.join(there)}{_advice(wanted, there)}"
+    )
+
+
+def _advice(wanted, there):
+    """What to do about a device that is not there."""
+    kind = wanted.split(":")[0]
+    accelerators = [name for name in there if name != "cpu"]
+    if kind not in GPU_NAMES:
+        return ": give one of them, or None for the fastest"
+    if accelerators:
+        return f": a GPU is called {accelerators[0]} by PyTorch"
+    return ": PyTorch sees no GPU. Give 'cpu' or None, or install a PyTorch for your GPU and its driver"
 
 
 def channels_last(network, device=None):

@@ -1,6 +1,7 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Sphinx configuration."""
 
+import os
 import warnings
 import zlib
 from importlib.metadata import version as package_version
@@ -14,6 +15,7 @@ warnings.filterwarnings("ignore", "This axis already has a converter set", UserW
 project = "gammapy-asid"
 author = "gammapy_asid developers"
 copyright = f"2026, {author}"
+ADDRESS = "https://gammapy-asid.readthedocs.io"
 release = version = package_version("gammapy-asid")
 
 extensions = [
@@ -102,6 +104,13 @@ html_theme_options = {
     "show_toc_level": 2,
     "header_links_before_dropdown": 5,
     "navigation_with_keys": False,
+    # Other versions are listed by the latest documentation, which knows them all
+    "switcher": {
+        "json_url": f"{ADDRESS}/en/latest/_static/versions.json",
+        "version_match": os.environ.get("READTHEDOCS_VERSION", "latest"),
+    },
+    "check_switcher": False,
+    "navbar_end": ["version-switcher", "theme-switcher", "navbar-icon-links"],
 }
 # The front page and the page of figures take the whole width
 html_sidebars = {"index": [], "first_steps": [], "installation": []}

@@ -41,7 +41,7 @@ class DLFluxEstimator(TrainedEstimator):
 
     All sources are fitted together on stamps of the band cube; an ensemble of networks
     corrects the fit and states how far it can be trusted. Method of AutoSourceID-FE (Stoppa et
-    al. 2023, A&A 680, A109) with the likelihood fit as the starting point. Nothing but the
+    al. 2023, A&A 680, A108) with the likelihood fit as the starting point. Nothing but the
     background and the models of the dataset is taken as known; models that are
     estimated themselves are left out of the known sky.
 

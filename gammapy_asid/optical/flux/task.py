@@ -37,7 +37,7 @@ class OpticalFluxTask(Task):
 
     The mean is learned by its squared error alone, the error from what the mean leaves (two-step
     mean-variance estimation: Sluijterman et al. 2024, Neurocomputing 597, 127929; Stoppa et al. 2023,
-    A&A 680, A109, for optical images). Both steps run at a time: the second has layers of its own.
+    A&A 680, A108, for optical images). Both steps run at a time: the second has layers of its own.
     """
 
     name = "optical-flux"

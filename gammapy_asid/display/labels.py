@@ -14,6 +14,9 @@ DIRECTIONS = ((1, 1), (1, -1), (-1, 1), (-1, -1), (1, 0), (-1, 0), (0, 1), (0, -
 #: Distances from the mark in points; names farther away are joined to it by a line.
 DISTANCES = (7, 15, 26)
 
+#: Points between two names.
+GAP = 2
+
 
 def place_labels(ax, points, texts, colours=None, fontsize=7, size=8):
     """Write names beside marks where there is room: some of a crowd have none.
@@ -39,8 +42,9 @@ def place_labels(ax, points, texts, colours=None, fontsize=7, size=8):
         Names that were written.
     """
     points = np.reshape(np.asarray(points, float), (-1, 2))
-    # Where the axes will be is known once the layout is done
-    ax.figure.draw_without_rendering()
+    # Where the axes will be is known once the layout is done; that of axes with an aspect takes two steps
+    for _ in range(2):
+        ax.figure.draw_without_rendering()
     unit = ax.figure.dpi / 72
     places = ax.transData.transform(points) / unit
     frame = ax.bbox.extents / unit
@@ -48,28 +52,30 @@ def place_labels(ax, points, texts, colours=None, fontsize=7, size=8):
     taken = [(x - half, y - half, x + half, y + half) for x, y in places]
     measure = ax.figure.canvas.get_renderer().get_text_width_height_descent
     font, number = FontProperties(size=fontsize), 0
+    # All lines of text are as high as one with these letters
+    line = measure("lp", font, False)[1] / unit
     colours = ["black"] * len(points) if colours is None else colours
     for (x, y), point, text, colour in zip(places, points, texts, colours, strict=True):
         if not text:
             continue
-        width, height, _ = (value / unit for value in measure(text, font, False))
-        found = _free_place((x, y), (width, height), taken, frame)
+        width, height = (value / unit for value in measure(text, font, False)[:2])
+        found = _free_place((x, y), (width, max(height, line)), taken, frame)
         if found is None:
             continue
         box, distance = found
         taken.append(box)
         number += 1
-        line = {"arrowstyle": "-", "lw": 0.5, "color": "0.4", "shrinkA": 0, "shrinkB": half / 2}
+        leader = {"arrowstyle": "-", "lw": 0.5, "color": "0.4", "shrinkA": 0, "shrinkB": half / 2}
         note = ax.annotate(
             text,
             point,
-            xytext=(box[0] - x, box[1] - y),
+            xytext=(box[0] + GAP - x, box[1] - y),
             textcoords="offset points",
             fontsize=fontsize,
             color=colour,
             va="bottom",
             annotation_clip=True,
-            arrowprops=line if distance > DISTANCES[0] else None,
+            arrowprops=leader if distance > DISTANCES[0] else None,
         )
         note.set_path_effects(outlined())
     return number
@@ -84,7 +90,7 @@ def _free_place(place, size, taken, frame):
                 p + distance * d * 0.7 - s * (1 - d) / 2
                 for p, d, s in zip(place, direction, size, strict=True)
             ]
-            box = (low[0] - 1, low[1], low[0] + size[0] + 1, low[1] + size[1])
+            box = (low[0] - GAP, low[1], low[0] + size[0] + GAP, low[1] + size[1])
             inside = box[0] > frame[0] and box[1] > frame[1] and box[2] < frame[2] and box[3] < frame[3]
             if inside and not any(_overlap(box, other) for other in taken):
                 return box, distance

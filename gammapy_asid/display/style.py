@@ -4,7 +4,7 @@
 from matplotlib import colormaps, cycler
 from matplotlib.colors import ListedColormap
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from .numbers import plain_tick
 
@@ -93,12 +93,17 @@ def outlined(width=2.0):
     return [withStroke(linewidth=width, foreground="white")]
 
 
-def plain_ticks(axis):
+def plain_ticks(axis, subs=None):
     """Write the ticks of an axis as plain numbers, also where it is logarithmic.
 
     Parameters
     ----------
     axis : `~matplotlib.axis.Axis`
         Axis.
+    subs : sequence of float, optional
+        Ticks of each power of ten of a logarithmic axis, such as ``(1, 3)``; by default as they are.
     """
+    if subs is not None:
+        axis.set_major_locator(LogLocator(subs=subs, numticks=20))
+        axis.set_minor_formatter(NullFormatter())
     axis.set_major_formatter(FuncFormatter(plain_tick))

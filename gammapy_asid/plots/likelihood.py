@@ -81,4 +81,5 @@ def _scale(ax, places, score, ts):
     ax.xaxis.set_major_locator(FixedLocator(SCORE_TICKS))
     ax.xaxis.set_minor_locator(NullLocator())
     plain_ticks(ax.xaxis)
-    plain_ticks(ax.yaxis)
+    # Two or three ticks in a power of ten, where there are few of them
+    plain_ticks(ax.yaxis, (1, 3) if values.max() / values.min() < 3e3 else (1,))

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from ..catalog.light_curves import SourceLightCurves
 from ..display.field_image import counts_image
-from ..display.style import class_style
+from ..display.style import class_style, plain_ticks
 from ..stats.variability import variability_index
 from .spectra import spectrum_label
 
@@ -244,6 +244,7 @@ def _spectrum(ax, source, spectrum):
     ax.set_ylim(max(bottom / 3, DYNAMIC * top), top)
     ax.set_ylabel(r"$E^2\,dN/dE$ [erg cm$^{-2}$ s$^{-1}$]")
     ax.set_title("")
+    plain_ticks(ax.xaxis, (1, 3) if edges[1] / edges[0] < 1000 else (1,))
     ax.legend(fontsize=7, loc="lower left")
 
 

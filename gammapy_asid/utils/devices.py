@@ -46,7 +46,7 @@ def as_device(device=None):
     there += ["mps"] if torch.backends.mps.is_available() else []
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    wanted = str(device).strip().lower()
+    wanted = str(device)
     if wanted in there or (wanted == "cuda" and "cuda:0" in there):
         return torch.device(wanted)
     raise ValueError(
@@ -56,7 +56,7 @@ def as_device(device=None):
 
 def _advice(wanted, there):
     """What to do about a device that is not there."""
-    kind = wanted.split(":")[0]
+    kind = wanted.lower().split(":")[0]
     accelerators = [name for name in there if name != "cpu"]
     if kind not in GPU_NAMES:
         return ": give one of them, or None for the fastest"

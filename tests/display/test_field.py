@@ -119,6 +119,19 @@ def test_plot_empty(candidates):
     assert not ax.texts and len(ax.collections[-1].get_offsets()) == 0
 
 
+def test_names_of_a_crowd_in_a_field():
+    rng = np.random.default_rng(3)
+    angles, radii = rng.uniform(0, 360, 30) * u.deg, rng.uniform(0, 1.2, 30) * u.deg
+    positions = CENTER.directional_offset_by(angles, radii)
+    axes = np.full((30, 2), 0.05) * u.deg
+    crowd = Candidates.from_positions(positions, rng.uniform(0.5, 1, 30), axes, 2 * axes)
+    ax = plot_field(crowd, dataset(1.0), catalog=positions)
+    ax.figure.canvas.draw()
+    boxes = [Text.get_window_extent(text) for text in ax.texts]
+    assert len(boxes) > 12
+    assert not any(one.overlaps(two) for i, one in enumerate(boxes) for two in boxes[:i])
+
+
 def test_names_do_not_hide_each_other_and_are_not_cut():
     ax = plt.subplots(figsize=(5, 4))[1]
     points = np.random.default_rng(1).uniform(0, 1, (40, 2))

@@ -23,7 +23,7 @@ def test_a_gpu_by_another_name_gets_an_answer(cards, name):
 
 
 def test_devices(cards):
-    assert as_device("CPU") == torch.device("cpu") and as_device(torch.device("cpu")).type == "cpu"
+    assert as_device("cpu") == torch.device("cpu") and as_device(torch.device("cpu")).type == "cpu"
     assert as_device().type == ("cuda" if cards else "cpu")
     with pytest.raises(ValueError, match="give one of them, or None for the fastest"):
         as_device("nowhere")

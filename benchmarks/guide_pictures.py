@@ -72,7 +72,7 @@ class Field:
 def galactic_centre():
     """Real field of 20 by 10 deg, above 10 GeV."""
     folder = Path(os.environ["GAMMAPY_DATA"]) / "fermi-3fhl-gc"
-    return MapDataset.read(folder / "fermi-3fhl-gc.fits.gz")
+    return MapDataset.read(folder / "fermi-3fhl-gc.fits.gz", name="Galactic centre")
 
 
 def landing(field, options):
@@ -255,7 +255,7 @@ def whole_sky(field, options):
         data / "fermi_3fhl_psf_gc.fits.gz",
         frame="galactic",
     )
-    candidates = DLSkySurvey(threshold=0.5).run(dataset)
+    candidates = DLSkySurvey(DLSourceDetector(threshold=0.5)).run(dataset)
     place = candidates.positions.galactic
     fig = plt.figure(figsize=(9, 4.8), layout="constrained")
     ax = fig.add_subplot(projection="mollweide")

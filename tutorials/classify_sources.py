@@ -20,7 +20,7 @@ Proposed approach
 -----------------
 
 We simulate a field in bins of time, so that the truth is known, find its sources and
-classify them in one go, compare the classes with the truth, and look at one source of
+classify them in one step, compare the classes with the truth, and look at one source of
 each class.
 """
 
@@ -99,7 +99,7 @@ print(np.round(confusion(true, found, 3), 2))
 # Light curves and spectra
 # ------------------------
 #
-# What the classes rest on: fluxes in bands, and in years.
+# The classes come from these: fluxes in bands, and in years.
 
 candidates = candidates.with_fluxes(DLFluxEstimator().run(datasets, candidates))
 light_curves = DLLightCurveEstimator().run(datasets, candidates)

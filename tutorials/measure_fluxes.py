@@ -4,12 +4,12 @@ Positions and fluxes with errors
 ================================
 
 Measure where the sources of a field are and how bright they are, and check the stated
-errors against the truth and against what the photons allow.
+errors with the truth, and with the best errors that any method can reach.
 
 Context
 -------
 
-A source list is worth as much as its errors. Positions and fluxes here come from deep
+A source list is as good as its errors. Positions and fluxes here come from deep
 ensembles that correct a likelihood fit of all candidates at once. Their errors are
 calibrated on simulations.
 

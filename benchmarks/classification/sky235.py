@@ -3,7 +3,7 @@
 
 AGN, pulsars and fakes are told apart without time. Beside the network stand the photons: the odds of the true
 population of that sky, each source told by the others, with all else known. Fits of spectra and a forest
-learn from other candidates of the same sky. A choice is "as they come" for the shares of the classes among
+learn from other candidates of the same sky. A choice is "most probable" for the shares of the classes among
 the candidates, "balanced" for equal shares, as that of the published network.
 """
 
@@ -82,9 +82,9 @@ def method_probabilities(candidates, target, population, known, real_share):
 
 
 def choices(probability):
-    """Classes that are called: as they come, and balanced; the shares are those that are predicted."""
+    """Classes that are called: most probable, and balanced; the shares are those that are predicted."""
     return {
-        "as they come": probability.argmax(axis=1),
+        "most probable": probability.argmax(axis=1),
         "balanced": (probability / probability.mean(axis=0)).argmax(axis=1),
     }
 

@@ -104,7 +104,7 @@ def figure(sky, table):
 
 
 def numbers(sky, tables):
-    """Detected of all by case and purity, and the offsets of the detected.
+    """Share of all sources that is found, by case and purity, and the offsets of those found.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def to_markdown(rows):
         cells = [row["case"], f"{row['purity']:g}", f"{row['found']} of {row['all']}", share]
         cells += [f"{row[label][0]:.3f}/{row[label][1]:.3f}" for label in LATITUDES]
         lines.append([*cells, f"{100 * row['within']:.1f} %"])
-    header = ["case", "purity", "detected of all", "share", *(f"P/R {label}" for label in LATITUDES)]
+    header = ["case", "purity", "found", "share", *(f"P/R {label}" for label in LATITUDES)]
     names = [name.replace("|b|", "abs(b)") for name in header]
     return rows_to_markdown([*names, "within 0.15 deg"], lines)
 

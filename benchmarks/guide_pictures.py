@@ -61,7 +61,7 @@ class Field:
 
     @cached_property
     def sure(self):
-        return self.candidates[self.candidates.table["score"] >= 0.5]
+        return DLSourceDetector(model="lat", threshold=0.5).run(self.dataset)
 
     @cached_property
     def fluxes(self):

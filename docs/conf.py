@@ -33,6 +33,8 @@ extensions = [
 templates_path = ["_templates"]
 exclude_patterns = ["_build"]
 default_role = "py:obj"
+# Methods stand in the list beside a page without the name of their class
+toc_object_entries_show_parents = "hide"
 
 autosummary_generate = True
 # The class template lists the members that this package defines
@@ -101,7 +103,7 @@ html_static_path = ["_static"]
 html_css_files = ["page.css"]
 html_theme_options = {
     "show_toc_level": 2,
-    "header_links_before_dropdown": 5,
+    "header_links_before_dropdown": 6,
     "navigation_with_keys": False,
     # Other versions are listed by the latest documentation, which knows them all
     "switcher": {

@@ -76,7 +76,7 @@ dataset.background.data += -np.diff(above)[:, None, None]
 
 places = SkyCoord([83.63, 84.4], [22.01, 21.2], unit="deg")
 models = []
-for place, amplitude in zip(places, (8e-12, 4e-12), strict=True):
+for place, amplitude in zip(places, (2.5e-12, 1.2e-12), strict=True):
     spatial = PointSpatialModel(lon_0=place.ra, lat_0=place.dec, frame="icrs")
     spectrum = PowerLawSpectralModel(
         index=2.4, amplitude=amplitude * u.Unit("cm-2 s-1 TeV-1"), reference="1 TeV"
@@ -100,7 +100,7 @@ recipe = DetectionRecipe(
     seed=1,
     start="cta-gps",
     patch_size=32,
-    validation_patches=16,
+    validation_patches=64,
     calibration_patches=128,
     optimiser=OptimiserRecipe(
         batch_size=16, batches_per_epoch=20, epochs=3, precision="32-true"

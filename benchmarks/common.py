@@ -9,9 +9,11 @@ import argparse
 import json
 import os
 from importlib import import_module
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from gammapy_asid.utils.files import new_file
 
@@ -24,6 +26,7 @@ __all__ = [
     "kept",
     "processor_seconds",
     "rows_to_markdown",
+    "save_picture",
     "spread68",
     "write",
 ]
@@ -199,8 +202,25 @@ def write(output, results=None, text=None, figures=None):
         file_of(output, ".md").write_text(text)
     for name, figure in (figures if isinstance(figures, dict) else {"": figures}).items():
         if figure is not None:
-            figure.savefig(file_of(output, f"{name}.png"), dpi=DPI)
+            save_picture(figure, file_of(output, f"{name}.png"))
     print(json.dumps(results, indent=1) if text is None else text)
+
+
+def save_picture(figure, path, dpi=DPI):
+    """Write a picture as PNG with a palette of 256 colours, which makes the file three times smaller.
+
+    Parameters
+    ----------
+    figure : `~matplotlib.figure.Figure`
+        Picture.
+    path : path
+        PNG file.
+    dpi : int
+        Points per inch.
+    """
+    with BytesIO() as stream:
+        figure.savefig(stream, format="png", dpi=dpi)
+        Image.open(stream).convert("RGB").quantize(256).save(path, optimize=True)
 
 
 def rows_to_markdown(header, rows):

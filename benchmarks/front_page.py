@@ -6,7 +6,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-from .common import arguments, file_of
+from .common import arguments, file_of, save_picture
 
 __all__ = ["figures", "read_tables", "value"]
 
@@ -14,7 +14,6 @@ NEEDS = "The pages of docs; a few seconds."
 DOCS = Path(__file__).parents[1] / "docs"
 #: Colours that can be told apart by all eyes (Okabe & Ito 2008): ours, peers, limits.
 OWN, PEER, LIMIT = "#0072B2", "#777777", "#D55E00"
-DPI = 110
 
 
 def read_tables(page):
@@ -242,7 +241,7 @@ def main(args=None):
     options = parser().parse_args(args)
     for name, fig in figures().items():
         path = Path(options.output) / name
-        fig.savefig(file_of(path, ".png"), dpi=DPI)
+        save_picture(fig, file_of(path, ".png"))
         plt.close(fig)
 
 

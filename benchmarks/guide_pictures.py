@@ -3,7 +3,6 @@
 
 import os
 from functools import cached_property
-from io import BytesIO
 from pathlib import Path
 
 import astropy.units as u
@@ -14,7 +13,6 @@ from gammapy.datasets import MapDataset
 from gammapy.estimators import TSMapEstimator
 from gammapy.modeling.models import PointSpatialModel, PowerLawSpectralModel, SkyModel
 from matplotlib.colors import LogNorm
-from PIL import Image
 
 from gammapy_asid import (
     DLFluxEstimator,
@@ -29,7 +27,7 @@ from gammapy_asid.plots import plot_field, plot_light_curves
 from gammapy_asid.simulation import analytic_emission, draw_sky, simulate_dataset, simulate_time_bins
 from gammapy_asid.tasks import load_card
 
-from .common import arguments, data_folder
+from .common import arguments, data_folder, save_picture
 
 __all__ = ["PICTURES"]
 
@@ -311,20 +309,13 @@ def parser():
     return options
 
 
-def _save(fig, path):
-    with BytesIO() as stream:
-        fig.savefig(stream, dpi=DPI)
-        # A palette of 256 colours makes the files three times smaller
-        Image.open(stream).convert("RGB").quantize(256).save(path, optimize=True)
-
-
 def main(args=None):
     """Draw the pictures into a folder."""
     options = parser().parse_args(args)
     field = Field()
     for name in options.only or PICTURES:
         fig = PICTURES[name](field, options)
-        _save(fig, Path(options.output) / f"{name}.png")
+        save_picture(fig, Path(options.output) / f"{name}.png", DPI)
         plt.close(fig)
 
 

@@ -43,6 +43,8 @@ def peers():
     """Packages that programs import anywhere and the package itself does not need."""
     needed = [re.match(r"[\w-]+", line)[0] for line in PYPROJECT["project"]["dependencies"]]
     known = {RENAMED.get(name, name) for name in needed} | {"benchmarks", "gammapy_asid"}
+    # Matplotlib writes its pictures with it
+    known.add("PIL")
     found = set()
     for path in (ROOT / "benchmarks").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):

@@ -127,7 +127,7 @@ def test_user_page_has_a_picture(path):
 def test_pictures_are_small_and_used():
     text = "".join(path.read_text() for path in [*PAGES, ROOT / "README.md"])
     for path in DOCS.glob("images/*.png"):
-        assert path.stat().st_size < 300_000, path
+        assert path.stat().st_size < 150_000, path
         assert path.name in text, path
 
 

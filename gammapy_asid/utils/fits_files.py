@@ -28,7 +28,8 @@ def write_fits(hdus, path):
         File, which must not exist.
     """
     hdus = fits.HDUList(hdus)
-    hdus[0].header[LIST] = (",".join(hdu.name for hdu in hdus[1:]), "HDUs of this file")
+    # Without a comment, for which a long list leaves no room
+    hdus[0].header[LIST] = ",".join(hdu.name for hdu in hdus[1:])
     hdus.writeto(path)
 
 

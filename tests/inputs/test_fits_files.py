@@ -16,6 +16,7 @@ from gammapy_asid.catalog.catalog_table import write_catalog
 from gammapy_asid.catalog.source_catalog import SourceCatalogASID
 from gammapy_asid.inputs.dataset_files import read_dataset, read_datasets_yaml, write_dataset
 from gammapy_asid.inputs.read_maps import read_sky_map
+from gammapy_asid.utils.fits_files import open_fits, write_fits
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,17 @@ def hdus_cut(path, name):
         rest = fits.HDUList([hdu.copy() for hdu in hdulist if hdu.name != name])
     path.unlink()
     rest.writeto(path)
+
+
+@pytest.mark.parametrize("n", [0, 1, 6, 9])
+def test_long_lists_of_hdus(tmp_path, n):
+    path = tmp_path / "list.fits"
+    names = [f"BACKGROUND{i}" for i in range(n)]
+    # Nothing is cut, which would warn
+    write_fits([fits.PrimaryHDU(), *(fits.ImageHDU(name=name) for name in names)], path)
+    with open_fits(path) as hdulist:
+        assert [hdu.name for hdu in hdulist[1:]] == names
+        assert hdulist[0].header["HDULIST"] == ",".join(names)
 
 
 @pytest.mark.parametrize("suffix", ["fits", "fits.gz"])

@@ -9,19 +9,14 @@ import astropy.units as u
 import matplotlib.pyplot as plt
 import numpy as np
 from astropy.coordinates import SkyCoord
+from gammapy.catalog import SourceCatalog3FHL
 from gammapy.datasets import MapDataset
 from gammapy.estimators import TSMapEstimator
 from gammapy.modeling.models import PointSpatialModel, PowerLawSpectralModel, SkyModel
 from matplotlib.colors import LogNorm
 
-from gammapy_asid import (
-    DLFluxEstimator,
-    DLLightCurveEstimator,
-    DLSkySurvey,
-    DLSourceDetector,
-)
+from gammapy_asid import DLFluxEstimator, DLLightCurveEstimator, DLSkySurvey, DLSourceDetector
 from gammapy_asid.catalog import associate
-from gammapy_asid.evaluation import CandidateList, Truth, evaluate_lists, plot_purity_recall
 from gammapy_asid.inputs import dataset_from_files, to_band_cube
 from gammapy_asid.plots import plot_field, plot_light_curves
 from gammapy_asid.simulation import analytic_emission, draw_sky, simulate_dataset, simulate_time_bins
@@ -31,10 +26,7 @@ from .common import arguments, data_folder, save_picture
 
 __all__ = ["PICTURES"]
 
-NEEDS = (
-    "For some pictures GAMMAPY_DATA, the data folder (maps of 3FHL), or patches of "
-    "benchmarks.generative.emission; minutes."
-)
+NEEDS = "For some GAMMAPY_DATA, the data folder, or patches of benchmarks.generative.emission; minutes."
 CENTER = SkyCoord(75, 20, unit="deg", frame="galactic")
 DPI = 90
 #: Colours that can be told apart by all eyes (Okabe & Ito 2008).
@@ -43,10 +35,6 @@ BLUE, ORANGE = "#0072B2", "#D55E00"
 
 class Field:
     """Simulated field of the first steps; its parts are made when they are asked for."""
-
-    @cached_property
-    def catalog(self):
-        return draw_sky(np.random.default_rng(7))
 
     @cached_property
     def dataset(self):
@@ -145,17 +133,6 @@ def ellipses(field, options):
     return plot_field(field.sure[np.flatnonzero(inside)], part).figure
 
 
-def judged(field, options):
-    """Purity against recall of the candidates, for sources above 2e-10 cm-2 s-1."""
-    truth = Truth.from_catalog(field.catalog)
-    lists = [CandidateList.from_candidates(field.candidates, "network")]
-    evaluation = evaluate_lists(truth, lists, datasets=field.dataset, flux_min=2e-10)
-    fig, ax = plt.subplots(figsize=(6.2, 4), layout="constrained")
-    curves = {one.label: one.curve for one in evaluation.results}
-    plot_purity_recall(curves, ax=ax)
-    return fig
-
-
 def ts_map(field, options):
     """Gammapy's map of the test statistic beside the map of the network."""
     part = field.dataset.cutout(CENTER, width=6 * u.deg, name="part").slice_by_energy(1 * u.GeV, 1 * u.TeV)
@@ -222,8 +199,6 @@ def training_skies(field, options):
 
 def counterparts(field, options):
     """Candidates of the Galactic centre with and without a counterpart in 3FHL."""
-    from gammapy.catalog import SourceCatalog3FHL
-
     dataset = galactic_centre()
     candidates = DLSourceDetector(model="lat", threshold=0.5).run(dataset)
     known = SourceCatalog3FHL()
@@ -261,7 +236,10 @@ def whole_sky(field, options):
     shown = ax.scatter(-place.l.wrap_at("180d").rad, place.b.rad, c=score, s=14, vmin=0.5, vmax=1)
     fig.colorbar(shown, ax=ax, label="Score", shrink=0.6)
     ax.set_xticks(np.deg2rad([-120, -60, 0, 60, 120]), ["120°", "60°", "0°", "300°", "240°"])
-    ax.set_title(f"{len(candidates)} candidates above 10 GeV, Galactic coordinates")
+    ax.set_yticks(np.deg2rad([-60, -30, 0, 30, 60]))
+    for label in ax.get_xticklabels():
+        label.set(weight="bold", bbox={"color": "white", "alpha": 0.7, "pad": 1})
+    ax.set_title(f"{len(candidates)} candidates above 10 GeV, Galactic coordinates", pad=16)
     ax.grid(alpha=0.4)
     return fig
 
@@ -290,7 +268,6 @@ PICTURES = {
     "guide_bands": bands,
     "guide_steps": steps,
     "guide_ellipses": ellipses,
-    "guide_purity": judged,
     "guide_ts_map": ts_map,
     "guide_light_curves": light_curves,
     "guide_domains": domains,

@@ -90,7 +90,6 @@ sphinx_gallery_conf = {
     "filename_pattern": r"\.py$",
     "abort_on_example_error": True,
     "min_reported_time": 1e9,
-    "reference_url": {"gammapy_asid": None},
     "doc_module": ("gammapy_asid",),
     "backreferences_dir": None,
     "image_scrapers": ("matplotlib",),

@@ -16,6 +16,7 @@ __all__ = [
     "class_style",
     "outlined",
     "plain_ticks",
+    "say",
 ]
 
 #: Colours of lists and lines, in their order (Okabe & Ito 2008).
@@ -107,3 +108,17 @@ def plain_ticks(axis, subs=None):
         axis.set_major_locator(LogLocator(subs=subs, numticks=20))
         axis.set_minor_formatter(NullFormatter())
     axis.set_major_formatter(FuncFormatter(plain_tick))
+
+
+def say(ax, text):
+    """Write on axes without data why they have none.
+
+    Parameters
+    ----------
+    ax : `~matplotlib.axes.Axes`
+        Axes.
+    text : str
+        Text.
+    """
+    ax.text(0.5, 0.5, text, ha="center", va="center", transform=ax.transAxes, color="0.4")
+    ax.set(xticks=[], yticks=[])

@@ -3,8 +3,9 @@
 
 from ..display.field import plot_field, plot_score_map
 from ..optical.picture import draw_sources as plot_optical
+from .light_curves import plot_light_curve, plot_light_curves
 from .likelihood import plot_ts_against_score
-from .sources import plot_classified, plot_light_curve, plot_light_curves
+from .sources import plot_classified
 from .training import plot_training_history
 from .view import view_page, write_view
 

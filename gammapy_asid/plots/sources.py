@@ -3,20 +3,15 @@
 
 import astropy.units as u
 import numpy as np
-from gammapy.estimators import FluxPoints
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
 from ..catalog.light_curves import SourceLightCurves
 from ..display.field_image import counts_image
-from ..display.style import class_style, plain_ticks
-from ..stats.variability import variability_index
+from ..display.style import COLOURS, class_style, plain_ticks, say
+from .light_curves import MAX_ROWS, plot_light_curve
 from .spectra import spectrum_label
 
-__all__ = ["plot_classified", "plot_light_curve", "plot_light_curves"]
-
-#: A picture of more rows is too long to look at.
-MAX_ROWS = 40
+__all__ = ["plot_classified"]
 
 #: Side of the cut-outs: more than twice the 68 % radius of the PSF of the LAT at 1 GeV to each side.
 CUTOUT = 2 * u.deg
@@ -74,103 +69,9 @@ def plot_classified(candidates, datasets=None, light_curves=None):
         _sky(figure, grid[i, 0], image, candidates, i)
         _spectrum(figure.add_subplot(grid[i, 1]), source, model.spectral_model)
         ax = figure.add_subplot(grid[i, 2])
-        _say(ax, "No light curve") if curve is None else plot_light_curve(curve, ax)
+        say(ax, "No light curve") if curve is None else plot_light_curve(curve, ax)
         _probabilities(figure.add_subplot(grid[i, 3]), candidates.table[i])
     return figure
-
-
-def plot_light_curves(light_curves, names=None):
-    """Light curves below each other.
-
-    Parameters
-    ----------
-    light_curves : `~gammapy_asid.catalog.light_curves.SourceLightCurves` or list
-        Light curves, or a list of `~gammapy.estimators.FluxPoints` with a time axis, as
-        `~gammapy.estimators.LightCurveEstimator` makes them; at most 40.
-    names : sequence of str, optional
-        Sources to draw of the former, all by default; of the latter the names of all.
-
-    Returns
-    -------
-    figure : `~matplotlib.figure.Figure`
-        Figure.
-
-    Raises
-    ------
-    ValueError
-        If there is no light curve or there are too many.
-    """
-    if isinstance(light_curves, SourceLightCurves):
-        names = list(light_curves.table["name"] if names is None else names)
-        light_curves = [light_curves.flux_points(name) for name in names]
-    names = [""] * len(light_curves) if names is None else names
-    if not 0 < len(light_curves) <= MAX_ROWS:
-        raise ValueError(f"{len(light_curves)} light curves: a picture has 1 to {MAX_ROWS}, choose some")
-    figure = Figure(figsize=(7, 2.2 * len(light_curves)), layout="constrained")
-    axes = figure.subplots(len(light_curves), squeeze=False)[:, 0]
-    for ax, points, name in zip(axes, light_curves, names, strict=True):
-        plot_light_curve(points, ax)
-        ax.set_title(f"{name}   {ax.get_title()}" if name else ax.get_title())
-    return figure
-
-
-def plot_light_curve(points, ax):
-    """Fluxes against time with their errors, limits as arrows, and the mean of the bins as a band.
-
-    The title tells the variability index, see `~gammapy_asid.stats.variability.variability_index`.
-
-    Parameters
-    ----------
-    points : `~gammapy.estimators.FluxPoints`
-        Flux points with a time axis.
-    ax : `~matplotlib.axes.Axes`
-        Axes.
-
-    Returns
-    -------
-    ax : `~matplotlib.axes.Axes`
-        Axes.
-
-    Raises
-    ------
-    ValueError
-        If the points have no time axis.
-    """
-    if not isinstance(points, FluxPoints) or "time" not in points.geom.axes.names:
-        raise ValueError("A light curve is FluxPoints with a time axis, as LightCurveEstimator makes them")
-    points.plot(ax, sed_type="flux", axis_name="time", color="#0072B2", capsize=2)
-    flux, error = (_by_time(m) for m in (points.flux, points.flux_err))
-    if len(flux) == 1:
-        _mean_band(ax, flux[0], error[0])
-    ax.get_legend().remove()
-    ax.set_yscale("linear")
-    ax.set_ylim(bottom=0)
-    # More dates than this run into each other
-    ax.xaxis.set_major_locator(AutoDateLocator(minticks=3, maxticks=8))
-    ax.xaxis.set_major_formatter(ConciseDateFormatter(ax.xaxis.get_major_locator()))
-    ax.tick_params("x", rotation=0)
-    ax.set(xlabel="", ylabel="Flux [cm$^{-2}$ s$^{-1}$]")
-    edges = points.geom.axes["energy"].edges.to_value("GeV")
-    index = ", ".join(f"{value:.1f}" for value in variability_index(flux, error))
-    known = np.isfinite(flux).any(axis=0).sum()
-    ax.set_title(f"{edges[0]:g}-{edges[-1]:g} GeV, variability index {index} in {known} bins", fontsize=9)
-    return ax
-
-
-def _by_time(quantity):
-    """Values of a map of flux points in cm-2 s-1, shape ``(n_energies, n_times)``."""
-    energy, time = (quantity.geom.axes.index_data(name) for name in ("energy", "time"))
-    values = np.moveaxis(quantity.quantity.to_value("cm-2 s-1"), (energy, time), (0, 1))
-    return values.reshape(*values.shape[:2])
-
-
-def _mean_band(ax, flux, error):
-    """Mean of the bins: one weighted by the errors would be too low, for low fluxes have small errors."""
-    known = np.isfinite(flux) & np.isfinite(error)
-    if known.any():
-        mean, own = flux[known].mean(), np.sqrt((error[known] ** 2).sum()) / known.sum()
-        ax.axhspan(mean - own, mean + own, color="0.8", zorder=0)
-        ax.axhline(mean, color="0.5", linewidth=1, zorder=0)
 
 
 def _light_curves_of(light_curves, names):
@@ -189,18 +90,12 @@ def _light_curves_of(light_curves, names):
     return list(light_curves)
 
 
-def _say(ax, text):
-    """A panel without data says so."""
-    ax.text(0.5, 0.5, text, ha="center", va="center", transform=ax.transAxes, color="0.4")
-    ax.set(xticks=[], yticks=[])
-
-
 def _sky(figure, place, image, candidates, i):
     """Counts around a candidate, with its 95 % ellipse and its neighbours."""
     position, name = candidates.positions[i], str(candidates.table["name"][i]).removeprefix("ASID ")
     if image is None or image.geom.is_hpx or not image.geom.contains(position)[0]:
         ax = figure.add_subplot(place)
-        _say(ax, "No image of the sky")
+        say(ax, "No image of the sky")
         ax.set_title(name, fontsize=9)
         return
     part = image.cutout(position, CUTOUT, mode="trim")
@@ -210,9 +105,9 @@ def _sky(figure, place, image, candidates, i):
     ax.imshow(part.data, origin="lower", cmap="gray_r", vmin=0, vmax=1.1 * top if top > 0 else 1)
     transform = ax.get_transform("icrs")
     others = candidates.positions[np.arange(len(candidates)) != i]
-    ax.plot(others.ra.deg, others.dec.deg, "+", color="#0072B2", transform=transform)
+    ax.plot(others.ra.deg, others.dec.deg, "+", color=COLOURS[0], transform=transform)
     # An ellipse of 95 %, or a point where the error is not known
-    candidates[i : i + 1].to_regions()[0].to_pixel(ax.wcs).plot(ax=ax, color="#D55E00", lw=1)
+    candidates[i : i + 1].to_regions()[0].to_pixel(ax.wcs).plot(ax=ax, color=COLOURS[1], lw=1)
     for coordinate in ax.coords:
         coordinate.set_ticklabel_visible(False)
         coordinate.set_ticks_visible(False)
@@ -227,7 +122,7 @@ def _spectrum(ax, source, spectrum):
     try:
         points = source.flux_points
     except ValueError:
-        _say(ax, "No fluxes in bands")
+        say(ax, "No fluxes in bands")
         return
     ax.yaxis.set_units(u.Unit("erg cm-2 s-1"))
     points.plot(ax, sed_type="e2dnde", color="k", capsize=2)
@@ -254,7 +149,7 @@ def _probabilities(ax, row):
         name: own for name, own in PROBABILITIES.items() if name in row.colnames and np.isfinite(row[name])
     }
     if not there:
-        _say(ax, "No class")
+        say(ax, "No class")
         return
     styles = class_style([name for name, _ in there.values()])
     places = np.arange(len(there))[::-1]

@@ -123,7 +123,7 @@ def test_light_curves_by_name(candidates, light_curves):
 def test_plot_light_curve(light_curves):
     ax = plot_light_curve(light_curves.flux_points(0), plt.subplots()[1])
     ax.figure.canvas.draw()
-    assert ax.get_title() == "1-100 GeV, variability index 8.0 in 4 bins"
+    assert ax.get_title() == "1–100 GeV, variability index 8.0 in 4 bins"
     # Mean of the four, and its error
     (band,) = ax.patches
     corners = band.get_extents().transformed(ax.transData.inverted())
@@ -135,10 +135,10 @@ def test_plot_light_curve(light_curves):
 def test_plot_light_curves(candidates, light_curves):
     name = str(candidates.table["name"][1])
     figure = plot_light_curves(light_curves, [name])
-    assert [ax.get_title() for ax in figure.axes] == [f"{name}   1-100 GeV, variability index 0.0 in 4 bins"]
+    assert [ax.get_title() for ax in figure.axes] == [f"{name}   1–100 GeV, variability index 0.0 in 4 bins"]
     figure = plot_light_curves([light_curves.flux_points(i) for i in range(3)])
     figure.canvas.draw()
-    assert figure.axes[2].get_title() == "1-100 GeV, variability index nan in 0 bins"
+    assert figure.axes[2].get_title() == "1–100 GeV, variability index nan in 0 bins"
 
 
 def test_bad_input(candidates, datasets, light_curves):

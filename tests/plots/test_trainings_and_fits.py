@@ -51,3 +51,10 @@ def test_plot_training_history(tmp_path):
     path.write_text("a,b\n1,2\n")
     with pytest.raises(ValueError, match="no training history"):
         plot_training_history(path)
+
+
+def test_a_training_without_validation(tmp_path):
+    path = tmp_path / "metrics.csv"
+    path.write_text("epoch,loss\n0,2.0\n1,1.0\n")
+    _, validation = plot_training_history(path)
+    assert validation.texts[0].get_text() == "No figures of a validation"

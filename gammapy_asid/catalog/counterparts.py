@@ -47,6 +47,9 @@ class Counterparts:
     positions: SkyCoord
     covariance: np.ndarray
 
+    def __repr__(self):
+        return f"<Counterparts {self.label!r}: {len(self.names)} sources>"
+
     @classmethod
     def from_catalog(cls, label, catalog, position_error=0.1 * u.deg):
         """Read the positions of a catalogue.

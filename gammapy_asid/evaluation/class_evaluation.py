@@ -105,6 +105,10 @@ class ClassEvaluation:
             "calibration_chance": [list(chance) for chance in self.calibration_chance],
         }
 
+    def __repr__(self):
+        figures = f"{self.number.sum()} sources, accuracy {self.overall['accuracy']}"
+        return f"<ClassEvaluation of {', '.join(self.names)}: {figures}>"
+
     def __str__(self):
         lines = [self._head(), ""]
         for name, label in OVERALL.items():

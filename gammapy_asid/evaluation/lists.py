@@ -19,7 +19,7 @@ __all__ = ["CandidateList", "read_candidate_list", "read_candidate_lists"]
 ELLIPSE_COLUMNS = ("semi_major_68", "semi_minor_68", "semi_major_95", "semi_minor_95", "pos_angle")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CandidateList(SkyRows):
     """Candidates of any method, with what is known of each.
 

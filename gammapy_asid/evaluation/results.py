@@ -63,6 +63,9 @@ class ListResult:
     n_faint_matches: int
     chance: float
 
+    def __repr__(self):
+        return f"<ListResult {self.label!r}: {len(self.candidates)} candidates, {self.kept.sum()} kept>"
+
     @property
     def label(self):
         """Name of the list."""
@@ -112,6 +115,10 @@ class Evaluation:
     results: list
     settings: dict
     sample: dict
+
+    def __repr__(self):
+        labels = ", ".join(result.label for result in self.results)
+        return f"<Evaluation of {labels} against {len(self.truth)} true sources>"
 
     @property
     def edges(self):

@@ -17,6 +17,10 @@ class SkyRows:
     def __len__(self):
         return len(self.lon)
 
+    def __repr__(self):
+        label = f" {self.label!r}" if hasattr(self, "label") else ""
+        return f"<{type(self).__name__}{label}: {len(self)} {'source' if len(self) == 1 else 'sources'}>"
+
     @property
     def positions(self):
         """Positions (`~astropy.coordinates.SkyCoord`, Galactic)."""

@@ -25,7 +25,7 @@ FLUX_COLUMNS = ("flux", "s1", "flux1000", "flux_1000")
 RANGE_4FGL, FLUX_4FGL = (1.0, 100.0), 8e-11
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Truth(SkyRows):
     """True sources.
 

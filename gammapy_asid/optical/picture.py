@@ -7,7 +7,9 @@ from astropy.visualization import AsinhStretch, ImageNormalize, ZScaleInterval
 from matplotlib.colors import to_rgba
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
+from ..display.style import COLOURS, IMAGE_MAP
 from .images import read_image
 
 __all__ = ["draw_sources"]
@@ -15,12 +17,12 @@ __all__ = ["draw_sources"]
 #: Colours that all kinds of sight tell apart (Okabe & Ito 2008), and marks that differ without them: of
 #: stars, galaxies, artefacts, and sources without a class.
 MARKS = {
-    "star": ("x", "#0072B2"),
-    "galaxy": ("o", "#D55E00"),
-    "artefact": ("s", "#E69F00"),
-    "unknown": ("D", "#0072B2"),
+    "star": ("x", COLOURS[0]),
+    "galaxy": ("o", COLOURS[1]),
+    "artefact": ("s", COLOURS[4]),
+    "unknown": ("D", COLOURS[0]),
 }
-MASK_COLOURS = {"cosmic_ray": ("cosmic rays", "#CC79A7"), "trail": ("trails", "#009E73")}
+MASK_COLOURS = {"cosmic_ray": ("cosmic rays", COLOURS[3]), "trail": ("trails", COLOURS[2])}
 
 #: What more than one is called.
 PLURALS = {"star": "stars", "galaxy": "galaxies", "artefact": "artefacts", "unknown": "without a class"}
@@ -65,12 +67,19 @@ def draw_sources(sources, image, ax=None):
     norm = ImageNormalize(vmin=low, vmax=max(low + 10 * (high - low), low + 1e-30), stretch=AsinhStretch(0.1))
     ny, nx = (n * block for n in data.shape)
     place = {"extent": (-0.5, nx - 0.5, -0.5, ny - 0.5), "origin": "lower", "interpolation": "nearest"}
-    ax.imshow(data, cmap="gray_r", norm=norm, **place)
+    shown = ax.imshow(data, cmap=IMAGE_MAP, norm=norm, **place)
+    label = f"Pixel values [{image.unit}]" if image.unit else "Pixel values"
+    bar = ax.figure.colorbar(shown, ax=ax, label=label, shrink=0.8, pad=0.02, extend="both")
+    # Round numbers in equal steps: those of the scale itself crowd at its dark end
+    bar.set_ticks(MaxNLocator(5).tick_values(norm.vmin, norm.vmax))
+    bar.ax.set_ylim(norm.vmin, norm.vmax)
     handles = _draw_masks(ax, sources.masks, block, place)
     handles += _draw_marks(ax, sources)
     ax.set(xlim=(-0.5, image.shape[1] - 0.5), ylim=(-0.5, image.shape[0] - 0.5))
+    ax.set_title(sources.summary, fontsize=10)
     if handles:
-        ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(handles), fontsize=8)
+        style = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.1), "ncols": 3, "fontsize": 8}
+        ax.legend(handles=handles, frameon=False, **style)
     return ax
 
 
@@ -137,8 +146,13 @@ def _draw_marks(ax, sources):
         # Only closed marks have a face
         paint = {"c": colour} if marker == "x" else {"facecolors": "none", "edgecolors": colour}
         ax.scatter(x[rows], y[rows], size, marker=marker, linewidths=0.8, **paint)
-        label = "sources" if kind == "unknown" and kinds.size == rows.sum() else PLURALS[kind]
+        label = "sources" if kind == "unknown" and kinds.size == rows.sum() else _called(kind, rows.sum())
         face = "none" if marker != "x" else colour
         style = {"marker": marker, "color": colour, "markerfacecolor": face, "linestyle": ""}
         handles.append(Line2D([], [], label=f"{rows.sum()} {label}", **style))
     return handles
+
+
+def _called(kind, number):
+    """Name of a kind, for one or for several."""
+    return kind if number == 1 and kind != "unknown" else PLURALS[kind]

@@ -73,9 +73,5 @@ def test_without_ipyaladin(monkeypatch):
 @pytest.mark.skipif(importlib.util.find_spec("ipyaladin") is None, reason="needs ipyaladin")
 def test_with_ipyaladin():
     widget = candidates([10.0, 12.0], [0.0, 0.0]).show()
-    kinds = (
-        [overlay["type"] for overlay in widget._overlay_manager.overlays]
-        if hasattr(widget, "_overlay_manager")
-        else widget.overlays
-    )
-    assert len(kinds) == 2
+    assert len(widget.overlays) == 2
+    assert widget.fov.to_value("deg") == pytest.approx(2.4, rel=0.01)

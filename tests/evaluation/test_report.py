@@ -178,6 +178,14 @@ def test_optimal_curve_is_that_of_the_assignment_at_each_threshold(crowd):
     assert not optimal_matched([], [], [], truth.lon, truth.lat).any()
 
 
+def test_results_show_themselves_in_one_line(crowd):
+    truth, listed = crowd
+    evaluation = evaluate_lists(truth, [listed])
+    assert repr(evaluation) == str(evaluation) == "<Evaluation of crowd against 150 true sources>"
+    assert repr(truth) == "<Truth: 150 sources>" and repr(listed) == "<CandidateList 'crowd': 180 sources>"
+    assert repr(evaluation.results[0]).startswith("<ListResult 'crowd': 180 candidates, ")
+
+
 def test_threshold_curve():
     score = [0.9, 0.8, 0.8, 0.5, 0.1]
     matches = match_brightest(

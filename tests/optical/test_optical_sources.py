@@ -198,7 +198,9 @@ def test_picture_shows_classes_and_masks(wcs, with_wcs):
         sources.plot()
     ax = sources.plot(rng.normal(10, 1, (40, 60)))
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert labels == ["cosmic rays", "trails", "1 stars", "1 galaxies", "1 without a class"]
+    assert labels == ["cosmic rays", "trails", "1 star", "1 galaxy", "1 without a class"]
+    assert ax.get_title() == sources.summary
+    assert ax.figure.axes[1].get_ylabel() == "Pixel values"
     assert ax.get_xlim() == (-0.5, 59.5)
     with pytest.raises(ValueError, match="an image of"):
         sources.plot(rng.normal(10, 1, (40, 61)))

@@ -138,7 +138,9 @@ def test_plot_light_curves(candidates, light_curves):
     assert [ax.get_title() for ax in figure.axes] == [f"{name}   1–100 GeV, variability index 0.0 in 4 bins"]
     figure = plot_light_curves([light_curves.flux_points(i) for i in range(3)])
     figure.canvas.draw()
-    assert figure.axes[2].get_title() == "1–100 GeV, variability index nan in 0 bins"
+    assert figure.axes[2].get_title() == "1–100 GeV"
+    assert texts(figure.axes[2]) == ["No flux in any bin: outside the valid data"]
+    assert [text.get_text() for text in figure.legends[0].texts][1] == "95 % upper limit"
 
 
 def test_bad_input(candidates, datasets, light_curves):

@@ -4,7 +4,7 @@ Stars and galaxies of an optical image
 ======================================
 
 Find the sources of an optical image, tell stars from galaxies, measure how bright they
-are, and go on with the result in Astropy and photutils.
+are, and use the result in Astropy and photutils.
 
 Context
 -------

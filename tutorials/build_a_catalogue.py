@@ -80,8 +80,8 @@ def show(table, *names):
 # ----------
 #
 # The survey runs the detector and the flux estimator on each tile and joins what two
-# tiles see. With ``folder="survey"`` it would keep what is done, and go on there after
-# an interruption.
+# tiles see. With ``folder="survey"`` it would keep what is done, and continue there
+# after an interruption.
 
 survey = DLSkySurvey(nside=4)
 candidates = survey.run(dataset)
@@ -138,7 +138,7 @@ print(
 )
 
 # %%
-# New are those without a counterpart. Their test statistics tell how sure the
+# New are those without a counterpart. Their test statistics say how sure the
 # likelihood is of them, and the truth whether they are real.
 
 new = associated[~named]

@@ -9,7 +9,7 @@ test statistic of extension beside.
 Context
 -------
 
-Many sources of the Galactic plane are extended at TeV energies. A likelihood fit tells
+Many sources of the Galactic plane are extended at TeV energies. A likelihood fit shows
 how large they are, one source at a time. A network does it in milliseconds, and its
 result is a good start for the fit.
 

@@ -174,4 +174,4 @@ plot_field(fitted, dataset)
 plt.show()
 
 # %%
-# The list above also tells which sources of the close pair were found.
+# The list above also shows which sources of the close pair were found.

@@ -13,8 +13,7 @@ interstellar emission. A map of the test statistic is made for one size of a sou
 map for points breaks an extended source up into many peaks. The model ``cta-gps`` looks
 for all sizes at once.
 
-**Objective: find the sources of a CTAO field, tell points from extended ones, and
-measure their fluxes.**
+**Objective: find the sources of a CTAO field, and measure the fluxes of the points.**
 
 Proposed approach
 -----------------

@@ -11,7 +11,7 @@ Context
 
 A field of the GeV sky holds tens of sources on bright diffuse emission. The classical
 way to find them is a map of the test statistic of a source at each pixel, and its
-peaks. A network trained on simulated skies does the same in a second, and tells for
+peaks. A network trained on simulated skies does the same in a second, and gives for
 each candidate the probability that it is real.
 
 **Objective: make a list of source candidates of a field, judge it, and start a

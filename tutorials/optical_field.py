@@ -3,14 +3,14 @@
 Stars and galaxies of an optical image
 ======================================
 
-Find the sources of an optical image, tell stars from galaxies, measure how bright they
-are, and use the result in Astropy and photutils.
+Find the sources of an optical image, separate stars from galaxies, measure how bright
+they are, and use the result in Astropy and photutils.
 
 Context
 -------
 
 A single exposure shows stars, galaxies, cosmic rays, and now and then a satellite. The
-list of its sources should hold the first two only, tell them apart, and say how sure it
+list of its sources should have the first two only, separate them, and say how sure it
 is of everything.
 
 **Objective: a table of the sources of a field, with classes and fluxes, and masks of
@@ -73,7 +73,7 @@ print(image.name, image.shape, image.unit, "zero point", image.zero_point)
 # Sky, noise and point spread function
 # ------------------------------------
 #
-# Networks see the image in units of the noise of its sky, and are told the width of its
+# Networks see the image in units of the noise of its sky, and get the width of its
 # stars. Both are measured once for all estimators.
 
 prepared = prepare_image(image)

@@ -19,7 +19,7 @@ Proposed approach
 -----------------
 
 We simulate ten hours of a field with two sources. The training here is a very short
-one, so that this page is made in a minute; the end tells what a real one takes. On the
+one, so that this page is made in a minute; the end says what a real one takes. On the
 command line the steps are::
 
     gammapy-asid train --dataset field.fits.gz --output runs

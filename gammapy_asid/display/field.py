@@ -13,6 +13,9 @@ from .style import COLOURS, IMAGE_MAP, SCORE_MAP, class_style, outlined
 
 __all__ = ["plot_field", "plot_score_map"]
 
+#: Energies and radius of the images that come with candidates, in their ``meta``.
+PICTURE = "picture_range", "picture_radius"
+
 #: Of more sources than this none is named: their rings fill the picture.
 MAX_LABELS = 80
 
@@ -104,7 +107,7 @@ def _own_image(sources):
     maps = getattr(sources, "maps", {})
     if "counts" in maps:
         background = maps["background"] if "background" in maps else None
-        return image_of_maps(maps["counts"], background, sources.meta.get("picture_range"))
+        return image_of_maps(maps["counts"], background, *map(sources.meta.get, PICTURE))
     if "score" not in maps:
         raise ValueError(f"{type(sources).__name__} without maps: give the dataset to draw on")
     return _score_image(sources)

@@ -17,10 +17,12 @@ __all__ = ["FieldImage", "counts_image", "field_image", "image_of_maps"]
 #: Counts below blur a picture of sources: the PSF is wider there.
 PICTURE_E_MIN = 1 * u.GeV
 
-#: Radius within which counts are added, and width of the Gaussian that smooths them: about the PSF of the
-#: Fermi-LAT above a few GeV.
-RADIUS = 0.2 * u.deg
-SMOOTHING = 0.1 * u.deg
+#: Radius in deg within which counts are added where the PSF is not known: that of the Fermi-LAT above a few
+#: GeV. Half of it is the width of the Gaussian that smooths counts.
+RADIUS = 0.2
+
+#: Smallest and largest radius in deg: more would blend what can be told apart.
+RADII = 0.03, 0.3
 
 #: A radius in pixels below which the sum is that of a few pixels only, and above which it takes long.
 PIXELS = 1.5, 30
@@ -81,14 +83,14 @@ def field_image(datasets):
     counts = _added([_image(dataset.counts, dataset) for dataset in datasets])
     edges = datasets[0].counts.geom.axes["energy"].edges.to_value("GeV")
     energy_range = tuple(float(f"{e:.6g}") for e in (edges[_first_bin(datasets[0].counts)], edges[-1]))
-    known = [_known_sky(dataset) for dataset in datasets]
+    known, radius = [_known_sky(dataset) for dataset in datasets], _psf_radius(datasets[0])
     if any(sky is None for sky in known):
-        return _smoothed(counts, energy_range)
+        return image_of_maps(counts, None, energy_range, radius)
     sky = _added([_image(m, dataset) for m, dataset in zip(known, datasets, strict=True)])
-    return image_of_maps(counts, sky, energy_range)
+    return image_of_maps(counts, sky, energy_range, radius)
 
 
-def image_of_maps(counts, background, energy_range):
+def image_of_maps(counts, background, energy_range, radius=None):
     """Significance of counts above a background, else smoothed counts.
 
     Parameters
@@ -99,23 +101,26 @@ def image_of_maps(counts, background, energy_range):
         Counts that the known sky predicts there.
     energy_range : tuple of float or None
         Energies of the counts in GeV.
+    radius : float, optional
+        Radius in deg within which counts are added, about that of the PSF.
 
     Returns
     -------
     image : `FieldImage`
         Image.
     """
+    radius = float(np.clip(RADIUS if radius is None else radius, *RADII))
     if background is None or counts.geom.is_hpx or not np.any(background.data > 0):
-        return _smoothed(counts, energy_range)
-    pixel = np.max(np.abs(counts.geom.pixel_scales))
-    pixels = float(np.clip((RADIUS / pixel).to_value(""), *PIXELS))
+        return _smoothed(counts, energy_range, radius)
+    pixel = np.max(np.abs(counts.geom.pixel_scales)).to_value("deg")
+    pixels = float(np.clip(radius / pixel, *PIXELS))
     kernel = Tophat2DKernel(pixels, mode="oversample", factor=10).array
     kernel /= kernel.max()
     seen, sky = (np.maximum(m.convolve(kernel).data, 0) for m in (counts, background))
     valid = background.data > 0
     data = np.full(counts.data.shape, np.nan)
     data[valid] = CashCountsStatistic(seen[valid], sky[valid]).sqrt_ts
-    label = f"Significance above the known sky, within {(pixels * pixel).to_value('deg'):.2g}°"
+    label = f"Significance above the known sky, within {pixels * pixel:.2g}°"
     return FieldImage(Map.from_geom(counts.geom, data=data), label, "significance", energy_range)
 
 
@@ -132,7 +137,9 @@ def counts_image(datasets):
     image : `~gammapy.maps.Map`
         Image.
     """
-    return _smoothed(_added([_image(d.counts) for d in _of_one_geometry(datasets)]), None).image
+    datasets = _of_one_geometry(datasets)
+    radius = float(np.clip(_psf_radius(datasets[0]), *RADII))
+    return _smoothed(_added([_image(dataset.counts) for dataset in datasets]), None, radius).image
 
 
 def _of_one_geometry(datasets):
@@ -141,9 +148,23 @@ def _of_one_geometry(datasets):
     return [first, *(other for other in others if other.counts.geom.to_image() == geom)]
 
 
-def _smoothed(counts, energy_range):
-    image = counts if counts.geom.is_hpx else counts.smooth(SMOOTHING)
-    label = f"Counts per pixel, smoothed by {SMOOTHING.value:g}°"
+def _psf_radius(dataset):
+    """Radius in deg that holds 68 % of the photons of a point at the mean energy of the counts."""
+    counts = dataset.counts
+    number = counts.data.reshape(len(counts.data), -1).sum(axis=1)
+    number[: _first_bin(counts)] = 0
+    if dataset.psf is None or not number.sum() > 0:
+        return RADIUS
+    energy = counts.geom.axes["energy"].center
+    mean = np.exp(np.average(np.log(energy.to_value("GeV")), weights=number)) * u.GeV
+    radius = dataset.psf.containment_radius(0.68, mean, position=counts.geom.center_skydir)
+    radius = float(np.squeeze(radius.to_value("deg")))
+    return radius if np.isfinite(radius) and radius > 0 else RADIUS
+
+
+def _smoothed(counts, energy_range, radius):
+    image = counts if counts.geom.is_hpx else counts.smooth(radius / 2 * u.deg)
+    label = f"Counts per pixel, smoothed by {radius / 2:.2g}°"
     return FieldImage(image, label, "counts", energy_range)
 
 

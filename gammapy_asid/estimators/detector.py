@@ -205,7 +205,7 @@ class DLSourceDetector(TrainedEstimator):
         chosen = chosen[np.argsort(-peaks.score[chosen], kind="stable")]
         peaks, flags = peaks.select(chosen), flags[chosen]
         axes_68, axes_95, angle = (values[chosen] for values in ellipses)
-        maps, picture_range = picture_maps(cube)
+        maps, picture = picture_maps(cube)
         found = Candidates.from_positions(
             cube.geom.wcs.pixel_to_world(peaks.x, peaks.y),
             peaks.score,
@@ -214,7 +214,7 @@ class DLSourceDetector(TrainedEstimator):
             angle,
             flags=flags,
             maps={**score_maps(output, cube), **maps},
-            meta=self._meta(cube, domain) | {"picture_range": picture_range},
+            meta=self._meta(cube, domain) | picture,
         )
         return found, output
 

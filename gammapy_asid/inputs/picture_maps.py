@@ -4,6 +4,8 @@
 import numpy as np
 from gammapy.maps import WcsNDMap
 
+from .psf import psf_radius
+
 __all__ = ["picture_maps"]
 
 #: Lowest energy in GeV of a picture of sources where there are counts above: the PSF is wider below.
@@ -24,8 +26,9 @@ def picture_maps(cube):
     -------
     maps : dict of `~gammapy.maps.Map`
         ``counts``, and ``background`` where a known sky is there.
-    energy_range : list of float
-        Energies of the counts in GeV.
+    meta : dict
+        ``picture_range``, the energies of the counts in GeV, and ``picture_radius``, the mean of the radii in
+        deg that hold 68 % of the photons of a point.
     """
     e_min, e_max = cube.response.e_min, cube.response.e_max
     # NaN where the data have no such energies
@@ -37,7 +40,12 @@ def picture_maps(cube):
     maps = {name: WcsNDMap(cube.geom, _image(cube, bands, some)) for name, bands in arrays.items()}
     edges = np.nanmin(e_min[some]), np.nanmax(e_max[some])
     # Without the last bits, which a logarithmic axis may lose
-    return maps, [float(f"{edge:.6g}") for edge in edges]
+    energy_range = [float(f"{edge:.6g}") for edge in edges]
+    number = np.array([cube.counts[band].sum() for band in some])
+    radius = psf_radius(cube.response)[some]
+    known = np.isfinite(radius) & (number > 0)
+    radius = np.average(radius[known], weights=number[known]) if known.any() else None
+    return maps, {"picture_range": energy_range, "picture_radius": radius}
 
 
 def _image(cube, bands, some):

@@ -14,6 +14,7 @@ from gammapy.maps import WcsGeom
 from matplotlib.image import imsave
 
 from ..catalog.columns import CandidateFlag
+from ..display.field import PICTURE
 from ..display.field_image import FieldImage, field_image, image_of_maps
 from ..display.numbers import fixed, rounded
 from ..display.style import IMAGE_MAP
@@ -98,9 +99,9 @@ def _images(candidates, dataset):
         shown.append(field_image(dataset))
     elif "counts" in maps:
         background = maps["background"] if "background" in maps else None
-        shown.append(image_of_maps(maps["counts"], background, candidates.meta.get("picture_range")))
+        shown.append(image_of_maps(maps["counts"], background, *map(candidates.meta.get, PICTURE)))
         if background is not None:
-            shown.append(image_of_maps(maps["counts"], None, candidates.meta.get("picture_range")))
+            shown.append(image_of_maps(maps["counts"], None, *map(candidates.meta.get, PICTURE)))
     if "score" in maps:
         shown.append(FieldImage(maps["score"], "Probability of a source", "score"))
     names = {"significance": "Significance", "counts": "Counts", "score": "Score map"}

@@ -136,6 +136,15 @@ def test_command(candidates, tmp_path):
     assert view(folder, "--overwrite").exit_code == 0
     page = (folder / "view.html").read_text(encoding="utf-8")
     assert "from catalog.fits, candidates.fits." in page and len(data_of(page)["images"]) == 3
+    own = tmp_path / "own.html"
+    axis = MapAxis.from_energy_edges([1, 10] * u.GeV)
+    geom = WcsGeom.create(skydir=CENTRE, npix=(30, 20), binsz=0.2, frame="galactic", axes=[axis])
+    MapDataset(counts=Map.from_geom(geom, data=np.ones(geom.data_shape))).write(tmp_path / "field.fits")
+    result = view(folder / "candidates.fits", "--dataset", tmp_path / "field.fits", "-o", own)
+    assert result.exit_code == 0, result.output
+    assert "from candidates.fits, field.fits." in own.read_text(encoding="utf-8")
+    for path in (own, tmp_path / "field.fits"):
+        path.unlink()
     bad = view(folder, "-o", tmp_path / "page.pdf")
     assert bad.exit_code == 2 and "must end in .html" in bad.output
     assert "no folder or file" in view(tmp_path / "none").output

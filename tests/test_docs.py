@@ -171,6 +171,19 @@ def test_examples_of_docstrings_run():
     assert not sum(result.failed for result in results)
 
 
+def test_first_steps_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for path, text in blocks("python"):
+        if path.stem == "first_steps":
+            exec(compile(text, path.name, "exec"), names)
+    # What the page promises: a list of probable sources with fluxes, kept in a file
+    candidates = names["candidates"]
+    assert len(candidates) > 5 and candidates.table["score"].min() >= 0.5
+    assert (candidates.table["flux"] > 0).all() and (tmp_path / "candidates.fits").is_file()
+    assert len(names["dataset"].models) == len(candidates)
+
+
 def test_newcomer_reads_little_before_the_first_picture():
     assert len(words_before_first_picture(DOCS / "benchmarks.md")) <= 60
 

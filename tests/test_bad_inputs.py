@@ -324,7 +324,7 @@ CALLS = {
     "evaluation: a list for lists": (lambda t: evaluate_lists(truth(), judged()), "lists"),
     "evaluation: two lists of one name": (
         lambda t: evaluate_lists(truth(), [judged(), judged()]),
-        "share a label",
+        "twice: name them apart",
     ),
     "evaluation: radius 0": (lambda t: evaluate_lists(truth(), [judged()], radius=0), "radius"),
     "evaluation: radius NaN": (lambda t: evaluate_lists(truth(), [judged()], radius=np.nan), "radius"),
@@ -463,7 +463,10 @@ COMMANDS = {
     ),
     "evaluate without lists": ("evaluate truth.csv", "Missing argument"),
     "evaluate with a list that is not there": ("evaluate truth.csv no.fits -o new", "No such file"),
-    "evaluate two lists of one name": ("evaluate truth.csv a=truth.csv a=truth.csv -o new", "share a label"),
+    "evaluate two lists of one name": (
+        "evaluate truth.csv a=truth.csv a=truth.csv -o new",
+        "twice: name them apart",
+    ),
     "evaluate --radius -1": ("evaluate truth.csv truth.csv --radius -1 -o new", "radius"),
     "evaluate --energy-range 100 1": ("evaluate truth.csv truth.csv --energy-range 100 1 -o new", "energ"),
     "evaluate --dataset that is none": ("evaluate truth.csv truth.csv --dataset table.fits -o new", "counts"),

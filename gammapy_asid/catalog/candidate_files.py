@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 from astropy.table import QTable
 from gammapy.maps import Map
+from gammapy.utils.scripts import make_path
 
-from ..utils.files import new_file, regular_file
+from ..utils.files import FITS_SUFFIXES, LIST_SUFFIXES, TABLE_SUFFIXES, new_file, regular_file
 from ..utils.fits_files import open_fits, write_fits
 from ..utils.fits_tables import (
-    fits_path,
     fits_text,
     is_own_file,
     primary_hdu,
@@ -17,6 +17,7 @@ from ..utils.fits_tables import (
     read_provenance,
     read_table,
     table_hdu,
+    write_table,
 )
 from ..utils.table_files import read_any_table
 from .candidate_tables import table_of_list
@@ -80,7 +81,7 @@ def read_candidates(filename, columns=None, energy_range=None):
 
 
 def write_candidates(candidates, filename, overwrite=False):
-    """Write table, maps and provenance to a FITS file.
+    """Write table, maps and provenance to a FITS file, or what else the name of the file says.
 
     Parameters
     ----------
@@ -94,9 +95,26 @@ def write_candidates(candidates, filename, overwrite=False):
     FileExistsError
         If the file exists and `overwrite` is False.
     ValueError
-        If the name is not that of a FITS file.
+        If the name has another end.
     """
-    path = fits_path(filename)
+    path = make_path(filename)
+    name = path.name.lower()
+    if not name.endswith(LIST_SUFFIXES):
+        raise ValueError(f"{path}: the name must end in {', '.join(LIST_SUFFIXES)}")
+    with new_file(path, overwrite) as temporary:
+        if name.endswith(FITS_SUFFIXES):
+            write_fits(_hdus(candidates), temporary)
+        elif name.endswith(TABLE_SUFFIXES):
+            write_table(candidates.table, temporary)
+        elif name.endswith(".reg"):
+            candidates.to_regions().write(temporary, format="ds9")
+        else:
+            # The errors of the parameters are in the file itself, so that it can be read alone
+            candidates.to_models().write(temporary, write_covariance=False)
+
+
+def _hdus(candidates):
+    """Table, maps and provenance for a FITS file."""
     primary = primary_hdu(candidates.meta)
     for key in HEADER_CARDS.keys() & candidates.meta.keys():
         value = candidates.meta[key]
@@ -104,5 +122,4 @@ def write_candidates(candidates, filename, overwrite=False):
     hdus = [primary, table_hdu(candidates.table, "CANDIDATES"), provenance_hdu(candidates.meta)]
     for name, m in candidates.maps.items():
         hdus += m.to_hdulist(hdu=name, hdu_bands=f"{name}_bands")[1:]
-    with new_file(path, overwrite) as temporary:
-        write_fits(hdus, temporary)
+    return hdus

@@ -251,19 +251,20 @@ class Candidates(SourceTable):
         return error_regions(self.table, self.positions, containment)
 
     def write(self, filename: File, overwrite: bool = False) -> None:
-        """Write table, maps and provenance to a FITS file.
+        """Write table, maps and provenance to a FITS file, or a part of them by the end of the file's name.
 
         Parameters
         ----------
         filename : str or path
-            File.
+            File, ending in ``.fits`` (all), ``.ecsv`` or ``.csv`` (table), ``.reg`` (error ellipses of 95 %
+            for DS9) or ``.yaml`` (Gammapy models).
         overwrite : bool
             Replace an existing file.
 
         Raises
         ------
         FileExistsError, ValueError
-            If the file exists and `overwrite` is False, or its name is not that of a FITS file.
+            If the file exists and `overwrite` is False, or its name ends otherwise.
         """
         write_candidates(self, filename, overwrite)
 

@@ -121,8 +121,8 @@ def _fluxes(table, energy_range):
     lost = np.isfinite(flux["flux"]) & ~(np.isfinite(low) & np.isfinite(high))
     if lost.any():
         log.warning(
-            f"{lost.sum()} fluxes of the list have no range of energies and are left out: give columns e_min "
-            "and e_max, or energy_range"
+            f"Fluxes without a range of energies are left out ({lost.sum()} of {len(lost)}): give columns "
+            "e_min and e_max, or energy_range"
         )
         flux = {name: np.where(lost, np.nan, value) for name, value in flux.items()}
     for name in ("flux_errn", "flux_errp"):

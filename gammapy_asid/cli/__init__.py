@@ -4,13 +4,11 @@
 Modules that need seconds to import are imported by the command that uses them.
 """
 
-import logging
-
 import click
-from rich.console import Console
-from rich.logging import RichHandler
 
 from .classify import classify
+from .command import Commands
+from .completion import completion
 from .detect import demo, detect, flux
 from .emission import emission
 from .evaluate import evaluate
@@ -26,38 +24,22 @@ from .view import view
 __all__ = ["main"]
 
 
-class InputError(click.ClickException):
-    """What the user can mend, told in one line."""
-
-    exit_code = 2
-
-    def __init__(self, error):
-        super().__init__(" ".join(str(error).split()))
-
-
-class Commands(click.Group):
-    """Group that turns errors of the input into one line."""
-
-    def invoke(self, ctx):
-        try:
-            return super().invoke(ctx)
-        except click.exceptions.NoArgsIsHelpError:
-            raise
-        except click.UsageError as error:
-            raise InputError(error.format_message()) from error
-        except (ValueError, TypeError, OSError) as error:
-            raise InputError(error) from error
-
-
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    examples="""
+    gammapy-asid demo                                # a first source list
+    gammapy-asid detect field.fits.gz -o results     # sources of your own data
+    gammapy-asid detect --help                       # options and examples of a command
+    """,
+)
 @click.version_option(package_name="gammapy-asid")
 def main():
     """Gamma-ray source detection with deep learning."""
-    handler = RichHandler(console=Console(stderr=True), show_time=False, show_path=False)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
 
 
 COMMANDS = (
+    demo,
     detect,
     flux,
     extension,
@@ -65,7 +47,6 @@ COMMANDS = (
     optical,
     fit,
     catalog,
-    demo,
     evaluate,
     fermipy,
     split_time,
@@ -74,6 +55,7 @@ COMMANDS = (
     emission,
     models,
     view,
+    completion,
 )
 for command in COMMANDS:
     main.add_command(command)

@@ -5,7 +5,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from .classify import CLASS_HEADS, classes_row
-from .common import console, print_paths, save_plot, write_models
+from .common import console, counted, print_paths, save_plot
 
 __all__ = ["PRODUCTS", "find_sources", "print_candidates", "print_fits", "write_products"]
 
@@ -56,7 +56,9 @@ def print_candidates(candidates, limit=20):
         else f"expected purity {meta['expected_purity']:.2f}, "
         f"completeness {meta['expected_completeness']:.2f}"
     )
-    console.print(f"{len(candidates)} candidates with a score of {meta['threshold']:g} and more; {expected}")
+    console.print(
+        f"{counted(len(candidates), 'candidate')} with a score of {meta['threshold']:g} and more; {expected}"
+    )
     classified = "source_class" in candidates.table.colnames
     # With their errors, or with the classes in their place: more is wider than a terminal
     angles, fluxes = ("glon", "glat", "pos_err_68"), ("flux", "flux_err")
@@ -94,9 +96,8 @@ def print_fits(candidates, ts=25.0, limit=20):
     if len(table) == 0:
         return
     fitted = np.isfinite(table["fit_flux"])
-    console.print(
-        f"{(table['ts'] >= ts).sum()} of {fitted.sum()} fitted candidates have a TS of {ts:g} and more"
-    )
+    significant, all_of_them = (table["ts"] >= ts).sum(), counted(fitted.sum(), "fitted candidate")
+    console.print(f"{significant} of {all_of_them} with a TS of {ts:g} and more")
     names = ("Name", "l (deg)", "b (deg)", "Score", "TS", "Flux", "Index", "Flags")
     shown = Table(*(Column(name, no_wrap=True) for name in names), padding=(0, 0))
     for row in table[fitted][:limit]:
@@ -130,15 +131,9 @@ def write_products(candidates, paths, overwrite, dataset, known=None):
     known : `~astropy.coordinates.SkyCoord`, optional
         Known sources that the plot shows.
     """
-    from ..utils.files import new_file
-
-    candidates.write(paths["output"], overwrite=overwrite)
-    if "regions" in paths:
-        with new_file(paths["regions"], overwrite) as temporary:
-            candidates.to_regions().write(temporary, format="ds9")
-    if "models" in paths:
-        with new_file(paths["models"], overwrite) as temporary:
-            write_models(candidates.to_models(), temporary)
+    for name in ("output", "regions", "models"):
+        if name in paths:
+            candidates.write(paths[name], overwrite=overwrite)
     if "plot" in paths:
         save_plot("plot_field", paths["plot"], overwrite, candidates, dataset, catalog=known)
     print_paths(paths)

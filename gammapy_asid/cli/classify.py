@@ -5,14 +5,39 @@ import click
 from rich.markup import escape
 from rich.table import Column, Table
 
-from ..utils.files import FITS_SUFFIXES, TABLE_SUFFIXES
-from .common import MODELS, console, device_option, overwrite_option, prepare, print_paths, write_models
+from ..utils.files import LIST_SUFFIXES, TABLE_SUFFIXES
+from .command import command
+from .common import MODELS, console, prepare, print_paths, write_models
 from .inputs import files_argument, models_option, read_datasets, read_sources, sources_option
+from .options import device_option, overwrite_option
+from .progress import doing
 
 __all__ = ["CLASS_HEADS", "classes_row", "classify", "classify_option", "classify_with", "prior_option"]
 
+
+class _Prior(click.ParamType):
+    """Shares of classes: ``equal``, or a dictionary."""
+
+    name = "shares"
+
+    def convert(self, value, param, ctx):
+        if value == "equal" or isinstance(value, dict):
+            return value
+        shares = {}
+        for entry in value.split(","):
+            name, _, number = entry.partition("=")
+            try:
+                shares[name.strip()] = float(number)
+            except ValueError:
+                self.fail(
+                    f"{entry!r} is no share: give equal, or NAME=NUMBER with commas between", param, ctx
+                )
+        return shares
+
+
 prior_option = click.option(
     "--prior",
+    type=_Prior(),
     help="Shares of the classes in the sky: equal, or numbers as AGN=0.8,PSR=0.15,PWN-SNR=0.05, with FSRQ= "
     "(share among AGN) and real= (share of real candidates) if known; by default those of 4FGL there.",
 )
@@ -32,8 +57,8 @@ def classify_with(wanted, prior, device):
     ----------
     wanted : bool
         Whether candidates are classified.
-    prior : str or None
-        Prior as it was given.
+    prior : str, dict or None
+        Prior.
     device : str or None
         Where networks run.
 
@@ -53,21 +78,7 @@ def classify_with(wanted, prior, device):
         if prior is not None:
             raise ValueError("--prior is for the classes: add --classify")
         return False
-    return DLSourceClassifier(prior=_prior(prior), device=device)
-
-
-def _prior(text):
-    """Prior of its text."""
-    if text is None or "=" not in text:
-        return text
-    shares = {}
-    for entry in text.split(","):
-        name, _, value = entry.partition("=")
-        try:
-            shares[name.strip()] = float(value)
-        except ValueError:
-            raise ValueError(f"--prior {text}: {entry!r} is no share, give NAME=NUMBER") from None
-    return shares
+    return DLSourceClassifier(prior=prior, device=device)
 
 
 def classes_row(row):
@@ -88,7 +99,12 @@ def classes_row(row):
     return [row["source_class"], f"{best:.2f}", fsrq, f"{row['real_prob']:.2f}"]
 
 
-@click.command()
+@command(
+    examples="""
+    gammapy-asid classify years/datasets.yaml --sources candidates.fits -o classified.fits
+    gammapy-asid classify field.fits.gz --sources known.csv --prior equal -o classified.ecsv
+    """
+)
 @files_argument
 @sources_option
 @models_option
@@ -99,7 +115,7 @@ def classes_row(row):
     "-o",
     default="classified.fits",
     show_default=True,
-    help="The sources with their classes (FITS or ECSV).",
+    help="The sources with their classes (FITS, ECSV, CSV, REG or YAML).",
 )
 @click.option(
     "--output-models",
@@ -115,15 +131,16 @@ def classify(files, sources, models, model, prior, output, output_models, device
     from ..utils.files import new_file
     from ..utils.fits_tables import write_table
 
-    suffixes = {"output": TABLE_SUFFIXES, "models": MODELS}
+    is_models = sources.endswith(MODELS)
+    suffixes = {"output": TABLE_SUFFIXES if is_models else LIST_SUFFIXES, "models": MODELS}
     paths = prepare(
         {"output": output, "models": output_models}, overwrite, (*files, sources, models), suffixes
     )
-    classifier = DLSourceClassifier(model=model, prior=_prior(prior), device=device)
-    listed, datasets = read_sources(sources), read_datasets(files, models)
-    if not isinstance(listed, Candidates) and "models" in paths:
+    if is_models and "models" in paths:
         raise ValueError("--output-models is for candidates and tables: models are Gammapy models already")
-    with console.status("Classifying"):
+    classifier = DLSourceClassifier(model=model, prior=prior, device=device)
+    listed, datasets = read_sources(sources), read_datasets(files, models)
+    with doing("Classifying"):
         result = classifier.run(datasets, listed)
     table = Table(Column("Name", no_wrap=True), *CLASS_HEADS, "Flags")
     for row in result.table[:20]:
@@ -135,7 +152,7 @@ def classify(files, sources, models, model, prior, output, output_models, device
     if len(result) > 20:
         console.print(f"... and {len(result) - 20} more in the table")
     own = listed.with_classes(result) if isinstance(listed, Candidates) else result
-    if isinstance(own, Candidates) and paths["output"].name.lower().endswith(FITS_SUFFIXES):
+    if isinstance(own, Candidates):
         own.write(paths["output"], overwrite=overwrite)
     else:
         with new_file(paths["output"], overwrite) as temporary:

@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
-"""What the commands share: options and files."""
+"""What the commands share: where they print, and the files that they write."""
 
 import os
 import re
@@ -11,35 +11,25 @@ from rich.console import Console
 from rich.markup import escape
 
 __all__ = [
-    "device_option",
     "MODELS",
     "PICTURES",
+    "REGIONS",
     "console",
+    "counted",
     "expanded",
-    "model_option",
-    "overwrite_option",
     "prepare",
     "prepare_training",
     "print_paths",
     "save_plot",
-    "threshold_option",
     "write_models",
 ]
 
 console = Console()
 
-#: Ends of the names of files of models, and of datasets that are not FITS, and of pictures.
+#: Ends of the names of files of models, and of datasets that are not FITS, of regions, and of pictures.
 MODELS = (".yaml", ".yml")
+REGIONS = (".reg",)
 PICTURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg")
-
-device_option = click.option(
-    "--device", help="Where networks run, such as cpu or cuda; by default the accelerator if there is one."
-)
-overwrite_option = click.option("--overwrite", is_flag=True, help="Replace existing files.")
-model_option = click.option("--model", default="lat", show_default=True, help="Model name or weight file.")
-threshold_option = click.option(
-    "--threshold", default=0.5, show_default=True, type=float, help="Smallest probability to be real."
-)
 
 
 def expanded(path):
@@ -58,8 +48,10 @@ def expanded(path):
     Raises
     ------
     ValueError
-        If a variable is not set.
+        If it is empty, or a variable is not set.
     """
+    if not str(path).strip():
+        raise ValueError("The name of a file is empty: give one")
     text = os.path.expandvars(os.path.expanduser(str(path)))
     unset = re.search(r"\$\w+|\$\{[^}]*\}", text)
     if unset:
@@ -69,6 +61,8 @@ def expanded(path):
 
 def prepare(paths, overwrite, inputs=(), suffixes=None):
     """Paths that are wanted, in folders that exist; refused before any work is done.
+
+    Folders that are made for them and are still empty when the command ends, are removed again.
 
     Parameters
     ----------
@@ -118,11 +112,22 @@ def _check_new(path, overwrite, ends):
 
 def _check_folder(folder):
     """Make a folder, and refuse one that can't be written to."""
+    new = [own for own in (folder, *folder.parents) if not own.exists()]
+    context = click.get_current_context(silent=True)
+    if new and context is not None:
+        context.call_on_close(lambda: _remove_empty(new))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise ValueError(f"Nothing can be written to {folder}: {error.strerror}") from None
+
+
+def _remove_empty(folders):
+    """Remove folders that are empty, the innermost first."""
+    for folder in folders:
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def prepare_training(paths, folder, overwrite):
@@ -178,6 +183,24 @@ def save_plot(name, path, overwrite, *args, **kwargs):
     with new_file(path, overwrite) as temporary:
         ax.figure.savefig(temporary, dpi=150)
     matplotlib.pyplot.close(ax.figure)
+
+
+def counted(number, what):
+    """Number of things in words, such as "1 candidate".
+
+    Parameters
+    ----------
+    number : int
+        How many there are.
+    what : str
+        One of them.
+
+    Returns
+    -------
+    text : str
+        Text.
+    """
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def print_paths(paths):

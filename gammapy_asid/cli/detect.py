@@ -5,21 +5,11 @@ import click
 from rich.markup import escape
 from rich.table import Column, Table
 
-from ..utils.files import FITS_SUFFIXES, TABLE_SUFFIXES
+from ..utils.files import LIST_SUFFIXES, TABLE_SUFFIXES
 from .candidates import PRODUCTS, find_sources, print_candidates, write_products
 from .classify import classify_option, classify_with, prior_option
-from .common import (
-    MODELS,
-    PICTURES,
-    console,
-    device_option,
-    expanded,
-    model_option,
-    overwrite_option,
-    prepare,
-    print_paths,
-    threshold_option,
-)
+from .command import command
+from .common import MODELS, PICTURES, REGIONS, console, expanded, prepare, print_paths
 from .inputs import (
     files_argument,
     models_option,
@@ -28,13 +18,21 @@ from .inputs import (
     say_known_sky,
     sources_option,
 )
+from .options import Number, device_option, model_option, overwrite_option, threshold_option
+from .progress import doing
 
 __all__ = ["demo", "detect", "flux"]
 
-SUFFIXES = {"output": FITS_SUFFIXES, "models": MODELS, "plot": PICTURES}
+SUFFIXES = {"output": LIST_SUFFIXES, "regions": REGIONS, "models": MODELS, "plot": PICTURES}
 
 
-@click.command()
+@command(
+    examples="""
+    gammapy-asid detect field.fits.gz -o results     # folder: table, regions, models and plot
+    gammapy-asid detect front.fits.gz back.fits.gz -o candidates.ecsv --plot field.png
+    gammapy-asid detect years/datasets.yaml --classify -o candidates.fits
+    """
+)
 @files_argument
 @models_option
 @model_option
@@ -44,7 +42,7 @@ SUFFIXES = {"output": FITS_SUFFIXES, "models": MODELS, "plot": PICTURES}
     "-o",
     default="candidates.fits",
     show_default=True,
-    help="FITS table, or a folder for table, regions, models and plot together.",
+    help="Table (FITS, ECSV, CSV), regions (REG) or models (YAML), or a folder for all and a plot.",
 )
 @click.option("--regions", type=click.Path(dir_okay=False), help="DS9 region file of the error ellipses.")
 @click.option("--output-models", type=click.Path(dir_okay=False), help="Candidates as Gammapy models (YAML).")
@@ -81,22 +79,31 @@ def detect(
     own = classify_with(classify, prior, device)
     detector = DLSourceDetector(model=model, threshold=threshold, classify=own, device=device)
     datasets = read_datasets(files, models)
-    with console.status("Looking for sources"):
+    with doing("Looking for sources"):
         candidates = find_sources(detector, datasets)
     say_known_sky(datasets)
     print_candidates(candidates)
     write_products(candidates, paths, overwrite, datasets)
 
 
-@click.command()
+@command(
+    examples="""
+    gammapy-asid flux field.fits.gz --sources candidates.fits --e-min 1 --e-max 100 -o fluxes.ecsv
+    gammapy-asid flux field.fits.gz --sources known.csv -o fluxes.fits
+    """
+)
 @files_argument
 @sources_option
 @models_option
 @model_option
-@click.option("--e-min", type=float, help="Lower end of the energy range, GeV; by default of the data.")
-@click.option("--e-max", type=float, help="Upper end of the energy range, GeV; by default of the data.")
 @click.option(
-    "--output", "-o", default="fluxes.fits", show_default=True, help="Table of fluxes (FITS or ECSV)."
+    "--e-min", type=Number(above=0), help="Lower end of the energy range, GeV; by default of the data."
+)
+@click.option(
+    "--e-max", type=Number(above=0), help="Upper end of the energy range, GeV; by default of the data."
+)
+@click.option(
+    "--output", "-o", default="fluxes.fits", show_default=True, help="Table of fluxes (FITS, ECSV or CSV)."
 )
 @device_option
 @overwrite_option
@@ -109,10 +116,11 @@ def flux(files, sources, models, model, e_min, e_max, output, device, overwrite)
     from ..utils.fits_tables import write_table
 
     paths = prepare({"output": output}, overwrite, (*files, sources, models), {"output": TABLE_SUFFIXES})
-    listed, datasets = read_sources(sources), read_datasets(files, models)
     e_min, e_max = (None if e is None else e * u.GeV for e in (e_min, e_max))
-    with console.status("Estimating fluxes"):
-        result = DLFluxEstimator(model=model, e_min=e_min, e_max=e_max, device=device).run(datasets, listed)
+    estimator = DLFluxEstimator(model=model, e_min=e_min, e_max=e_max, device=device)
+    listed, datasets = read_sources(sources), read_datasets(files, models)
+    with doing("Estimating fluxes"):
+        result = estimator.run(datasets, listed)
     say_known_sky(datasets)
     low, high = result.meta["energy_range"]
     table = Table(Column("Name", no_wrap=True), "Flux", "-", "+", "Upper limit", "Flags")
@@ -128,7 +136,12 @@ def flux(files, sources, models, model, e_min, e_max, output, device, overwrite)
     print_paths(paths)
 
 
-@click.command()
+@command(
+    examples="""
+    gammapy-asid demo
+    gammapy-asid demo -o first --threshold 0.8
+    """
+)
 @click.option("--output", "-o", default="asid-demo", show_default=True, help="Folder of the results.")
 @model_option
 @threshold_option
@@ -139,16 +152,30 @@ def demo(output, model, threshold, device, overwrite):
     from ..estimators.detector import DLSourceDetector
     from ..simulation.demo import demo_field
 
-    paths = prepare({key: expanded(output) / name for key, name in PRODUCTS.items()}, overwrite)
+    wanted = {key: expanded(output) / name for key, name in PRODUCTS.items()}
+    # Its own results are the same again
+    overwrite = overwrite or _is_demo(wanted["output"])
+    paths = prepare(wanted, overwrite)
     detector = DLSourceDetector(model=model, threshold=threshold, device=device)
-    with console.status("Preparing the field"):
+    with doing("Preparing the field"):
         field = demo_field()
-    console.print(f"[bold]{field.title}[/]")
-    with console.status("Looking for sources"):
+    console.print(f"[bold]{escape(field.title)}[/]")
+    with doing("Looking for sources"):
         candidates = find_sources(detector, field.dataset)
+    candidates.meta["demo"] = field.title
     print_candidates(candidates)
     found = 0
     if len(candidates) and len(field.known):
         found = int((field.known.match_to_catalog_sky(candidates.positions)[1].deg < 0.3).sum())
     console.print(f"{found} of {len(field.known)} {field.known_as} have a candidate within 0.3 deg.")
     write_products(candidates, paths, overwrite, field.dataset, field.known)
+
+
+def _is_demo(path):
+    """Whether a file holds the candidates of a demo."""
+    from ..catalog.candidates import Candidates
+
+    try:
+        return "demo" in Candidates.read(path).meta
+    except (ValueError, OSError):
+        return False

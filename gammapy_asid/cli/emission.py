@@ -3,13 +3,21 @@
 
 import click
 
-from .common import console, device_option, overwrite_option, prepare, print_paths
+from .command import command
+from .common import prepare, print_paths
 from .inputs import input_file
+from .options import device_option, overwrite_option
+from .progress import doing
 
 __all__ = ["emission"]
 
 
-@click.command()
+@command(
+    examples="""
+    gammapy-asid train fine-emission -o runs
+    gammapy-asid emission runs/fine-emission.safetensors --fields 100 -o structure.safetensors
+    """
+)
 @click.argument("model", type=input_file)
 @click.option(
     "--output", "-o", default="structure.safetensors", show_default=True, help="File of the library."
@@ -30,7 +38,7 @@ def emission(model, output, fields, seed, device, overwrite):
 
     paths = prepare({"library": output}, overwrite, (model,), {"library": (".safetensors",)})
     generator = GenerativeModel.load(model, device)
-    with console.status("Generating"):
+    with doing("Generating"):
         library = generator.library(fields, seed)
     library.save(paths["library"], overwrite)
     print_paths(paths)

@@ -6,13 +6,22 @@ from pathlib import Path
 import click
 from rich.markup import escape
 
-from .common import console, device_option, expanded, overwrite_option, prepare, print_paths
+from .command import command
+from .common import console, expanded, prepare, print_paths
 from .inputs import input_file, read_datasets
+from .options import Number, device_option, overwrite_option, rising
+from .progress import doing
 
 __all__ = ["evaluate"]
 
 
-@click.command()
+@command(
+    examples="""
+    gammapy-asid evaluate catalog.fits candidates.fits -o report
+    gammapy-asid evaluate catalog.fits network=a.fits "TS map=peaks.ecsv" --dataset field.fits.gz -o report
+    gammapy-asid evaluate --model runs/mine.safetensors
+    """
+)
 @click.argument("truth", type=input_file, required=False)
 @click.argument("lists", nargs=-1, metavar="[NAME=]LIST...")
 @click.option(
@@ -26,36 +35,45 @@ __all__ = ["evaluate"]
     type=input_file,
     help="Data that were searched: only what lies on valid data counts. May be given several times.",
 )
-@click.option("--radius", default=0.3, show_default=True, type=float, help="Matching radius, deg.")
+@click.option(
+    "--radius",
+    default=0.3,
+    show_default=True,
+    type=Number(above=0, below=90),
+    help="Matching radius, deg.",
+)
 @click.option(
     "--purity",
     default=0.9,
     show_default=True,
-    type=float,
+    type=Number(0, 1),
     help="Lists are compared at the lowest threshold where this purity is reached; 0: whole lists.",
 )
 @click.option("--flux", help="Column of the true flux; by default flux, S1 or Flux1000.")
 @click.option(
     "--energy-range",
     nargs=2,
-    type=float,
+    type=Number(above=0),
+    callback=rising,
     default=(1, 100),
     show_default=True,
     help="Energy range of the true flux, GeV.",
 )
 @click.option(
-    "--flux-min", default=0, type=float, help="Flux below which true sources do not count, cm-2 s-1."
+    "--flux-min", default=0, type=Number(0), help="Flux below which true sources do not count, cm-2 s-1."
 )
 @click.option(
     "--faint",
     nargs=2,
-    type=float,
+    type=Number(0),
+    callback=rising,
     help="Range of fluxes called faint, cm-2 s-1; by default below the threshold of 4FGL-DR4.",
 )
 @click.option(
     "--latitude",
     nargs=2,
-    type=float,
+    type=Number(0, 90),
+    callback=rising,
     default=(0, 90),
     show_default=True,
     help="Range of |b| that counts, deg.",
@@ -103,10 +121,11 @@ def evaluate(
     named = [_split(text) for text in lists]
     output = expanded(output)
     prepare(report_paths(output), overwrite, (truth, *(path for _, path in named), *dataset))
+    _check_scores(score, named)
     true = read_truth(truth, flux, energy_range, group)
     read = [own for label, path in named for own in read_candidate_lists(path, label, score, group)]
     datasets = read_datasets(dataset) if dataset else None
-    with console.status("Judging"):
+    with doing("Judging"):
         evaluation = evaluate_lists(true, read, datasets, radius, purity, flux_min, faint, latitude)
         paths = write_report(evaluation, output, title, overwrite)
     for label, own in evaluation.metrics()["lists"].items():
@@ -121,6 +140,17 @@ def evaluate(
             soft_wrap=True,
         )
     print_paths({key: paths[key] for key in ("page", "numbers")})
+
+
+def _check_scores(names, lists):
+    """Refuse a column of the score that no list has."""
+    from ..utils.table_columns import column_name
+    from ..utils.table_files import read_any_table
+
+    tables = [read_any_table(path) for _, path in lists] if names else []
+    for name in names:
+        if not any(column_name(table, (name,)) for table in tables):
+            raise ValueError(f"None of the lists has a column {name!r}: --score names one that they have")
 
 
 def judge_model(model, dataset, device):
@@ -142,7 +172,7 @@ def judge_model(model, dataset, device):
 
     task = get_task(load_card(model).task)
     if isinstance(task, Task):
-        with console.status("Simulating"):
+        with doing("Simulating"):
             figures = evaluate_model(model, task, read_datasets(dataset) if dataset else None, device)
         lists = {task: {key: f"{value:.4g}" for key, value in figures.items()}}
     else:

@@ -6,19 +6,31 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from ..utils.files import TABLE_SUFFIXES
-from .common import MODELS, console, device_option, overwrite_option, prepare, print_paths, write_models
+from .command import command
+from .common import MODELS, console, prepare, print_paths, write_models
 from .inputs import files_argument, models_option, read_datasets, read_sources, sources_option
+from .options import device_option, overwrite_option
+from .progress import doing
 
 __all__ = ["extension"]
 
 
-@click.command()
+@command(
+    examples="""
+    gammapy-asid extension field.fits.gz --sources candidates.fits -o extensions.ecsv
+    gammapy-asid extension field.fits.gz --sources known.csv --output-models start.yaml
+    """
+)
 @files_argument
 @sources_option
 @models_option
 @click.option("--model", default="cta-extension", show_default=True, help="Model name or weight file.")
 @click.option(
-    "--output", "-o", default="extensions.fits", show_default=True, help="Table of extensions (FITS or ECSV)."
+    "--output",
+    "-o",
+    default="extensions.fits",
+    show_default=True,
+    help="Table of extensions (FITS, ECSV or CSV).",
 )
 @click.option(
     "--output-models", type=click.Path(dir_okay=False), help="Points and Gaussians as Gammapy models (YAML)."
@@ -35,9 +47,10 @@ def extension(files, sources, models, model, output, output_models, device, over
     paths = prepare(
         {"output": output, "models": output_models}, overwrite, (*files, sources, models), suffixes
     )
+    classifier = DLExtensionClassifier(model=model, device=device)
     listed, datasets = read_sources(sources), read_datasets(files, models)
-    with console.status("Classifying"):
-        result = DLExtensionClassifier(model=model, device=device).run(datasets, listed)
+    with doing("Classifying"):
+        result = classifier.run(datasets, listed)
     table = Table(
         Column("Name", no_wrap=True), "Class", "Probability", "Extended", "Sigma (deg)", "-", "+", "Flags"
     )

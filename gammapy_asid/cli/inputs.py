@@ -7,36 +7,47 @@ from pathlib import Path
 import click
 from rich.markup import escape
 
-from ..utils.files import regular_file
-from .common import MODELS, console, expanded
+from ..utils.files import is_fits, no_fits, regular_file
+from .common import MODELS, console, counted, expanded
 
 __all__ = [
     "files_argument",
+    "fits_file",
     "input_file",
     "models_option",
     "read_datasets",
     "read_sources",
     "say_known_sky",
+    "set_models",
     "sources_option",
 ]
 
 
 class InputFile(click.Path):
-    """File that exists, no device or pipe; ``~`` and variables of the environment are known."""
+    """File that exists, no device or pipe; ``~`` and variables of the environment are known.
 
-    def __init__(self):
+    Parameters
+    ----------
+    fits : bool
+        Whether it must be a FITS file.
+    """
+
+    def __init__(self, fits=False):
         super().__init__(exists=True, dir_okay=False)
+        self.fits = fits
 
     def convert(self, value, param, ctx):
         path = super().convert(str(expanded(value)), param, ctx)
         try:
             regular_file(path)
+            if self.fits and not is_fits(path):
+                raise no_fits(path)
         except ValueError as error:
             self.fail(str(error), param, ctx)
         return path
 
 
-input_file = InputFile()
+input_file, fits_file = InputFile(), InputFile(fits=True)
 files_argument = click.argument("files", nargs=-1, required=True, type=input_file)
 sources_option = click.option(
     "--sources",
@@ -88,11 +99,11 @@ def read_datasets(files, models=None):
         own = read_datasets_yaml(file)
         beside = next((f for f in _models_beside(file) if f.is_file()), None)
         if models is None and beside is not None:
-            _set_models(own, beside)
+            set_models(own, beside)
         read.extend(own)
     datasets = Datasets(read)
     if models is not None:
-        _set_models(datasets, Path(models))
+        set_models(datasets, models)
     return datasets
 
 
@@ -122,7 +133,21 @@ def _models_beside(file):
             yield file.with_name(f"{name}{file.suffix}")
 
 
-def _set_models(datasets, file):
+def set_models(datasets, file):
+    """Give datasets the models of a file.
+
+    Parameters
+    ----------
+    datasets : `~gammapy.datasets.Datasets`
+        Datasets, changed in place.
+    file : str or path
+        Gammapy models (YAML).
+
+    Raises
+    ------
+    ValueError
+        If it holds something else, or a model is of a dataset that is not there.
+    """
     from gammapy.modeling.models import Models
 
     models = _from_yaml(file, Models.read, "models")
@@ -136,7 +161,7 @@ def _set_models(datasets, file):
                 f"{', '.join(datasets.names)}: name the file of the dataset so"
             )
     datasets.models = models
-    console.print(f"Known sky: {len(models)} models of {escape(str(file))}", soft_wrap=True)
+    console.print(f"Known sky: {counted(len(models), 'model')} of {escape(str(file))}", soft_wrap=True)
 
 
 def _from_yaml(file, read, what):

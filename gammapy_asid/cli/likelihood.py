@@ -7,22 +7,22 @@ from pathlib import Path
 import click
 from rich.markup import escape
 
-from ..utils.files import FITS_SUFFIXES
+from ..utils.files import FITS_SUFFIXES, LIST_SUFFIXES
 from .candidates import print_fits
 from .classify import classify_option, classify_with, prior_option
-from .common import (
-    PICTURES,
-    console,
-    device_option,
-    expanded,
-    model_option,
-    overwrite_option,
-    prepare,
-    print_paths,
-    save_plot,
-    threshold_option,
+from .command import command
+from .common import PICTURES, console, counted, expanded, prepare, print_paths, save_plot
+from .inputs import (
+    files_argument,
+    fits_file,
+    input_file,
+    models_option,
+    read_datasets,
+    say_known_sky,
+    set_models,
 )
-from .inputs import files_argument, input_file, models_option, read_datasets, say_known_sky
+from .options import Number, device_option, model_option, overwrite_option, rising, threshold_option
+from .progress import doing
 
 __all__ = ["catalog", "fit"]
 
@@ -30,12 +30,22 @@ jobs_option = click.option(
     "--jobs", "-j", default=1, show_default=True, type=click.IntRange(min=1), help="Number of processes."
 )
 width_option = click.option(
-    "--width", default=4.0, show_default=True, help="Side of the region of each fit, deg."
+    "--width",
+    default=4.0,
+    show_default=True,
+    type=Number(above=0, high=30),
+    help="Side of the region of each fit, deg.",
 )
 extension_option = click.option("--extension", is_flag=True, help="Test each candidate for extension too.")
 
 
-@click.command()
+@command(
+    examples="""
+    gammapy-asid fit field.fits.gz -o fitted.fits                       # search and fits in turn
+    gammapy-asid fit field.fits.gz --candidates candidates.fits -o fitted.fits --plot ts.png
+    gammapy-asid fit field.fits.gz --candidates known.csv --extension -j 4 -o fitted.ecsv
+    """
+)
 @files_argument
 @models_option
 @click.option(
@@ -48,13 +58,21 @@ extension_option = click.option("--extension", is_flag=True, help="Test each can
 @model_option
 @threshold_option
 @click.option(
-    "--ts", default=25.0, show_default=True, help="Test statistic from which a source is significant."
+    "--ts",
+    default=25.0,
+    show_default=True,
+    type=Number(0),
+    help="Test statistic from which a source is significant.",
 )
 @width_option
 @extension_option
 @jobs_option
 @click.option(
-    "--output", "-o", default="fitted.fits", show_default=True, help="Candidates with their TS (FITS)."
+    "--output",
+    "-o",
+    default="fitted.fits",
+    show_default=True,
+    help="Candidates with their TS (FITS, ECSV, CSV, REG or YAML).",
 )
 @click.option("--plot", type=click.Path(dir_okay=False), help="Picture of TS against score.")
 @device_option
@@ -70,14 +88,16 @@ def fit(
     from ..likelihood.gammapy import CandidateFitEstimator
     from ..likelihood.search import IterativeSearch
 
-    suffixes = {"output": FITS_SUFFIXES, "plot": PICTURES}
+    suffixes = {"output": LIST_SUFFIXES, "plot": PICTURES}
     paths = prepare({"output": output, "plot": plot}, overwrite, (*files, models, source_file), suffixes)
     listed = None if source_file is None else Candidates.read(source_file)
-    datasets = read_datasets(files, models)
     fits = CandidateFitEstimator(width=width * u.deg, test_extension=extension, n_jobs=jobs)
     if listed is None:
         detector = DLSourceDetector(model=model, threshold=threshold, device=device)
-        candidates = IterativeSearch(detector, fits=fits, ts_threshold=ts).run(datasets)
+        search = IterativeSearch(detector, fits=fits, ts_threshold=ts)
+    datasets = read_datasets(files, models)
+    if listed is None:
+        candidates = search.run(datasets)
         for number, counts in enumerate(candidates.meta["search"]["rounds"], start=1):
             console.print(f"round {number}: {counts['new']} new, {counts['significant']} significant")
     else:
@@ -89,27 +109,47 @@ def fit(
     print_paths(paths)
 
 
-@click.command()
+@command(
+    examples="""
+    gammapy-asid catalog sky.fits.gz --associate 3FHL=gll_psch_v13.fit.gz -o catalog.fits
+    gammapy-asid catalog sky.fits.gz --folder work --jobs 4 -o catalog.fits   # goes on if interrupted
+    gammapy-asid catalog --counts events.fits --energy-range 50 2000 --exposure exposure.fits \\
+        --psf psf.fits --emission gll_iem_v07.fits --isotropic iso_P8R3_SOURCE_V3_v1.txt
+    """
+)
 @click.argument("files", nargs=-1, type=input_file)
 @models_option
 @click.option(
     "--counts",
-    type=input_file,
+    type=fits_file,
     help="Counts cube, or events with --energy-range.",
 )
-@click.option("--exposure", type=input_file, help="Exposure (gtexpcube2).")
-@click.option("--psf", type=input_file, help="Point spread function (gtpsf).")
-@click.option("--emission", type=input_file, help="Interstellar emission.")
+@click.option("--exposure", type=fits_file, help="Exposure (gtexpcube2).")
+@click.option("--psf", type=fits_file, help="Point spread function (gtpsf).")
+@click.option("--emission", type=fits_file, help="Interstellar emission.")
 @click.option("--isotropic", type=input_file, help="Isotropic spectrum (text).")
 @click.option("--frame", type=click.Choice(["galactic", "icrs"]), help="Frame of HEALPix maps without one.")
-@click.option("--energy-range", nargs=2, type=float, help="Lowest and highest energy of events, GeV.")
+@click.option(
+    "--energy-range",
+    nargs=2,
+    type=Number(above=0),
+    callback=rising,
+    help="Lowest and highest energy of events, GeV.",
+)
 @model_option
 @threshold_option
 @click.option(
-    "--emission-error", type=float, help="Flag what is lost where the known sky errs by this share."
+    "--emission-error",
+    type=Number(above=0, below=1),
+    help="Flag what is lost where the known sky errs by this share.",
 )
 @click.option("--fit/--no-fit", "with_fits", default=True, show_default=True, help="Likelihood fits.")
-@click.option("--fit-above", default=0.0, help="Score from which candidates are fitted; by default all are.")
+@click.option(
+    "--fit-above",
+    default=0.0,
+    type=Number(0, 1),
+    help="Score from which candidates are fitted; by default all are.",
+)
 @width_option
 @extension_option
 @click.option(
@@ -126,7 +166,13 @@ def fit(
     "--folder", type=click.Path(file_okay=False), help="Keeps what is done: an interrupted run goes on there."
 )
 @jobs_option
-@click.option("--output", "-o", default="catalog.fits", show_default=True, help="Catalogue (FITS).")
+@click.option(
+    "--output",
+    "-o",
+    default="catalog.fits",
+    show_default=True,
+    help="Catalogue (FITS), or candidates (ECSV, CSV, REG or YAML).",
+)
 @device_option
 @overwrite_option
 def catalog(
@@ -164,29 +210,32 @@ def catalog(
     from ..survey.survey import DLSkySurvey
 
     maps = {"counts": counts, "exposure": exposure, "psf": psf}
+    others = {"emission": emission, "isotropic": isotropic, "frame": frame, "energy_range": energy_range}
+    _check_maps(files, maps, others)
     paths = prepare(
         {"output": output},
         overwrite,
         inputs=(*files, models, *maps.values(), emission, isotropic),
-        suffixes={"output": FITS_SUFFIXES},
+        suffixes={"output": LIST_SUFFIXES},
     )
-    _check_maps(files, maps)
     known = _catalogs(counterparts)
-    if files:
-        datasets = read_datasets(files, models)
-    else:
-        datasets = _read_maps(maps, emission, isotropic, frame, energy_range)
     own = classify_with(classify, prior, device)
     detector = DLSourceDetector(model, threshold, emission_error=emission_error, classify=own, device=device)
+    datasets = read_datasets(files, models) if files else _read_maps(maps, others, models)
     folders = {name: None if folder is None else expanded(folder) / name for name in ("survey", "fits")}
     candidates = DLSkySurvey(detector, folder=folders["survey"], n_jobs=jobs).run(datasets)
     say_known_sky(datasets)
-    console.print(f"{len(candidates)} candidates with a score of {threshold:g} and more")
+    console.print(f"{counted(len(candidates), 'candidate')} with a score of {threshold:g} and more")
     if with_fits:
         candidates = _fitted(datasets, candidates, width, extension, folders["fits"], jobs, fit_above)
     if known:
         candidates = _associated(candidates, known)
-    write_catalog(candidates, paths["output"], overwrite=overwrite)
+    else:
+        console.print("No association: name a catalogue with --associate NAME=FILE")
+    if paths["output"].name.lower().endswith(FITS_SUFFIXES):
+        write_catalog(candidates, paths["output"], overwrite=overwrite)
+    else:
+        candidates.write(paths["output"], overwrite=overwrite)
     print_paths(paths)
 
 
@@ -203,28 +252,34 @@ def _fitted(datasets, candidates, width, extension, folder, jobs, score_min):
     return fitted
 
 
-def _check_maps(files, maps):
-    """Refuse datasets beside maps, and maps of which one is missing."""
+def _check_maps(files, maps, others):
+    """Refuse datasets beside maps, maps of which one is missing, and what would not be used."""
     if files and any(maps.values()):
         raise click.UsageError("Give datasets, or maps with --counts, --exposure and --psf, not both")
+    unused = [f"--{name.replace('_', '-')}" for name, value in others.items() if value is not None]
+    if files and unused:
+        raise click.UsageError(f"{', '.join(unused)} is for maps: give those with --counts, or leave it out")
+    if others["isotropic"] and not others["emission"]:
+        raise click.UsageError("--isotropic belongs to an interstellar emission: give that with --emission")
     missing = [f"--{name}" for name, file in maps.items() if file is None]
     if missing and not files:
         raise click.UsageError(f"Give FILES, or also {', '.join(missing)}")
 
 
-def _read_maps(maps, emission, isotropic, frame, energy_range):
+def _read_maps(maps, others, models):
     """Datasets of the maps of the Fermi tools."""
     import astropy.units as u
+    from gammapy.datasets import Datasets
 
     from ..inputs.read_maps import dataset_from_files
 
-    energies = energy_range * u.GeV if energy_range else None
-    with console.status("Reading the maps"):
-        return [
-            dataset_from_files(
-                **maps, emission=emission, isotropic=isotropic, frame=frame, energy_range=energies
-            )
-        ]
+    energies = others["energy_range"]
+    others = others | {"energy_range": None if energies is None else energies * u.GeV}
+    with doing("Reading the maps"):
+        datasets = Datasets([dataset_from_files(**maps, **others)])
+    if models is not None:
+        set_models(datasets, models)
+    return datasets
 
 
 def _associated(candidates, known):
@@ -257,7 +312,6 @@ def _catalogs(counterparts):
         # Its import would run git to find its version
         fermipy = find_spec("fermipy")
         if fermipy is None:
-            console.print("No association: name a catalogue with --associate")
             return {}
         pairs = [("4FGL-DR4", Path(fermipy.origin).parent / "data" / "catalogs" / "gll_psc_v35.fit")]
     return {name: Counterparts.from_catalog(name, read_any_table(file)) for name, file in pairs}

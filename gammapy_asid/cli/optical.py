@@ -1,14 +1,15 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Command optical."""
 
-from contextlib import contextmanager
-
 import click
 from rich.markup import escape
 from rich.table import Table
 
-from .common import console, device_option, expanded, overwrite_option, prepare, print_paths, save_plot
-from .inputs import input_file
+from .command import command
+from .common import console, counted, expanded, prepare, print_paths, save_plot
+from .inputs import fits_file
+from .options import Number, device_option, overwrite_option, threshold_option
+from .progress import doing
 
 __all__ = ["optical"]
 
@@ -35,24 +36,30 @@ COLUMNS = {
 }
 
 
-@click.command()
-@click.argument("image", type=input_file)
+@command(
+    examples="""
+    gammapy-asid optical image.fits -o results
+    gammapy-asid optical image.fits --hdu SCI --mask bad.fits --psf image.psf --gain 1.8 -o results
+    gammapy-asid optical image.fits --no-classes --no-fluxes --threshold 0.8 -o results
+    """
+)
+@click.argument("image", type=fits_file)
 @click.option("--output", "-o", default="optical", show_default=True, help="Folder of the results.")
 @click.option("--hdu", help="Extension with the image, by number or name; by default the first image.")
-@click.option("--mask", type=input_file, help="FITS image: pixels that are not 0 are not used.")
-@click.option("--error", type=input_file, help="FITS image: standard deviation of each pixel.")
-@click.option("--psf", type=input_file, help="Point spread function: FITS image or file of PSFEx.")
-@click.option("--gain", type=float, help="Electrons in one unit of the data, in place of the header's.")
-@click.option("--saturation", type=float, help="Value from which on a pixel is saturated.")
-@click.option("--zero-point", type=float, help="Magnitude of one unit of the data.")
+@click.option("--mask", type=fits_file, help="FITS image: pixels that are not 0 are not used.")
+@click.option("--error", type=fits_file, help="FITS image: standard deviation of each pixel.")
+@click.option("--psf", type=fits_file, help="Point spread function: FITS image or file of PSFEx.")
 @click.option(
-    "--threshold", default=0.5, show_default=True, type=float, help="Smallest probability to be real."
+    "--gain", type=Number(above=0), help="Electrons in one unit of the data, in place of the header's."
 )
+@click.option("--saturation", type=Number(), help="Value from which on a pixel is saturated.")
+@click.option("--zero-point", type=Number(), help="Magnitude of one unit of the data.")
+@threshold_option
 @click.option(
     "--rounds",
     default=0,
     show_default=True,
-    type=int,
+    type=click.IntRange(0, 20),
     help="Rounds of a search for stars that hide in crowds: four find most in a globular cluster, slowly.",
 )
 @click.option("--model", default="optical", show_default=True, help="Model name or weight file.")
@@ -87,21 +94,20 @@ def optical(
     from ..optical.source_files import write_masks
 
     known = {"mask": mask, "error": error, "psf": psf, "gain": gain, "saturation": saturation}
+    inputs = (image, mask, error, psf)
+    paths = prepare({key: expanded(output) / name for key, name in PRODUCTS.items()}, overwrite, inputs)
+    detector = OpticalSourceDetector(model=model, threshold=threshold, device=device, rounds=rounds)
+    measures = _measures(classes, fluxes, device)
     read = read_image(image, hdu=_number_or_name(hdu), zero_point=zero_point, **known)
-    with _new_folder(expanded(output)) as folder:
-        inputs = (image, mask, error, psf)
-        paths = prepare({key: folder / name for key, name in PRODUCTS.items()}, overwrite, inputs)
-        detector = OpticalSourceDetector(model=model, threshold=threshold, device=device, rounds=rounds)
-        measures = _measures(classes, fluxes, device)
-        with console.status("Measuring sky and point spread function"):
-            prepared = detector.prepare(read)
-        with console.status("Looking for sources"):
-            sources = detector.run(prepared)
-        for doing, estimator in measures.items():
-            with console.status(doing):
-                sources = estimator.run(prepared, sources)
+    with doing("Measuring sky and point spread function"):
+        prepared = detector.prepare(read)
+    with doing("Looking for sources"):
+        sources = detector.run(prepared)
+    for name, estimator in measures.items():
+        with doing(name):
+            sources = estimator.run(prepared, sources)
     _print_sources(sources, prepared)
-    with console.status("Writing"):
+    with doing("Writing"):
         sources.write(paths["table"], overwrite)
         sources.write(paths["regions"], overwrite)
         write_masks(sources, paths["masks"], overwrite)
@@ -128,18 +134,6 @@ def _measures(classes, fluxes, device):
     return measures
 
 
-@contextmanager
-def _new_folder(folder):
-    """Folder that is gone again, if it is new and empty, when the block ends with an error."""
-    new = not folder.exists()
-    try:
-        yield folder
-    except BaseException:
-        if new and folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
-        raise
-
-
 def _print_sources(sources, prepared):
     """Print what was found, and the first sources."""
     meta, image = sources.meta, prepared.image
@@ -154,9 +148,9 @@ def _print_sources(sources, prepared):
         f"{(kinds == kind).sum()} {name}" for kind, name in (("star", "stars"), ("galaxy", "galaxies"))
     ]
     told = f": {', '.join(classes)}" if "star_prob" in sources.table.colnames else ""
-    console.print(f"{len(sources)} sources with a score of {meta['threshold']:g} and more{told}")
+    console.print(f"{counted(len(sources), 'source')} with a score of {meta['threshold']:g} and more{told}")
     for name, mask in sources.masks.items():
-        console.print(f"{mask.sum()} pixels of {name.replace('_', ' ')}s")
+        console.print(f"{counted(mask.sum(), 'pixel')} of {name.replace('_', ' ')}s")
     columns = [name for name in COLUMNS if name in sources.table.colnames]
     table = Table(*(COLUMNS[name][0] for name in columns))
     for row in sources.table[:ROWS]:

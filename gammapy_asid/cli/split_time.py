@@ -5,17 +5,33 @@ import click
 from rich.markup import escape
 from rich.table import Column, Table
 
-from .common import console, expanded, overwrite_option, prepare, print_paths, write_models
-from .inputs import input_file, models_option, read_datasets
+from .command import command
+from .common import console, expanded, prepare, print_paths, write_models
+from .inputs import fits_file, input_file, models_option, read_datasets
+from .options import overwrite_option
+from .progress import doing
 
 __all__ = ["split_time"]
 
 
-@click.command("split-time")
+@command(
+    "split-time",
+    examples="""
+    gammapy-asid split-time field.fits.gz events.fits --bins 10 -o years
+    gammapy-asid split-time field.fits.gz events.fits --edges 2008-08-04,2012-08-04,2016-08-04 -o years
+    gammapy-asid split-time runs.yaml --bins 5 -o nights
+    """,
+)
 @click.argument("dataset", type=input_file)
-@click.argument("events", nargs=-1, type=input_file)
+@click.argument("events", nargs=-1, type=fits_file)
 @models_option
-@click.option("--bins", default=10, show_default=True, help="Number of equally long bins, 2 to 20.")
+@click.option(
+    "--bins",
+    default=10,
+    show_default=True,
+    type=click.IntRange(2, 20),
+    help="Number of equally long bins, 2 to 20.",
+)
 @click.option(
     "--edges", help="Edges of the bins instead: dates or MJD, such as 2008-08-04,2012-08-04,2016-08-04."
 )
@@ -45,7 +61,7 @@ def split_time(dataset, events, models, bins, edges, output, overwrite):
         )
     if not events and len(datasets) == 1:
         raise ValueError(f"{dataset} is one dataset: give its events, too, to divide it in time")
-    with console.status("Dividing"):
+    with doing("Dividing"):
         parts = (
             split_in_time(datasets[0], list(events), wanted) if events else stack_in_time(datasets, wanted)
         )

@@ -5,18 +5,19 @@ from pathlib import Path
 
 import click
 
-from .common import (
-    console,
-    device_option,
-    expanded,
-    overwrite_option,
-    prepare,
-    prepare_training,
-    print_paths,
-)
-from .inputs import input_file, read_datasets
+from .command import command
+from .common import console, counted, expanded, prepare, prepare_training, print_paths
+from .inputs import fits_file, input_file, read_datasets
+from .options import Number, device_option, overwrite_option
+from .progress import doing
 
 __all__ = ["simulate", "train"]
+
+
+def _position(context, parameter, value):
+    if not -90 <= value[1] <= 90:
+        raise click.BadParameter(f"the latitude {value[1]:g} is not from -90 to 90 deg", context, parameter)
+    return value
 
 
 #: Tasks that can be trained: folders with recipes, known without an import of what they need.
@@ -26,13 +27,38 @@ TASK_NAMES = sorted(
 )
 
 
-@click.command()
+@command(
+    examples="""
+    gammapy-asid simulate -o simulation --seed 5
+    gammapy-asid simulate -o simulation --center 0 0 --width 10 10 --livetime 12
+    gammapy-asid simulate -o years --time-bins 10
+    """
+)
 @click.option("--output", "-o", default="asid-simulation", show_default=True, help="Folder of the results.")
-@click.option("--center", nargs=2, type=float, default=(75, 20), show_default=True, help="Galactic, deg.")
-@click.option("--width", nargs=2, type=float, default=(20, 15), show_default=True, help="Width, deg.")
-@click.option("--livetime", type=float, default=10, show_default=True, help="Length of the survey, years.")
-@click.option("--pixel-size", type=float, default=0.1, show_default=True, help="Pixel size, deg.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Seed of sky and counts.")
+@click.option(
+    "--center",
+    nargs=2,
+    type=Number(-360, 360),
+    callback=_position,
+    default=(75, 20),
+    show_default=True,
+    help="Galactic, deg.",
+)
+@click.option(
+    "--width",
+    nargs=2,
+    type=Number(above=0, high=180),
+    default=(20, 15),
+    show_default=True,
+    help="Width, deg.",
+)
+@click.option(
+    "--livetime", type=Number(above=0), default=10, show_default=True, help="Length of the survey, years."
+)
+@click.option("--pixel-size", type=Number(above=0), default=0.1, show_default=True, help="Pixel size, deg.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Seed of sky and counts."
+)
 @click.option(
     "--time-bins",
     type=click.IntRange(2, 20),
@@ -51,12 +77,12 @@ def simulate(output, center, width, livetime, pixel_size, seed, time_bins, overw
         _simulate_time_bins(folder, overwrite, center, width, livetime, pixel_size, seed, time_bins)
         return
     paths = prepare({"catalog": folder / "catalog.fits", "dataset": folder / "dataset.fits.gz"}, overwrite)
-    with console.status("Simulating"):
+    with doing("Simulating"):
         field, catalog = simulated_field(center, width, livetime, pixel_size, seed)
     catalog.write(paths["catalog"], overwrite=overwrite)
     with new_file(paths["dataset"], overwrite) as temporary:
         write_dataset(field.dataset, temporary)
-    console.print(f"{field.dataset.counts.data.sum():.0f} photons, {len(catalog)} sources")
+    console.print(f"{field.dataset.counts.data.sum():.0f} photons, {counted(len(catalog), 'source')}")
     print_paths(paths)
 
 
@@ -70,14 +96,14 @@ def _simulate_time_bins(folder, overwrite, *settings):
     files = dataset_paths(bin_names("simulated", settings[-1]), folder / "datasets.yaml")
     files += [folder / "catalog.fits", folder / "light_curves.fits"]
     *_, catalog_file, curves_file = prepare({path.name: path for path in files}, overwrite).values()
-    with console.status("Simulating"):
+    with doing("Simulating"):
         simulated = simulated_time_bins(*settings)
     write_datasets(simulated.datasets, folder / "datasets.yaml", overwrite)
     simulated.catalog.write(catalog_file, overwrite=overwrite)
     with new_file(curves_file, overwrite) as temporary:
         simulated.light_curves.write(temporary, format="fits")
     photons = sum(dataset.counts.data.sum() for dataset in simulated.datasets)
-    console.print(f"{photons:.0f} photons, {len(simulated.catalog)} sources")
+    console.print(f"{photons:.0f} photons, {counted(len(simulated.catalog), 'source')}")
     print_paths({path.name: path for path in files})
 
 
@@ -90,7 +116,14 @@ def _minutes(context, parameter, value):
     return value
 
 
-@click.command()
+@command(
+    examples="""
+    gammapy-asid train lat -o runs                   # goes on if interrupted
+    gammapy-asid train --dataset field.fits.gz --minutes 60 -o runs
+    gammapy-asid train --task extension --dataset field.fits.gz -o runs
+    gammapy-asid train --image image.fits --sources list.fits -o runs
+    """
+)
 @click.argument("recipe", required=False)
 @click.option(
     "--dataset",
@@ -100,7 +133,7 @@ def _minutes(context, parameter, value):
 @click.option(
     "--image",
     "images",
-    type=input_file,
+    type=fits_file,
     multiple=True,
     help="Go on from the model 'optical' with this image and its list of --sources; can be repeated.",
 )
@@ -112,7 +145,7 @@ def _minutes(context, parameter, value):
 )
 @click.option(
     "--psf",
-    type=input_file,
+    type=fits_file,
     help="Point spread function of the images: FITS image or file of PSFEx; by default it is measured.",
 )
 @click.option(
@@ -165,14 +198,12 @@ def train(recipe, dataset, images, sources, psf, task, output, epochs, minutes, 
     files = [path for own in output_files(settings, output).values() for path in own]
     prepare_training(files, get_task(settings.task).folder(settings, output), overwrite)
     datasets = None if dataset is None else read_datasets([dataset])
-    with console.status("Preparing the simulation"):
+    with doing("Preparing the simulation"):
         if images:
             simulator = _image_simulator(settings, images, sources, psf, device)
         else:
             simulator, settings = prepare_simulator(settings, datasets)
-    train_model(
-        settings, output, simulator, workers, overwrite=overwrite, device=device, status=console.status
-    )
+    train_model(settings, output, simulator, workers, overwrite=overwrite, device=device, status=doing)
     print_paths({path.name: path for path in files})
 
 
@@ -204,8 +235,9 @@ def _image_simulator(settings, images, sources, psf, device):
     from ..utils.table_files import read_any_table
 
     model = OpticalDetectionModel.load(settings.start, device)
+    tables = [read_any_table(table) for table in sources]
     listed = [
-        ListedImage.make(prepare_image(read_image(image, psf=psf)), read_any_table(table), model)
-        for image, table in zip(images, sources, strict=True)
+        ListedImage.make(prepare_image(read_image(image, psf=psf)), table, model)
+        for image, table in zip(images, tables, strict=True)
     ]
     return ImageSimulator(listed, settings.patch_size, seed=settings.seed)

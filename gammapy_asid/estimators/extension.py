@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 #: Radii and backgrounds may leave the range of training by this factor.
 TOLERANCE = 1.05
+#: Factor beyond which, at every source, the data are those of another kind of instrument.
+FAR = 10
 #: Share of a stamp without data from which a source counts as near the edge.
 EDGE_SHARE = 0.02
 
@@ -81,7 +83,7 @@ class DLExtensionClassifier(TrainedEstimator):
         ------
         TypeError, ValueError
             If the data can't be used, see `~gammapy_asid.inputs.to_band_cube`, the datasets have no
-            background, or the sources have no positions.
+            background, are far from those of the training, or the sources have no positions.
         """
         given = given_sources(sources)
         stamps, valid, flags = self.stamps(datasets, given.positions, given.models)
@@ -144,19 +146,29 @@ class DLExtensionClassifier(TrainedEstimator):
         )
         share = stamps.valid.numpy().mean(axis=(1, 2))
         flags[valid] |= np.where(share < 1 - EDGE_SHARE, CandidateFlag.NEAR_EDGE, 0)
-        flags[valid] |= self._out_of_range(radii, stamps)
+        flags[valid] |= self._out_of_range(radii, stamps, datasets)
         return stamps, valid, flags
 
-    def _out_of_range(self, radius, stamps):
-        """Flag of sources where the instrument is not one of those of the training."""
+    def _out_of_range(self, radius, stamps, datasets):
+        """Flag of sources where the instrument is none of the training; far from those all are refused."""
         share = stamps.valid.numpy().mean(axis=(1, 2))[:, None]
         level = stamps.background.numpy().mean(axis=(2, 3)) / np.maximum(share, 1e-6)
-        outside = np.zeros(len(radius), bool)
+        outside, far = np.zeros((2, len(radius)), bool)
         for values, ranges in ((radius, self.card.psf_r68), (level, self.card.background)):
             low, high = np.array(ranges).T
             # Absent bands have no radius; a level of zero is only a fainter one.
-            far = (values > 0) & ((values > high * TOLERANCE) | (values < low / TOLERANCE))
-            outside |= (far & np.isfinite(radius)).any(axis=1)
+            seen = (values > 0) & np.isfinite(radius)
+            factor = np.where(seen, np.maximum(values / high, low / np.where(seen, values, 1)), 1)
+            outside |= (factor > TOLERANCE).any(axis=1)
+            far |= (factor > FAR).any(axis=1)
+        if far.all():
+            names = () if isinstance(datasets, BandCube) else (dataset.name for dataset in datasets)
+            raise ValueError(
+                f"{', '.join(names) or 'The data'}: point spread function or background is far from all that "
+                f"model {self.card.name!r} was trained for, as of another kind of instrument. Train on these "
+                "data with 'gammapy-asid train --task extension --dataset FILE', or test the sources with "
+                "'gammapy-asid fit --extension'"
+            )
         if outside.any():
             log.warning(
                 f"At {outside.sum()} of {len(outside)} sources point spread function or background is "

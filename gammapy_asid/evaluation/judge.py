@@ -129,7 +129,8 @@ def _check_settings(lists, radius, purity, flux_min, faint, latitude):
     if not labels:
         raise ValueError("There is no candidate list to judge: give one or more")
     if len(set(labels)) < len(labels):
-        raise ValueError(f"Candidate lists share a label ({', '.join(labels)}): name them apart")
+        twice = next(label for label in labels if labels.count(label) > 1)
+        raise ValueError(f"Candidate lists have the label {twice!r} twice: name them apart as NAME=FILE")
     for name, value in (("matching radius", radius), ("purity", purity), ("smallest flux", flux_min)):
         check_number(f"The {name}", value)
     if not 0 < radius < 90:

@@ -128,8 +128,7 @@ def read_dataset(filename, name=None):
     with open_fits(filename) as hdulist:
         if "COUNTS" not in hdulist:
             raise ValueError(
-                f"{filename} holds no Gammapy dataset (no HDU COUNTS): maps and events of the Fermi tools "
-                "are read by gammapy_asid.inputs.dataset_from_files (gammapy-asid catalog --counts)"
+                f"{filename} holds no Gammapy dataset (no HDU COUNTS){_instead(hdulist, filename)}"
             )
         if "COUNTS_OFF" in hdulist:
             raise ValueError(
@@ -140,6 +139,21 @@ def read_dataset(filename, name=None):
             return MapDataset.from_hdulist(hdulist, name=name)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{filename} holds no whole Gammapy dataset ({error})") from error
+
+
+def _instead(hdulist, filename):
+    """What a file holds in place of a dataset, and what may be done with it."""
+    names = {hdu.name for hdu in hdulist}
+    axes = max((hdu.header.get("NAXIS", 0) for hdu in hdulist if hdu.is_image), default=0)
+    if {"CANDIDATES", "CATALOG"} & names:
+        return ", but sources: those belong to --sources, --candidates or an evaluation"
+    if "EVENTS" in names or "SKYMAP" in names or axes > 2:
+        what = "events" if "EVENTS" in names else "a cube without exposure and point spread function"
+        run = f"'gammapy-asid catalog --counts {filename} --exposure FILE --psf FILE'"
+        return f", but {what}: run {run}, or make a dataset with gammapy_asid.inputs.dataset_from_files"
+    if axes == 2:
+        return ", but an image without energies: 'gammapy-asid optical' is for those of cameras"
+    return ": write one with MapDataset.write"
 
 
 def read_datasets_yaml(filename):
@@ -166,7 +180,9 @@ def read_datasets_yaml(filename):
     try:
         names = [entry["filename"] for entry in read_yaml(path)["datasets"]]
     except (KeyError, TypeError) as error:
-        raise ValueError(f"{filename} holds no Gammapy datasets ({error})") from error
+        raise ValueError(
+            f"{filename} holds no Gammapy datasets: give FITS files, or the YAML of Datasets.write"
+        ) from error
     for name in names:
         beside = path.parent / name
         with open_fits(beside if beside.exists() else Path(name)):

@@ -10,8 +10,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from ..utils.files import new_file
-from .model_files import LARGEST_CARD, card_task, find_model
-from .registry import get_task
+from ..utils.validation import validation_text
+from .model_files import LARGEST_CARD, card_task, find_model, list_models
+from .registry import TASKS, get_task
 
 __all__ = ["load_card", "load_state", "save_model"]
 
@@ -38,7 +39,8 @@ def load_card(name_or_path, kind=None):
     FileNotFoundError
         If weights or card do not exist.
     """
-    path = find_model(name_or_path).with_suffix(".json")
+    tasks = [name for name, task in TASKS.items() if kind is not None and task.Card is kind]
+    path = find_model(name_or_path, choices=tasks).with_suffix(".json")
     if not path.is_file():
         raise FileNotFoundError(
             f"No model card {path}: it belongs beside the weights, copy both files together"
@@ -47,18 +49,28 @@ def load_card(name_or_path, kind=None):
         raise ValueError(f"{path} is larger than {LARGEST_CARD >> 20} MiB, no model card")
     try:
         content = path.read_bytes()
-        if kind is None:
-            kind = get_task(card_task(json.loads(content))).Card
+        own = card_task(json.loads(content))
+        if tasks and own not in tasks:
+            raise _other_task(name_or_path, own, tasks)
+        kind = get_task(own).Card if kind is None else kind
         return kind.model_validate_json(content)
     except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
         raise ValueError(f"{path} is no model card ({error}): get weights and card again") from None
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "card"
         raise ValueError(
-            f"{path} is no valid model card ({where}: {first['msg']}): get weights and card again, "
+            f"{path} is no valid model card ({validation_text(error)}): get weights and card again, "
             "or name a model for this task"
         ) from None
+
+
+def _other_task(name_or_path, own, tasks):
+    """Error where a model is for another task than one of those wanted."""
+    names = sorted({name for task in tasks for name in list_models(task)})
+    choices = f"choose {' or '.join(names)}, or give" if names else "give"
+    return ValueError(
+        f"Model {str(name_or_path)!r} is for {own}, not for {' or '.join(tasks)}: {choices} the path of "
+        "weights of your own (.safetensors)"
+    )
 
 
 def load_state(name_or_path, kind=None):

@@ -153,7 +153,7 @@ def model_files(path):
     return [path, path.with_suffix(".json")]
 
 
-def find_model(name_or_path, task=None):
+def find_model(name_or_path, task=None, choices=()):
     """Weight file of a model.
 
     Parameters
@@ -163,6 +163,8 @@ def find_model(name_or_path, task=None):
         a ``.safetensors`` file.
     task : str, optional
         What the model is for; by default what it is by itself, no ensemble that belongs to it.
+    choices : sequence of str
+        Tasks whose models an error names; by default all.
 
     Returns
     -------
@@ -200,6 +202,8 @@ def find_model(name_or_path, task=None):
             "of one, or give the path of its weights"
         )
     if not found:
+        if choices:
+            known = [(name, path) for name, its_task, path in named_models() if its_task in choices]
         raise ValueError(
             f"Unknown model {str(name_or_path)!r}: known are "
             f"{', '.join(sorted({name for name, _ in known})) or 'none'}; for weights of your own "

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from ..utils.plain_yaml import read_yaml
+from ..utils.validation import validation_text
 from .registry import TASKS, get_task
 
 __all__ = ["LONGEST_TIME", "OptimiserRecipe", "Recipe", "StrictRecipe", "model_name", "read_recipe"]
@@ -213,8 +214,10 @@ def read_recipe(path, kind=None):
         raise ValueError(f"{path} is not a valid recipe: it holds no settings by name, but {content!r:.60}")
     try:
         kind = kind or get_task(content.get("task", "detection")).Recipe
-        return kind(**content)
-    except (ValidationError, TypeError) as error:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        raise ValueError(f"{path} is not a valid recipe: {validation_text(error, kind)}") from error
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{path} is not a valid recipe: {error}") from error
 
 

@@ -13,8 +13,8 @@ import torch
 from lightning.pytorch.callbacks import (
     EMAWeightAveraging,
     ModelCheckpoint,
+    ProgressBar,
     Timer,
-    TQDMProgressBar,
     WeightAveraging,
 )
 from torch.optim.swa_utils import get_ema_multi_avg_fn
@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader
 from ..utils.devices import channels_last, trainer_device
 from .checkpoints import WorkCheckpoints, fit_or_stop, load_checkpoint
 from .history import History
+from .training_bar import training_bars
 
 __all__ = ["EpochData", "TaskModule", "cosine_cycles", "fit_module", "load_averaged", "quiet"]
 
@@ -148,6 +149,7 @@ def fit_module(module, data, optimiser, work, progress=True, device=None):
     checkpoint : `~pathlib.Path`
         Last checkpoint, for `load_averaged`.
     """
+    bars = training_bars("Training", progress, 10)
     trainer = lightning.Trainer(
         max_epochs=optimiser.epochs,
         precision=optimiser.precision,
@@ -158,9 +160,9 @@ def fit_module(module, data, optimiser, work, progress=True, device=None):
             ModelCheckpoint(work.folder, filename="last", save_top_k=1, enable_version_counter=False),
             _averaging(optimiser),
             *([] if module.timer is None else [module.timer]),
-            *([TQDMProgressBar(refresh_rate=10)] if progress else []),
+            *bars,
         ],
-        enable_progress_bar=progress,
+        enable_progress_bar=any(isinstance(own, ProgressBar) for own in bars),
         enable_model_summary=False,
         num_sanity_val_steps=0,
         reload_dataloaders_every_n_epochs=1,

@@ -16,6 +16,7 @@ from ..estimators.flux import DLFluxEstimator
 from ..inputs.datasets import with_models
 from ..inputs.prepare import usable_datasets
 from ..utils.arguments import check_estimator, check_number
+from ..utils.progress import bar, steps
 from .gammapy import CandidateFitEstimator
 
 __all__ = ["IterativeSearch"]
@@ -95,7 +96,7 @@ class IterativeSearch(Estimator):
         """
         datasets = usable_datasets(datasets)
         found, rounds = None, []
-        for _ in range(self.max_rounds):
+        for _ in steps(range(self.max_rounds), "Rounds"):
             new = self._look(datasets, found)
             if len(new) == 0:
                 break
@@ -127,7 +128,8 @@ class IterativeSearch(Estimator):
             sources = _fitted(found[self._is_significant(found)])
             datasets = [with_models(d, Models([*(d.models or ()), *sources])) for d in datasets]
         datasets = Datasets(datasets)
-        candidates = self.detector.run(datasets)
+        with bar("Looking for sources"):
+            candidates = self.detector.run(datasets)
         if found is not None and len(candidates):
             # What was found and is not significant is found again
             nearest, distance, _ = candidates.positions.match_to_catalog_sky(found.positions)

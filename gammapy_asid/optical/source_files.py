@@ -11,8 +11,8 @@ from astropy.table import QTable
 from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS
 
-from ..utils.files import FITS_SUFFIXES, new_file, regular_file
-from ..utils.fits_files import is_fits, open_fits, write_fits
+from ..utils.files import FITS_SUFFIXES, is_fits, new_file, regular_file
+from ..utils.fits_files import open_fits, write_fits
 from ..utils.fits_tables import primary_hdu, provenance_hdu, read_provenance, read_table, table_hdu
 from ..utils.table_files import read_any_table
 from .images.keywords import celestial_wcs

@@ -1,6 +1,7 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """The main job on a field that everyone has: real where data are present, simulated elsewhere."""
 
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +20,14 @@ from .populations import draw_sky
 
 __all__ = ["DemoField", "demo_field", "galactic_centre_field", "simulated_field", "simulated_time_bins"]
 
+log = logging.getLogger(__name__)
+
 #: Simulated sources that are listed as known, flux from 1 to 100 GeV in cm-2 s-1: well above the threshold of
 #: ten years.
 KNOWN_FLUX = 4.5e-10
+
+#: Data and catalogue of the Galactic centre, in Gammapy's data collection.
+GALACTIC_CENTRE = "fermi-3fhl-gc/fermi-3fhl-gc.fits.gz", "catalogs/fermi/gll_psch_v13.fit.gz"
 
 
 @dataclass
@@ -55,8 +61,9 @@ def galactic_centre_field(folder):
         Gammapy's data collection, usually ``$GAMMAPY_DATA``.
     """
     folder = Path(folder)
-    dataset = MapDataset.read(folder / "fermi-3fhl-gc" / "fermi-3fhl-gc.fits.gz", name="fermi-3fhl-gc")
-    known = SourceCatalog3FHL(folder / "catalogs" / "fermi" / "gll_psch_v13.fit.gz").positions
+    data, sources = (folder / name for name in GALACTIC_CENTRE)
+    dataset = MapDataset.read(data, name="fermi-3fhl-gc")
+    known = SourceCatalog3FHL(sources).positions
     valid = dataset.mask_safe.reduce_over_axes(np.logical_or)
     known = known[valid.geom.contains(known)]
     known = known[valid.get_by_coord(known).astype(bool)]
@@ -141,12 +148,21 @@ def _simulated_sky(center, width, seed):
 def demo_field():
     """The Galactic centre where the environment variable GAMMAPY_DATA leads to it, else a simulation.
 
+    A variable that leads elsewhere is said.
+
     Returns
     -------
     field : `DemoField`
         Field.
     """
     folder = os.environ.get("GAMMAPY_DATA")
-    if folder and (Path(folder) / "fermi-3fhl-gc" / "fermi-3fhl-gc.fits.gz").is_file():
+    missing = [name for name in GALACTIC_CENTRE if folder and not (Path(folder) / name).is_file()]
+    if folder and not missing:
         return galactic_centre_field(folder)
+    if folder:
+        log.warning(
+            f"GAMMAPY_DATA is {folder}, where {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} "
+            "missing: a simulated field is taken instead. Correct the variable, or get the data with "
+            "'gammapy download datasets'"
+        )
     return simulated_field()[0]

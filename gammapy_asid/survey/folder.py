@@ -3,10 +3,9 @@
 
 import logging
 
-from gammapy.utils.pbar import progress_bar
-
 from ..catalog.candidates import Candidates
 from ..utils.parallel import run_tasks
+from ..utils.progress import bar
 from ..utils.work_folder import WorkFolder
 
 __all__ = ["TileFolder", "run_tiles"]
@@ -84,10 +83,12 @@ def run_tiles(function, arguments, tiles, folder, estimator, name):
     lists = {}
     # Two for each process at a time, so that the memory holds only their data and no process waits
     n_at_once = 2 * estimator.n_jobs
-    for start in progress_bar(range(0, len(tiles), n_at_once), desc=name):
-        some = tiles[start : start + n_at_once]
-        inputs = [(function, arguments(tile), folder, tile) for tile in some]
-        lists |= dict(zip(some, run_tasks(_run_and_keep, inputs, estimator), strict=True))
+    with bar(name, len(tiles)) as advance:
+        for start in range(0, len(tiles), n_at_once):
+            some = tiles[start : start + n_at_once]
+            inputs = [(function, arguments(tile), folder, tile) for tile in some]
+            done = run_tasks(_run_and_keep, inputs, estimator, advance=advance)
+            lists |= dict(zip(some, done, strict=True))
     return lists
 
 

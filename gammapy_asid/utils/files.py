@@ -1,20 +1,32 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Files that appear whole or not at all, and input that must be a file."""
 
+import bz2
+import gzip
 import os
 import re
 import secrets
 import socket
 import stat
+import zlib
 from contextlib import contextmanager
 from pathlib import Path
-from zlib import crc32
 
-__all__ = ["FITS_SUFFIXES", "TABLE_SUFFIXES", "new_file", "regular_file"]
+__all__ = [
+    "FITS_SUFFIXES",
+    "LIST_SUFFIXES",
+    "TABLE_SUFFIXES",
+    "is_fits",
+    "new_file",
+    "no_fits",
+    "opened",
+    "regular_file",
+]
 
-#: Ends of the names of FITS files, and of files that hold a table.
+#: Ends of the names of FITS files, of files that hold a table, and of those that hold a list of sources.
 FITS_SUFFIXES = (".fits", ".fit", ".fits.gz", ".fit.gz")
-TABLE_SUFFIXES = (*FITS_SUFFIXES, ".ecsv")
+TABLE_SUFFIXES = (*FITS_SUFFIXES, ".ecsv", ".csv")
+LIST_SUFFIXES = (*TABLE_SUFFIXES, ".reg", ".yaml", ".yml")
 
 
 @contextmanager
@@ -62,7 +74,7 @@ def new_file(path, overwrite=False):
 
 def _host():
     """Machine, for processes of others have the same numbers."""
-    return f"{crc32(socket.gethostname().encode()):08x}"
+    return f"{zlib.crc32(socket.gethostname().encode()):08x}"
 
 
 def _remove_leftovers(path):
@@ -131,3 +143,65 @@ def regular_file(path, what="file"):
         kind = "folder" if stat.S_ISDIR(mode) else "device or a pipe"
         raise ValueError(f"{path} is a {kind}: give a {what}")
     return path
+
+
+def opened(path):
+    """File that is read without its compression (gzip or bzip2).
+
+    Parameters
+    ----------
+    path : str or path
+        File.
+
+    Returns
+    -------
+    file : file object
+        Opened for bytes.
+    """
+    with open(path, "rb") as file:
+        start = file.read(3)
+    if start[:2] == b"\x1f\x8b":
+        return gzip.open(path)
+    return bz2.open(path) if start == b"BZh" else open(path, "rb")
+
+
+def is_fits(path):
+    """Whether a file begins as FITS does, compressed or not.
+
+    Parameters
+    ----------
+    path : path
+        File.
+
+    Returns
+    -------
+    is_fits : bool
+        False also for a file that can't be read.
+    """
+    try:
+        with opened(path) as file:
+            return file.read(6) == b"SIMPLE"
+    except (EOFError, zlib.error, OSError):
+        return False
+
+
+def no_fits(path):
+    """Error that says that a file is no FITS file, and what it begins with.
+
+    Parameters
+    ----------
+    path : str or path
+        File.
+
+    Returns
+    -------
+    error : `ValueError`
+        Error.
+    """
+    with open(path, "rb") as file:
+        start = file.read(40)
+    text = start.split(b"\n")[0].decode("ascii", errors="replace").strip()
+    readable = text and text.isascii() and text.isprintable()
+    what = f"it begins with {text!r}" if readable else "it begins with other data"
+    what = what if start else "it is empty"
+    return ValueError(f"{path} is no FITS file, {what}: give another file, or copy this one again")

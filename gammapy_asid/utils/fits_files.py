@@ -1,7 +1,6 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """FITS files that are whole: what was written is listed in them and demanded when they are read."""
 
-import gzip
 import warnings
 import zlib
 from contextlib import contextmanager
@@ -9,9 +8,9 @@ from contextlib import contextmanager
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyUserWarning
 
-from .files import regular_file
+from .files import no_fits, opened, regular_file
 
-__all__ = ["is_fits", "open_fits", "write_fits"]
+__all__ = ["fits_hdus", "open_fits", "write_fits"]
 
 #: Key of the first HDU with the names of all others.
 LIST = "HDULIST"
@@ -56,18 +55,43 @@ def open_fits(filename):
     """
     path = regular_file(filename)
     size = _size(path)
-    # What these warnings are about is told below in one sentence
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", AstropyUserWarning)
-        try:
-            hdulist = fits.open(path, memmap=False)
-        except OSError as error:
-            raise ValueError(f"{filename} is no FITS file: {error}") from None
-    with hdulist:
+    # What its warnings are about is told below in one sentence
+    with fits_hdus(path) as hdulist:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyUserWarning)
             _check_end(hdulist, size, filename)
         yield hdulist
+
+
+def fits_hdus(path, memmap=False):
+    """HDUs of a FITS file, whole or not.
+
+    Parameters
+    ----------
+    path : str or path
+        File, compressed or not.
+    memmap : bool
+        Whether data are read where they are used.
+
+    Returns
+    -------
+    hdulist : `~astropy.io.fits.HDUList`
+        HDUs of an open file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is no FITS file; the error says what it begins with.
+    """
+    path = regular_file(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AstropyUserWarning)
+        try:
+            return fits.open(path, memmap=memmap, lazy_load_hdus=False)
+        except OSError:
+            raise no_fits(path) from None
 
 
 def _check_end(hdulist, size, filename):
@@ -79,7 +103,7 @@ def _check_end(hdulist, size, filename):
     short = size < (end if listed else place["datLoc"] + min(hdulist[-1].size, place["datSpan"]))
     header = False
     if size > end:
-        with _opened(hdulist.filename()) as file:
+        with opened(hdulist.filename()) as file:
             file.seek(end)
             header = file.read(8) == b"XTENSION"
     # Also without a list a table of the axes of a map tells that there was one
@@ -90,40 +114,13 @@ def _check_end(hdulist, size, filename):
         raise ValueError(f"{filename} is cut off{what}: copy or make it again")
 
 
-def is_fits(path):
-    """Whether a file begins as FITS does, compressed or not.
-
-    Parameters
-    ----------
-    path : path
-        File.
-
-    Returns
-    -------
-    is_fits : bool
-        False also for a file that can't be read.
-    """
-    try:
-        with _opened(path) as file:
-            return file.read(6) == b"SIMPLE"
-    except (EOFError, zlib.error, OSError):
-        return False
-
-
 def _size(path):
     """Bytes of a file without its compression."""
     size = 0
     try:
-        with _opened(path) as file:
+        with opened(path) as file:
             while chunk := file.read(1 << 22):
                 size += len(chunk)
     except (EOFError, zlib.error, OSError) as error:
         raise ValueError(f"{path} is cut off or damaged ({error}): copy or make it again") from None
     return size
-
-
-def _opened(path):
-    """File that is read without its compression."""
-    with open(path, "rb") as file:
-        compressed = file.read(2) == b"\x1f\x8b"
-    return gzip.open(path) if compressed else open(path, "rb")

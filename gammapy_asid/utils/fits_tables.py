@@ -13,8 +13,8 @@ from astropy.io import fits
 from astropy.table import QTable
 from gammapy.utils.scripts import make_path
 
-from .files import FITS_SUFFIXES
-from .fits_files import is_fits, open_fits, write_fits
+from .files import FITS_SUFFIXES, is_fits
+from .fits_files import open_fits, write_fits
 
 __all__ = [
     "fits_path",
@@ -198,7 +198,9 @@ def read_provenance(hdulist):
 
 
 def write_table(table, path):
-    """Write a table to a file, FITS or ECSV by its name.
+    """Write a table to a file, FITS, ECSV or CSV by its name.
+
+    CSV holds no units, and one number in a cell: columns with several become as many, numbered from 1 on.
 
     Parameters
     ----------
@@ -207,7 +209,24 @@ def write_table(table, path):
     path : str or path
         File, which must not exist.
     """
-    if Path(path).suffix == ".ecsv":
-        table.write(path)
+    suffix = Path(path).suffix.lower()
+    if suffix == ".ecsv":
+        table.write(path, format="ascii.ecsv")
+    elif suffix == ".csv":
+        _flat(table).write(path, format="ascii.csv")
     else:
         write_fits([fits.PrimaryHDU(), table_hdu(table, "")], path)
+
+
+def _flat(table):
+    """The table with one number in each cell."""
+    flat = QTable()
+    for name in table.colnames:
+        column = table[name]
+        if column.ndim == 1:
+            flat[name] = column
+        else:
+            values = column.reshape(len(table), -1)
+            for number in range(values.shape[1]):
+                flat[f"{name}_{number + 1}"] = values[:, number]
+    return flat

@@ -8,9 +8,9 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
 from gammapy.utils import parallel
-from gammapy.utils.pbar import progress_bar
 
 from .arguments import check_number
+from .progress import bar
 
 __all__ = ["Processes", "run_tasks"]
 
@@ -44,7 +44,7 @@ class Processes(parallel.ParallelMixin):
         return {"n_jobs": self.n_jobs, "parallel_backend": backend}
 
 
-def run_tasks(function, inputs, estimator, name=""):
+def run_tasks(function, inputs, estimator, name="", advance=None):
     """Call a function for each of the inputs, in the processes of an estimator.
 
     Parameters
@@ -57,6 +57,8 @@ def run_tasks(function, inputs, estimator, name=""):
         Gives the number of processes and how they are made; each has one thread.
     name : str
         What the progress bar is called.
+    advance : callable, optional
+        Called when one is done, in place of a bar.
 
     Returns
     -------
@@ -68,9 +70,14 @@ def run_tasks(function, inputs, estimator, name=""):
     ChildProcessError
         If a process was killed.
     """
+    if advance is None:
+        with bar(name, len(inputs)) as advance:
+            return run_tasks(function, inputs, estimator, name, advance)
     backend = parallel.ParallelBackendEnum(estimator.parallel_backend)
-    if estimator.n_jobs > 1 and backend is parallel.ParallelBackendEnum.multiprocessing:
-        return _in_processes(function, inputs, estimator.n_jobs, name)
+    if estimator.n_jobs == 1:
+        return [_advanced(function(*arguments), advance) for arguments in inputs]
+    if backend is parallel.ParallelBackendEnum.multiprocessing:
+        return _in_processes(function, inputs, estimator.n_jobs, advance)
     try:
         return parallel.run_multiprocessing(
             function,
@@ -89,7 +96,12 @@ def run_tasks(function, inputs, estimator, name=""):
 RAY_KILLED = ("ActorDiedError", "OutOfMemoryError", "RayActorError", "WorkerCrashedError")
 
 
-def _in_processes(function, inputs, n_jobs, name):
+def _advanced(result, advance):
+    advance()
+    return result
+
+
+def _in_processes(function, inputs, n_jobs, advance):
     """Results of processes, of which none is waited for when it was killed.
 
     A pool of `multiprocessing`, which Gammapy takes, waits for the results of a killed process for ever.
@@ -97,7 +109,7 @@ def _in_processes(function, inputs, n_jobs, name):
     with ProcessPoolExecutor(min(n_jobs, max(len(inputs), 1)), initializer=_begin_process) as pool:
         futures = [pool.submit(function, *arguments) for arguments in inputs]
         try:
-            return [future.result() for future in progress_bar(futures, desc=name)]
+            return [_advanced(future.result(), advance) for future in futures]
         except BrokenProcessPool as error:
             raise _killed(n_jobs) from error
         finally:

@@ -51,6 +51,11 @@ def read_yaml(path, what="YAML file"):
             return loader.construct_document(node)
         finally:
             loader.dispose()
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not a valid {what}: it is no text") from None
+    except yaml.MarkedYAMLError as error:
+        place = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise ValueError(f"{path} is not a valid {what}: {place}{error.problem}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a valid {what}: {str(error) or 'it is too deep'}") from None
 

@@ -87,7 +87,7 @@ def test_detect_writes_only_what_is_asked(simulation, toy_model, tmp_path):
     ("args", "message"),
     [
         (("--model", "nothing"), "Unknown model 'nothing'"),
-        (("--threshold", "2"), "probability between 0 and 1"),
+        (("--threshold", "2"), "give a number from 0 up to 1"),
     ],
 )
 def test_errors_are_one_line(simulation, tmp_path, args, message):

@@ -73,8 +73,8 @@ def test_classify_tables_and_models(found, datasets, tmp_path):
 @pytest.mark.parametrize(
     ("prior", "message"),
     [
-        ("4fgl", "The prior is None (4FGL), 'equal', a dict"),
-        ("AGN=0.5,PSR=many", "'PSR=many' is no share, give NAME=NUMBER"),
+        ("4fgl", "'4fgl' is no share: give equal, or NAME=NUMBER"),
+        ("AGN=0.5,PSR=many", "'PSR=many' is no share: give equal, or NAME=NUMBER"),
         ("AGN=0.5,PSR=0.5", "The prior has no share of PWN-SNR"),
     ],
 )

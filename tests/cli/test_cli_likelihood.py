@@ -46,7 +46,7 @@ def test_fit_of_a_list(folder, tmp_path):
     args = (*args, "-o", tmp_path / "fitted.fits", "--plot", tmp_path / "ts.png")
     result = run(*args)
     assert result.exit_code == 0, result.output
-    assert "2 of 2 fitted candidates have a TS of 25 and more" in result.output
+    assert "2 of 2 fitted candidates with a TS of 25 and more" in result.output
     fitted = Candidates.read(tmp_path / "fitted.fits")
     assert np.all(fitted.table["ts"] > 25)
     assert (tmp_path / "ts.png").stat().st_size > 5000

@@ -135,7 +135,7 @@ def test_runs_are_stacked(folder, whole):
         (["lat.fits", "lat.fits"], "lat.fits holds no list of events"),
         (["events.fits", "events.fits"], "events.fits holds no Gammapy dataset"),
         (["lat.fits", "missing.fits"], "does not exist"),
-        (["lat.fits", "events.fits", "--bins", "1"], "must be 2 to 20, got 1"),
+        (["lat.fits", "events.fits", "--bins", "1"], "1 is not in the range 2<=x<=20"),
         (["lat.fits", "events.fits", "--bins", "many"], "not a valid integer"),
         (["lat.fits", "events.fits", "--edges", "yesterday,today"], "Edges are dates"),
         (["lat.fits", "events.fits", "--edges", "2009-01-01,2008-01-01,2010-01-01"], "must increase"),

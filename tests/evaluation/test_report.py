@@ -478,7 +478,7 @@ def test_page_without_candidates(tmp_path, truth_table, list_table):
         (None, ("--group", "patch"), "The truth has no column 'patch'"),
         (None, ("nothing.fits",), "No such file: nothing.fits"),
         (None, ("other=LIST",), "No such file: LIST"),
-        (None, ("list={list}",), "share a label"),
+        (None, ("list={list}",), "twice: name them apart"),
     ],
 )
 def test_errors_are_one_line(tmp_path, truth_table, list_table, change, args, message):

@@ -296,13 +296,13 @@ def test_card(model):
     assert card.classes == ["C0", "C1", "C2"]
     assert card.kind == "extension"
     assert set(card.metrics) == {"scene 0"}
-    with pytest.raises(ValueError, match="no valid model card"):
+    with pytest.raises(ValueError, match="is for extension, not for detection: choose cta-gps or lat"):
         load_card(model, DetectionCard)
     assert load_card(model) == card
     with pytest.raises(ValueError, match="one bias more"):
         ExtensionCard(**(card.model_dump() | {"bias": (0.0,)}))
     # A network that does not fit is told apart from a corrupt file.
-    with pytest.raises(ValueError, match="no valid model card"):
+    with pytest.raises(ValueError, match="is for detection, not for extension: choose cta-extension"):
         ExtensionModel.load("lat")
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from xml.etree import ElementTree
 
 import numpy as np
-from astropy.io import fits
 from astropy.table import Table
 
 from ...utils.files import regular_file
+from ...utils.fits_files import fits_hdus
 from .npy import load_results
 
 __all__ = ["WIDTH_IN_SIGMA", "Analysis", "Source", "read_analysis"]
@@ -204,7 +204,7 @@ def _true_values(parameters):
 def _read_fits(path):
     needed = "Source_Name ts RAJ2000 DEJ2000 SpectrumType SpatialModel param_names param_values param_errors"
     try:
-        with fits.open(path, memmap=False) as hdulist:
+        with fits_hdus(path) as hdulist:
             if "CATALOG" not in hdulist or not set(needed.split()) <= set(hdulist["CATALOG"].columns.names):
                 raise ValueError("it has no table CATALOG with the columns of fermipy")
             table = Table.read(hdulist["CATALOG"], mask_invalid=False)

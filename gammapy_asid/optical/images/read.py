@@ -2,7 +2,6 @@
 """Images from files, `~astropy.nddata.CCDData` and arrays."""
 
 import logging
-import warnings
 from dataclasses import replace
 from os import PathLike
 
@@ -10,9 +9,9 @@ import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from astropy.nddata import NDData, StdDevUncertainty
-from astropy.utils.exceptions import AstropyUserWarning
 from gammapy.utils.scripts import make_path
 
+from ...utils.fits_files import fits_hdus
 from .image import OpticalImage
 from .keywords import celestial_wcs, gain_of, saturation_of, unit_of, zero_point_of
 from .pixels import ArrayPixels, hdu_pixels
@@ -24,6 +23,8 @@ log = logging.getLogger(__name__)
 
 #: Pixels along the shorter side below which there is no sky to be measured.
 SMALLEST = 8
+#: What may tell celestial coordinates.
+WITH_HEADER = (str, PathLike, fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU, NDData)
 #: What must be positive where it is given as a number.
 POSITIVE = {
     "gain": "a positive number of electrons in one unit of the image",
@@ -88,6 +89,10 @@ def read_image(
     maps = {name: _map(value, name, found) for name, value in maps.items() if value is not None}
     if psf is not None:
         maps["psf"] = psf
+    if found.wcs is None and isinstance(image, WITH_HEADER):
+        log.warning(
+            f"{found.name} has no celestial coordinates that can be used: positions are in pixels only."
+        )
     return replace(found, **given, **maps, origin=found.origin | dict.fromkeys(given, "given"))
 
 
@@ -157,16 +162,8 @@ def _is_image(hdu):
 
 def _from_file(path, wanted):
     """Image of a file, with the errors and masks that lie beside it in the same file."""
-    if not path.exists():
-        raise FileNotFoundError(f"There is no file {path}.")
-    try:
-        with warnings.catch_warnings():
-            # Whether the file is complete is seen where its pixels are
-            warnings.simplefilter("ignore", AstropyUserWarning)
-            hdus = fits.open(path, memmap=True, lazy_load_hdus=False)
-    except OSError as problem:
-        raise ValueError(f"{path} can't be read as a FITS file: {problem}") from problem
-    with hdus:
+    # Whether the file is complete is seen where its pixels are
+    with fits_hdus(path, memmap=True) as hdus:
         index = _image_index(hdus, path, wanted)
         hdu = hdus[index]
         name = path.name if wanted is None else f"{path.name}[{wanted}]"
@@ -205,8 +202,6 @@ def _with_header(pixels, header, name, hdus=None):
     """Image of pixels and the header that came with them."""
     unit = unit_of(header.get("BUNIT"))
     wcs = celestial_wcs(header, hdus)
-    if wcs is None:
-        log.warning(f"{name} has no celestial coordinates that can be used: positions are in pixels only.")
     told = {
         "gain": gain_of(header, unit, name),
         "saturation": saturation_of(header, name),
@@ -239,7 +234,7 @@ def _map(value, name, image):
     """Mask, error or background of an image: a path, an array of its shape, or a number."""
     if isinstance(value, (str, PathLike)):
         path = make_path(value)
-        with fits.open(path, memmap=True) as hdus:
+        with fits_hdus(path, memmap=True) as hdus:
             index = _image_index(hdus, path, None)
             pixels = hdu_pixels(path, index, hdus[index])
     elif np.ndim(value) == 0 and name != "mask":

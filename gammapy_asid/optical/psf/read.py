@@ -11,6 +11,7 @@ from astropy.io import fits
 from astropy.modeling import Model
 from scipy.ndimage import fourier_uniform, map_coordinates
 
+from ...utils.fits_files import fits_hdus
 from ..batch import HALF, OVERSAMPLING
 from .psf import OFFSETS, PSF, full_width, powers
 
@@ -151,7 +152,7 @@ def psf_from_psfex(file, *, binning=1):
     if isinstance(file, fits.BinTableHDU):
         header, data = file.header, file.data
     else:
-        with fits.open(file) as hdus:
+        with fits_hdus(file) as hdus:
             header, data = hdus[1].header.copy(), hdus[1].data.copy()
     if "PSF_MASK" not in data.names or "PSF_SAMP" not in header:
         raise ValueError(f"{file} is no file of PSFEx: it has no PSF_MASK")
@@ -183,7 +184,7 @@ def psf_from_psfex(file, *, binning=1):
 
 
 def _from_file(path, oversampling, binning):
-    with fits.open(path) as hdus:
+    with fits_hdus(path) as hdus:
         for hdu in hdus:
             if isinstance(hdu, fits.BinTableHDU) and "PSF_MASK" in hdu.columns.names:
                 return psf_from_psfex(hdu, binning=binning)

@@ -7,9 +7,11 @@ import numpy as np
 
 from ...learning.ensembles import Ensemble, EnsembleConfig, ensemble_moments
 from ...learning.io import load_card
-from ...learning.model_files import ensemble_path
+from ...learning.model_files import ensemble_path, list_models
 from ...learning.trained import TrainedModel, load_network
 from ...utils.devices import inference
+from ...utils.progress import steps
+from ..detection.card import DetectionCard
 from .calibration import (
     PARTS,
     SPREADS,
@@ -111,14 +113,16 @@ class SourceEnsemble(TrainedModel):
         ValueError
             If the weights are corrupt or not those of the card, or if it was trained on another model.
         """
+        detection = load_card(model, DetectionCard)
         path = ensemble_path(model, kind)
         if not path.is_file():
             raise FileNotFoundError(
                 f"Model {str(model)!r} has no ensemble for {kind} ({path.name}): train it with 'gammapy-asid "
-                "train', use another model, or detect without it by refine=False"
+                f"train', use another model ({', '.join(list_models(kind))}), or detect without it by "
+                "refine=False"
             )
         card = load_card(path, EnsembleCard)
-        if card.detection_sha256 != load_card(model).weights_sha256:
+        if card.detection_sha256 != detection.weights_sha256:
             raise ValueError(
                 f"{path.name} was trained on the candidates of other weights than those of {str(model)!r} "
                 "(detection_sha256): take files of one training, or train again with 'gammapy-asid train'"
@@ -185,7 +189,7 @@ class SourceEnsemble(TrainedModel):
             significance = flux_significance(self.network, features, response)
             zero = significance <= np.array(self.card.empty_significance)[:, None]
         result = []
-        for e_min, e_max in ranges:
+        for e_min, e_max in steps(ranges, "Fluxes"):
             scale, moments = _range_moments(
                 self.network,
                 features,

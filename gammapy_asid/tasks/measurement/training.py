@@ -4,12 +4,13 @@
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from torch.utils.data import DataLoader, Dataset
 
 from ...learning.checkpoints import WorkCheckpoints, fit_or_stop, load_checkpoint
 from ...learning.ensembles import Ensemble, EnsembleConfig
 from ...learning.trainer import quiet
+from ...learning.training_bar import training_bars
 from ...utils.devices import trainer_device
 from ...utils.work_folder import WorkFolder
 from .features import SYMMETRIES, turn_vectors
@@ -266,6 +267,7 @@ def train_ensemble(task, recipe, output, seed=0, resume=True, progress=True, ove
         last = work.find_or_refuse(f"{task.name}.ckpt")
         checkpoint = None if last is None else load_checkpoint(last)
         start = 0 if checkpoint is None else checkpoint["global_step"]
+        bars = training_bars(f"Training for {task.name}", progress, 20)
         trainer = lightning.Trainer(
             max_steps=n_steps,
             **trainer_device(device),
@@ -277,9 +279,9 @@ def train_ensemble(task, recipe, output, seed=0, resume=True, progress=True, ove
                     every_n_train_steps=min(500, n_steps),  # what an interruption loses at most
                     enable_version_counter=False,
                 ),
-                *([TQDMProgressBar(refresh_rate=20)] if progress else []),
+                *bars,
             ],
-            enable_progress_bar=progress,
+            enable_progress_bar=any(isinstance(own, ProgressBar) for own in bars),
             enable_model_summary=False,
             plugins=[WorkCheckpoints(work)],
         )

@@ -1,0 +1,57 @@
+# Licensed under a 3-clause BSD style license - see LICENSE
+"""Progress of a command: bars in a terminal, nothing in a pipe."""
+
+from contextlib import contextmanager
+
+from .common import console
+
+__all__ = ["doing", "progress"]
+
+
+@contextmanager
+def progress():
+    """Show the steps of all libraries while a command runs, those of Gammapy by the names of ours."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from ..utils.progress import shown_by
+
+    if console.quiet or not console.is_terminal:
+        with shown_by(_hidden):
+            yield
+        return
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=console, transient=True) as bars:
+
+        @contextmanager
+        def show(name, total):
+            task = bars.add_task(name, total=total)
+            try:
+                yield lambda: bars.advance(task)
+            finally:
+                bars.remove_task(task)
+
+        with shown_by(show):
+            yield
+
+
+@contextmanager
+def _hidden(name, total):
+    yield lambda: None
+
+
+def doing(name):
+    """Bar of a step of which the parts are not known.
+
+    Parameters
+    ----------
+    name : str
+        Name of the step.
+
+    Returns
+    -------
+    context : context manager
+        Shown while it lasts.
+    """
+    from ..utils.progress import bar
+
+    return bar(name)

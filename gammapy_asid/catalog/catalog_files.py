@@ -1,8 +1,8 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """The catalogue in files."""
 
-from ..utils.files import regular_file
-from ..utils.fits_files import is_fits, open_fits
+from ..utils.files import is_fits, regular_file
+from ..utils.fits_files import open_fits
 from ..utils.fits_tables import read_provenance, read_table
 from .candidate_files import read_candidates
 from .candidate_tables import checked_table

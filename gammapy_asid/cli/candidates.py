@@ -1,11 +1,19 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """What the commands do with candidates: find, print and write them."""
 
-from rich.markup import escape
-from rich.table import Column, Table
-
-from .classify import CLASS_HEADS, classes_row
+from .classify import class_columns
 from .common import console, counted, print_paths, save_plot
+from .tables import (
+    ROWS,
+    energies,
+    error_column,
+    flags_column,
+    flux_column,
+    number_column,
+    place_columns,
+    print_flags,
+    print_table,
+)
 
 __all__ = ["PRODUCTS", "find_sources", "print_candidates", "print_fits", "write_products"]
 
@@ -39,46 +47,42 @@ def find_sources(detector, datasets):
     return find_with_fluxes(detector, DLFluxEstimator(model=detector.model, device=detector.device), datasets)
 
 
-def print_candidates(candidates, limit=20):
+def print_candidates(candidates):
     """Print the first candidates, and what may be expected of all.
 
     Parameters
     ----------
     candidates : `~gammapy_asid.Candidates`
         Candidates with fluxes.
-    limit : int
-        Rows that are printed.
     """
+    from ..catalog.columns import CandidateFlag
+
     meta = candidates.meta
-    expected = (
-        "no purity is stated outside the training of the model"
-        if meta.get("outside_training")
-        else f"expected purity {meta['expected_purity']:.2f}, "
-        f"completeness {meta['expected_completeness']:.2f}"
-    )
     console.print(
-        f"{counted(len(candidates), 'candidate')} with a score of {meta['threshold']:g} and more; {expected}"
+        f"{counted(len(candidates), 'candidate')} with a score of {meta['threshold']:g} and more",
+        soft_wrap=True,
     )
-    classified = "source_class" in candidates.table.colnames
-    # With their errors, or with the classes in their place: more is wider than a terminal
-    angles, fluxes = ("glon", "glat", "pos_err_68"), ("flux", "flux_err")
-    heads = ("Name", "l (deg)", "b (deg)", "r68", "Score", "Flux", "Error", "Flags")
-    if classified:
-        angles, fluxes = angles[:2], fluxes[:1]
-        heads = ("Name", "l (deg)", "b (deg)", "Score", "Flux", *CLASS_HEADS, "Flags")
-    columns = (Column(head, no_wrap=True) for head in heads)
-    table = Table(*columns, padding=(0, 0) if classified else (0, 1))
-    for row in candidates.table[:limit]:
-        numbers = [f"{row[name].value:.3f}" for name in angles]
-        flux = [f"{row[name].value:.2e}" for name in fluxes]
-        flux += classes_row(row) if classified else []
-        table.add_row(escape(row["name"]), *numbers, f"{row['score']:.3f}", *flux, str(row["flags"]))
-    console.print(table)
-    if len(candidates) > limit:
-        console.print(f"... and {len(candidates) - limit} more in the table")
+    if meta.get("outside_training"):
+        console.print("No purity is stated outside the training of the model", soft_wrap=True)
+    else:
+        purity, completeness = meta["expected_purity"], meta["expected_completeness"]
+        console.print(f"Expected purity {purity:.2f}, completeness {completeness:.2f}", soft_wrap=True)
+    if len(candidates) == 0:
+        return
+    table = candidates.table[:ROWS]
+    columns = [
+        *place_columns(table),
+        number_column("r68\n(deg)", table["pos_err_68"], 3, dropped=3),
+        number_column("Score", table["score"], 3, dropped=2),
+        flux_column(table, "flux", "flux_err", *energies(candidates.table, "e_min", "e_max")),
+    ]
+    if "source_class" in table.colnames:
+        columns += class_columns(table)
+    print_table([*columns, flags_column(CandidateFlag, table["flags"])], len(candidates) - ROWS)
+    print_flags(CandidateFlag, table["flags"])
 
 
-def print_fits(candidates, ts=25.0, limit=20):
+def print_fits(candidates, ts=25.0):
     """Print the first fits, and how many are significant.
 
     Parameters
@@ -87,32 +91,30 @@ def print_fits(candidates, ts=25.0, limit=20):
         Candidates with fits.
     ts : float
         Test statistic from which a source is significant.
-    limit : int
-        Rows that are printed.
     """
     import numpy as np
+
+    from ..catalog.columns import CandidateFlag
 
     table = candidates.table
     if len(table) == 0:
         return
-    fitted = np.isfinite(table["fit_flux"])
-    significant, all_of_them = (table["ts"] >= ts).sum(), counted(fitted.sum(), "fitted candidate")
+    table = table[np.isfinite(table["fit_flux"])]
+    significant, all_of_them = (table["ts"] >= ts).sum(), counted(len(table), "fitted candidate")
     console.print(f"{significant} of {all_of_them} with a TS of {ts:g} and more")
-    names = ("Name", "l (deg)", "b (deg)", "Score", "TS", "Flux", "Index", "Flags")
-    shown = Table(*(Column(name, no_wrap=True) for name in names), padding=(0, 0))
-    for row in table[fitted][:limit]:
-        shown.add_row(
-            escape(row["name"]),
-            *(f"{row[name].value:.3f}" for name in ("glon", "glat")),
-            f"{row['score']:.3f}",
-            f"{row['ts']:.1f}",
-            f"{row['fit_flux'].value:.2e}",
-            f"{row['fit_index']:.2f}",
-            str(row["flags"]),
-        )
-    console.print(shown)
-    if fitted.sum() > limit:
-        console.print(f"... and {fitted.sum() - limit} more in the table")
+    shown = table[:ROWS]
+    if len(shown) == 0:
+        return
+    columns = [
+        *place_columns(shown),
+        number_column("Score", shown["score"], 3, dropped=2),
+        number_column("TS", shown["ts"], 1),
+        flux_column(shown, "fit_flux", "fit_flux_err", *energies(table, "fit_e_min", "fit_e_max")),
+        error_column("Index", shown["fit_index"], shown["fit_index_err"], dropped=1),
+        flags_column(CandidateFlag, shown["flags"]),
+    ]
+    print_table(columns, len(table) - ROWS)
+    print_flags(CandidateFlag, shown["flags"])
 
 
 def write_products(candidates, paths, overwrite, dataset, known=None):

@@ -3,16 +3,16 @@
 
 import click
 from rich.markup import escape
-from rich.table import Column, Table
 
 from ..utils.files import LIST_SUFFIXES, TABLE_SUFFIXES
 from .command import command
-from .common import MODELS, console, prepare, print_paths, write_models
+from .common import MODELS, console, counted, prepare, print_paths, write_models
 from .inputs import files_argument, models_option, read_datasets, read_sources, sources_option
 from .options import device_option, overwrite_option
 from .progress import doing
+from .tables import ROWS, Shown, flags_column, name_column, number_column, print_flags, print_table
 
-__all__ = ["CLASS_HEADS", "classes_row", "classify", "classify_option", "classify_with", "prior_option"]
+__all__ = ["class_columns", "classify", "classify_option", "classify_with", "prior_option"]
 
 
 class _Prior(click.ParamType):
@@ -46,10 +46,6 @@ classify_option = click.option(
 )
 
 
-#: Heads of the cells of `classes_row`.
-CLASS_HEADS = ("Class", "Prob.", "FSRQ", "Real")
-
-
 def classify_with(wanted, prior, device):
     """What a detector takes for its `classify`.
 
@@ -81,22 +77,29 @@ def classify_with(wanted, prior, device):
     return DLSourceClassifier(prior=prior, device=device)
 
 
-def classes_row(row):
+def class_columns(table):
     """Class, its probability, that of an FSRQ, and that to be real, as they are printed.
 
     Parameters
     ----------
-    row : `~astropy.table.Row`
-        Row with the columns of classes.
+    table : `~astropy.table.QTable`
+        Table with the columns of classes.
 
     Returns
     -------
-    cells : list of str
-        Four cells.
+    columns : list of `~gammapy_asid.cli.tables.Shown`
+        Columns.
     """
-    best = max(row[name] for name in ("prob_agn", "prob_psr", "prob_pwn_snr"))
-    fsrq = f"{row['prob_fsrq']:.2f}" if row["source_class"] == "AGN" else ""
-    return [row["source_class"], f"{best:.2f}", fsrq, f"{row['real_prob']:.2f}"]
+    from ..display.numbers import fixed
+
+    best = [max(row[name] for name in ("prob_agn", "prob_psr", "prob_pwn_snr")) for row in table]
+    fsrq = [fixed(row["prob_fsrq"], 2) if row["source_class"] == "AGN" else "" for row in table]
+    return [
+        Shown("Class", [str(name) for name in table["source_class"]], is_text=True),
+        number_column("Prob.", best, 2),
+        Shown("FSRQ", fsrq, dropped=1),
+        number_column("Real", table["real_prob"], 2),
+    ]
 
 
 @command(
@@ -127,6 +130,7 @@ def classes_row(row):
 def classify(files, sources, models, model, prior, output, output_models, device, overwrite):
     """Classes of sources in FILES: datasets of one field, FITS or the YAML of several, as bins of time."""
     from ..catalog.candidates import Candidates
+    from ..catalog.columns import CandidateFlag
     from ..estimators.classes import DLSourceClassifier
     from ..utils.files import new_file
     from ..utils.fits_tables import write_table
@@ -142,15 +146,13 @@ def classify(files, sources, models, model, prior, output, output_models, device
     listed, datasets = read_sources(sources), read_datasets(files, models)
     with doing("Classifying"):
         result = classifier.run(datasets, listed)
-    table = Table(Column("Name", no_wrap=True), *CLASS_HEADS, "Flags")
-    for row in result.table[:20]:
-        table.add_row(escape(row["name"]), *classes_row(row), str(row["flags"]))
     bins, shares = result.meta["time_bins"], escape(str(result.meta["prior"]))
-    time = f"{bins} bins of time" if bins else "no bins of time"
-    console.print(f"Classes with the shares of {shares}, from data with {time}")
-    console.print(table)
-    if len(result) > 20:
-        console.print(f"... and {len(result) - 20} more in the table")
+    time = f"{counted(bins, 'bin')} of time" if bins else "no bins of time"
+    console.print(f"Classes with the shares of {shares}, from data with {time}", soft_wrap=True)
+    shown = result.table[:ROWS]
+    columns = [name_column(shown), *class_columns(shown), flags_column(CandidateFlag, shown["flags"])]
+    print_table(columns, len(result) - ROWS)
+    print_flags(CandidateFlag, shown["flags"])
     own = listed.with_classes(result) if isinstance(listed, Candidates) else result
     if isinstance(own, Candidates):
         own.write(paths["output"], overwrite=overwrite)

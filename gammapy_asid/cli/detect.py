@@ -3,7 +3,6 @@
 
 import click
 from rich.markup import escape
-from rich.table import Column, Table
 
 from ..utils.files import LIST_SUFFIXES, TABLE_SUFFIXES
 from .candidates import PRODUCTS, find_sources, print_candidates, write_products
@@ -20,6 +19,7 @@ from .inputs import (
 )
 from .options import Number, device_option, model_option, overwrite_option, threshold_option
 from .progress import doing
+from .tables import ROWS, asymmetric_columns, flags_column, name_column, print_flags, print_table
 
 __all__ = ["demo", "detect", "flux"]
 
@@ -111,6 +111,7 @@ def flux(files, sources, models, model, e_min, e_max, output, device, overwrite)
     """Fluxes of known sources in FILES: datasets of one field, FITS or the YAML of several."""
     import astropy.units as u
 
+    from ..catalog.columns import CandidateFlag
     from ..estimators.flux import DLFluxEstimator
     from ..utils.files import new_file
     from ..utils.fits_tables import write_table
@@ -122,15 +123,14 @@ def flux(files, sources, models, model, e_min, e_max, output, device, overwrite)
     with doing("Estimating fluxes"):
         result = estimator.run(datasets, listed)
     say_known_sky(datasets)
-    low, high = result.meta["energy_range"]
-    table = Table(Column("Name", no_wrap=True), "Flux", "-", "+", "Upper limit", "Flags")
-    for row in result.table[:20]:
-        numbers = [f"{row[name].value:.3g}" for name in ("flux", "flux_errn", "flux_errp", "flux_ul")]
-        table.add_row(escape(row["name"]), *numbers, str(row["flags"]))
-    console.print(f"Photon fluxes {low:g}-{high:g} GeV in cm-2 s-1")
-    console.print(table)
-    if len(result) > 20:
-        console.print(f"... and {len(result) - 20} more in the table")
+    shown = result.table[:ROWS]
+    columns = [
+        name_column(shown),
+        *asymmetric_columns(shown, "flux", result.meta["energy_range"]),
+        flags_column(CandidateFlag, shown["flags"]),
+    ]
+    print_table(columns, len(result) - ROWS)
+    print_flags(CandidateFlag, shown["flags"])
     with new_file(paths["output"], overwrite) as temporary:
         write_table(result.table, temporary)
     print_paths(paths)

@@ -2,8 +2,6 @@
 """Command extension."""
 
 import click
-from rich.markup import escape
-from rich.table import Column, Table
 
 from ..utils.files import TABLE_SUFFIXES
 from .command import command
@@ -11,6 +9,7 @@ from .common import MODELS, console, prepare, print_paths, write_models
 from .inputs import files_argument, models_option, read_datasets, read_sources, sources_option
 from .options import device_option, overwrite_option
 from .progress import doing
+from .tables import ROWS, Shown, flags_column, name_column, number_column, print_flags, print_table
 
 __all__ = ["extension"]
 
@@ -39,6 +38,7 @@ __all__ = ["extension"]
 @overwrite_option
 def extension(files, sources, models, model, output, output_models, device, overwrite):
     """Extended or point-like: sizes of known sources in FILES, datasets of one field."""
+    from ..catalog.columns import CandidateFlag
     from ..estimators.extension import DLExtensionClassifier
     from ..utils.files import new_file
     from ..utils.fits_tables import write_table
@@ -51,19 +51,21 @@ def extension(files, sources, models, model, output, output_models, device, over
     listed, datasets = read_sources(sources), read_datasets(files, models)
     with doing("Classifying"):
         result = classifier.run(datasets, listed)
-    table = Table(
-        Column("Name", no_wrap=True), "Class", "Probability", "Extended", "Sigma (deg)", "-", "+", "Flags"
-    )
-    for row in result.table[:20]:
-        sigma = [f"{row[name].value:.3f}" for name in ("ext_sigma", "ext_sigma_errn", "ext_sigma_errp")]
-        best = f"{max(row['extension_prob']):.2f}"
-        extended = f"{row['extended_prob']:.2f}"
-        table.add_row(escape(row["name"]), row["extension_class"], best, extended, *sigma, str(row["flags"]))
     edges = ", ".join(f"{edge:g}" for edge in result.meta["edges"])
     console.print(f"Classes of the Gaussian width, with edges at {edges} deg")
-    console.print(table)
-    if len(result) > 20:
-        console.print(f"... and {len(result) - 20} more in the table")
+    shown = result.table[:ROWS]
+    columns = [
+        name_column(shown),
+        Shown("Class", [str(name) for name in shown["extension_class"]], is_text=True),
+        number_column("Prob.", shown["extension_prob"].max(axis=1), 2),
+        number_column("Extended", shown["extended_prob"], 2),
+        number_column("Width\n(deg)", shown["ext_sigma"], 3),
+        number_column("-", shown["ext_sigma_errn"], 3),
+        number_column("+", shown["ext_sigma_errp"], 3),
+        flags_column(CandidateFlag, shown["flags"]),
+    ]
+    print_table(columns, len(result) - ROWS)
+    print_flags(CandidateFlag, shown["flags"])
     with new_file(paths["output"], overwrite) as temporary:
         write_table(result.table, temporary)
     if "models" in paths:

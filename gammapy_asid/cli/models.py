@@ -1,28 +1,28 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Command that lists the models that have a name, what they are for and where they come from."""
 
-import click
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
+from .command import command
 from .common import console
 
 __all__ = ["models"]
 
 
-@click.command()
+@command(
+    examples="""
+    gammapy-asid models
+    GAMMAPY_ASID_MODELS=runs gammapy-asid models
+    """
+)
 def models():
     """List the models, what they are for and where they come from.
 
     Models are those of the package and those in the folder $GAMMAPY_ASID_MODELS: weights (NAME.safetensors)
     with their cards (NAME.json). Weights are used only if their SHA-256 is that of their card.
-
-    \b
-    Examples:
-      gammapy-asid models
-      GAMMAPY_ASID_MODELS=runs gammapy-asid models
     """
     from ..learning.model_files import FOLDER_VARIABLE, named_models, own_folder
     from ..tasks import TASKS, find_model, get_task, load_card, load_state

@@ -3,13 +3,13 @@
 
 import click
 from rich.markup import escape
-from rich.table import Table
 
 from .command import command
 from .common import console, counted, expanded, prepare, print_paths, save_plot
 from .inputs import fits_file
 from .options import Number, device_option, overwrite_option, threshold_option
 from .progress import doing
+from .tables import ROWS, asymmetric_columns, flags_column, number_column, print_flags, print_table
 
 __all__ = ["optical"]
 
@@ -19,20 +19,6 @@ PRODUCTS = {
     "regions": "sources.reg",
     "masks": "masks.fits",
     "plot": "sources.png",
-}
-
-#: Rows that are printed, and the columns of them with heading and form: 80 characters hold no more.
-ROWS = 20
-COLUMNS = {
-    "xcentroid": ("x", "{:.1f}"),
-    "ycentroid": ("y", "{:.1f}"),
-    "score": ("score", "{:.2f}"),
-    "star_prob": ("star", "{:.2f}"),
-    "flux": ("flux", "{:.4g}"),
-    "flux_errn": ("-", "{:.2g}"),
-    "flux_errp": ("+", "{:.2g}"),
-    "mag": ("mag", "{:.2f}"),
-    "flags": ("flags", "{:d}"),
 }
 
 
@@ -136,6 +122,8 @@ def _measures(classes, fluxes, device):
 
 def _print_sources(sources, prepared):
     """Print what was found, and the first sources."""
+    from ..optical.flags import OpticalFlag
+
     meta, image = sources.meta, prepared.image
     unit = f" in {image.unit}" if image.unit is not None else ""
     console.print(
@@ -151,10 +139,18 @@ def _print_sources(sources, prepared):
     console.print(f"{counted(len(sources), 'source')} with a score of {meta['threshold']:g} and more{told}")
     for name, mask in sources.masks.items():
         console.print(f"{counted(mask.sum(), 'pixel')} of {name.replace('_', ' ')}s")
-    columns = [name for name in COLUMNS if name in sources.table.colnames]
-    table = Table(*(COLUMNS[name][0] for name in columns))
-    for row in sources.table[:ROWS]:
-        table.add_row(*(COLUMNS[name][1].format(getattr(row[name], "value", row[name])) for name in columns))
-    console.print(table)
-    if len(sources) > ROWS:
-        console.print(f"... and {len(sources) - ROWS} more in the table")
+    table = sources.table[:ROWS]
+    named = {"xcentroid": "x\n(pix)", "ycentroid": "y\n(pix)"}
+    columns = [number_column(head, table[name], 1) for name, head in named.items()]
+    decimals = {"score": ("Score", 2, 2), "star_prob": ("Star", 2, 1)}
+    columns += [
+        number_column(head, table[name], n, dropped)
+        for name, (head, n, dropped) in decimals.items()
+        if name in table.colnames
+    ]
+    if "flux" in table.colnames:
+        columns += asymmetric_columns(table, "flux")
+    if "mag" in table.colnames:
+        columns.append(number_column("mag", table["mag"], 2))
+    print_table([*columns, flags_column(OpticalFlag, table["flags"])], len(sources) - ROWS)
+    print_flags(OpticalFlag, table["flags"])

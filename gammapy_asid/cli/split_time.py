@@ -2,14 +2,13 @@
 """Command that makes bins of time: split-time."""
 
 import click
-from rich.markup import escape
-from rich.table import Column, Table
 
 from .command import command
-from .common import console, expanded, prepare, print_paths, write_models
+from .common import expanded, prepare, print_paths, write_models
 from .inputs import fits_file, input_file, models_option, read_datasets
 from .options import overwrite_option
 from .progress import doing
+from .tables import Shown, print_table
 
 __all__ = ["split_time"]
 
@@ -96,12 +95,15 @@ def _times(text):
 
 
 def _print(datasets):
-    table = Table(
-        "Bin", "Start", "Stop", Column("Days live", justify="right"), Column("Counts", justify="right")
+    gtis = [part.gti for part in datasets]
+    days = [gti.time_sum.to_value("d") for gti in gtis]
+    counts = [float(part.counts.data.sum()) for part in datasets]
+    print_table(
+        [
+            Shown("Bin", [part.name for part in datasets], is_text=True),
+            Shown("Start", [gti.time_start.min().strftime("%Y-%m-%d") for gti in gtis]),
+            Shown("Stop", [gti.time_stop.max().strftime("%Y-%m-%d") for gti in gtis]),
+            Shown("Live\n(days)", [f"{value:.4g}" for value in days]),
+            Shown("Counts", [f"{value:.0f}" for value in counts]),
+        ]
     )
-    for part in datasets:
-        gti = part.gti
-        first, last = (time.strftime("%Y-%m-%d") for time in (gti.time_start.min(), gti.time_stop.max()))
-        days, counts = gti.time_sum.to_value("d"), part.counts.data.sum()
-        table.add_row(escape(part.name), first, last, f"{days:.4g}", f"{counts:.0f}")
-    console.print(table)

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import click
 
-from .common import expanded, overwrite_option, prepare, print_paths
+from .command import command
+from .common import expanded, prepare, print_paths
+from .inputs import input_file
+from .options import overwrite_option
 
 __all__ = ["view"]
 
@@ -16,14 +19,19 @@ RESULTS = ("catalog.fits", "fitted.fits", "candidates.fits")
 PAGE = "view.html"
 
 
-@click.command()
+@command(
+    examples="""
+    gammapy-asid view asid-demo/
+    gammapy-asid view fitted.fits --dataset field.fits -o field.html
+    """
+)
 @click.argument("results", type=click.Path())
 @click.option(
     "--dataset",
     "-d",
     "files",
     multiple=True,
-    type=click.Path(),
+    type=input_file,
     help="Data of the field, for another image of the counts than that of the results; may be repeated.",
 )
 @click.option("--output", "-o", help=f"HTML page; by default {PAGE} in the folder of the results.")
@@ -32,11 +40,6 @@ def view(results, files, output, overwrite):
     """Write RESULTS, a folder or a file of candidates, as one HTML page.
 
     The page shows the sky, candidates to click, their table, spectra and TS. It needs no network.
-
-    \b
-    Examples:
-      gammapy-asid view asid-demo/
-      gammapy-asid view fitted.fits --dataset field.fits -o field.html
     """
     from ..catalog.candidates import Candidates
     from ..plots.view import write_view

@@ -109,6 +109,10 @@ MISTAKES = {
     "optical camera.fits --hdu SCI -o new": "camera.fits has no extension 'SCI'",
     "optical camera.fits --mask text.fits -o new": "text.fits is no FITS file",
     "optical table.fits -o new": "table.fits has no image",
+    "view missing": "There is no folder or file missing",
+    "view folder": "folder has none of catalog.fits",
+    "view known.fits -o new/v.txt": "the name must end in .html",
+    "view table.fits -o new/v.html": "no columns ra and dec",
     "completion tcsh": "'tcsh' is not one of",
     "models lat": "unexpected extra argument",
 }

@@ -58,10 +58,7 @@ def print_candidates(candidates):
     from ..catalog.columns import CandidateFlag
 
     meta = candidates.meta
-    console.print(
-        f"{counted(len(candidates), 'candidate')} with a score of {meta['threshold']:g} and more",
-        soft_wrap=True,
-    )
+    console.print(f"{counted(len(candidates), 'candidate')} with a score of {meta['threshold']:g} and more")
     if meta.get("outside_training"):
         console.print("No purity is stated outside the training of the model", soft_wrap=True)
     else:

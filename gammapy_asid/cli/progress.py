@@ -1,11 +1,14 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Progress of a command: bars in a terminal, nothing in a pipe."""
 
+import logging
 from contextlib import contextmanager
 
 from .common import console
 
 __all__ = ["doing", "progress"]
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -24,6 +27,7 @@ def progress():
 
         @contextmanager
         def show(name, total):
+            log.info(name)
             task = bars.add_task(name, total=total)
             try:
                 yield lambda: bars.advance(task)
@@ -36,6 +40,7 @@ def progress():
 
 @contextmanager
 def _hidden(name, total):
+    log.info(name)
     yield lambda: None
 
 

@@ -240,7 +240,8 @@ def flux_column(table, name, error, low, high):
     column : `Shown`
         Column.
     """
-    return error_column(f"Flux {low:.4g}-{high:.4g} GeV\n({table[name].unit})", table[name], table[error])
+    head = f"Flux {low:.4g}-{high:.4g} GeV\n({_unit(table[name])})"
+    return error_column(head, table[name], table[error])
 
 
 def energies(table, low, high):
@@ -282,7 +283,7 @@ def asymmetric_columns(table, name, energy_range=None):
     """
     from ..display.numbers import rounded
 
-    unit = getattr(table[name], "unit", None)
+    unit = _unit(table[name])
     range_text = "" if energy_range is None else " {:.4g}-{:.4g} GeV".format(*energy_range)
     columns = {name: f"Flux{range_text}" + (f"\n({unit})" if unit else "")}
     columns |= {f"{name}_errn": "-", f"{name}_errp": "+", f"{name}_ul": "Upper limit\n95 %"}
@@ -292,6 +293,15 @@ def asymmetric_columns(table, name, energy_range=None):
         for own, head in columns.items()
         if own in table.colnames
     ]
+
+
+def _unit(values):
+    """Unit of a column as it is written in FITS files, which is short."""
+    unit = getattr(values, "unit", None)
+    try:
+        return "" if unit is None else unit.to_string("fits")
+    except ValueError:
+        return str(unit)
 
 
 def _plain(values):

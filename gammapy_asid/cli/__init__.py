@@ -6,6 +6,7 @@ Modules that need seconds to import are imported by the command that uses them.
 
 import click
 
+from .catalog import catalog
 from .classify import classify
 from .command import Commands
 from .completion import completion
@@ -14,7 +15,7 @@ from .emission import emission
 from .evaluate import evaluate
 from .extension import extension
 from .fermipy import fermipy
-from .likelihood import catalog, fit
+from .fit import fit
 from .models import models
 from .optical import optical
 from .split_time import split_time

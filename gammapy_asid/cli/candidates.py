@@ -2,18 +2,9 @@
 """What the commands do with candidates: find, print and write them."""
 
 from .classify import class_columns
+from .columns import energies, error_column, flags_column, flux_column, number_column, place_columns
 from .common import console, counted, print_paths, save_plot
-from .tables import (
-    ROWS,
-    energies,
-    error_column,
-    flags_column,
-    flux_column,
-    number_column,
-    place_columns,
-    print_flags,
-    print_table,
-)
+from .tables import ROWS, print_flags, print_table
 
 __all__ = ["PRODUCTS", "find_sources", "print_candidates", "print_fits", "write_products"]
 
@@ -69,8 +60,8 @@ def print_candidates(candidates):
     table = candidates.table[:ROWS]
     columns = [
         *place_columns(table),
-        number_column("r68\n(deg)", table["pos_err_68"], 3, dropped=3),
-        number_column("Score", table["score"], 3, dropped=2),
+        number_column("r68\n(deg)", table["pos_err_68"], 3, dropped=4),
+        number_column("Score", table["score"], 3, dropped=3),
         flux_column(table, "flux", "flux_err", *energies(candidates.table, "e_min", "e_max")),
     ]
     if "source_class" in table.colnames:
@@ -104,10 +95,10 @@ def print_fits(candidates, ts=25.0):
         return
     columns = [
         *place_columns(shown),
-        number_column("Score", shown["score"], 3, dropped=2),
+        number_column("Score", shown["score"], 3, dropped=3),
         number_column("TS", shown["ts"], 1),
         flux_column(shown, "fit_flux", "fit_flux_err", *energies(table, "fit_e_min", "fit_e_max")),
-        error_column("Index", shown["fit_index"], shown["fit_index_err"], dropped=1),
+        error_column("Index", shown["fit_index"], shown["fit_index_err"], dropped=2),
         flags_column(CandidateFlag, shown["flags"]),
     ]
     print_table(columns, len(table) - ROWS)

@@ -5,12 +5,13 @@ import click
 from rich.markup import escape
 
 from ..utils.files import LIST_SUFFIXES, TABLE_SUFFIXES
+from .columns import flags_column, name_column, number_column
 from .command import command
 from .common import MODELS, console, counted, prepare, print_paths, write_models
 from .inputs import files_argument, models_option, read_datasets, read_sources, sources_option
 from .options import device_option, overwrite_option
 from .progress import doing
-from .tables import ROWS, Shown, flags_column, name_column, number_column, print_flags, print_table
+from .tables import ROWS, Shown, print_flags, print_table
 
 __all__ = ["class_columns", "classify", "classify_option", "classify_with", "prior_option"]
 
@@ -97,7 +98,7 @@ def class_columns(table):
     return [
         Shown("Class", [str(name) for name in table["source_class"]], is_text=True),
         number_column("Prob.", best, 2),
-        Shown("FSRQ", fsrq, dropped=1),
+        Shown("FSRQ", fsrq, dropped=2),
         number_column("Real", table["real_prob"], 2),
     ]
 

@@ -88,7 +88,7 @@ class Command(_WithExamples, click.Command):
         if print_config(ctx):
             return None
         # Errors, too, belong to the log
-        with messages(ctx), progress(), _one_line_errors():
+        with messages(ctx) as terminal, progress(terminal.show_held), _one_line_errors():
             return super().invoke(ctx)
 
 

@@ -7,6 +7,7 @@ from rich.markup import escape
 from ..utils.files import LIST_SUFFIXES, TABLE_SUFFIXES
 from .candidates import PRODUCTS, find_sources, print_candidates, write_products
 from .classify import classify_option, classify_with, prior_option
+from .columns import asymmetric_columns, flags_column, name_column
 from .command import command
 from .common import MODELS, PICTURES, REGIONS, console, expanded, prepare, print_paths
 from .inputs import (
@@ -19,7 +20,7 @@ from .inputs import (
 )
 from .options import Number, device_option, model_option, overwrite_option, threshold_option
 from .progress import doing
-from .tables import ROWS, asymmetric_columns, flags_column, name_column, print_flags, print_table
+from .tables import ROWS, print_flags, print_table
 
 __all__ = ["demo", "detect", "flux"]
 

@@ -4,12 +4,13 @@
 import click
 
 from ..utils.files import TABLE_SUFFIXES
+from .columns import flags_column, name_column, number_column
 from .command import command
 from .common import MODELS, console, prepare, print_paths, write_models
 from .inputs import files_argument, models_option, read_datasets, read_sources, sources_option
 from .options import device_option, overwrite_option
 from .progress import doing
-from .tables import ROWS, Shown, flags_column, name_column, number_column, print_flags, print_table
+from .tables import ROWS, Shown, print_flags, print_table
 
 __all__ = ["extension"]
 

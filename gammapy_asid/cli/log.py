@@ -62,14 +62,22 @@ class _LogFile(click.ParamType):
 def messages(ctx):
     """Messages of all libraries while a command runs: each once, in the terminal and in the file.
 
+    Warnings wait until the long work begins, or the end: where the input is refused, only that is said.
+
     Parameters
     ----------
     ctx : `click.Context`
         Context of the command with its `log_options`.
+
+    Yields
+    ------
+    terminal : `logging.Handler`
+        Its ``show_held`` shows what waits.
     """
     more, less, file = (ctx.meta.get(f"{__name__}.{name}") for name in ("verbose", "quiet", "log_file"))
     level = max(-2, min(2, (more or 0) - (less or 0)))
-    handlers = [_Terminal(LEVELS[level])]
+    terminal = _Terminal(LEVELS[level])
+    handlers = [terminal]
     if file is not None:
         handlers.append(_file_handler(file))
     with ExitStack() as stack:
@@ -78,17 +86,33 @@ def messages(ctx):
         stack.enter_context(_quiet(level < 0))
         command = " ".join(["gammapy-asid", *sys.argv[1:]])
         logging.getLogger(__name__).debug(f"gammapy-asid {version('gammapy-asid')}: {command}")
-        yield
+        try:
+            yield terminal
+        except click.ClickException:
+            # The one line of the error is what is to be read
+            terminal.held = None
+            raise
+        finally:
+            terminal.show_held()
 
 
 class _Terminal(logging.Handler):
-    """Prints each message as one line to the standard error."""
+    """Prints each message as one line to the standard error, from `show_held` on."""
 
     def __init__(self, level):
         super().__init__(level)
         self.addFilter(_Once())
+        self.held = [] if level >= logging.WARNING else None
+
+    def show_held(self):
+        held, self.held = self.held, None
+        for record in held or ():
+            self.emit(record)
 
     def emit(self, record):
+        if self.held is not None:
+            self.held.append(record)
+            return
         head, style = ("Warning: ", "yellow") if record.levelno >= logging.WARNING else ("", "dim")
         text = Text(head, style=style).append(" ".join(record.getMessage().split()), style="default")
         Console(stderr=True).print(text, soft_wrap=True)

@@ -4,12 +4,13 @@
 import click
 from rich.markup import escape
 
+from .columns import asymmetric_columns, flags_column, number_column
 from .command import command
 from .common import console, counted, expanded, prepare, print_paths, save_plot
 from .inputs import fits_file
 from .options import Number, device_option, overwrite_option, threshold_option
 from .progress import doing
-from .tables import ROWS, asymmetric_columns, flags_column, number_column, print_flags, print_table
+from .tables import ROWS, print_flags, print_table
 
 __all__ = ["optical"]
 

@@ -8,10 +8,13 @@ import click
 __all__ = [
     "Number",
     "device_option",
+    "extension_option",
+    "jobs_option",
     "model_option",
     "overwrite_option",
     "rising",
     "threshold_option",
+    "width_option",
 ]
 
 
@@ -95,3 +98,14 @@ model_option = click.option("--model", default="lat", show_default=True, help="M
 threshold_option = click.option(
     "--threshold", default=0.5, show_default=True, type=Number(0, 1), help="Smallest probability to be real."
 )
+jobs_option = click.option(
+    "--jobs", "-j", default=1, show_default=True, type=click.IntRange(min=1), help="Number of processes."
+)
+width_option = click.option(
+    "--width",
+    default=4.0,
+    show_default=True,
+    type=Number(above=0, high=30),
+    help="Side of the region of each fit, deg.",
+)
+extension_option = click.option("--extension", is_flag=True, help="Test each candidate for extension too.")

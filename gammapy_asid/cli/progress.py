@@ -12,14 +12,27 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def progress():
-    """Show the steps of all libraries while a command runs, those of Gammapy by the names of ours."""
+def progress(begin):
+    """Show the steps of all libraries while a command runs.
+
+    Parameters
+    ----------
+    begin : callable
+        Called when a step begins of which the parts are counted: the input was in order.
+    """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from ..utils.progress import shown_by
 
+    @contextmanager
+    def hidden(name, total):
+        log.info(name)
+        if total is not None:
+            begin()
+        yield lambda: None
+
     if console.quiet or not console.is_terminal:
-        with shown_by(_hidden):
+        with shown_by(hidden):
             yield
         return
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
@@ -28,6 +41,8 @@ def progress():
         @contextmanager
         def show(name, total):
             log.info(name)
+            if total is not None:
+                begin()
             task = bars.add_task(name, total=total)
             try:
                 yield lambda: bars.advance(task)
@@ -36,12 +51,6 @@ def progress():
 
         with shown_by(show):
             yield
-
-
-@contextmanager
-def _hidden(name, total):
-    log.info(name)
-    yield lambda: None
 
 
 def doing(name):

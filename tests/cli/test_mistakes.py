@@ -127,7 +127,7 @@ def folder(gev_sky, tmp_path_factory):
     Table({"a": [1.0]}).write(folder / "table.fits")
     (folder / "folder").mkdir()
     for name in ("list.csv", "folder/list.csv"):
-        Table({"ra": [83.0], "dec": [22.0], "score": [0.5]}).write(folder / name)
+        Table({"ra": [83.0], "dec": [22.0], "flux": [1e-9], "score": [0.5]}).write(folder / name)
     gev_sky.candidates(gev_sky.positions[:1], gev_sky.flux[:1]).write(folder / "known.fits")
     noise = np.random.default_rng(1).normal(0, 1, (20, 20))
     fits.PrimaryHDU(noise).writeto(folder / "camera.fits")
@@ -162,6 +162,7 @@ def test_data_of_another_instrument_are_refused(gev_sky, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     field = gev_sky.dataset(gev_sky.sources(1))
     field.background *= 1e-3
+    field.counts.data = np.random.default_rng(1).poisson(field.npred().data).astype(float)
     field.write("field.fits")
     gev_sky.candidates(gev_sky.positions[:1], gev_sky.flux[:1]).write("list.fits")
     arguments = shlex.split("extension field.fits --sources list.fits -o new/e.fits")

@@ -69,7 +69,7 @@ def test_card(card):
         ({"psf_r68": [(0.5, 1.0)]}, "one range for each of the 2 bands"),
         ({"calibration": {"counts_only": [(0, 0), (1, 1)]}}, "with_background and counts_only"),
         ({"calibration": {"with_background": [(1, 0), (0, 1)], "counts_only": [(0, 0), (1, 1)]}}, "rising"),
-        ({"surprise": 1}, "Extra inputs"),
+        ({"surprise": 1}, "there is no entry 'surprise'"),
     ],
 )
 def test_bad_card(model, change, message):

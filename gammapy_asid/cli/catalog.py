@@ -1,5 +1,5 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
-"""Commands that judge candidates with the likelihood: fit and catalog."""
+"""Command that makes a catalogue: catalog."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,9 +11,8 @@ from ..utils.files import FITS_SUFFIXES, LIST_SUFFIXES
 from .candidates import print_fits
 from .classify import classify_option, classify_with, prior_option
 from .command import command
-from .common import PICTURES, console, counted, expanded, prepare, print_paths, save_plot
+from .common import console, counted, expanded, prepare, print_paths
 from .inputs import (
-    files_argument,
     fits_file,
     input_file,
     models_option,
@@ -21,92 +20,20 @@ from .inputs import (
     say_known_sky,
     set_models,
 )
-from .options import Number, device_option, model_option, overwrite_option, rising, threshold_option
+from .options import (
+    Number,
+    device_option,
+    extension_option,
+    jobs_option,
+    model_option,
+    overwrite_option,
+    rising,
+    threshold_option,
+    width_option,
+)
 from .progress import doing
 
-__all__ = ["catalog", "fit"]
-
-jobs_option = click.option(
-    "--jobs", "-j", default=1, show_default=True, type=click.IntRange(min=1), help="Number of processes."
-)
-width_option = click.option(
-    "--width",
-    default=4.0,
-    show_default=True,
-    type=Number(above=0, high=30),
-    help="Side of the region of each fit, deg.",
-)
-extension_option = click.option("--extension", is_flag=True, help="Test each candidate for extension too.")
-
-
-@command(
-    examples="""
-    gammapy-asid fit field.fits.gz -o fitted.fits                       # search and fits in turn
-    gammapy-asid fit field.fits.gz --candidates candidates.fits -o fitted.fits --plot ts.png
-    gammapy-asid fit field.fits.gz --candidates known.csv --extension -j 4 -o fitted.ecsv
-    """
-)
-@files_argument
-@models_option
-@click.option(
-    "--candidates",
-    "source_file",
-    type=input_file,
-    help="Candidates to test, or any table of sources. Without them sources are searched and fitted in turn, "
-    "until nothing new appears.",
-)
-@model_option
-@threshold_option
-@click.option(
-    "--ts",
-    default=25.0,
-    show_default=True,
-    type=Number(0),
-    help="Test statistic from which a source is significant.",
-)
-@width_option
-@extension_option
-@jobs_option
-@click.option(
-    "--output",
-    "-o",
-    default="fitted.fits",
-    show_default=True,
-    help="Candidates with their TS (FITS, ECSV, CSV, REG or YAML).",
-)
-@click.option("--plot", type=click.Path(dir_okay=False), help="Picture of TS against score.")
-@device_option
-@overwrite_option
-def fit(
-    files, models, source_file, model, threshold, ts, width, extension, jobs, output, plot, device, overwrite
-):
-    """Likelihood fits of candidates in FILES: datasets of one field, FITS or the YAML of several."""
-    import astropy.units as u
-
-    from ..catalog.candidates import Candidates
-    from ..estimators.detector import DLSourceDetector
-    from ..likelihood.gammapy import CandidateFitEstimator
-    from ..likelihood.search import IterativeSearch
-
-    suffixes = {"output": LIST_SUFFIXES, "plot": PICTURES}
-    paths = prepare({"output": output, "plot": plot}, overwrite, (*files, models, source_file), suffixes)
-    listed = None if source_file is None else Candidates.read(source_file)
-    fits = CandidateFitEstimator(width=width * u.deg, test_extension=extension, n_jobs=jobs)
-    if listed is None:
-        detector = DLSourceDetector(model=model, threshold=threshold, device=device)
-        search = IterativeSearch(detector, fits=fits, ts_threshold=ts)
-    datasets = read_datasets(files, models)
-    if listed is None:
-        candidates = search.run(datasets)
-        for number, counts in enumerate(candidates.meta["search"]["rounds"], start=1):
-            console.print(f"round {number}: {counts['new']} new, {counts['significant']} significant")
-    else:
-        candidates = fits.run(datasets, listed)
-    print_fits(candidates, ts)
-    candidates.write(paths["output"], overwrite=overwrite)
-    if plot is not None:
-        save_plot("plot_ts_against_score", paths["plot"], overwrite, candidates, ts=ts)
-    print_paths(paths)
+__all__ = ["catalog"]
 
 
 @command(

@@ -15,6 +15,10 @@ __all__ = ["plot_field", "plot_score_map"]
 
 #: Energies and radius of the images that come with candidates, in their ``meta``.
 PICTURE = "picture_range", "picture_radius"
+#: Ticks of a colour bar of significance.
+SIGNIFICANCES = (0, 1, 2, 3, 5, 10, 20, 40, 80, 160)
+#: Height of a label over that of the colour bar.
+LABEL_HEIGHT = 0.05
 
 #: Of more sources than this none is named: their rings fill the picture.
 MAX_LABELS = 80
@@ -137,9 +141,18 @@ def _draw_image(ax, shown):
         ax.images[-1], ax=ax, label=shown.label, shrink=0.8, pad=0.02, extend="neither" if is_score else "max"
     )
     bar.formatter.set_useOffset(False)
-    ticks = [own for own in (0, 1, 2, 3, 5, 10, 20, 40, 80, 160) if low <= own <= high]
     if shown.kind == "significance":
+        ticks = _apart([own for own in SIGNIFICANCES if low <= own <= high], ax.images[-1].norm)
         bar.set_ticks(ticks, labels=[f"{own} σ" for own in ticks])
+
+
+def _apart(ticks, norm):
+    """Ticks whose labels do not touch on the colour bar."""
+    kept = []
+    for tick in ticks:
+        if not kept or norm(tick) - norm(kept[-1]) >= LABEL_HEIGHT:
+            kept.append(tick)
+    return kept
 
 
 def _pixels(ax, positions):

@@ -1,10 +1,10 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Pictures of light curves."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 from gammapy.estimators import FluxPoints
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
@@ -47,7 +47,7 @@ def plot_light_curves(light_curves, names=None):
     names = [""] * len(light_curves) if names is None else names
     if not 0 < len(light_curves) <= MAX_ROWS:
         raise ValueError(f"{len(light_curves)} light curves: a picture has 1 to {MAX_ROWS}, choose some")
-    figure = Figure(figsize=(7, 2.2 * len(light_curves)), layout="constrained")
+    figure = plt.figure(figsize=(7, 2.2 * len(light_curves)), layout="constrained")
     axes = figure.subplots(len(light_curves), squeeze=False)[:, 0]
     for ax, points, name in zip(axes, light_curves, names, strict=True):
         plot_light_curve(points, ax)

@@ -2,8 +2,8 @@
 """Pictures of classified sources: sky, spectrum, light curve and probabilities of each."""
 
 import astropy.units as u
+import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.figure import Figure
 
 from ..catalog.light_curves import SourceLightCurves
 from ..display.field_image import counts_image
@@ -62,7 +62,7 @@ def plot_classified(candidates, datasets=None, light_curves=None):
     curves = _light_curves_of(light_curves, list(candidates.table["name"]))
     image = None if datasets is None else counts_image(datasets)
     # Inches of a row of panels
-    figure = Figure(figsize=(14, 2.5 * len(candidates)), layout="constrained")
+    figure = plt.figure(figsize=(14, 2.5 * len(candidates)), layout="constrained")
     grid = figure.add_gridspec(len(candidates), 4, width_ratios=[2.2, 3.4, 3.8, 2.2])
     sources, models = candidates.to_catalog(), candidates.to_models()
     for i, (source, model, curve) in enumerate(zip(sources, models, curves, strict=True)):

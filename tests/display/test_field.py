@@ -6,9 +6,11 @@ import pytest
 from astropy.coordinates import SkyCoord
 from gammapy.datasets import MapDataset
 from gammapy.maps import Map, MapAxis, WcsGeom
+from matplotlib.colors import Normalize
 from matplotlib.text import Text
 
 from gammapy_asid.catalog.candidates import Candidates
+from gammapy_asid.display.field import SIGNIFICANCES, _apart
 from gammapy_asid.display.field_image import field_image, image_of_maps
 from gammapy_asid.display.labels import place_labels
 from gammapy_asid.plots import plot_field, plot_score_map
@@ -145,3 +147,10 @@ def test_names_do_not_hide_each_other_and_are_not_cut():
     assert not any(one.overlaps(two) for i, one in enumerate(boxes) for two in boxes[:i])
     frame = ax.bbox.extents
     assert all(frame[0] <= box.x0 and box.x1 <= frame[2] + 1 for box in boxes)
+
+
+def test_ticks_of_a_bright_field_keep_apart():
+    norm = Normalize(0, 100)
+    kept = _apart(SIGNIFICANCES, norm)
+    assert kept == [0, 5, 10, 20, 40, 80, 160]
+    assert _apart((0, 1, 2, 3, 5), Normalize(0, 5)) == [0, 1, 2, 3, 5]

@@ -109,11 +109,11 @@ class ShownTable:
         survey : str
             Survey behind them, a name or address of Aladin Lite.
         **options : dict
-            Further options of `ipyaladin.Aladin`, such as ``height=600``.
+            Further options of ``ipyaladin.Aladin``, such as ``height=600``.
 
         Returns
         -------
-        widget : `ipyaladin.Aladin`
+        widget : ``ipyaladin.Aladin``
             Widget, which the notebook shows.
 
         Raises

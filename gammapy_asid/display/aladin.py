@@ -30,11 +30,11 @@ def show_sky(sources, survey=SURVEY, **options):
     survey : str
         Survey, a name or address of Aladin Lite.
     **options : dict
-        Further options of `ipyaladin.Aladin`, such as ``height=600``.
+        Further options of ``ipyaladin.Aladin``, such as ``height=600``.
 
     Returns
     -------
-    widget : `ipyaladin.Aladin`
+    widget : ``ipyaladin.Aladin``
         Widget, which the notebook shows.
 
     Raises

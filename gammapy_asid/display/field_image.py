@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import astropy.units as u
 import numpy as np
 from astropy.convolution import Tophat2DKernel
-from gammapy.datasets import Datasets
 from gammapy.maps import Map
 from gammapy.stats import CashCountsStatistic
 
+from ..inputs.datasets import as_list
 from ..inputs.expected_counts import expected_counts
 
 __all__ = ["FieldImage", "counts_image", "field_image", "image_of_maps"]
@@ -80,13 +80,13 @@ def field_image(datasets):
         Image of the counts above 1 GeV, or of all where there are none.
     """
     datasets = _of_one_geometry(datasets)
-    counts = _added([_image(dataset.counts, dataset) for dataset in datasets])
+    counts = _flat(_added([_image(dataset.counts, dataset) for dataset in datasets]))
     edges = datasets[0].counts.geom.axes["energy"].edges.to_value("GeV")
     energy_range = tuple(float(f"{e:.6g}") for e in (edges[_first_bin(datasets[0].counts)], edges[-1]))
     known, radius = [_known_sky(dataset) for dataset in datasets], _psf_radius(datasets[0])
     if any(sky is None for sky in known):
         return image_of_maps(counts, None, energy_range, radius)
-    sky = _added([_image(m, dataset) for m, dataset in zip(known, datasets, strict=True)])
+    sky = _flat(_added([_image(m, dataset) for m, dataset in zip(known, datasets, strict=True)]))
     return image_of_maps(counts, sky, energy_range, radius)
 
 
@@ -110,7 +110,7 @@ def image_of_maps(counts, background, energy_range, radius=None):
         Image.
     """
     radius = float(np.clip(RADIUS if radius is None else radius, *RADII))
-    if background is None or counts.geom.is_hpx or not np.any(background.data > 0):
+    if background is None or not np.any(background.data > 0):
         return _smoothed(counts, energy_range, radius)
     pixel = np.max(np.abs(counts.geom.pixel_scales)).to_value("deg")
     pixels = float(np.clip(radius / pixel, *PIXELS))
@@ -142,8 +142,13 @@ def counts_image(datasets):
     return _smoothed(_added([_image(dataset.counts) for dataset in datasets]), None, radius).image
 
 
+def _flat(m):
+    """Image on pixels that can be drawn: those of HEALPix become a map of the whole sky."""
+    return m.to_wcs(proj="AIT", oversample=1, fill_nan=False) if m.geom.is_hpx else m
+
+
 def _of_one_geometry(datasets):
-    first, *others = Datasets(datasets)
+    first, *others = as_list(datasets)
     geom = first.counts.geom.to_image()
     return [first, *(other for other in others if other.counts.geom.to_image() == geom)]
 

@@ -23,6 +23,8 @@ class DescribedFlag(IntFlag):
     def __new__(cls, value, meaning="", severe=False):
         member = int.__new__(cls, value)
         member._value_, member.meaning, member.severe = value, meaning, severe
+        # What help() and the documentation tell of a member
+        member.__doc__ = meaning
         return member
 
     @property

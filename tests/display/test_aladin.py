@@ -14,7 +14,7 @@ from gammapy_asid.display import aladin
 
 
 class Aladin:
-    """Stand-in with the part of the public interface of ipyaladin 0.6 to 0.8 that is used."""
+    """Stand-in with the part of the public interface of ipyaladin 0.8 that is used."""
 
     def __init__(self, *, survey, target, fov, **options):
         self.survey, self.target, self.fov, self.options = survey, target, fov, options

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 from gammapy.datasets import MapDataset
-from gammapy.maps import Map, MapAxis, WcsGeom
+from gammapy.maps import HpxGeom, Map, MapAxis, WcsGeom
 from matplotlib.colors import Normalize
 from matplotlib.text import Text
 
@@ -83,6 +83,20 @@ def test_significance_is_that_of_the_counts_above_the_known_sky():
     n = np.pi * radius**2
     expected = np.sqrt(2 * ((n + 20) * np.log((n + 20) / n) - 20))
     assert field_image(own).image.data[15, 20] == pytest.approx(expected, rel=0.05)
+
+
+def test_healpix(candidates):
+    axis = MapAxis.from_energy_edges([1, 10] * u.GeV)
+    geom = HpxGeom.create(nside=32, axes=[axis], frame="galactic")
+    own = MapDataset(counts=Map.from_geom(geom, data=np.ones(geom.data_shape)), name="sky")
+    shown = field_image(own).image
+    # Counts stay what they are
+    assert np.nansum(shown.data) == pytest.approx(geom.data_shape[-1], rel=0.01)
+    ax = plot_field(candidates, own)
+    ax.figure.canvas.draw()
+    assert ax.get_title().startswith("2 candidates")
+    with pytest.raises(TypeError, match="Expected a MapDataset"):
+        plot_field(candidates, "field.fits")
 
 
 def test_masked_counts_are_not_shown():

@@ -48,7 +48,7 @@ def test_public_names():
         assert getattr(gammapy_asid, name) is not None
     assert set(gammapy_asid.__all__) <= set(dir(gammapy_asid))
     assert gammapy_asid.__version__ == version("gammapy-asid")
-    assert gammapy_asid.plots.plot_field.__module__ == "gammapy_asid.plots.fields"
+    assert gammapy_asid.plots.plot_field.__module__ == "gammapy_asid.display.field"
     for name in ("nothing", "_nothing"):
         with pytest.raises(AttributeError, match=f"'gammapy_asid' has no attribute '{name}'"):
             getattr(gammapy_asid, name)

@@ -102,7 +102,7 @@ html_static_path = ["_static"]
 html_css_files = ["page.css"]
 html_theme_options = {
     "show_toc_level": 2,
-    "header_links_before_dropdown": 6,
+    "header_links_before_dropdown": 5,
     "navigation_with_keys": False,
     # Other versions are listed by the latest documentation, which knows them all
     "switcher": {
@@ -112,5 +112,5 @@ html_theme_options = {
     "check_switcher": False,
     "navbar_end": ["version-switcher", "theme-switcher", "navbar-icon-links"],
 }
-# The front page and the page of figures take the whole width
-html_sidebars = {"index": [], "first_steps": [], "installation": []}
+# The front page takes the whole width
+html_sidebars = {"index": []}

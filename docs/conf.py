@@ -104,6 +104,7 @@ html_theme_options = {
     "show_toc_level": 2,
     "header_links_before_dropdown": 5,
     "navigation_with_keys": False,
+    "navbar_persistent": ["search-button"],
     # Other versions are listed by the latest documentation, which knows them all
     "switcher": {
         "json_url": f"{ADDRESS}/en/latest/_static/versions.json",

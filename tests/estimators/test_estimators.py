@@ -44,3 +44,13 @@ def test_estimators_are_printed_with_their_configuration(cls):
     assert set(inspect.signature(cls).parameters) <= printed | (
         {"device"} if "detector" in printed else set()
     )
+
+
+def test_models_of_ones_own_folder(toy_model, monkeypatch):
+    with pytest.raises(ValueError, match="Unknown model 'toy'"):
+        DLSourceDetector("toy")
+    monkeypatch.setenv("GAMMAPY_ASID_MODELS", str(toy_model.parent))
+    detector, fluxes = DLSourceDetector("toy"), DLFluxEstimator("toy")
+    # The ensembles are those beside the weights
+    assert detector.trained.card.name == detector.refining.card.name == fluxes.trained.card.name == "toy"
+    assert detector.refining.card.detection_sha256 == detector.trained.card.weights_sha256

@@ -152,7 +152,9 @@ def fit_sources(field, sources, processes):
 
 def _in_tasks(function, field, sources, processes, name):
     """Results of a function of a field and some of the sources; each process cuts its regions itself."""
-    tasks = [(field, sources[i : i + FITS_AT_ONCE]) for i in range(0, len(sources), FITS_AT_ONCE)]
+    # One by one where no process has to be told of the field
+    n = FITS_AT_ONCE if processes.n_jobs > 1 else 1
+    tasks = [(field, sources[i : i + n]) for i in range(0, len(sources), n)]
     return list(chain.from_iterable(run_tasks(function, tasks, processes, name))) if tasks else []
 
 

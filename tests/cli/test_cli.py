@@ -2,6 +2,7 @@
 import os
 import re
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from gammapy_asid.catalog.candidates import Candidates
 from gammapy_asid.catalog.columns import CandidateFlag
 from gammapy_asid.cli import main
 from gammapy_asid.cli.inputs import read_datasets
-from gammapy_asid.simulation.demo import demo_field
+from gammapy_asid.simulation.demo import demo_field, simulated_field
 
 
 def run(*args):
@@ -127,6 +128,37 @@ def test_demo_without_data(monkeypatch, toy_model, tmp_path):
     assert result.exit_code == 0, result.output
     assert "Simulated Fermi-LAT field" in result.output
     assert sorted(p.suffix for p in (tmp_path / "demo").iterdir()) == [".fits", ".png", ".reg", ".yaml"]
+
+
+def test_demo_again(monkeypatch, toy_model, tmp_path):
+    """Its own results are replaced, those of others never; a variable that leads nowhere is said."""
+    monkeypatch.setenv("GAMMAPY_DATA", str(tmp_path / "nowhere"))
+    small = partial(simulated_field, width=(6.4, 4.8))
+    monkeypatch.setattr("gammapy_asid.simulation.demo.simulated_field", small)
+    for _ in range(2):
+        result = run("demo", "--model", toy_model, "-o", tmp_path / "demo")
+        assert result.exit_code == 0, result.output
+        assert f"GAMMAPY_DATA is {tmp_path / 'nowhere'}, where fermi-3fhl-gc" in result.output
+    candidates = Candidates.read(tmp_path / "demo" / "candidates.fits")
+    del candidates.meta["demo"]
+    candidates.write(tmp_path / "demo" / "candidates.fits", overwrite=True)
+    result = run("demo", "--model", toy_model, "-o", tmp_path / "demo")
+    assert result.exit_code == 2 and "--overwrite" in result.output
+
+
+@pytest.mark.parametrize("suffix", [".ecsv", ".csv", ".reg", ".yaml"])
+def test_the_suffix_decides_the_format(simulation, tmp_path, suffix):
+    path = tmp_path / f"list{suffix}"
+    result = run("detect", simulation / "dataset.fits.gz", "-o", path)
+    assert result.exit_code == 0, result.output
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    if suffix == ".reg":
+        assert len(Regions.read(path, format="ds9")) > 0
+    elif suffix == ".yaml":
+        assert Models.read(path)[0].parameters["lon_0"].error > 0
+    else:
+        table = Candidates.read(path).table
+        assert table["flux"].unit == "cm-2 s-1" and (table["flux"] > table["flux_err"]).all()
 
 
 def test_models(monkeypatch, toy_model):

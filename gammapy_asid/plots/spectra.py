@@ -35,7 +35,7 @@ class DrawnSpectrum:
         ``e``, ``low``, ``high`` (energies), ``y``, ``up``, ``down``, ``ul`` and ``is_ul`` of each band, None
         where a number is not known.
     model : list of list of float
-        Energy and value along the curve.
+        Energy and value along the curve; none where neither a fit nor a flux tells its level.
     range : list of float
         Lowest and highest energy.
     fitted : bool
@@ -100,6 +100,10 @@ def drawn_spectrum(source):
     model = source.spectral_model()
     energy = np.geomspace(*edges, POINTS) * u.GeV
     values = (energy**2 * model(energy)).to_value(UNIT)
+    flux = source.data.get("Flux1000", source.data.get("Flux", np.nan))
+    if not source.is_fitted and not flux > 0:
+        # The level of its spectrum is that of a common source, not its own
+        values = np.full(POINTS, np.nan)
     curve = [
         [float(e), float(v)] for e, v in zip(energy.value, values, strict=True) if np.isfinite(v) and v > 0
     ]

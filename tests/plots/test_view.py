@@ -44,6 +44,7 @@ def candidates():
     columns = QTable({"flux_band": flux, "flux_band_errn": flux / 5, "flux_band_errp": flux / 4})
     columns["flux_band_errn"][1, 2] = 1e-11 * FLUX
     columns["flux_band_ul"] = 2 * flux
+    columns["flux"], columns["e_min"], columns["e_max"] = [3.3e-9, 2e-9, 0] * FLUX, 1 * u.GeV, 100 * u.GeV
     fits = fit_columns([{"ts": 81.0, "sqrt_ts": 9.0}, {"ts": np.nan}, {}])
     return some.with_columns(columns).with_columns(fits)
 
@@ -74,6 +75,10 @@ def test_the_page_holds_what_is_known(candidates):
     expected = (3e-9 * FLUX * 10 / 9 * u.GeV).to_value("erg cm-2 s-1")
     assert points[0]["y"] == pytest.approx(expected, rel=1e-3)
     assert points[0]["down"] == pytest.approx(expected / 5, rel=1e-3)
+    energy, value = np.array(first["spectrum"]["model"]).T
+    # Of a power law of index 2 with this flux: E2 dN/dE is the same at all energies
+    level = (3.3e-9 * FLUX * 100 / 99 * u.GeV).to_value("erg cm-2 s-1")
+    assert energy[[0, -1]] == pytest.approx([1, 100]) and value == pytest.approx(level, rel=1e-3)
     assert third["spectrum"] is None and "outside" in third["flags"][0]
     heads = [head for head, _ in data["heads"]]
     assert first["cells"][heads.index("score")] == "0.990" and first["sort"][heads.index("TS")] == 81
@@ -98,6 +103,10 @@ def test_other_data_and_no_maps(candidates):
     assert data["sky"]["nx"] == 30 and data["sources"][0]["x"] == pytest.approx(10, abs=0.01)
     bare = data_of(view_page(Candidates(candidates.table[:2])))
     assert bare["images"] == [] and 0 < bare["sources"][0]["x"] < bare["sky"]["nx"]
+    # Without the flux of the whole range nothing tells the level of the curve
+    candidates.table["flux"] = np.nan * FLUX
+    (first, *_), label = data_of(view_page(candidates[:1]))["sources"], "power law, not fitted"
+    assert first["spectrum"]["model"] == [] and first["spectrum"]["label"] == label
     assert data_of(view_page(candidates[:0]))["sources"] == []
 
 

@@ -201,7 +201,10 @@ CALLS = {
     ),
     # Classes
     "detector: classify a number": (lambda t: DLSourceDetector(t.model, classify=2), "a DLSourceClassifier"),
-    "classes: model of another task": (lambda t: DLSourceClassifier("lat"), "lat.json"),
+    "classes: model of another task": (
+        lambda t: DLSourceClassifier("lat"),
+        "for detection, not for class",
+    ),
     "classes: unknown prior": (lambda t: DLSourceClassifier(prior="many"), "'equal', a dict"),
     "classes: prior of two classes": (lambda t: DLSourceClassifier(prior={"AGN": 1, "PSR": 1}), "PWN-SNR"),
     "classes: prior of another class": (
@@ -281,7 +284,7 @@ CALLS = {
     ),
     "candidates: fluxes a table": (lambda t: t.candidates.with_fluxes(Table()), "SourceFluxes"),
     "candidates: written to no folder": (lambda t: t.candidates.write("no/such/c.fits"), "does not exist"),
-    "candidates: written as CSV": (lambda t: t.candidates.write(t.folder / "c.csv"), "must end in .fits"),
+    "candidates: written as text": (lambda t: t.candidates.write(t.folder / "c.txt"), "must end in .fits"),
     "candidates: read from nothing": (lambda t: Candidates.read("nothing.fits"), "No such"),
     "candidates: read from a folder": (lambda t: Candidates.read(t.folder), "folder"),
     "candidates: read from a text": (lambda t: Candidates.read(t.folder / "text.fits"), "can be read"),
@@ -360,7 +363,7 @@ CALLS = {
     "fermipy: no events": (lambda t: write_fermipy(t.candidates, "x"), "events"),
     "fermipy: width of the region negative": (
         lambda t: write_fermipy(t.candidates, "x", "a", "b", roi_width=-1),
-        "roi_width",
+        "--roi-width",
     ),
     "fermipy: a section that is none": (
         lambda t: write_fermipy(t.candidates, "x", "a", "b", config={"a": {}}),
@@ -418,8 +421,8 @@ COMMANDS = {
     "detect list.yaml": ("detect list.yaml -o new.fits", "Gammapy dataset"),
     "detect candidates.fits": ("detect candidates.fits -o new.fits", "candidates"),
     "detect twice the same file": ("detect field.fits.gz field.fits.gz -o new.fits", "given twice"),
-    "detect --threshold 2": ("detect field.fits.gz --threshold 2 -o new.fits", "between 0 and 1"),
-    "detect --threshold x": ("detect field.fits.gz --threshold x", "not a valid float"),
+    "detect --threshold 2": ("detect field.fits.gz --threshold 2 -o new.fits", "from 0 up to 1"),
+    "detect --threshold x": ("detect field.fits.gz --threshold x", "'x' is no number"),
     "detect --model x": ("detect field.fits.gz --model x -o new.fits", "Unknown model 'x'"),
     "detect --models table.fits": ("detect field.fits.gz --models table.fits -o new.fits", "table.fits"),
     "detect -o of a file in the way": ("detect field.fits.gz -o text.fits/c.fits", "Nothing can be written"),
@@ -469,11 +472,11 @@ COMMANDS = {
     ),
     "evaluate --radius -1": ("evaluate truth.csv truth.csv --radius -1 -o new", "radius"),
     "evaluate --energy-range 100 1": ("evaluate truth.csv truth.csv --energy-range 100 1 -o new", "energ"),
-    "evaluate --dataset that is none": ("evaluate truth.csv truth.csv --dataset table.fits -o new", "counts"),
+    "evaluate --dataset that is none": ("evaluate truth.csv truth.csv --dataset table.fits -o new", "COUNTS"),
     "fermipy write without events": ("fermipy write candidates.fits -o new", "events"),
     "fermipy write --roi-width -1": (
         "fermipy write candidates.fits --evfile a --scfile b --roi-width -1 -o new",
-        "roi_width",
+        "--roi-width",
     ),
     "fermipy write table.fits": ("fermipy write table.fits --evfile a --scfile b -o new", "no columns ra"),
     "fermipy read text.fits": ("fermipy read text.fits -o new.fits", "fermipy"),

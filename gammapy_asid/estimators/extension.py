@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 #: Radii and backgrounds may leave the range of training by this factor.
 TOLERANCE = 1.05
-#: Factor beyond which, at every source, the data are those of another kind of instrument.
+#: Factor beyond which, at every source, data without some of the bands are those of another instrument.
 FAR = 10
 #: Share of a stamp without data from which a source counts as near the edge.
 EDGE_SHARE = 0.02
@@ -161,12 +161,13 @@ class DLExtensionClassifier(TrainedEstimator):
             factor = np.where(seen, np.maximum(values / high, low / np.where(seen, values, 1)), 1)
             outside |= (factor > TOLERANCE).any(axis=1)
             far |= (factor > FAR).any(axis=1)
-        if far.all():
+        # Without some of the bands, too, the data are of another kind of instrument
+        if far.all() and not np.isfinite(radius).all():
             names = () if isinstance(datasets, BandCube) else (dataset.name for dataset in datasets)
             raise ValueError(
-                f"{', '.join(names) or 'The data'}: point spread function or background is far from all that "
-                f"model {self.card.name!r} was trained for, as of another kind of instrument. Train on these "
-                "data with 'gammapy-asid train --task extension --dataset FILE', or test the sources with "
+                f"{', '.join(names) or 'The data'}: energies and point spread function or background are far "
+                f"from all that model {self.card.name!r} was trained for, as of another kind of instrument. "
+                "Train on them with 'gammapy-asid train --task extension --dataset FILE', or test sources by "
                 "'gammapy-asid fit --extension'"
             )
         if outside.any():

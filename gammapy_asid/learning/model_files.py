@@ -149,7 +149,7 @@ def model_files(path):
     paths : list of `~pathlib.Path`
         Both files.
     """
-    path = make_path(path)
+    path = make_path(path).expanduser()
     return [path, path.with_suffix(".json")]
 
 
@@ -184,7 +184,7 @@ def find_model(name_or_path, task=None, choices=()):
         raise TypeError(
             f"A model is the name of a known one or the path of its weights, got {name_or_path!r}"
         )
-    path = make_path(name_or_path)
+    path = make_path(name_or_path).expanduser()
     if path.suffix == ".safetensors":
         if not path.is_file():
             raise FileNotFoundError(f"No weight file {path}: check the path")

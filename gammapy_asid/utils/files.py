@@ -52,7 +52,7 @@ def new_file(path, overwrite=False):
     FileNotFoundError
         If its folder does not exist.
     """
-    path = Path(os.path.expandvars(path))
+    path = Path(os.path.expandvars(os.path.expanduser(path)))
     exists = FileExistsError(
         f"{path} exists: choose another name or overwrite it (overwrite=True, --overwrite)"
     )
@@ -114,7 +114,7 @@ def regular_file(path, what="file"):
     Parameters
     ----------
     path : str or path
-        Path; environment variables are expanded.
+        Path; ``~`` and environment variables are expanded.
     what : str
         What the file is, for messages.
 
@@ -132,7 +132,7 @@ def regular_file(path, what="file"):
     """
     if isinstance(path, str) and not path.strip():
         raise ValueError(f"No name of a {what} was given")
-    path = Path(os.path.expandvars(path))
+    path = Path(os.path.expandvars(os.path.expanduser(path)))
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:

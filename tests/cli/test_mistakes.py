@@ -168,6 +168,6 @@ def test_data_of_another_instrument_are_refused(gev_sky, tmp_path, monkeypatch):
     arguments = shlex.split("extension field.fits --sources list.fits -o new/e.fits")
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 2
-    assert "field: point spread function or background is far" in result.output
+    assert "field: energies and point spread function or background are far" in result.output
     assert "gammapy-asid train --task extension --dataset" in result.output
     assert not (tmp_path / "new").exists()

@@ -9,7 +9,7 @@ from ..catalog.light_curves import SourceLightCurves
 from ..display.field_image import counts_image
 from ..display.style import COLOURS, class_style, plain_ticks, say
 from .light_curves import MAX_ROWS, plot_light_curve
-from .spectra import spectrum_label
+from .spectra import has_level, spectrum_label
 
 __all__ = ["plot_classified"]
 
@@ -126,21 +126,24 @@ def _spectrum(ax, source, spectrum):
         return
     ax.yaxis.set_units(u.Unit("erg cm-2 s-1"))
     points.plot(ax, sed_type="e2dnde", color="k", capsize=2)
+    if ax.get_legend() is not None:
+        ax.get_legend().remove()
     edges = points.energy_min[0], points.energy_max[-1]
-    of_class = str(source.data.get("Source_Class", ""))
-    label = spectrum_label(source, spectrum)
-    colour = class_style([of_class])[of_class]["color"] if of_class else "0.5"
     bottom, top = ax.get_ylim()
-    energy = np.geomspace(*edges, 100)
-    values = (energy**2 * spectrum(energy)).to_value(ax.yaxis.units)
-    ax.plot(energy.to_value(ax.xaxis.units), values, color=colour, label=label)
+    if has_level(source):
+        of_class = str(source.data.get("Source_Class", ""))
+        colour = class_style([of_class])[of_class]["color"] if of_class else "0.5"
+        energy = np.geomspace(*edges, 100)
+        values = (energy**2 * spectrum(energy)).to_value(ax.yaxis.units)
+        label = spectrum_label(source, spectrum)
+        ax.plot(energy.to_value(ax.xaxis.units), values, color=colour, label=label)
+        ax.legend(fontsize=7, loc="lower left")
+        top = max(top, values.max())
     # What lies far below all points, such as the limits of a bright pulsar, would hide the rest
-    top = 3 * max(top, values.max())
-    ax.set_ylim(max(bottom / 3, DYNAMIC * top), top)
+    ax.set_ylim(max(bottom / 3, 3 * DYNAMIC * top), 3 * top)
     ax.set_ylabel(r"$E^2\,dN/dE$ [erg cm$^{-2}$ s$^{-1}$]")
     ax.set_title("")
     plain_ticks(ax.xaxis, (1, 3) if edges[1] / edges[0] < 1000 else (1,))
-    ax.legend(fontsize=7, loc="lower left")
 
 
 def _probabilities(ax, row):

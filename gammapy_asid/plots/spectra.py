@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import astropy.units as u
 import numpy as np
 
-__all__ = ["DrawnSpectrum", "drawn_spectrum", "spectrum_label"]
+__all__ = ["DrawnSpectrum", "drawn_spectrum", "has_level", "spectrum_label"]
 
 #: Names of spectral models as pictures write them.
 SPECTRA = {
@@ -73,6 +73,22 @@ def spectrum_label(source, spectrum):
     )
 
 
+def has_level(source):
+    """Whether a fit or the flux of all energies tells the level of the spectrum of a source.
+
+    Parameters
+    ----------
+    source : `~gammapy_asid.catalog.SourceCatalogObjectASID`
+        Source.
+
+    Returns
+    -------
+    known : bool
+        Whether its level is its own, not that of a common source.
+    """
+    return source.is_fitted or bool(source.data.get("Flux1000", source.data.get("Flux", np.nan)) > 0)
+
+
 def drawn_spectrum(source):
     """Points and curve of a source of the catalogue.
 
@@ -100,8 +116,7 @@ def drawn_spectrum(source):
     model = source.spectral_model()
     energy = np.geomspace(*edges, POINTS) * u.GeV
     values = (energy**2 * model(energy)).to_value(UNIT)
-    flux = source.data.get("Flux1000", source.data.get("Flux", np.nan))
-    if not source.is_fitted and not flux > 0:
+    if not has_level(source):
         # The level of its spectrum is that of a common source, not its own
         values = np.full(POINTS, np.nan)
     curve = [

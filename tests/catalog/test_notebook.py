@@ -1,11 +1,14 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
+from types import SimpleNamespace
+
 import astropy.units as u
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.table import QTable
-from gammapy.maps import Map
+from gammapy.datasets import MapDataset
+from gammapy.maps import Map, MapAxis
 from regions import CircleSkyRegion
 
 from gammapy_asid import Candidates, SourceClasses, SourceFluxes
@@ -141,11 +144,35 @@ def test_information_of_a_source(candidates, fluxes):
 
 
 def test_every_result_is_plotted(sources, candidates):
-    dataset_map = candidates.maps["score"]
-    own = sources.plot() if isinstance(sources, Candidates) else None
-    if own is None:
+    geom = candidates.maps["score"].geom.to_cube([MapAxis.from_energy_edges([1, 10] * u.GeV)])
+    dataset = MapDataset(counts=Map.from_geom(geom, data=np.ones(geom.data_shape)), name="toy")
+    ax = sources.plot(dataset)
+    ax.figure.canvas.draw()
+    assert ax.get_title().startswith("3 ") and ax.get_title().endswith("dataset toy, 1–10 GeV")
+    marks = ax.get_legend().texts[0].get_text()
+    has_score = isinstance(sources, Candidates | SourceCatalogASID)
+    own = {SourceClasses: "AGN (3)"}.get(
+        type(sources), "candidate, coloured by score" if has_score else "source"
+    )
+    assert marks == own
+    # Of two inside the field
+    assert {text.get_text() for text in ax.texts} == {n.removeprefix("ASID ") for n in candidates.names[:2]}
+    if not isinstance(sources, Candidates):
         with pytest.raises(ValueError, match="without maps: give the dataset"):
             sources.plot()
-    else:
-        assert own.images[0].get_array().shape == dataset_map.data.shape
+    plt.close("all")
+
+
+def test_widths_of_extended_sources_are_drawn(candidates):
+    predicted = SimpleNamespace(
+        probability=np.array([[0.1, 0.9]] * 3), extended=np.array([0.9, 0.2, 0.9]), size=np.full((3, 5), 0.4)
+    )
+    extensions = SourceExtensions.from_predictions(
+        candidates.names, POSITIONS, predicted, np.ones(3, bool), np.zeros(3, int), {}, ["C0", "C1"]
+    )
+    ax = candidates.with_extensions(extensions).plot()
+    circles = [patch for patch in ax.patches if patch.get_linestyle() == "--"]
+    # 0.4 deg are four pixels
+    assert [circle.get_radius() for circle in circles] == pytest.approx([4, 4], rel=1e-3)
+    assert "width if extended" in [text.get_text() for text in ax.get_legend().texts]
     plt.close("all")

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from .common import console
 
@@ -76,7 +76,10 @@ def print_table(columns, more=0):
     more : int
         Rows that the table has beside these.
     """
-    columns = [own for own in columns if any(own.cells) or not own.cells]
+    if not columns[0].cells:
+        console.print("No rows")
+        return
+    columns = [own for own in columns if any(own.cells)]
     left_out = []
     while _width(columns, 1) > console.width and any(own.dropped for own in columns):
         last = max(columns, key=lambda own: own.dropped)
@@ -87,9 +90,9 @@ def print_table(columns, more=0):
     widths = _widths(columns, gap)
     for own, width in zip(columns, widths, strict=True):
         justify = "left" if own.is_text else "right"
-        table.add_column(escape(own.head), justify=justify, width=width, overflow="fold")
+        table.add_column(Text(own.head), justify=justify, width=width, overflow="fold")
     for row in zip(*(own.cells for own in columns), strict=True):
-        table.add_row(*(escape(cell) for cell in row))
+        table.add_row(*(Text(cell) for cell in row))
     console.print(table, width=max(console.width, sum(widths) + gap * (len(widths) - 1)), crop=False)
     if more > 0:
         console.print(f"... and {more} more in the file")
@@ -124,4 +127,4 @@ def print_flags(flags, values):
     """
     met = {bit for value in values for bit in flags.bits(value)}
     for bit in sorted(met):
-        console.print(f"{bit.word}: {bit.meaning}", soft_wrap=True, style="dim")
+        console.print(f"{bit.word}: {bit.meaning}", style="dim")

@@ -1,6 +1,7 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """A task of a few lines is trained, released, loaded and run by the spine, which knows nothing of it."""
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,6 +20,7 @@ from gammapy_asid.learning.simulator import SIMULATORS, Simulator, register_simu
 from gammapy_asid.learning.task import Task
 from gammapy_asid.learning.trained import TrainedModel
 from gammapy_asid.tasks import load_card
+from gammapy_asid.utils.progress import shown_by
 
 
 # --- The toy: how many photons were expected in a band, of Poisson counts in four pixels --------------------
@@ -158,6 +160,23 @@ def test_goes_on_to_the_same_weights(recipe, tmp_path, monkeypatch):
         assert torch.equal(one, other)
     card = release(again, recipe, LevelSimulator(), tmp_path / "toy.safetensors")
     assert card.task == "level"
+
+
+def test_a_training_shows_one_bar(recipe, tmp_path, capsys):
+    """All steps of all epochs, and nothing is written to the terminal beside it."""
+    short = recipe.optimiser.model_copy(update={"batches_per_epoch": 5})
+    bars = []
+
+    @contextmanager
+    def show(name, total):
+        done = []
+        yield lambda: done.append(1)
+        bars.append((name, total, len(done)))
+
+    with shown_by(show):
+        train(recipe.model_copy(update={"optimiser": short}), tmp_path, progress=True)
+    assert bars == [("Training", 15, 15)]
+    assert capsys.readouterr() == ("", "")
 
 
 def test_recipe_names_another_simulator(recipe, tmp_path):

@@ -35,8 +35,10 @@ def oldest(session):
     """Tests with the oldest dependencies that pyproject.toml allows."""
     session.install("--resolution", "lowest-direct", "-e", ".[test]")
     # Old releases warn of what they or their own dependencies will change
-    own = "ignore::astropy.utils.exceptions.AstropyDeprecationWarning"
-    run_tests(session, "-W", "ignore::DeprecationWarning", "-W", own)
+    old = ("DeprecationWarning", "astropy.utils.exceptions.AstropyDeprecationWarning")
+    # ... and Ray of files that it leaves open
+    old += ("pytest.PytestUnraisableExceptionWarning",)
+    run_tests(session, *(f"-Wignore::{category}" for category in old))
 
 
 @nox.session(python=NEWEST)

@@ -228,7 +228,7 @@ def test_list_and_plot_of_disagreements(fitted):
     assert list(table["judged_real_by"]) == ["score", "ts"]
     assert list(table["name"]) == [changed.table["name"][2], changed.table["name"][1]]
     ax = plot_ts_against_score(changed)
-    assert "disagree (2)" in [text.get_text() for text in ax.get_legend().get_texts()]
+    assert "they disagree: 2" in [text.get_text() for text in ax.get_legend().get_texts()]
 
 
 def test_disagreements_need_fits(candidates):

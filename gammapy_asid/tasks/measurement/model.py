@@ -1,6 +1,7 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Trained ensembles for position and flux, and their run on a band cube."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -113,7 +114,9 @@ class SourceEnsemble(TrainedModel):
         ValueError
             If the weights are corrupt or not those of the card, or if it was trained on another model.
         """
-        detection = load_card(model, DetectionCard)
+        # That a model is for another task says more than that it has no ensemble
+        with suppress(FileNotFoundError):
+            load_card(model, DetectionCard)
         path = ensemble_path(model, kind)
         if not path.is_file():
             raise FileNotFoundError(
@@ -122,7 +125,7 @@ class SourceEnsemble(TrainedModel):
                 "refine=False"
             )
         card = load_card(path, EnsembleCard)
-        if card.detection_sha256 != detection.weights_sha256:
+        if card.detection_sha256 != load_card(model).weights_sha256:
             raise ValueError(
                 f"{path.name} was trained on the candidates of other weights than those of {str(model)!r} "
                 "(detection_sha256): take files of one training, or train again with 'gammapy-asid train'"

@@ -15,7 +15,7 @@ from gammapy_asid.cli import main
 MISTAKES = {
     # What is no dataset
     "detect": "Missing argument 'FILES...'",
-    "detct field.fits": "Did you mean 'detect'?",
+    "detct field.fits": "No such command 'detct'",
     "--nothing": "No such option",
     "detect missing.fits": "'missing.fits' does not exist",
     "detect folder": "is a directory",

@@ -45,7 +45,8 @@ def models():
     console.print(files)
     if own is not None:
         console.print(f" Own folder: {escape(str(own))} ({FOLDER_VARIABLE})", soft_wrap=True)
-    for problem in problems:
+    # Two models of one name have one problem
+    for problem in dict.fromkeys(problems):
         console.print(f" [red]Not usable:[/] {escape(problem)}", soft_wrap=True)
 
 

@@ -40,8 +40,7 @@ __all__ = ["catalog"]
     examples="""
     gammapy-asid catalog sky.fits.gz --associate 3FHL=gll_psch_v13.fit.gz -o catalog.fits
     gammapy-asid catalog sky.fits.gz --folder work --jobs 4 -o catalog.fits   # goes on if interrupted
-    gammapy-asid catalog --counts events.fits --energy-range 50 2000 --exposure exposure.fits \\
-        --psf psf.fits --emission gll_iem_v07.fits --isotropic iso_P8R3_SOURCE_V3_v1.txt
+    gammapy-asid catalog --counts events.fits --exposure exposure.fits --psf psf.fits --energy-range 50 2000
     """
 )
 @click.argument("files", nargs=-1, type=input_file)

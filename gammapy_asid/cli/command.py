@@ -5,7 +5,7 @@ import inspect
 import logging
 import re
 from contextlib import contextmanager
-from textwrap import dedent
+from textwrap import dedent, wrap
 
 import click
 
@@ -41,6 +41,19 @@ def _one_line_errors():
         raise InputError(error) from error
 
 
+def _wrapped(example, width=76):
+    """Lines of an example: a comment goes before it and the rest is continued where it would be too long."""
+    if len(example) <= width:
+        return [example]
+    code, _, remark = example.partition("  #")
+    # An option stays with its value
+    joined = re.sub(r"( --?[\w-]+) (?!-)", "\\1\0", code)
+    broken = wrap(joined, width - 2, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+    lines = [line.replace("\0", " ") for line in broken]
+    comment = [f"#{remark}"] if remark else []
+    return [*comment, *(f"{line} \\" for line in lines[:-1]), lines[-1]]
+
+
 class _WithExamples:
     """Part of a command or group that shows examples below its options.
 
@@ -62,7 +75,7 @@ class _WithExamples:
     def format_epilog(self, ctx, formatter):
         if self.examples:
             with formatter.section("Examples"):
-                for line in self.examples:
+                for line in (part for example in self.examples for part in _wrapped(example)):
                     formatter.write(f"{'':{formatter.current_indent}}{line}\n")
         super().format_epilog(ctx, formatter)
 

@@ -151,7 +151,8 @@ def _minutes(context, parameter, value):
 @click.option(
     "--task",
     type=click.Choice(TASK_NAMES),
-    help="What the model is for; by default what the recipe says, or detection.",
+    metavar="TASK",
+    help=f"What the model is for: {', '.join(TASK_NAMES)}; by default what the recipe says, or detection.",
 )
 @click.option("--output", "-o", default="runs", show_default=True, help="Folder of checkpoints and model.")
 @click.option("--epochs", type=click.IntRange(1, 10**5), help="Epochs, in place of those of the recipe.")

@@ -44,7 +44,8 @@ def test_examples_can_be_typed(path):
     for line in typed:
         words = shlex.split(re.split(r'>|\)"', line)[0], comments=True)
         own.make_parser(click.Context(own)).parse_args(words[1 + len(path) :])
-    assert "Examples:" in run(*path, "--help").output
+    shown = run(*path, "--help").output
+    assert "Examples:" in shown and max(map(len, shown.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)

@@ -363,7 +363,7 @@ CALLS = {
     "fermipy: no events": (lambda t: write_fermipy(t.candidates, "x"), "events"),
     "fermipy: width of the region negative": (
         lambda t: write_fermipy(t.candidates, "x", "a", "b", roi_width=-1),
-        "--roi-width",
+        "roi_width must be between",
     ),
     "fermipy: a section that is none": (
         lambda t: write_fermipy(t.candidates, "x", "a", "b", config={"a": {}}),

@@ -104,7 +104,7 @@ def test_match_radius_of_wide_sources_is_bounded():
     [
         ("name: a\nepochs: 3", "epochs"),
         ("name: a\npatch_size: 33", "multiple of 8"),
-        ("name: a\nbackground_share: 1.5", "less than or equal to 1"),
+        ("name: a\nbackground_share: 1.5", "at most 1.0"),
         ("seed: 1", "name"),
         ("name: a\noptimiser: {precision: 16}", "precision"),
         ("name: [", "not a valid recipe"),

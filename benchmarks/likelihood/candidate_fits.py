@@ -16,6 +16,9 @@ from gammapy.modeling import Fit
 from gammapy.modeling.models import (
     FoVBackgroundModel,
     Models,
+    PointSpatialModel,
+    PowerLawSpectralModel,
+    SkyModel,
 )
 
 from gammapy_asid import CandidateFitEstimator, Candidates, DLSourceDetector, IterativeSearch
@@ -42,30 +45,42 @@ PICTURE = 3 * u.deg
 def gammapy_fit(dataset, candidates, index, start):
     """TS of a candidate by Gammapy's own fit, as a user writes it.
 
-    Neighbours nearer than 1 deg have a free level, those farther away their estimated flux; the background
-    is free, position and power law of the candidate too.
+    Neighbours nearer than 1 deg have a free level, those farther away their fitted flux, all with their
+    fitted spectrum; the background is free, position and power law of the candidate too.
     """
     position, table = candidates.positions[index], candidates.table
     cutout = dataset.cutout(position, WIDTH, name="cutout")
     energy = dataset.counts.geom.axes["energy"].edges[[0, -1]].to("GeV")
 
-    def source(i, place):
-        flux = candidates.to_models()[int(i)].spectral_model.integral(*energy)
-        return point_source(place, flux, energy, index_range=(0, 6), reach=0.5, name=table["name"][i])
-
+    flux = candidates.to_models()[int(index)].spectral_model.integral(*energy)
+    own = point_source(start, flux, energy, index_range=(0, 6), reach=0.5, name=table["name"][index])
     known = [FoVBackgroundModel(dataset_name=cutout.name)]
     inside = cutout.counts.geom.to_image().contains(candidates.positions)
     for other in np.flatnonzero(inside):
-        if other != index:
-            model = source(other, candidates.positions[other])
+        if other != index and (spectrum := _spectrum(candidates, other)) is not None:
+            place = candidates.positions[other].galactic
+            spatial = PointSpatialModel(lon_0=place.l, lat_0=place.b, frame="galactic")
+            model = SkyModel(spectral_model=spectrum, spatial_model=spatial, name=table["name"][other])
             model.parameters.freeze_all()
-            distance = candidates.positions[other].separation(position)
-            model.spectral_model.amplitude.frozen = distance > 1 * u.deg
+            model.spectral_model.amplitude.frozen = place.separation(position) > 1 * u.deg
             known.append(model)
     cutout.models = Models(known)
     without = Fit().optimize(Datasets([cutout])).total_stat
-    cutout.models = Models([*known, source(index, start)])
+    cutout.models = Models([*known, own])
     return without - Fit().optimize(Datasets([cutout])).total_stat
+
+
+def _spectrum(candidates, index):
+    """Fitted spectrum of a neighbour, of index 2.3 where it is too faint for one; None without a flux."""
+    row = candidates.table[index]
+    if row["fit_spectrum"]:
+        return candidates.to_models()[int(index)].spectral_model.copy()
+    if not row["fit_flux"] > 0:
+        return None
+    law = PowerLawSpectralModel(index=2.3)
+    integral = law.integral(row["fit_e_min"], row["fit_e_max"])
+    law.amplitude.quantity *= (row["fit_flux"] / integral).to_value("")
+    return law
 
 
 def compare_fits(dataset, fitted):

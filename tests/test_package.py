@@ -45,7 +45,8 @@ def built(tmp_path_factory):
     copy_source(folder / "source")
     sdist = build("sdist", folder / "source", folder)
     with tarfile.open(sdist) as file:
-        file.extractall(folder / "unpacked", filter="data")
+        # Python 3.11.0 to 3.11.3 know no filter
+        file.extractall(folder / "unpacked", **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
     wheel = build("wheel", folder / "unpacked" / sdist.name.removesuffix(".tar.gz"), folder)
     return folder / "source", sdist, wheel
 

@@ -46,7 +46,8 @@ def built(tmp_path_factory):
     sdist = build("sdist", folder / "source", folder)
     with tarfile.open(sdist) as file:
         # Python 3.11.0 to 3.11.3 know no filter
-        file.extractall(folder / "unpacked", **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+        safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+        file.extractall(folder / "unpacked", **safely)
     wheel = build("wheel", folder / "unpacked" / sdist.name.removesuffix(".tar.gz"), folder)
     return folder / "source", sdist, wheel
 

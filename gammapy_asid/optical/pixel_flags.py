@@ -51,7 +51,9 @@ def pixel_flags(image, x, y, fwhm, bits=None):
         code = np.where(there, code, OpticalFlag.MASKED)
         masked = codes[row[own] - ys.start, column[own]] & OpticalFlag.MASKED
         near = np.where((code & OpticalFlag.MASKED).any(1), OpticalFlag.NEAR_EDGE, 0)
-        flags[own] |= masked | near | (np.bitwise_or.reduce(code[:, core], axis=1) & ~OpticalFlag.MASKED)
+        # ~ of a flag leaves out the bits above it in Python 3.11.0 to 3.11.3
+        others = np.bitwise_or.reduce(code[:, core], axis=1) & ~int(OpticalFlag.MASKED)
+        flags[own] |= masked | near | others
     return flags
 
 

@@ -123,12 +123,12 @@ def new_candidates(fitted, catalog):
 def draw_new(dataset, fitted, new, catalog):
     """A cutout of the field around each new candidate."""
     sources = galactic_positions(catalog, "glon", "glat")
-    columns = min(3, max(1, len(new)))
-    rows = max(1, -(-len(new) // columns))
-    figure = plt.figure(figsize=(4.6 * columns, 4.2 * rows), layout="constrained")
+    rows = max(1, len(new))
+    # Below each other: legend and colour bars of a field need the width
+    figure = plt.figure(figsize=(9, 6.5 * rows), layout="constrained")
     for panel, entry in enumerate(new, start=1):
         cutout = dataset.cutout(fitted.positions[entry["row"]], PICTURE, name="cutout")
-        ax = figure.add_subplot(rows, columns, panel, projection=cutout.counts.geom.wcs)
+        ax = figure.add_subplot(rows, 1, panel, projection=cutout.counts.geom.wcs)
         inside = cutout.counts.geom.to_image().contains(fitted.positions)
         plot_field(fitted[inside], cutout, ax=ax, catalog=sources)
         ax.set_title(f"{entry['name']}, score {entry['score']:.2f}, TS {entry['ts']:.0f}", fontsize=9)

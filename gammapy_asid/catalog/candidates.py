@@ -14,6 +14,7 @@ from gammapy.modeling.models import Models, SpectralModel
 from numpy.typing import ArrayLike
 from regions import Regions
 
+from ..utils.words import counted
 from .candidate_files import read_candidates, write_candidates
 from .candidate_tables import (
     check_same_sources,
@@ -127,7 +128,7 @@ class Candidates(SourceTable):
     @property
     def summary(self) -> str:
         """What is in the table, in a few words."""
-        parts = [f"{len(self)} candidate{'' if len(self) == 1 else 's'}"]
+        parts = [counted(len(self), "candidate")]
         if "model" in self.meta:
             parts.append(f"model {self.meta['model']}")
         if "threshold" in self.meta:

@@ -77,7 +77,7 @@ def _basic(source):
 
 
 def _flags(source):
-    return ", ".join(CandidateFlag.words(source.data["Flags"])) or "none"
+    return CandidateFlag.text(source.data["Flags"]) or "none"
 
 
 def _more(source):

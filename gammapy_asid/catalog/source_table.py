@@ -11,6 +11,7 @@ from astropy.coordinates import SkyCoord
 from ..display.aladin import SURVEY, show_sky
 from ..display.field import plot_field
 from ..display.tables import html_table, meta_lines, text_lines
+from ..utils.words import counted
 from .columns import CandidateFlag
 from .selection import chosen_rows
 
@@ -42,7 +43,7 @@ class ShownTable:
     @property
     def summary(self):
         """What is in the table, in a few words."""
-        return f"{len(self)} {'source' if len(self) == 1 else 'sources'}"
+        return counted(len(self), "source")
 
     def copy(self):
         """A copy that shares nothing with the original."""

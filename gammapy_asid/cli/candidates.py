@@ -1,9 +1,10 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """What the commands do with candidates: find, print and write them."""
 
+from ..utils.words import counted
 from .classify import class_columns
 from .columns import energies, error_column, flags_column, flux_column, number_column, place_columns
-from .common import console, counted, print_paths, save_plot
+from .common import console, print_paths, save_plot
 from .tables import ROWS, print_flags, print_table
 
 __all__ = ["PRODUCTS", "find_sources", "print_candidates", "print_fits", "write_products"]

@@ -8,10 +8,11 @@ import click
 from rich.markup import escape
 
 from ..utils.files import FITS_SUFFIXES, LIST_SUFFIXES
+from ..utils.words import counted
 from .candidates import print_fits
 from .classify import classify_option, classify_with, prior_option
 from .command import command
-from .common import console, counted, expanded, prepare, print_paths
+from .common import console, expanded, prepare, print_paths
 from .inputs import (
     fits_file,
     input_file,

@@ -5,9 +5,10 @@ import click
 from rich.markup import escape
 
 from ..utils.files import LIST_SUFFIXES, TABLE_SUFFIXES
+from ..utils.words import counted
 from .columns import flags_column, name_column, number_column
 from .command import command
-from .common import MODELS, console, counted, prepare, print_paths, write_models
+from .common import MODELS, console, prepare, print_paths, write_models
 from .inputs import files_argument, models_option, read_datasets, read_sources, sources_option
 from .options import device_option, overwrite_option
 from .progress import doing

@@ -30,7 +30,7 @@ def flags_column(flags, values):
     column : `Shown`
         Column, empty where nothing is flagged.
     """
-    return Shown("Flags", [", ".join(flags.words(value)) for value in values], is_text=True, comfortable=10)
+    return Shown("Flags", [flags.text(value) for value in values], is_text=True, comfortable=10)
 
 
 def name_column(table):

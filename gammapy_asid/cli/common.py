@@ -15,7 +15,6 @@ __all__ = [
     "PICTURES",
     "REGIONS",
     "console",
-    "counted",
     "expanded",
     "prepare",
     "prepare_training",
@@ -183,24 +182,6 @@ def save_plot(name, path, overwrite, *args, **kwargs):
     with new_file(path, overwrite) as temporary:
         ax.figure.savefig(temporary, dpi=150)
     matplotlib.pyplot.close(ax.figure)
-
-
-def counted(number, what):
-    """Number of things in words, such as "1 candidate".
-
-    Parameters
-    ----------
-    number : int
-        How many there are.
-    what : str
-        One of them.
-
-    Returns
-    -------
-    text : str
-        Text.
-    """
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def print_paths(paths):

@@ -8,7 +8,8 @@ import click
 from rich.markup import escape
 
 from ..utils.files import is_fits, no_fits, regular_file
-from .common import MODELS, console, counted, expanded
+from ..utils.words import counted
+from .common import MODELS, console, expanded
 
 __all__ = [
     "files_argument",

@@ -4,9 +4,10 @@
 import click
 from rich.markup import escape
 
+from ..utils.words import counted
 from .columns import asymmetric_columns, flags_column, number_column
 from .command import command
-from .common import console, counted, expanded, prepare, print_paths, save_plot
+from .common import console, expanded, prepare, print_paths, save_plot
 from .inputs import fits_file
 from .options import Number, device_option, overwrite_option, threshold_option
 from .progress import doing

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import click
 
+from ..utils.words import counted
 from .command import command
-from .common import console, counted, expanded, prepare, prepare_training, print_paths
+from .common import console, expanded, prepare, prepare_training, print_paths
 from .inputs import fits_file, input_file, read_datasets
 from .options import Number, device_option, overwrite_option
 from .progress import doing

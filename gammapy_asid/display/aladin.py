@@ -79,5 +79,5 @@ def _table(sources):
     for head, (unit, texts, _) in shown_columns(sources.own_table).items():
         if head not in own.colnames:
             own[f"{head} [{unit}]" if unit else head] = texts
-    own["flags"] = [", ".join(sources.flag_class.words(value)) for value in sources.own_table["flags"]]
+    own["flags"] = [sources.flag_class.text(value) for value in sources.own_table["flags"]]
     return own

@@ -7,14 +7,12 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 
-from .field_image import FieldImage, field_image, image_of_maps
+from .field_image import field_image, own_counts_image, score_image
 from .labels import place_labels
 from .style import COLOURS, IMAGE_MAP, SCORE_MAP, class_style, outlined
 
 __all__ = ["plot_field", "plot_score_map"]
 
-#: Energies and radius of the images that come with candidates, in their ``meta``.
-PICTURE = "picture_range", "picture_radius"
 #: Ticks of a colour bar of significance.
 SIGNIFICANCES = (0, 1, 2, 3, 5, 10, 20, 40, 80, 160)
 #: Height of a label over that of the colour bar.
@@ -99,7 +97,7 @@ def plot_score_map(candidates, ax=None):
     """
     if "score" not in candidates.maps:
         raise ValueError("The candidates have no map 'score': give a dataset to draw on")
-    shown = _score_image(candidates)
+    shown = score_image(candidates)
     ax = _new_axes(shown.image) if ax is None else ax
     _draw_image(ax, shown)
     ax.set_title(_title(candidates, None, shown), fontsize=10)
@@ -110,15 +108,10 @@ def _own_image(sources):
     """Image of the maps that come with sources."""
     maps = getattr(sources, "maps", {})
     if "counts" in maps:
-        background = maps["background"] if "background" in maps else None
-        return image_of_maps(maps["counts"], background, *map(sources.meta.get, PICTURE))
+        return own_counts_image(sources)
     if "score" not in maps:
         raise ValueError(f"{type(sources).__name__} without maps: give the dataset to draw on")
-    return _score_image(sources)
-
-
-def _score_image(candidates):
-    return FieldImage(candidates.maps["score"], "Probability of a source", "score")
+    return score_image(sources)
 
 
 def _new_axes(image):

@@ -11,11 +11,12 @@ from gammapy.stats import CashCountsStatistic
 
 from ..inputs.datasets import as_list
 from ..inputs.expected_counts import expected_counts
+from ..inputs.picture_maps import PICTURE_E_MIN
 
-__all__ = ["FieldImage", "counts_image", "field_image", "image_of_maps"]
+__all__ = ["FieldImage", "counts_image", "field_image", "own_counts_image", "score_image"]
 
-#: Counts below blur a picture of sources: the PSF is wider there.
-PICTURE_E_MIN = 1 * u.GeV
+#: Energies and radius of the counts that come with candidates, in their ``meta``.
+PICTURE = "picture_range", "picture_radius"
 
 #: Radius in deg within which counts are added where the PSF is not known: that of the Fermi-LAT above a few
 #: GeV. Half of it is the width of the Gaussian that smooths counts.
@@ -124,6 +125,42 @@ def image_of_maps(counts, background, energy_range, radius=None):
     return FieldImage(Map.from_geom(counts.geom, data=data), label, "significance", energy_range)
 
 
+def own_counts_image(sources, above_sky=True):
+    """Image of the counts that come with sources.
+
+    Parameters
+    ----------
+    sources : `~gammapy_asid.Candidates`
+        Sources with the map ``counts``, and ``background`` where it is known.
+    above_sky : bool
+        Whether the significance above the known sky is wanted, if there is one.
+
+    Returns
+    -------
+    image : `FieldImage`
+        Image.
+    """
+    maps = sources.maps
+    background = maps["background"] if above_sky and "background" in maps else None
+    return image_of_maps(maps["counts"], background, *map(sources.meta.get, PICTURE))
+
+
+def score_image(sources):
+    """Image of the score that comes with sources.
+
+    Parameters
+    ----------
+    sources : `~gammapy_asid.Candidates`
+        Sources with the map ``score``.
+
+    Returns
+    -------
+    image : `FieldImage`
+        Image.
+    """
+    return FieldImage(sources.maps["score"], "Probability of a source", "score")
+
+
 def counts_image(datasets):
     """Counts above 1 GeV, or all where there are none, smoothed by about the PSF.
 
@@ -183,7 +220,7 @@ def _known_sky(dataset):
 
 def _first_bin(m):
     axis = m.geom.axes["energy"]
-    first = int(np.searchsorted(axis.edges[:-1].to_value("GeV"), PICTURE_E_MIN.to_value("GeV") * 0.999))
+    first = int(np.searchsorted(axis.edges[:-1].to_value("GeV"), PICTURE_E_MIN * 0.999))
     return first if first < axis.nbin else 0
 
 

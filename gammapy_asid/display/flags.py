@@ -65,3 +65,19 @@ class DescribedFlag(IntFlag):
         unknown = int(value) & ~sum(cls)
         numbers = [f"bit {n}" for n in range(unknown.bit_length()) if unknown >> n & 1]
         return [flag.word for flag in cls.bits(value)] + numbers
+
+    @classmethod
+    def text(cls, value):
+        """The bits that are set as one text.
+
+        Parameters
+        ----------
+        value : int
+            Bit mask.
+
+        Returns
+        -------
+        text : str
+            Words with commas, empty without a bit.
+        """
+        return ", ".join(cls.words(value))

@@ -9,13 +9,14 @@ import astropy.units as u
 import numpy as np
 from astropy.table import Table
 
+from ..utils.words import counted
 from .numbers import MISSING, fixed, rounded
 
-__all__ = ["SHOWN", "Shown", "html_table", "html_unit", "meta_lines", "shown_columns", "text_lines"]
+__all__ = ["SHOWN", "ShownColumn", "html_table", "html_unit", "meta_lines", "shown_columns", "text_lines"]
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownColumn:
     """A column as it is shown.
 
     Parameters
@@ -42,34 +43,34 @@ class Shown:
 
 #: What is shown of a table, in this order; columns that it lacks are passed over.
 SHOWN = (
-    Shown("name", "name"),
-    Shown("id", "id"),
-    Shown("xcentroid", "x", 2),
-    Shown("ycentroid", "y", 2),
-    Shown("ra", "ra", 4),
-    Shown("dec", "dec", 4),
-    Shown("pos_err_95", "r95", 3),
-    Shown("score", "score", 3),
-    Shown("flux", "flux", None, "flux_err", "e_min", "e_max"),
-    Shown("flux_ul", "flux_ul"),
-    Shown("index", "index", 2),
-    Shown("variability_index", "variability", 1),
-    Shown("extension_class", "size class"),
-    Shown("extended_prob", "extended", 3),
-    Shown("ext_sigma", "sigma", 3),
-    Shown("source_class", "class"),
-    Shown("prob_agn", "AGN", 2),
-    Shown("prob_psr", "PSR", 2),
-    Shown("prob_pwn_snr", "PWN-SNR", 2),
-    Shown("real_prob", "real", 2),
-    Shown("ts", "TS", 1),
-    Shown("fit_flux", "fitted flux", None, "fit_flux_err", "fit_e_min", "fit_e_max"),
-    Shown("fit_index", "fitted index", None, "fit_index_err"),
-    Shown("assoc_name", "association"),
-    Shown("assoc_prob", "prob.", 2),
-    Shown("star_prob", "star", 3),
-    Shown("artefact_prob", "artefact", 3),
-    Shown("mag", "mag", 2),
+    ShownColumn("name", "name"),
+    ShownColumn("id", "id"),
+    ShownColumn("xcentroid", "x", 2),
+    ShownColumn("ycentroid", "y", 2),
+    ShownColumn("ra", "ra", 4),
+    ShownColumn("dec", "dec", 4),
+    ShownColumn("pos_err_95", "r95", 3),
+    ShownColumn("score", "score", 3),
+    ShownColumn("flux", "flux", None, "flux_err", "e_min", "e_max"),
+    ShownColumn("flux_ul", "flux_ul"),
+    ShownColumn("index", "index", 2),
+    ShownColumn("variability_index", "variability", 1),
+    ShownColumn("extension_class", "size class"),
+    ShownColumn("extended_prob", "extended", 3),
+    ShownColumn("ext_sigma", "sigma", 3),
+    ShownColumn("source_class", "class"),
+    ShownColumn("prob_agn", "AGN", 2),
+    ShownColumn("prob_psr", "PSR", 2),
+    ShownColumn("prob_pwn_snr", "PWN-SNR", 2),
+    ShownColumn("real_prob", "real", 2),
+    ShownColumn("ts", "TS", 1),
+    ShownColumn("fit_flux", "fitted flux", None, "fit_flux_err", "fit_e_min", "fit_e_max"),
+    ShownColumn("fit_index", "fitted index", None, "fit_index_err"),
+    ShownColumn("assoc_name", "association"),
+    ShownColumn("assoc_prob", "prob.", 2),
+    ShownColumn("star_prob", "star", 3),
+    ShownColumn("artefact_prob", "artefact", 3),
+    ShownColumn("mag", "mag", 2),
 )
 
 #: Colours of flags, which read on light and dark pages and for the colour-blind.
@@ -156,7 +157,7 @@ def text_lines(table, flags):
     shown = Table({head: texts for head, (_, texts, _) in columns.items()})
     for head, (unit, *_) in columns.items():
         shown[head].unit = unit or None
-    shown["flags"] = [", ".join(flags.words(value)) for value in table["flags"]]
+    shown["flags"] = [flags.text(value) for value in table["flags"]]
     align = ["<" if head in ("name", "flags") else ">" for head in shown.colnames]
     return [line.rstrip() for line in shown.pformat(max_width=-1, align=align)]
 
@@ -189,7 +190,8 @@ def html_table(table, flags, title, limit=20):
     for i, value in enumerate(shown["flags"]):
         cells = "".join(f"<td>{escape(texts[i])}</td>" for _, texts, _ in columns.values())
         rows.append(f"<tr>{cells}<td>{_badges(value, flags)}</td></tr>")
-    more = f"<p>{_more(len(table) - limit)} in <code>.table</code></p>" if len(table) > limit else ""
+    left = len(table) - limit
+    more = f"<p>{counted(left, 'more row')} in <code>.table</code></p>" if left > 0 else ""
     return (
         f"{STYLE}<p><b>{escape(title)}</b></p><table class='asid-table'><thead><tr>{heads}<th>flags</th></tr>"
         f"</thead><tbody>{''.join(rows)}</tbody></table>{more}"
@@ -260,7 +262,3 @@ def _badges(value, flags):
         for bit in bits
     ]
     return "".join(known + [escape(word) for word in flags.words(value)[len(bits) :]])
-
-
-def _more(number):
-    return f"{number} more {'row' if number == 1 else 'rows'}"

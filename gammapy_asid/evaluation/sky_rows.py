@@ -7,6 +7,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 
 from ..utils.table_columns import column_name, table_positions
+from ..utils.words import counted
 
 __all__ = ["SkyRows", "check_finite", "fields_of", "galactic_positions"]
 
@@ -19,7 +20,7 @@ class SkyRows:
 
     def __repr__(self):
         label = f" {self.label!r}" if hasattr(self, "label") else ""
-        return f"<{type(self).__name__}{label}: {len(self)} {'source' if len(self) == 1 else 'sources'}>"
+        return f"<{type(self).__name__}{label}: {counted(len(self), 'source')}>"
 
     @property
     def positions(self):

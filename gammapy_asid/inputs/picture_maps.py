@@ -6,7 +6,7 @@ from gammapy.maps import WcsNDMap
 
 from .psf import psf_radius
 
-__all__ = ["picture_maps"]
+__all__ = ["PICTURE_E_MIN", "picture_maps"]
 
 #: Lowest energy in GeV of a picture of sources where there are counts above: the PSF is wider below.
 PICTURE_E_MIN = 1.0

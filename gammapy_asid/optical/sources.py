@@ -14,6 +14,7 @@ from ..catalog.candidates import Candidates
 from ..catalog.source_table import SourceTable
 from ..utils.arguments import check_kind
 from ..utils.sky_geometry import RADIUS_68, RADIUS_95, sky_ellipses
+from ..utils.words import counted
 from .flags import CANDIDATE_FLAGS, OpticalFlag
 from .picture import draw_sources
 from .source_files import read_sources, write_sources
@@ -73,8 +74,7 @@ class OpticalSources(SourceTable):
         parts = [super().summary + f" of {self.meta.get('image', 'an image')}"]
         if "star_prob" in self.table.colnames:
             for kind, plural in (("star", "stars"), ("galaxy", "galaxies")):
-                number = np.count_nonzero(self.kinds == kind)
-                parts.append(f"{number} {kind if number == 1 else plural}")
+                parts.append(counted(np.count_nonzero(self.kinds == kind), kind, plural))
         if "flux" in self.table.colnames:
             parts.append(f"fluxes in {self.table['flux'].unit or 'units of the image'}")
         return ", ".join(parts)

@@ -14,8 +14,7 @@ from gammapy.maps import WcsGeom
 from matplotlib.image import imsave
 
 from ..catalog.columns import CandidateFlag
-from ..display.field import PICTURE
-from ..display.field_image import FieldImage, field_image, image_of_maps
+from ..display.field_image import field_image, own_counts_image, score_image
 from ..display.numbers import fixed, rounded
 from ..display.style import IMAGE_MAP
 from ..display.tables import html_unit, shown_columns
@@ -98,12 +97,11 @@ def _images(candidates, dataset):
     if dataset is not None:
         shown.append(field_image(dataset))
     elif "counts" in maps:
-        background = maps["background"] if "background" in maps else None
-        shown.append(image_of_maps(maps["counts"], background, *map(candidates.meta.get, PICTURE)))
-        if background is not None:
-            shown.append(image_of_maps(maps["counts"], None, *map(candidates.meta.get, PICTURE)))
+        shown.append(own_counts_image(candidates))
+        if shown[0].kind == "significance":
+            shown.append(own_counts_image(candidates, above_sky=False))
     if "score" in maps:
-        shown.append(FieldImage(maps["score"], "Probability of a source", "score"))
+        shown.append(score_image(candidates))
     names = {"significance": "Significance", "counts": "Counts", "score": "Score map"}
     first = shown[0].image.geom if shown else None
     own = [one if one.image.geom == first else _on(one, first) for one in shown]

@@ -2,13 +2,14 @@
 """What the header of an image tells of its detector: unit, gain, saturation and zero point."""
 
 import logging
+import re
 import warnings
 
 import astropy.units as u
 import numpy as np
 from astropy.wcs import WCS, FITSFixedWarning
 
-__all__ = ["celestial_wcs", "gain_of", "saturation_of", "unit_of", "zero_point_of"]
+__all__ = ["celestial_wcs", "checked_wcs", "gain_of", "saturation_of", "unit_of", "zero_point_of"]
 
 log = logging.getLogger(__name__)
 
@@ -18,23 +19,13 @@ SATURATION = ("SATURATE", "SATLEVEL", "SATURLEV", "SATURAT", "TSATUR")
 ZERO_POINT = ("MAGZERO", "MAGZPT", "MAGZP", "MAG_ZP", "PHOTZP", "ZEROPNT", "ZPT", "MAG0")
 EXPOSURE = ("EXPTIME", "EXPOSURE", "TELAPSE")
 
-#: Ways of writing units that the FITS standard doesn't know.
-UNITS = {
-    "electrons": "electron",
-    "e-": "electron",
-    "e": "electron",
-    "electrons/s": "electron/s",
-    "e-/s": "electron/s",
-    "e/s": "electron/s",
-    "dn": "adu",
-    "dn/s": "adu/s",
-    "counts": "adu",
-    "counts/s": "adu/s",
-    "count": "adu",
-    "ct": "adu",
-    "nanomaggies": "nmgy",
-    "nanomaggy": "nmgy",
-}
+#: Counts of a detector and electrons, each of them also a second, in the ways that they are written.
+COUNTED = re.compile(
+    r"(?P<electron>e|e-|electrons?|elec)|(?P<adu>adus?|dn|counts?|cts?|data ?numbers?)", re.IGNORECASE
+)
+PER_SECOND = re.compile(
+    r"\s*(/\s*|\bper\s+)(s|secs?|seconds?)$|[\s.*]+(s|sec|second)(\^|\*\*)?\(?-1\)?$", re.IGNORECASE
+)
 
 
 def unit_of(text):
@@ -53,11 +44,16 @@ def unit_of(text):
     if text is None or not str(text).strip():
         return None
     name = str(text).strip()
-    if UNITS.get(name.lower()) == "nmgy":
+    if name.lower() in ("nanomaggies", "nanomaggy"):
         return u.Unit("nmgy")
+    rest, seconds = PER_SECOND.subn("", name)
+    counted = COUNTED.fullmatch(rest)
+    if counted:
+        unit = u.electron if counted["electron"] else u.adu
+        return unit / u.s if seconds else unit
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", u.UnitsWarning)
-        unit = u.Unit(UNITS.get(name.lower().replace(" ", ""), name), parse_strict="silent")
+        unit = u.Unit(name, parse_strict="silent")
     return None if isinstance(unit, u.UnrecognizedUnit) else unit
 
 
@@ -67,7 +63,7 @@ def _number(header, names, name, is_good):
         if keyword not in header:
             continue
         try:
-            value = float(header[keyword])
+            value = float(getattr(header[keyword], "value", header[keyword]))
         except (TypeError, ValueError):
             value = np.nan
         if is_good(value):
@@ -191,15 +187,36 @@ def celestial_wcs(header, hdus=None):
     wcs : `~astropy.wcs.WCS` or None
         World coordinates of the two axes of the image.
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FITSFixedWarning)
+        # What a broken header raises depends on what is broken
+        try:
+            wcs = WCS(header, hdus)
+        except Exception:
+            return None
+    return checked_wcs(wcs)
+
+
+def checked_wcs(wcs):
+    """World coordinates, None where they are not celestial, do not work or are not those of FITS.
+
+    Parameters
+    ----------
+    wcs : object
+        World coordinates of any kind, or None.
+
+    Returns
+    -------
+    wcs : `~astropy.wcs.WCS` or None
+        World coordinates of the two axes of the image, the same object where it has no others.
+    """
+    if not isinstance(wcs, WCS) or not wcs.has_celestial:
+        return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FITSFixedWarning)
-            wcs = WCS(header, hdus)
-            if not wcs.has_celestial:
-                return None
-            wcs = wcs.celestial
+            wcs = wcs if wcs.naxis == 2 else wcs.celestial
             works = np.isfinite(wcs.wcs_pix2world([[0.0, 0.0]], 0)).all()
-    # What a broken header raises depends on what is broken
     except Exception:
         return None
     return wcs if works else None

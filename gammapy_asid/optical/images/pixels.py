@@ -1,13 +1,24 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Pixels of an image, read when they are asked for: large files never lie in memory as a whole."""
 
+import logging
 from abc import ABC, abstractmethod
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
 
-__all__ = ["ArrayPixels", "CompressedPixels", "FilePixels", "Pixels", "hdu_pixels"]
+__all__ = [
+    "ArrayPixels",
+    "CompressedPixels",
+    "FilePixels",
+    "Pixels",
+    "hdu_pixels",
+    "image_index",
+    "size_text",
+]
+
+log = logging.getLogger(__name__)
 
 #: Ends of the names of files that are compressed as a whole: only their first byte can be gone to.
 PACKED = (".gz", ".bz2", ".xz", ".lzma", ".zip", ".z")
@@ -147,3 +158,55 @@ def hdu_pixels(path, index, hdu):
     if isinstance(hdu, fits.CompImageHDU):
         return CompressedPixels(path, index, shape)
     return FilePixels(path, hdu.header, hdu.fileinfo()["datLoc"])
+
+
+def size_text(shape):
+    """Shape of an array as text, such as ``120 x 150``.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape.
+    """
+    return " x ".join(str(n) for n in shape)
+
+
+def image_index(hdus, path, wanted):
+    """Number of the extension with the image.
+
+    Parameters
+    ----------
+    hdus : `~astropy.io.fits.HDUList`
+        File.
+    path : path
+        Its name, for messages.
+    wanted : int or str or None
+        The extension; None for the first with an image, or the first ``SCI``.
+
+    Raises
+    ------
+    ValueError
+        If there is no image.
+    """
+    if wanted is not None:
+        try:
+            index = hdus.index_of(wanted)
+            hdu = hdus[index]
+        except (KeyError, IndexError):
+            names = [f"{i} {hdu.name}".strip() for i, hdu in enumerate(hdus)]
+            raise ValueError(f"{path} has no extension {wanted!r}, but {names}.") from None
+        if not _is_image(hdu):
+            raise ValueError(f"Extension {wanted!r} of {path} is a {type(hdu).__name__} without an image.")
+        return index
+    images = [i for i, hdu in enumerate(hdus) if _is_image(hdu)]
+    if not images:
+        kinds = sorted({type(hdu).__name__ for hdu in hdus})
+        raise ValueError(f"{path} has no image, only {kinds}.")
+    science = [i for i in images if hdus[i].name == "SCI"] or images
+    if len(science) > 1 and hdus[science[1]].shape[-2:] == hdus[science[0]].shape[-2:]:
+        log.info(f"{path} has {len(science)} images: extension {science[0]} is taken, others by `hdu`.")
+    return science[0]
+
+
+def _is_image(hdu):
+    return hdu.is_image and len(hdu.shape) > 0

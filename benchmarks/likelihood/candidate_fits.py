@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from astropy.coordinates import SkyCoord
 from gammapy.datasets import Datasets
+from gammapy.maps import Map
 from gammapy.modeling import Fit
 from gammapy.modeling.models import (
     FoVBackgroundModel,
@@ -24,6 +25,7 @@ from gammapy.modeling.models import (
 from gammapy_asid import CandidateFitEstimator, Candidates, DLSourceDetector, IterativeSearch
 from gammapy_asid.evaluation import matched_filter_candidates, ts_map_candidates
 from gammapy_asid.likelihood import disagreements
+from gammapy_asid.likelihood.region import MARGIN
 from gammapy_asid.plots import plot_field, plot_ts_against_score
 
 from ..common import arguments, file_of, rows_to_markdown, write
@@ -46,10 +48,14 @@ def gammapy_fit(dataset, candidates, index, start):
     """TS of a candidate by Gammapy's own fit, as a user writes it.
 
     Neighbours nearer than 1 deg have a free level, those farther away their fitted flux, all with their
-    fitted spectrum; the background is free, position and power law of the candidate too.
+    fitted spectrum; the background is free, position and power law of the candidate too. Neighbours in a
+    margin around the region shine into it.
     """
     position, table = candidates.positions[index], candidates.table
-    cutout = dataset.cutout(position, WIDTH, name="cutout")
+    cutout = dataset.cutout(position, (1 + 2 * MARGIN) * WIDTH, name="cutout")
+    fitted = Map.from_geom(dataset.counts.geom.cutout(position, WIDTH), data=True)
+    cutout.mask_fit = Map.from_geom(cutout.counts.geom, dtype=bool)
+    cutout.mask_fit.stack(fitted)
     energy = dataset.counts.geom.axes["energy"].edges[[0, -1]].to("GeV")
 
     flux = candidates.to_models()[int(index)].spectral_model.integral(*energy)

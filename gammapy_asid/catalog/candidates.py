@@ -23,6 +23,7 @@ from .candidate_tables import (
     table_of_positions,
 )
 from .classes import SourceClasses
+from .columns import FLAGS_OF_COLUMNS
 from .extensions import SourceExtensions
 from .fluxes import SourceFluxes
 from .regions import error_regions
@@ -195,7 +196,8 @@ class Candidates(SourceTable):
         columns : `~astropy.table.QTable`
             Columns of this module, one row per candidate in their order.
         flags : array-like of int
-            Bits of `CandidateFlag` to set, shape ``(n,)`` or one for all.
+            Bits of `CandidateFlag` to set, shape ``(n,)`` or one for all. Those that tell how replaced
+            columns were made are taken away before.
         meta : dict, optional
             Provenance to add.
 
@@ -205,6 +207,8 @@ class Candidates(SourceTable):
             A copy.
         """
         table = self.table.copy()
+        for name in columns.colnames:
+            table["flags"] = table["flags"] - (table["flags"] & int(FLAGS_OF_COLUMNS.get(name, 0)))
         for name in columns.colnames:
             table[name] = columns[name]
         table["flags"] = table["flags"] | flags

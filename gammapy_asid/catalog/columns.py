@@ -20,6 +20,7 @@ __all__ = [
     "Column",
     "EXTENSION_COLUMNS",
     "FIT_COLUMNS",
+    "FLAGS_OF_COLUMNS",
     "FLUX_COLUMNS",
     "fit_columns",
 ]
@@ -189,6 +190,13 @@ ASSOCIATION_COLUMNS = (
     Column("assoc_sep", "f8", "Distance to it", "deg"),
     Column("assoc_prob", "f8", "Posterior probability of the association"),
 )
+
+#: Flags that say of a column how it was made, so that they go where it is made anew.
+FLAGS_OF_COLUMNS = {
+    "flux": CandidateFlag.DUPLICATE | CandidateFlag.STRONG_DIFFUSE | CandidateFlag.COARSE_BINS,
+    "source_class": CandidateFlag.CLASS_OUTSIDE,
+    "fit_flux": CandidateFlag.FIT_FAILED,
+}
 
 # Columns that a table has as a group or not at all.
 GROUPS = (BAND_COLUMNS, EXTENSION_COLUMNS, CLASS_COLUMNS, FIT_COLUMNS, ASSOCIATION_COLUMNS)

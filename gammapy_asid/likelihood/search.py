@@ -21,6 +21,10 @@ from .gammapy import CandidateFitEstimator
 
 __all__ = ["IterativeSearch"]
 
+#: Largest change of a test statistic, as a share of it or by itself, of a fit that need not be repeated; and
+#: how often all are fitted again: of 50 sources in the Galactic centre the third time changed none.
+SETTLED, SETTLED_TS, LAST_ROUNDS = 0.01, 0.3, 3
+
 
 class IterativeSearch(Estimator):
     """Find sources, fit them, add the significant ones to the model and look again at what is left.
@@ -109,11 +113,7 @@ class IterativeSearch(Estimator):
             found = new if found is None else _joined(found, new)[0]
             if rounds[-1]["significant"] == 0:
                 break
-        if found is None:
-            found = self.fits.run(datasets, new)
-        elif len(rounds) > 1:
-            # Sources of the later rounds change what is near them
-            found = self.fits.run(datasets, found)
+        found = self.fits.run(datasets, new) if found is None else self._settled(datasets, found)
         return found.with_columns(QTable(), meta={"search": {"rounds": rounds} | self._limits()})
 
     def _limits(self):
@@ -121,6 +121,21 @@ class IterativeSearch(Estimator):
 
     def _is_significant(self, candidates):
         return np.nan_to_num(candidates.table["ts"]) >= self.ts_threshold
+
+    def _settled(self, datasets, found):
+        """Candidates fitted again, each beside the others as fitted, until their test statistics stay."""
+        moving = np.full(len(found), len(found) > 1)
+        for _ in range(LAST_ROUNDS):
+            if not moving.any():
+                break
+            before = np.nan_to_num(found.table["ts"])
+            found = _replaced(found, self.fits.run(datasets, found[moving], neighbours=found), moving)
+            after = np.nan_to_num(found.table["ts"])
+            changed = np.abs(after - before) > np.maximum(SETTLED_TS, SETTLED * after)
+            # What changed is part of the regions around it
+            apart = found.positions[:, None].separation(found.positions)
+            moving = (changed & (apart < self.fits.options.width / 2)).any(axis=1)
+        return found
 
     def _look(self, datasets, found):
         """New candidates beside those that were found."""
@@ -148,6 +163,14 @@ def _fitted(candidates):
                 row["fit_dec"],
             )
     return models
+
+
+def _replaced(candidates, part, rows):
+    """Candidates with some rows as they are in a part of them."""
+    table = candidates.table.copy()
+    for name in part.table.colnames:
+        table[name][rows] = part.table[name]
+    return Candidates(table, candidates.maps, candidates.meta | part.meta)
 
 
 def _joined(first, second):

@@ -11,7 +11,7 @@ from gammapy.modeling.models import Models, PowerLawSpectralModel
 from regions import Regions
 
 from gammapy_asid.catalog.candidates import Candidates
-from gammapy_asid.catalog.columns import COLUMNS, CandidateFlag
+from gammapy_asid.catalog.columns import COLUMNS, CandidateFlag, fit_columns
 from gammapy_asid.catalog.names import iau_names
 from gammapy_asid.catalog.source_catalog import SourceCatalogASID
 
@@ -217,6 +217,19 @@ def test_read_other_files(tmp_path):
         Candidates.read(tmp_path / "text.fits")
     with pytest.raises(FileNotFoundError, match="No such file"):
         Candidates.read(tmp_path / "none.fits")
+
+
+def test_flags_go_with_the_columns_that_they_are_of(candidates):
+    every = np.full(len(candidates), sum(bit.value for bit in CandidateFlag))
+    flagged = candidates.with_columns(QTable(), every)
+    fits = flagged.with_columns(fit_columns([{"ts": 30.0, "fit_flux": 1e-10}] * len(candidates)))
+    assert np.all(every - fits.table["flags"] == CandidateFlag.FIT_FAILED)
+    again = flagged.with_columns(QTable({"flux": flagged.table["flux"]}), CandidateFlag.DUPLICATE)
+    gone = CandidateFlag.STRONG_DIFFUSE | CandidateFlag.COARSE_BINS
+    assert np.all(every - again.table["flags"] == gone)
+    # What it was made of stays as it was
+    assert np.all(flagged.table["flags"] == every)
+    assert np.all(flagged.with_columns(QTable({"score": flagged.table["score"]})).table["flags"] == every)
 
 
 def test_str(candidates):

@@ -53,7 +53,6 @@ def candidates():
         axes,
         1.63 * axes,
         [10, 20, 30, 40] * u.deg,
-        [*flags, CandidateFlag.FIT_FAILED],
         meta={"model": "lat", "threshold": 0.5, "flux": {"bands": BANDS}},
     )
     n = 4
@@ -80,7 +79,7 @@ def candidates():
         [0.99] * 3 + [np.nan],
     ]
     own |= {spec.name: column(spec, v) for spec, v in zip(ASSOCIATION_COLUMNS, links, strict=True)}
-    return candidates.with_columns(QTable(own))
+    return candidates.with_columns(QTable(own), [*flags, CandidateFlag.FIT_FAILED])
 
 
 @pytest.fixture(scope="module")

@@ -31,6 +31,8 @@ class ShownColumn:
         Column of its error, if there is one.
     e_min, e_max : str
         Columns of its range of energies, which is told in the head where all rows share it.
+    is_size : bool
+        Whether it is a size, of which the decimals leave nothing where a field is small: digits do then.
     """
 
     name: str
@@ -39,6 +41,7 @@ class ShownColumn:
     error: str = ""
     e_min: str = ""
     e_max: str = ""
+    is_size: bool = False
 
 
 #: What is shown of a table, in this order; columns that it lacks are passed over.
@@ -49,7 +52,7 @@ SHOWN = (
     ShownColumn("ycentroid", "y", 2),
     ShownColumn("ra", "ra", 4),
     ShownColumn("dec", "dec", 4),
-    ShownColumn("pos_err_95", "r95", 3),
+    ShownColumn("pos_err_95", "r95", 3, is_size=True),
     ShownColumn("score", "score", 3),
     ShownColumn("flux", "flux", None, "flux_err", "e_min", "e_max"),
     ShownColumn("flux_ul", "flux_ul"),
@@ -57,7 +60,7 @@ SHOWN = (
     ShownColumn("variability_index", "variability", 1),
     ShownColumn("extension_class", "size class"),
     ShownColumn("extended_prob", "extended", 3),
-    ShownColumn("ext_sigma", "sigma", 3),
+    ShownColumn("ext_sigma", "sigma", 3, is_size=True),
     ShownColumn("source_class", "class"),
     ShownColumn("prob_agn", "AGN", 2),
     ShownColumn("prob_psr", "PSR", 2),
@@ -225,7 +228,11 @@ def _texts(table, own):
     if values.dtype.kind in "iu":
         return [str(value) for value in values]
     if own.decimals is not None:
-        return [fixed(value, own.decimals) for value in values]
+        lost = own.is_size & (values > 0) & (values < 0.5 / 10**own.decimals)
+        return [
+            rounded(value, digits=2) if is_lost else fixed(value, own.decimals)
+            for value, is_lost in zip(values, lost, strict=True)
+        ]
     errors = [None] * len(values)
     if own.error in table.colnames:
         errors = u.Quantity(table[own.error], getattr(table[own.name], "unit", None)).value

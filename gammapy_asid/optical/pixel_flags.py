@@ -31,7 +31,9 @@ def pixel_flags(image, x, y, fwhm, bits=None):
         Bits of `~gammapy_asid.optical.flags.OpticalFlag`, shape ``(n,)``.
     """
     ny, nx = image.shape
-    column, row = (np.round(np.nan_to_num(v, nan=-9, posinf=-9, neginf=-9)).astype(int) for v in (x, y))
+    column, row = (
+        np.round(np.nan_to_num(v, nan=-9).clip(-9, n + 9)).astype(int) for v, n in ((x, nx), (y, ny))
+    )
     inside = (column >= 0) & (column < nx) & (row >= 0) & (row < ny)
     flags = np.where(inside, 0, OpticalFlag.OUTSIDE).astype("i4")
     reach = max(int(np.ceil(fwhm)), 1)

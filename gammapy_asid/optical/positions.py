@@ -37,6 +37,9 @@ PIXEL_COLUMNS = (
 #: Positions nearer than this in pixels are one.
 SAME = 0.5
 
+# Distance in pixels from the first one beyond which no position lies in an image.
+LARGEST = 1e9
+
 # Distance in pixels from which pixel and sky positions of a list can't both be of this image.
 OTHER_IMAGE = 1.0
 
@@ -197,7 +200,8 @@ def duplicates(x, y):
         ``DUPLICATE`` or 0, shape ``(n,)``.
     """
     flags = np.zeros(len(x), "i4")
-    known = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
+    # No image is so large, and squares of larger numbers may overflow
+    known = np.flatnonzero(np.hypot(x, y) < LARGEST)
     if len(known) > 1:
         pairs = KDTree(np.column_stack([x[known], y[known]])).query_pairs(SAME, output_type="ndarray")
         flags[known[pairs.ravel()]] = OpticalFlag.DUPLICATE

@@ -91,6 +91,14 @@ def test_a_table_as_text(table):
     assert text_lines(table[:0], CandidateFlag) == ["no rows"]
 
 
+def test_small_errors_are_not_nothing(table):
+    table["pos_err_95"] = [4.321e-6, 0.0] * u.deg
+    assert "4.3e-06" in text_lines(table, CandidateFlag)[3]
+    assert "0.000" in text_lines(table, CandidateFlag)[4]
+    table["pos_err_95"] = [0.04321, 0.0004] * u.deg
+    assert "0.043" in text_lines(table, CandidateFlag)[3]
+
+
 def test_ranges_that_differ_have_a_column(table):
     table["e_max"][1] = 1000 * u.GeV
     lines = text_lines(table, CandidateFlag)

@@ -14,6 +14,8 @@ from regions import PointPixelRegion, Regions
 
 from gammapy_asid.catalog.columns import CandidateFlag
 from gammapy_asid.optical.flags import OpticalFlag
+from gammapy_asid.optical.images import read_image
+from gammapy_asid.optical.pixel_flags import pixel_flags
 from gammapy_asid.optical.pixel_masks import PixelMasks
 from gammapy_asid.optical.positions import add_sky, duplicates, given_table
 from gammapy_asid.optical.sources import OpticalSources
@@ -94,6 +96,16 @@ def test_what_is_no_list_of_positions_is_refused():
         given_table(Table({"a": [1.0]}))
     with pytest.raises(TypeError, match="got list"):
         given_table([(1, 2)])
+
+
+def test_positions_far_beyond_any_image(recwarn):
+    far = np.array([1e300, -1e300, np.inf, -np.inf, np.nan, 3.0, 3.2])
+    assert duplicates(far, far).tolist() == [0] * 5 + [OpticalFlag.DUPLICATE] * 2
+    image = read_image(np.random.default_rng(0).normal(0, 1, (20, 30)))
+    for x, y in ((far, np.full(7, 5.0)), (np.full(7, 5.0), far)):
+        outside = (pixel_flags(image, x, y, 3.0) & OpticalFlag.OUTSIDE) > 0
+        assert outside.tolist() == [True] * 5 + [False] * 2
+    assert not recwarn.list
 
 
 def test_duplicates_are_flagged_and_missing_positions_are_not():

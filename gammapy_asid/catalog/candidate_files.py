@@ -1,8 +1,11 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Candidates in files."""
 
+import json
 from typing import NamedTuple
 
+import astropy.units as u
+import numpy as np
 from astropy.table import QTable
 from gammapy.maps import Map
 from gammapy.utils.scripts import make_path
@@ -23,7 +26,7 @@ from ..utils.table_files import read_any_table
 from .candidate_tables import table_of_list
 from .catalog_table import candidate_table
 
-__all__ = ["CandidateData", "read_candidates", "write_candidates"]
+__all__ = ["CandidateData", "check_map_names", "plain_meta", "read_candidates", "write_candidates"]
 
 # Header cards of the file that a reader of FITS sees at once; the whole is in the PROVENANCE table.
 HEADER_CARDS = {"model": "MODEL", "card_sha256": "CARDSHA", "threshold": "THRESH"}
@@ -45,6 +48,54 @@ class CandidateData(NamedTuple):
     table: QTable
     maps: dict
     meta: dict
+
+
+#: Names of what else a file of candidates holds.
+TAKEN = ("primary", "candidates", "catalog", "provenance")
+
+
+def check_map_names(maps):
+    """Check that maps can be told apart in a file; a `ValueError` if not.
+
+    Parameters
+    ----------
+    maps : iterable of str
+        Their names.
+    """
+    for name in maps:
+        if name.lower() in TAKEN or name.lower().endswith("_bands"):
+            raise ValueError(
+                f"A map can't be called {name!r}, which files of candidates keep for another part: rename it"
+            )
+
+
+def plain_meta(meta):
+    """Provenance as it comes back from a file.
+
+    Parameters
+    ----------
+    meta : dict
+        Anything JSON can hold, or arrays and numbers of numpy.
+
+    Returns
+    -------
+    meta : dict
+        Texts, numbers, lists and dictionaries.
+
+    Raises
+    ------
+    TypeError
+        If it holds something else.
+    """
+
+    def plain(value):
+        if isinstance(value, np.ndarray | np.generic) and not isinstance(value, u.Quantity):
+            return value.tolist()
+        raise TypeError(
+            f"meta holds a {type(value).__name__}: give texts, numbers, lists and dictionaries of these"
+        )
+
+    return json.loads(json.dumps(meta, default=plain))
 
 
 def read_candidates(filename, columns=None, energy_range=None):

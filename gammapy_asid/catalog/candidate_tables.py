@@ -96,6 +96,7 @@ def table_of_list(table, columns=None, energy_range=None, meta=None):
         If it is no list of sources.
     """
     check_kind("table", table, Table)
+    check_kind("columns", columns or {}, dict)
     known = {column.name for column in COLUMNS}
     strange = sorted(set(columns or {}) - known)
     if strange:
@@ -137,11 +138,25 @@ def table_of_positions(positions, score, axes_68, axes_95, pos_angle, flags):
         If an argument is something else, or of another shape than the positions.
     """
     check_kind("positions", positions, SkyCoord)
+    if positions.ndim != 1:
+        raise ValueError(
+            f"positions must have the shape (n,), got {positions.shape}: give positions.reshape(-1)"
+        )
     for name, axes in (("axes_68", axes_68), ("axes_95", axes_95)):
         if not u.Quantity(axes).unit.is_equivalent("deg") or np.shape(axes) != (*positions.shape, 2):
             raise ValueError(f"{name} must be two angles for each position, as a Quantity")
+        if np.any(axes[:, 0] < axes[:, 1]):
+            raise ValueError(
+                f"{name} must hold the larger semi-axis first: swap them, and turn pos_angle by 90 deg"
+            )
     if np.shape(score) != positions.shape:
         raise ValueError(f"There are {np.size(score)} values of score for {positions.size} positions")
+    for name, value in (("pos_angle", pos_angle), ("flags", flags)):
+        if np.shape(value) not in ((), positions.shape):
+            raise ValueError(
+                f"There are {np.size(value)} values of {name} for {positions.size} positions: give one for "
+                "each, or one for all"
+            )
     icrs, galactic = positions.icrs, positions.galactic
     table = {
         "name": np.array(iau_names(positions), dtype=str),

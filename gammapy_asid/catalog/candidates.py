@@ -1,7 +1,6 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Candidates: the typed table that everything passes on."""
 
-import json
 from importlib.metadata import version
 from os import PathLike
 from typing import Self, TypeAlias
@@ -15,7 +14,7 @@ from numpy.typing import ArrayLike
 from regions import Regions
 
 from ..utils.words import counted
-from .candidate_files import read_candidates, write_candidates
+from .candidate_files import check_map_names, plain_meta, read_candidates, write_candidates
 from .candidate_tables import (
     check_same_sources,
     checked_table,
@@ -55,15 +54,16 @@ class Candidates(SourceTable):
 
     Raises
     ------
-    ValueError
-        If a column is missing or has a wrong unit.
+    TypeError, ValueError
+        If a column is missing or has a wrong unit, a map has the name of another part of a file, or the
+        provenance holds something that JSON can't.
     """
 
     def __init__(self, table: QTable, maps: MapsOfField = None, meta: Meta = None) -> None:
         self.table = checked_table(table)
         self.maps = Maps(**(maps or {}))
-        meta = {"version": version("gammapy-asid")} | (meta or {})
-        self.meta = json.loads(json.dumps(meta, default=lambda value: value.tolist()))
+        check_map_names(self.maps)
+        self.meta = plain_meta({"version": version("gammapy-asid")} | (meta or {}))
 
     @classmethod
     def from_positions(

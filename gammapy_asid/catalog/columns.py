@@ -8,7 +8,7 @@ import numpy as np
 from astropy.table import QTable
 
 from ..display.flags import DescribedFlag
-from ..utils.table_columns import column_text, plain_unit
+from ..utils.table_columns import column_text, plain_values
 
 __all__ = [
     "ASSOCIATION_COLUMNS",
@@ -78,20 +78,16 @@ class Column:
         Raises
         ------
         ValueError
-            If they have another unit.
+            If they have another unit, or are no numbers.
         """
         if self.dtype.startswith("U"):
             values = column_text(values)
             return values.astype(max(values.dtype, np.dtype(self.dtype)))
-        if self.unit is None:
-            return np.asarray(values).astype(self.dtype)
-        own = getattr(values, "unit", None)
-        try:
-            if own is not None:
-                values = u.Quantity(values.value, plain_unit(own))
-            return u.Quantity(values, self.unit, dtype=self.dtype)
-        except u.UnitConversionError:
-            raise ValueError(f"Column {self.name!r} must be in {self.unit}, got {own}") from None
+        if not self.dtype.startswith("f"):
+            # No bit is known to be set where it is missing
+            return np.ma.filled(np.ma.asarray(values).astype(self.dtype), 0)
+        values = plain_values(values, f"Column {self.name!r}", self.unit or "").astype(self.dtype)
+        return values if self.unit is None else u.Quantity(values, self.unit, copy=False)
 
 
 #: Columns of every table, in order.

@@ -11,8 +11,9 @@ from gammapy.catalog import SourceCatalog
 from scipy.spatial import KDTree
 
 from ..utils.arguments import checked_quantity
+from ..utils.position_errors import position_covariance
 from ..utils.sky_geometry import RADIUS_68, RADIUS_95, chord, chord_angle, ellipse_covariance
-from ..utils.table_columns import column_text, position_covariance, source_names, table_positions
+from ..utils.table_columns import column_text, source_names, table_positions
 
 __all__ = ["Counterparts", "match_counterparts"]
 

@@ -6,11 +6,14 @@ import logging
 import astropy.units as u
 import numpy as np
 
+from ..utils.arguments import checked_range
+from ..utils.position_errors import position_covariance
 from ..utils.sky_geometry import RADIUS_68, RADIUS_95, covariance_axes
 from ..utils.table_columns import (
+    NAMES,
+    POSITION_COLUMNS,
     column_name,
     column_values,
-    position_covariance,
     source_names,
     table_positions,
 )
@@ -32,8 +35,14 @@ OTHER_NAMES = {
     "e_max": (),
 }
 
-#: Energies in GeV of a flux of this name in catalogues of Fermi-LAT.
-RANGES = {"Flux1000": (1.0, 100.0)}
+#: Energies in GeV of a flux of this name, in lower case, in catalogues of Fermi-LAT.
+RANGES = {"flux1000": (1.0, 100.0)}
+
+#: Groups of columns of which each tells the same: where a column is told, those of other groups do not count.
+RIVALS = (
+    [pair for pairs in POSITION_COLUMNS.values() for pair in pairs],
+    [(name,) for name in NAMES],
+)
 
 
 def list_columns(table, columns=None, energy_range=None):
@@ -62,8 +71,14 @@ def list_columns(table, columns=None, energy_range=None):
     TypeError, ValueError
         If the list has no positions, names repeat, or a column holds something else.
     """
-    table = _renamed(table, columns or {})
-    positions = table_positions(table, "The list").icrs.reshape(-1)
+    columns = columns or {}
+    flux_name = columns.get("flux") or column_name(table, ("flux", *OTHER_NAMES["flux"]))
+    if energy_range is None:
+        energy_range = RANGES.get(str(flux_name).lower())
+    else:
+        energy_range = checked_range("energy_range", energy_range)
+    table = _renamed(table, columns)
+    positions = table_positions(table, "The list").icrs
     lost = int((~(np.isfinite(positions.ra) & np.isfinite(positions.dec))).sum())
     if lost:
         raise ValueError(f"The list has {lost} rows without a position: drop them")
@@ -84,23 +99,30 @@ def list_columns(table, columns=None, energy_range=None):
             f"semi_minor_{level}": minor * radius * u.deg,
             "pos_angle": angle * u.deg,
         }
-    values["score"] = _column(table, "score", None)
+    values["score"] = _column(table, "score", "")
     return positions, names, values | _fluxes(table, energy_range)
 
 
 def _renamed(table, columns):
     """The list with the names of candidates for its columns; None drops one."""
-    table = table.copy(copy_data=False)
+    found = {}
     for name, own in columns.items():
-        found = None if own is None else column_name(table, (own,))
-        if own is not None and found is None:
+        found[name] = None if own is None else column_name(table, (own,))
+        if own is not None and found[name] is None:
             raise ValueError(f"The list has no column {own!r} for {name}: it has {', '.join(table.colnames)}")
-        taken = column_name(table, (name,))
-        if taken is not None and taken != found:
-            table.remove_column(taken)
-        if found is not None and found != name:
-            table.rename_column(found, name)
-    return table
+    found = {name: own for name, own in found.items() if own is not None}
+    silent = {name.lower() for name in (*columns, *_others(found))} | {own.lower() for own in found.values()}
+    kept = {name: table[name] for name in table.colnames if name.lower() not in silent}
+    return type(table)(kept | {name: table[own] for name, own in found.items()}, copy=False)
+
+
+def _others(names):
+    """Columns that would tell the same as those that are told."""
+    others = set()
+    for rivals in RIVALS:
+        told = {name for group in rivals if set(group) & set(names) for name in group}
+        others |= {name for group in rivals for name in group} - told if told else set()
+    return others
 
 
 def _column(table, name, unit):
@@ -111,13 +133,11 @@ def _column(table, name, unit):
 def _fluxes(table, energy_range):
     names = ("flux", "flux_err", "flux_errn", "flux_errp", "flux_ul")
     flux = {name: _column(table, name, FLUX_UNIT) for name in names}
-    low, high = _column(table, "e_min", u.GeV), _column(table, "e_max", u.GeV)
-    found = column_name(table, ("flux", *OTHER_NAMES["flux"]))
-    default = RANGES.get(found) if energy_range is None else u.Quantity(energy_range, u.GeV).value
-    if default is not None:
-        low, high = (
-            np.where(np.isfinite(e), e, other) for e, other in zip((low, high), default, strict=True)
-        )
+    for name in ("flux_errn", "flux_errp", "flux_err"):
+        # Some catalogues write the error down as a negative number, and any as -1 where it is not known
+        flux[name] = np.abs(flux[name]) if name == "flux_errn" else flux[name]
+        flux[name] = np.where(flux[name] < 0, np.nan, flux[name])
+    low, high = _energies(table, energy_range)
     lost = np.isfinite(flux["flux"]) & ~(np.isfinite(low) & np.isfinite(high))
     if lost.any():
         log.warning(
@@ -131,3 +151,17 @@ def _fluxes(table, energy_range):
     flux["flux_err"] = np.where(np.isfinite(flux["flux_err"]), flux["flux_err"], mean)
     energies = {"e_min": low * u.GeV, "e_max": high * u.GeV}
     return energies | {name: value * FLUX_UNIT for name, value in flux.items()}
+
+
+def _energies(table, energy_range):
+    """Ranges of energies of the fluxes in GeV: of the columns, else the one for all."""
+    low, high = _column(table, "e_min", u.GeV), _column(table, "e_max", u.GeV)
+    if energy_range is not None:
+        low = np.where(np.isfinite(low), low, energy_range[0])
+        high = np.where(np.isfinite(high), high, energy_range[1])
+    bad = np.isfinite(low) & np.isfinite(high) & ~((low > 0) & (low < high))
+    if bad.any():
+        raise ValueError(
+            f"The list has {bad.sum()} rows whose e_min is not above 0 and below e_max: mend them"
+        )
+    return low, high

@@ -55,9 +55,7 @@ __all__ = ["evaluate"]
     nargs=2,
     type=Number(above=0),
     callback=rising,
-    default=(1, 100),
-    show_default=True,
-    help="Energy range of the true flux, GeV.",
+    help="Energy range of the true flux, GeV; by default that of columns e_min and e_max, else 1 to 100.",
 )
 @click.option(
     "--flux-min", default=0, type=Number(0), help="Flux below which true sources do not count, cm-2 s-1."

@@ -140,6 +140,8 @@ def _check_settings(lists, radius, purity, flux_min, faint, latitude):
     if flux_min < 0:
         raise ValueError(f"The smallest flux must not be negative, got {flux_min:g}")
     for name, bounds in (("faint sources", faint), ("latitudes", latitude)):
+        if bounds is not None and np.shape(bounds) != (2,):
+            raise ValueError(f"The range of {name} must be two numbers, got {bounds}")
         if bounds is not None and not 0 <= bounds[0] < bounds[1]:
             raise ValueError(f"The range of {name} must rise, got {bounds[0]:g} to {bounds[1]:g}")
 

@@ -11,7 +11,7 @@ from ..catalog.fluxes import FLUX_UNIT
 from ..utils.fits_tables import is_own_file
 from ..utils.table_columns import column_name, column_values
 from ..utils.table_files import read_any_table
-from .sky_rows import SkyRows, check_finite, fields_of, galactic_positions
+from .sky_rows import SkyRows, check_finite, fields_of, flux_range, galactic_positions
 
 __all__ = ["CandidateList", "read_candidate_list", "read_candidate_lists"]
 
@@ -71,8 +71,8 @@ class CandidateList(SkyRows):
     def fluxes(self, e_min, e_max):
         """Fluxes between two energies in GeV, None without any.
 
-        Bands that the range cuts count in part, as a spectrum of photon index 2 would; without bands
-        the whole flux is scaled so.
+        Bands that the range cuts count in part, as a spectrum of photon index 2 would; what no band
+        covers is added, or without bands the whole flux scaled, so.
 
         Parameters
         ----------
@@ -88,10 +88,16 @@ class CandidateList(SkyRows):
             return None
         if self.energy_range is None or np.allclose((e_min, e_max), self.energy_range):
             return self.flux
+        whole = self.flux * _share(*self.energy_range, e_min, e_max, inside=False)
         if self.flux_band is None:
-            return self.flux * _share(*self.energy_range, e_min, e_max, inside=False)
+            return whole
         share = np.array([_share(low, high, e_min, e_max) for low, high in self.band_edges])
-        return np.nansum(np.where(share > 0, self.flux_band, 0) * share, axis=1)
+        own = np.where(share > 0, self.flux_band, np.nan)
+        # Of an index of 2: in the bands that tell, and in all of the range
+        low, high = np.clip(np.transpose(self.band_edges), e_min, e_max)
+        told = np.sum(np.where(np.isfinite(own), 1 / low - 1 / high, 0), axis=1)
+        rest = np.divide(1 / e_min - 1 / e_max, told, out=np.ones(len(told)), where=told > 0)
+        return np.where(told > 0, np.nansum(own * share, axis=1) * rest, whole)
 
     @classmethod
     def from_candidates(cls, candidates, label="candidates"):
@@ -170,7 +176,7 @@ class CandidateList(SkyRows):
                 f"{who} has no column {' or '.join((*names, 'score'))}: name that of the score "
                 "(score=..., --score NAME)"
             )
-        listed = cls(label, lon, lat, column_values(table[name]), group=fields_of(table, group, who))
+        listed = cls(label, lon, lat, column_values(table[name], ""), group=fields_of(table, group, who))
         return replace(listed, **_flux_columns(table), **_ellipses(table))
 
 
@@ -228,13 +234,7 @@ def _flux_columns(table):
     if not np.any(np.isfinite(found.get("flux", []))):
         return {}
     errors = {name: found.get(name, found.get("flux_err")) for name in ("flux_errn", "flux_errp")}
-    energies = [column_name(table, (name,)) for name in ("e_min", "e_max")]
-    if None in energies:
-        return {"flux": found["flux"]} | errors
-    low, high = (column_values(table[name], u.GeV)[np.isfinite(found["flux"])] for name in energies)
-    energy_range = (float(low[0]), float(high[0]))
-    if not np.allclose(low, low[0]) or not np.allclose(high, high[0]):
-        raise ValueError("Fluxes of one list are in several energy ranges: estimate them in one")
+    energy_range = flux_range(table, found["flux"], "one list")
     return {"flux": found["flux"], "energy_range": energy_range} | errors
 
 

@@ -3,13 +3,14 @@
 
 from dataclasses import fields, replace
 
+import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
 
-from ..utils.table_columns import column_name, table_positions
+from ..utils.table_columns import column_name, column_text, column_values, table_positions
 from ..utils.words import counted
 
-__all__ = ["SkyRows", "check_finite", "fields_of", "galactic_positions"]
+__all__ = ["SkyRows", "check_finite", "fields_of", "flux_range", "galactic_positions"]
 
 
 class SkyRows:
@@ -87,8 +88,8 @@ def fields_of(table, name, who):
 
     Returns
     -------
-    group : `~numpy.ndarray` or None
-        Values of the column, None without a name.
+    group : `~numpy.ndarray` of str or None
+        Values of the column as text, None without a name.
 
     Raises
     ------
@@ -100,7 +101,44 @@ def fields_of(table, name, who):
     column = column_name(table, (name,))
     if column is None:
         raise ValueError(f"{who} has no column {name!r} of the fields: all tables need it")
-    return np.asarray(table[column])
+    values = table[column]
+    if values.dtype.kind == "f":
+        whole = np.rint(column_values(values))
+        values = whole.astype(int) if np.array_equal(whole, column_values(values)) else values
+    # One kind in all tables: some formats read 1 as a number and others as a text
+    return column_text(values)
+
+
+def flux_range(table, flux, who):
+    """Range of energies of the fluxes of a table.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        Table.
+    flux : `~numpy.ndarray`
+        Fluxes, shape ``(n,)``: rows without one do not count.
+    who : str
+        What the table is called in errors.
+
+    Returns
+    -------
+    energy_range : tuple of float or None
+        In GeV; None if there are no columns ``e_min`` and ``e_max``, or no fluxes.
+
+    Raises
+    ------
+    ValueError
+        If there are several ranges.
+    """
+    names = [column_name(table, (name,)) for name in ("e_min", "e_max")]
+    known = np.isfinite(flux)
+    if None in names or not known.any():
+        return None
+    low, high = (column_values(table[name], u.GeV)[known] for name in names)
+    if not np.allclose(low, low[0]) or not np.allclose(high, high[0]):
+        raise ValueError(f"Fluxes of {who} are in several energy ranges: estimate them in one")
+    return float(low[0]), float(high[0])
 
 
 def check_finite(who, what, *values):

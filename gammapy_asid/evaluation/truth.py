@@ -11,10 +11,11 @@ from gammapy.modeling.models import Models
 
 from ..catalog.fluxes import FLUX_UNIT
 from ..simulation.mock_catalog import MockCatalog
+from ..utils.arguments import checked_range
 from ..utils.plain_yaml import read_yaml
 from ..utils.table_columns import column_name, column_values
 from ..utils.table_files import read_any_table
-from .sky_rows import SkyRows, check_finite, fields_of, galactic_positions
+from .sky_rows import SkyRows, check_finite, fields_of, flux_range, galactic_positions
 
 __all__ = ["Truth", "read_truth"]
 
@@ -35,8 +36,8 @@ class Truth(SkyRows):
         Galactic positions in deg, shape ``(n,)``.
     flux : `~numpy.ndarray`
         Photon flux in cm-2 s-1 in the energy range.
-    energy_range : tuple of float
-        Energy range of the flux in GeV.
+    energy_range : tuple of float or `~astropy.units.Quantity`
+        Energy range of the flux, in GeV without a unit.
     group : `~numpy.ndarray`, optional
         Field of each, where fields overlap.
     index : `~numpy.ndarray`, optional
@@ -54,9 +55,7 @@ class Truth(SkyRows):
     flux_between: Callable | None = None
 
     def __post_init__(self):
-        e_min, e_max = self.energy_range
-        if not 0 < e_min < e_max < np.inf:
-            raise ValueError(f"The energy range must rise, got {e_min:g} to {e_max:g} GeV")
+        object.__setattr__(self, "energy_range", checked_range("The energy range", self.energy_range))
         if self.index is None:
             object.__setattr__(self, "index", np.arange(len(self.lon)))
         check_finite("The truth", "position", self.lon, self.lat)
@@ -97,8 +96,9 @@ class Truth(SkyRows):
         truth : `Truth`
             True sources.
         """
+        energy_range = checked_range("The energy range", energy_range)
         flux = catalog.flux(*energy_range)
-        return cls(catalog.lon, catalog.lat, flux, tuple(energy_range), flux_between=catalog.flux)
+        return cls(catalog.lon, catalog.lat, flux, energy_range, flux_between=catalog.flux)
 
     @classmethod
     def from_models(cls, models, energy_range=(1.0, 100.0)):
@@ -116,6 +116,7 @@ class Truth(SkyRows):
         truth : `Truth`
             True sources.
         """
+        energy_range = checked_range("The energy range", energy_range)
         placed = [m for m in models if getattr(m, "spatial_model", None) is not None]
         placed = [m for m in placed if m.position is not None]
 
@@ -126,10 +127,10 @@ class Truth(SkyRows):
         lon, lat = np.reshape(
             [[m.position.galactic.l.deg, m.position.galactic.b.deg] for m in placed], (-1, 2)
         ).T
-        return cls(lon, lat, flux_between(*energy_range), tuple(energy_range), flux_between=flux_between)
+        return cls(lon, lat, flux_between(*energy_range), energy_range, flux_between=flux_between)
 
     @classmethod
-    def from_table(cls, table, flux=None, energy_range=(1.0, 100.0), group=None):
+    def from_table(cls, table, flux=None, energy_range=None, group=None):
         """Truth of a table with positions and a flux, or of a table that `MockCatalog` wrote.
 
         Parameters
@@ -138,18 +139,20 @@ class Truth(SkyRows):
             Columns ``ra`` and ``dec`` (or ``RAJ2000``, ``DEJ2000``), or ``glon`` and ``glat``, in deg.
         flux : str, optional
             Column of the flux, in cm-2 s-1 unless it has a unit; by default one of `FLUX_COLUMNS`.
-        energy_range : tuple of float
-            Energy range of the flux in GeV.
+        energy_range : tuple of float, optional
+            Energy range of the flux in GeV; by default that of the columns ``e_min`` and ``e_max`` of a
+            column ``flux``, else 1 to 100 GeV.
         group : str, optional
             Column of the field.
 
         Raises
         ------
         ValueError
-            If there are no such columns, or values are missing.
+            If there are no such columns, values are missing, or fluxes are in several ranges of energy.
         """
+        energy_range = None if energy_range is None else checked_range("The energy range", energy_range)
         if flux is None and {f.name for f in fields(MockCatalog)} <= set(table.colnames):
-            truth = cls.from_catalog(MockCatalog.from_table(table), energy_range)
+            truth = cls.from_catalog(MockCatalog.from_table(table), energy_range or RANGE_4FGL)
         else:
             lon, lat = galactic_positions(table, "The truth")
             name = column_name(table, (flux,) if flux else FLUX_COLUMNS)
@@ -158,11 +161,14 @@ class Truth(SkyRows):
                 raise ValueError(
                     f"The truth has no column {wanted}: name that of the flux (flux=..., --flux NAME)"
                 )
-            truth = cls(lon, lat, column_values(table[name], FLUX_UNIT), tuple(energy_range))
+            fluxes = column_values(table[name], FLUX_UNIT)
+            if energy_range is None and name.lower() == "flux":
+                energy_range = flux_range(table, fluxes, "the truth")
+            truth = cls(lon, lat, fluxes, energy_range or RANGE_4FGL)
         return replace(truth, group=fields_of(table, group, "The truth"))
 
 
-def read_truth(path, flux=None, energy_range=(1.0, 100.0), group=None):
+def read_truth(path, flux=None, energy_range=None, group=None):
     """Read a truth: a table (FITS, ECSV, CSV), that of a `MockCatalog`, or Gammapy models (YAML).
 
     Parameters
@@ -188,5 +194,5 @@ def read_truth(path, flux=None, energy_range=(1.0, 100.0), group=None):
             models = Models.read(path)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} holds no Gammapy models") from error
-        return Truth.from_models(models, energy_range)
+        return Truth.from_models(models, RANGE_4FGL if energy_range is None else energy_range)
     return Truth.from_table(read_any_table(path), flux, energy_range, group)

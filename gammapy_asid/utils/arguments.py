@@ -5,8 +5,9 @@ import math
 from numbers import Integral, Real
 
 import astropy.units as u
+import numpy as np
 
-__all__ = ["check_estimator", "check_kind", "check_number", "checked_quantity"]
+__all__ = ["check_estimator", "check_kind", "check_number", "checked_quantity", "checked_range"]
 
 
 def check_number(name, value, low=-math.inf, high=math.inf, above=None, whole=False):
@@ -106,3 +107,35 @@ def checked_quantity(name, value, unit, what):
     if not good:
         raise ValueError(f"{name} must be {what} above 0, got {value}: give a Quantity such as 1 * u.{unit}")
     return quantity
+
+
+def checked_range(name, value):
+    """Two energies in GeV that rise.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument.
+    value : `~astropy.units.Quantity` or pair
+        Its value; numbers without a unit are in GeV.
+
+    Returns
+    -------
+    energies : tuple of float
+        In GeV.
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
+    """
+    try:
+        energies = np.ravel(u.Quantity(value, "GeV").value).tolist()
+    except (TypeError, ValueError):
+        energies = []
+    if len(energies) != 2 or not 0 < energies[0] < energies[1] < math.inf:
+        raise ValueError(
+            f"{name} must be two energies above 0 that rise, got {value}: give a Quantity such as "
+            "[1, 100] * u.GeV"
+        )
+    return tuple(energies)

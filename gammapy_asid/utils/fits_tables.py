@@ -6,6 +6,8 @@ FITS holds ASCII only. Other characters of texts are written as Python writes th
 """
 
 import json
+import re
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -211,11 +213,21 @@ def write_table(table, path):
     """
     suffix = Path(path).suffix.lower()
     if suffix == ".ecsv":
-        table.write(path, format="ascii.ecsv")
+        Path(path).write_text(_ecsv(table), encoding="utf-8")
     elif suffix == ".csv":
         _flat(table).write(path, format="ascii.csv")
     else:
         write_fits([fits.PrimaryHDU(), table_hdu(table, "")], path)
+
+
+def _ecsv(table):
+    """Text of a table, with quotes where a row would begin as a comment does."""
+    buffer = StringIO()
+    table.write(buffer, format="ascii.ecsv")
+    # Comments and the names of the columns
+    head = re.match(r"(?:#.*\n)*.*\n", buffer.getvalue())[0]
+    rows = buffer.getvalue()[len(head) :]
+    return head + re.sub(r"^(#\S*)", r'"\1"', rows, flags=re.MULTILINE)
 
 
 def _flat(table):

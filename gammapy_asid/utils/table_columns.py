@@ -9,15 +9,14 @@ import astropy.units as u
 import numpy as np
 from astropy.coordinates import Angle, SkyCoord
 
-from .sky_geometry import RADIUS_68, RADIUS_95, ellipse_covariance
-
 __all__ = [
+    "NAMES",
     "POSITION_COLUMNS",
     "column_name",
     "column_text",
     "column_values",
     "plain_unit",
-    "position_covariance",
+    "plain_values",
     "source_names",
     "table_positions",
 ]
@@ -38,30 +37,6 @@ POSITION_COLUMNS = {
     ),
     "galactic": (("glon", "glat"), ("gal_lon", "gal_lat"), ("_glon", "_glat"), ("l", "b")),
 }
-
-#: Names of the columns of position errors, in any case, and the radius in standard deviations they stand for:
-#: larger and smaller axis and angle, or one radius. The first that a row has is taken.
-ERRORS = (
-    (("semi_major_95", "semi_minor_95", "pos_angle"), RADIUS_95),
-    (("semi_major_68", "semi_minor_68", "pos_angle"), RADIUS_68),
-    (("pos_err_95",), RADIUS_95),
-    (("pos_err_68",), RADIUS_68),
-    (("Conf_95_SemiMajor", "Conf_95_SemiMinor", "Conf_95_PosAng"), RADIUS_95),
-    (("Conf_68_SemiMajor", "Conf_68_SemiMinor", "Conf_68_PosAng"), RADIUS_68),
-    (("r95",), RADIUS_95),
-    (("pos_r95",), RADIUS_95),
-    (("r68",), RADIUS_68),
-    (("pos_r68",), RADIUS_68),
-    (("pos_err",), RADIUS_68),
-)
-
-#: Names of the columns of standard deviations to the east and to the north.
-EAST_NORTH = (
-    ("e_RAJ2000", "e_DEJ2000"),
-    ("e_RA_ICRS", "e_DE_ICRS"),
-    ("ra_error", "dec_error"),
-    ("ra_err", "dec_err"),
-)
 
 #: Names of the column of names, in any case, from what is a name for sure to what may be a number.
 NAMES = (
@@ -132,7 +107,7 @@ def column_values(column, unit=None):
     ----------
     column : `~astropy.table.Column` or `~astropy.units.Quantity`
         Column.
-    unit : `~astropy.units.Unit`, optional
+    unit : `~astropy.units.Unit` or str, optional
         Unit of the result, in which photons do not count; a column without a unit is taken to be in it.
 
     Returns
@@ -145,19 +120,44 @@ def column_values(column, unit=None):
     ValueError
         If the column has another kind of unit, or no numbers.
     """
+    return plain_values(column, f"The column {column.info.name}", unit)
+
+
+def plain_values(column, who, unit=None):
+    """As `column_values`, of values of any kind, which may have no name of their own.
+
+    Parameters
+    ----------
+    column : array-like, `~astropy.table.Column` or `~astropy.units.Quantity`
+        Values.
+    who : str
+        What they are called in errors.
+    unit : `~astropy.units.Unit`, optional
+        See `column_values`.
+
+    Returns
+    -------
+    values : `~numpy.ndarray`
+        Values.
+
+    Raises
+    ------
+    ValueError
+        If they have another kind of unit, or are no numbers.
+    """
     own, mask = getattr(column, "unit", None), getattr(column, "mask", False)
     values = getattr(column, "unmasked", column)
     values = np.ma.array(getattr(values, "value", values), mask=mask)
     try:
         values = np.ma.filled(values.astype(float), np.nan)
     except (ValueError, TypeError):
-        raise ValueError(f"The column {column.info.name} holds no numbers") from None
+        raise ValueError(f"{who} holds no numbers") from None
     if unit is None or own is None:
         return values
     try:
         return plain_unit(own).to(unit, values)
     except u.UnitConversionError:
-        raise ValueError(f"The column {column.info.name} must be in {unit}, got {own}") from None
+        raise ValueError(f"{who} must be in {str(unit) or 'no unit'}, got {own}") from None
 
 
 def column_text(column):
@@ -221,6 +221,8 @@ def table_positions(table, who):
                 try:
                     lon = _angles(table[names[0]], u.hourangle if frame == "icrs" else u.deg)
                     lat = _angles(table[names[1]], u.deg)
+                    if lon.ndim != 1 or lat.ndim != 1:
+                        raise ValueError(f"The column {names[0]} or {names[1]} has several values in a row")
                     if np.any(np.abs(lat) > 90):
                         raise ValueError(f"The column {names[1]} has values beyond 90 deg")
                 except ValueError as error:
@@ -251,48 +253,3 @@ def _angles(column, sexagesimal):
         # As the right ascension is often given
         return column_values(column) * 15
     return column_values(column, u.deg)
-
-
-def position_covariance(table, radius=RADIUS_95):
-    """Errors of the positions of the rows of a table, from the columns that it has for them.
-
-    Parameters
-    ----------
-    table : `~astropy.table.Table`
-        Table, with columns of `ERRORS` or `EAST_NORTH` as far as they are known.
-    radius : float
-        Errors of this probability, as radius in standard deviations, are preferred.
-
-    Returns
-    -------
-    covariance : `~numpy.ndarray`
-        Of the offsets to the east and to the north in deg2, shape ``(n, 2, 2)``; NaN where it is not known.
-    """
-    covariance = np.full((len(table), 2, 2), np.nan)
-    for names, own_radius in sorted(ERRORS, key=lambda error: error[1] != radius):
-        found = [column_name(table, (name,)) for name in names]
-        if None not in found:
-            axes = [column_values(table[name], u.deg) for name in found]
-            # No error is known where it is without an end
-            axes = [np.where(np.isfinite(axis), axis, np.nan) for axis in axes]
-            if len(axes) == 1:
-                axes = [axes[0], axes[0], np.zeros(len(table))]
-            # Some catalogues state no angle of a circle
-            circle = np.isclose(axes[0], axes[1], rtol=1e-6)
-            axes[2] = np.where(circle & ~np.isfinite(axes[2]), 0, axes[2])
-            _fill(covariance, ellipse_covariance(*axes, own_radius), axes[:2])
-    for names in EAST_NORTH:
-        found = [column_name(table, (name,)) for name in names]
-        if None not in found:
-            east, north = (column_values(table[name], u.deg) for name in found)
-            own = np.zeros((len(table), 2, 2))
-            own[:, 0, 0], own[:, 1, 1] = east**2, north**2
-            _fill(covariance, own, (east, north))
-    return covariance
-
-
-def _fill(covariance, values, sizes):
-    """Take over values of rows that have none yet; errors that are not positive stand for none."""
-    known = np.isfinite(values).all(axis=(1, 2)) & np.all([size > 0 for size in sizes], axis=0)
-    new = np.isnan(covariance[:, 0, 0]) & known
-    covariance[new] = values[new]

@@ -4,12 +4,17 @@
 import warnings
 
 import astropy.units as u
+from astropy.io.ascii import convert_numpy
 from astropy.table import Table
 from astropy.utils.exceptions import AstropyUserWarning
 
 from .files import regular_file
+from .table_columns import NAMES, column_name
 
 __all__ = ["read_any_table"]
+
+#: Formats in which a name may look like a number.
+TEXTS = ("ascii.csv", "ascii")
 
 
 def read_any_table(path):
@@ -36,10 +41,19 @@ def read_any_table(path):
         for format in _formats(path):
             # Readers of Astropy raise errors of many kinds
             try:
-                return Table.read(path, format=format)
+                table = Table.read(path, format=format)
+                return table if format not in TEXTS else _with_names(table, path, format)
             except Exception as error:
                 first = error
     raise ValueError(f"{path} is no table that can be read: give FITS, ECSV, CSV or VOTable") from first
+
+
+def _with_names(table, path, format):
+    """The table with its names as they are written: 007 is not 7, and 1e5 not 100000."""
+    name = column_name(table, NAMES)
+    if name is None or table[name].dtype.kind not in "biuf":
+        return table
+    return Table.read(path, format=format, converters={name: [convert_numpy(str)]})
 
 
 def _formats(path):

@@ -2,6 +2,7 @@
 """Tests of lists of sources of others as candidates, and of names of every kind."""
 
 import os
+from pathlib import Path
 
 import astropy.units as u
 import numpy as np
@@ -10,6 +11,8 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import MaskedColumn, QTable, Table
 from gammapy.catalog import CATALOG_REGISTRY
+from gammapy.maps import Map
+from numpy.testing import assert_allclose
 from regions import EllipseSkyRegion, PointSkyRegion
 
 from gammapy_asid import Candidates, DLSourceDetector
@@ -192,6 +195,9 @@ def test_missing_values_are_masked():
         ({"ra": [1.0], "dec": [1.0], "pos_err_95": ["wide"]}, "pos_err_95 holds no numbers"),
         ({"ra": [1.0], "dec": [1.0], "score": ["good"]}, "score holds no numbers"),
         ({"ra": [1.0], "dec": [1.0], "flux": [1.0] * u.Jy}, "flux must be in .*, got Jy"),
+        ({"ra": [1.0], "dec": [1.0], "score": [1.0] * u.deg}, "score must be in no unit, got deg"),
+        ({"ra": [[1.0, 2.0]], "dec": [[1.0, 2.0]]}, "ra or dec has several values in a row"),
+        ({"ra": [1.0], "dec": [1.0], "e_min": [9.0], "e_max": [1.0]}, "1 rows whose e_min is not above 0"),
     ],
 )
 def test_bad_lists(columns, message):
@@ -200,6 +206,8 @@ def test_bad_lists(columns, message):
 
 
 def test_lists_are_tables():
+    with pytest.raises(TypeError, match="columns must be a dict, got list"):
+        Candidates.from_table(Table({"ra": [1.0], "dec": [1.0]}), columns=["ra"])
     with pytest.raises(TypeError, match="table must be a Table, got dict"):
         Candidates.from_table({"ra": [1.0], "dec": [1.0]})
 
@@ -294,3 +302,87 @@ def test_every_column_has_a_value():
     candidates = Candidates.from_table(Table({"ra": [1.0], "dec": [1.0]}))
     assert candidates.table.colnames == [column.name for column in COLUMNS]
     assert candidates.to_models()[0].spatial_model.lon_0.value == 1
+
+
+@pytest.mark.parametrize("suffix", ["fits", "ecsv", "csv"])
+@pytest.mark.parametrize("names", [["0001", "2", "1e5"], ["#1", "a,b", 'the "x"'], ["True", "nan", "#k"]])
+def test_names_that_look_like_numbers_or_comments(suffix, names, tmp_path):
+    candidates = Candidates.from_table(Table({"name": names, "ra": [1.0, 2.0, 3.0], "dec": [1.0, 2.0, 3.0]}))
+    candidates.write(tmp_path / f"list.{suffix}")
+    assert Candidates.read(tmp_path / f"list.{suffix}").names == names
+
+
+def test_told_columns_win():
+    table = Table({"ra": [10.0], "dec": [30.0], "Source_Name": ["a"], "other": ["b"], "Flux1000": [1e-9]})
+    own = {"ra": "dec", "dec": "ra", "name": "other", "flux": "Flux1000"}
+    row = Candidates.from_table(table, columns=own).table[0]
+    assert (row["ra"].value, row["dec"].value, row["name"]) == (30, 10, "b")
+    assert (row["flux"].value, row["e_min"].value, row["e_max"].value) == (1e-9, 1, 100)
+    galactic = SkyCoord(20, 5, unit="deg", frame="galactic")
+    table = Table({"ra": [10.0], "dec": [30.0], "lon": [20.0], "lat": [5.0], "r95": [0.1], "mine": [0.2]})
+    own = {"glon": "lon", "glat": "lat", "pos_err_95": "mine"}
+    candidates = Candidates.from_table(table, columns=own)
+    assert candidates.positions.separation(galactic)[0].arcsec < 1e-6
+    assert_allclose(candidates.table["pos_err_95"].value, 0.2)
+    assert table.colnames == ["ra", "dec", "lon", "lat", "r95", "mine"]
+
+
+def test_flux_of_4fgl_in_any_case():
+    row = Candidates.from_table(Table({"ra": [1.0], "dec": [1.0], "FLUX1000": [1e-9]})).table[0]
+    assert (row["flux"].value, row["e_min"].value, row["e_max"].value) == (1e-9, 1, 100)
+
+
+def test_signs_of_errors():
+    values = {"flux": 1e-9, "Unc_Flux_Low": -2e-10, "Unc_Flux_High": 4e-10, "e_min": 1.0, "e_max": 100.0}
+    row = Candidates.from_table(Table([{"ra": 1.0, "dec": 1.0} | values])).table[0]
+    assert_allclose([row[f"flux_{name}"].value for name in ("errn", "errp", "err")], [2e-10, 4e-10, 3e-10])
+    unknown = {"flux": 1e-9, "flux_err": -1.0, "e_min": 1.0, "e_max": 100.0}
+    row = Candidates.from_table(Table([{"ra": 1.0, "dec": 1.0} | unknown])).table[0]
+    assert all(np.isnan(row[f"flux_{name}"].value) for name in ("errn", "errp", "err"))
+
+
+@pytest.mark.parametrize(
+    "value", [5 * u.GeV, [100, 1] * u.GeV, [1, 100] * u.deg, [1, 2, 3] * u.GeV, [0, 1], "x"]
+)
+def test_ranges_that_are_none(value):
+    table = Table({"ra": [1.0], "dec": [1.0], "flux": [1e-9]})
+    with pytest.raises(ValueError, match="energy_range must be two energies above 0 that rise, got"):
+        Candidates.from_table(table, energy_range=value)
+
+
+def test_missing_and_scaled_numbers():
+    table = Table({"ra": [1.0, 2.0], "dec": [1.0, 2.0], "score": [90.0, 50.0] * u.percent})
+    assert_allclose(Candidates.from_table(table).table["score"], [0.9, 0.5])
+    score = np.ma.array([0.9, 0.8], mask=[False, True])
+    axes = np.full((2, 2), 0.1) * u.deg
+    found = Candidates.from_positions(SkyCoord([1, 2], [1, 2], unit="deg"), score, axes, axes)
+    assert_allclose(found.table["score"], [0.9, np.nan])
+
+
+@pytest.mark.parametrize(
+    "changed, message",
+    [
+        ({"positions": SkyCoord(1, 2, unit="deg")}, r"positions must have the shape \(n,\), got \(\)"),
+        ({"axes_95": [[0.1, 0.2]] * 2 * u.deg}, "axes_95 must hold the larger semi-axis first"),
+        ({"flags": [1]}, "There are 1 values of flags for 2 positions"),
+        ({"pos_angle": [1, 2, 3] * u.deg}, "There are 3 values of pos_angle for 2 positions"),
+        ({"maps": {"candidates": Map.create(npix=2)}}, "A map can't be called 'candidates'"),
+        ({"maps": {"x_bands": Map.create(npix=2)}}, "A map can't be called 'x_bands'"),
+    ],
+)
+def test_positions_that_are_refused(changed, message):
+    axes = np.full((2, 2), 0.1) * u.deg
+    given = {
+        "positions": SkyCoord([1, 2], [3, 4], unit="deg"),
+        "score": [1, 1],
+        "axes_68": axes,
+        "axes_95": axes,
+    }
+    with pytest.raises(ValueError, match=message):
+        Candidates.from_positions(**given | changed)
+
+
+@pytest.mark.parametrize("value", [3 * u.deg, Path("x")])
+def test_provenance_that_no_file_holds(value):
+    with pytest.raises(TypeError, match=f"meta holds a {type(value).__name__}: give texts"):
+        Candidates(full_candidates().table, meta={"a": value})

@@ -376,6 +376,53 @@ def test_fluxes_in_other_energy_ranges():
     assert_allclose(whole.fluxes(1, 100), 7 * (1 - 0.01) / (2 - 0.001))
 
 
+def test_fluxes_beyond_the_bands_of_a_list():
+    # Of a photon index of 2 throughout: the flux above E is 1 / E
+    edges = ((10.0, 100.0), (100.0, 1000.0))
+    inside = [1 / low - 1 / high for low, high in edges]
+    listed = CandidateList(
+        "a",
+        *np.zeros((2, 3)),
+        np.ones(3),
+        flux=np.array([0.099, 0.099, np.nan]),
+        energy_range=(10.0, 1000.0),
+        flux_band=np.array([inside, [inside[0], np.nan], [np.nan, np.nan]]),
+        band_edges=edges,
+    )
+    for e_min, e_max in ((1, 100), (10, 100), (50, 3000), (1, 5)):
+        assert_allclose(listed.fluxes(e_min, e_max), [1 / e_min - 1 / e_max] * 2 + [np.nan])
+
+
+def test_range_of_energies_of_a_truth(truth_table):
+    assert Truth.from_table(truth_table).energy_range == (1, 100)
+    truth_table["e_min"], truth_table["e_max"] = [10.0] * 4 * u.GeV, [1] * 4 * u.TeV
+    assert Truth.from_table(truth_table).energy_range == (10, 1000)
+    assert Truth.from_table(truth_table, energy_range=[1, 3] * u.TeV).energy_range == (1000, 3000)
+    truth_table["e_min"][0] = 20
+    with pytest.raises(ValueError, match="Fluxes of the truth are in several energy ranges"):
+        Truth.from_table(truth_table)
+    with pytest.raises(ValueError, match="The energy range must be two energies above 0 that rise"):
+        Truth.from_table(truth_table, energy_range=(3, 1))
+
+
+@pytest.mark.parametrize(
+    "others", [[b"1 ", b"2", b"1", b"2", b"2"], [1, 2, 1, 2, 2], [1.0, 2.0, 1.0, 2.0, 2.0]]
+)
+def test_names_of_fields_of_any_kind(truth_table, list_table, others):
+    truth_table["field"], list_table["field"] = ["1", "1", "2", "2"], others
+    truth = Truth.from_table(truth_table, group="field")
+    evaluation = evaluate_lists(truth, [CandidateList.from_table(list_table, "x", group="field")], purity=0)
+    assert_array_equal(evaluation.results[0].matches.is_matched, [True, False, False, True, False])
+
+
+@pytest.mark.parametrize("name", ["latitude", "faint"])
+def test_ranges_of_two_numbers(truth_table, list_table, name):
+    truth, listed = Truth.from_table(truth_table), CandidateList.from_table(list_table, "a")
+    for value in (3, (1, 2, 3)):
+        with pytest.raises(ValueError, match="must be two numbers, got"):
+            evaluate_lists(truth, [listed], **{name: value})
+
+
 def test_overlapping_fields(truth_table, list_table):
     truth_table["field"] = ["a", "a", "b", "b"]
     list_table["field"] = ["a", "b", "a", "b", "b"]

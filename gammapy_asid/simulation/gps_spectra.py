@@ -8,6 +8,7 @@ import numpy as np
 from gammapy.modeling.models import (
     BrokenPowerLawSpectralModel,
     CompoundSpectralModel,
+    ConstantSpectralModel,
     ExpCutoffPowerLawSpectralModel,
     LogParabolaSpectralModel,
     PowerLawNormSpectralModel,
@@ -16,107 +17,14 @@ from gammapy.modeling.models import (
     TemplateSpectralModel,
 )
 
-__all__ = ["XmlParameters", "read_spectrum", "scaled_spectrum"]
+from .xml_parameters import XmlParameters
+
+__all__ = ["read_spectrum", "scaled_spectrum"]
 
 DNDE = u.Unit("cm-2 s-1 MeV-1")
 
 
-class XmlParameters:
-    """Parameters of an element by name: each is its value times its scale.
-
-    Parameters
-    ----------
-    element : `~xml.etree.ElementTree.Element`
-        Element with <parameter> children.
-    """
-
-    def __init__(self, element):
-        self.kind = element.get("type")
-        self._parameters = {p.get("name"): p for p in element.findall("parameter")}
-
-    def __contains__(self, name):
-        return name in self._parameters
-
-    def _get(self, name):
-        if name not in self._parameters:
-            raise ValueError(f"its {self.kind!r} has no parameter {name!r}")
-        return self._parameters[name]
-
-    def value(self, name):
-        """Value of a parameter.
-
-        Parameters
-        ----------
-        name : str
-            Name of the parameter.
-
-        Returns
-        -------
-        value : float
-            Value times scale.
-
-        Raises
-        ------
-        ValueError
-            If it is missing, or no number.
-        """
-        return self._number(name, "value") * self._number(name, "scale")
-
-    def _number(self, name, attribute):
-        text = self._get(name).get(attribute, "1" if attribute == "scale" else "0")
-        try:
-            number = float(text)
-        except ValueError:
-            number = np.nan
-        if not np.isfinite(number):
-            raise ValueError(f"the {attribute} of its {name!r} is no number: {text!r}")
-        return number
-
-    def is_free(self, name):
-        """Whether a fit varies it.
-
-        Parameters
-        ----------
-        name : str
-            Name of the parameter.
-
-        Returns
-        -------
-        is_free : bool
-            Whether it is free.
-
-        Raises
-        ------
-        ValueError
-            If it is missing.
-        """
-        return self._get(name).get("free", "0") == "1"
-
-    def fill(self, parameter, name, unit, sign=1):
-        """Give value, error and whether it is free to a Gammapy parameter.
-
-        Parameters
-        ----------
-        parameter : `~gammapy.modeling.Parameter`
-            Parameter to change.
-        name : str
-            Name of the parameter.
-        unit : str or `~astropy.units.Unit`
-            Unit of the value in the element.
-        sign : int
-            Factor on the value: indices have the other sign there.
-
-        Raises
-        ------
-        ValueError
-            If it is missing, or no number.
-        """
-        parameter.quantity = sign * self.value(name) * u.Unit(unit)
-        parameter.error = abs(self._number(name, "error") * self._number(name, "scale"))
-        parameter.frozen = not self.is_free(name)
-
-
-def read_spectrum(element, folder):
+def read_spectrum(element, folder, relative=False):
     """Spectral model of a <spectrum> element.
 
     Parameters
@@ -125,36 +33,40 @@ def read_spectrum(element, folder):
         The element.
     folder : `~pathlib.Path`
         Folder of the files that it names.
+    relative : bool
+        Whether it is a factor without a unit, as that of a cube, which has the flux itself.
 
     Returns
     -------
     model : `~gammapy.modeling.models.SpectralModel`
-        Energies are MeV, fluxes ``cm-2 s-1 MeV-1``.
+        Energies are MeV, fluxes ``cm-2 s-1 MeV-1`` or without a unit.
 
     Raises
     ------
     ValueError
-        If the type is unknown or a parameter is missing.
+        If the type is unknown, or can't be relative, or a parameter is missing.
     FileNotFoundError
         If a file does not exist.
     """
-    kind = element.get("type")
+    kind, known = element.get("type"), RELATIVE if relative else SPECTRA
     if kind == "Composite":
-        parts = [read_spectrum(part, folder) for part in element.findall("spectrum")]
+        parts = [read_spectrum(part, folder, relative) for part in element.findall("spectrum")]
         if not parts:
             raise ValueError("its composite spectrum has no parts")
         model = parts[0]
         for part in parts[1:]:
             model = CompoundSpectralModel(model, part, operator.add)
         return model
+    unit = u.dimensionless_unscaled if relative else DNDE
     if kind == "FileFunction":
-        return _file_function(element, folder)
+        return _file_function(element, folder, unit)
     if kind == "NodeFunction":
-        return _node_function(element)
-    if kind not in SPECTRA:
-        known = ", ".join([*SPECTRA, "FileFunction", "NodeFunction", "Composite"])
-        raise ValueError(f"a spectrum of type {kind!r} can't be read: known are {known}")
-    return SPECTRA[kind](XmlParameters(element))
+        return _node_function(element, unit)
+    if kind not in known:
+        whose = " of a cube" if relative else ""
+        names = ", ".join([*known, "FileFunction", "NodeFunction", "Composite"])
+        raise ValueError(f"a spectrum{whose} of type {kind!r} can't be read: known are {names}")
+    return known[kind](XmlParameters(element))
 
 
 def scaled_spectrum(model, factor):
@@ -237,11 +149,27 @@ def _smooth_broken(xml):
 
 
 def _constant(xml):
-    # Cubes carry the flux, their spectrum is a factor.
-    name = "Normalization" if "Normalization" in xml else "Value"
-    norm = PowerLawNormSpectralModel()
-    xml.fill(norm.norm, name, "")
-    return norm
+    model = ConstantSpectralModel()
+    xml.fill(model.const, _level(xml), DNDE)
+    return model
+
+
+def _level(xml):
+    return "Normalization" if "Normalization" in xml else "Value"
+
+
+def _factor(xml):
+    model = PowerLawNormSpectralModel()
+    xml.fill(model.norm, _level(xml), "")
+    return model
+
+
+def _power_law_factor(xml):
+    model = PowerLawNormSpectralModel()
+    xml.fill(model.norm, "Prefactor", "")
+    xml.fill(model.tilt, "Index", "", sign=-1)
+    xml.fill(model.reference, "Scale" if "Scale" in xml else "PivotEnergy", "MeV")
+    return model
 
 
 SPECTRA = {
@@ -255,8 +183,11 @@ SPECTRA = {
     "Constant": _constant,
 }
 
+#: Factors on the flux of a cube.
+RELATIVE = {"PowerLaw": _power_law_factor, "Constant": _factor}
 
-def _file_function(element, folder):
+
+def _file_function(element, folder, unit):
     """Spectrum tabulated in a file of energy in MeV and flux."""
     if not element.get("file"):
         raise ValueError("its spectrum of type 'FileFunction' names no file")
@@ -267,23 +198,23 @@ def _file_function(element, folder):
         energy, dnde = np.loadtxt(path, usecols=(0, 1), unpack=True, ndmin=2)
     except ValueError as error:
         raise ValueError(f"{path} is no table of energy and flux ({error})") from error
-    return _template(energy, dnde * XmlParameters(element).value("Normalization"))
+    return _template(energy, dnde * XmlParameters(element).value("Normalization"), unit)
 
 
-def _node_function(element):
+def _node_function(element, unit):
     """Spectrum tabulated in the element itself."""
     nodes = [XmlParameters(node) for node in element.findall("node")]
     if len(nodes) < 2:
         raise ValueError(f"its spectrum of type 'NodeFunction' has {len(nodes)} nodes, and two are needed")
     energy, dnde = (np.array([node.value(name) for node in nodes]) for name in ("Energy", "Intensity"))
-    return _template(energy, dnde)
+    return _template(energy, dnde, unit)
 
 
-def _template(energy, dnde):
+def _template(energy, dnde, unit):
     """Power laws between the points, and beyond them those of the ends."""
     # What falls below any other value by so much is zero, and logarithms want numbers.
     positive = dnde > 1e-30 * dnde.max(initial=0)
     if positive.sum() < 2:
         raise ValueError("its tabulated spectrum has fewer than two positive values")
     order = np.argsort(energy[positive])
-    return TemplateSpectralModel(energy[positive][order] * u.MeV, dnde[positive][order] * DNDE)
+    return TemplateSpectralModel(energy[positive][order] * u.MeV, dnde[positive][order] * unit)

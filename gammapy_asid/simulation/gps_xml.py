@@ -24,7 +24,8 @@ from gammapy.modeling.models import (
     TemplateSpatialModel,
 )
 
-from .gps_spectra import XmlParameters, read_spectrum, scaled_spectrum
+from .gps_spectra import read_spectrum, scaled_spectrum
+from .xml_parameters import XmlParameters
 
 __all__ = ["read_ctools_xml"]
 
@@ -39,7 +40,8 @@ def read_ctools_xml(filename, folder=None, on_error="raise"):
     FileFunction, NodeFunction, Constant and Composite (a sum), and the shapes PointSource,
     SkyDirFunction, RadialGaussian, RadialDisk, RadialShell, EllipticalGaussian, EllipticalDisk,
     DiffuseMap and DiffuseMapCube, as defined in the manual of GammaLib (Knoedlseder et al. 2016,
-    A&A 593, A1). Maps are normalised to one, cubes are taken as they are. Phase curves are replaced
+    A&A 593, A1). Maps are normalised to one if the file does not say otherwise, cubes are taken as they are,
+    and their spectrum is a factor on them. Phase curves are replaced
     by their mean, because a survey averages over them. Background models of an instrument are left out.
 
     Parameters
@@ -99,7 +101,7 @@ def _sky_model(name, source, folder):
     spectrum, shape = source.find("spectrum"), source.find("spatialModel")
     if spectrum is None:
         raise ValueError("it has no <spectrum>")
-    spectral = read_spectrum(spectrum, folder)
+    spectral = read_spectrum(spectrum, folder, relative=shape.get("type") == "DiffuseMapCube")
     curve = source.find("temporal")
     if curve is not None:
         spectral = scaled_spectrum(spectral, _mean_of_curve(curve, folder))
@@ -206,13 +208,13 @@ SHAPES = {
 
 
 def _template(element, path):
-    """Template of a map, normalised to one, or of a cube as it is."""
+    """Template of a map, normalised to one if that is wanted, or of a cube as it is."""
     is_cube = element.get("type") == "DiffuseMapCube"
     factor = XmlParameters(element).value("Normalization")
     data, header, energy = _image(path, is_cube)
     axes = None
     if is_cube:
-        axes = [MapAxis.from_nodes(energy, unit="MeV", name="energy_true", interp="log")]
+        axes = [MapAxis.from_nodes(energy, name="energy_true", interp="log")]
     geom = WcsGeom(_wcs(header), data.shape[:-3:-1], axes=axes)
     if is_cube:
         template = Map.from_geom(geom, data=factor * data, unit="cm-2 s-1 MeV-1 sr-1")
@@ -222,12 +224,12 @@ def _template(element, path):
     total = np.nansum(template.data * geom.solid_angle().to_value("sr"))
     if not total > 0:
         raise ValueError(f"the map {path} is zero everywhere")
-    template.data *= factor / total
+    template.data *= factor / total if element.get("normalize", "1") != "0" else factor
     return TemplateSpatialModel(template, normalize=False, filename=str(path))
 
 
 def _image(path, is_cube):
-    """Data of the first image or cube of a file, its header, and the energies of a cube in MeV."""
+    """Data of the first image or cube of a file, its header, and the energies of a cube."""
     wanted = 3 if is_cube else 2
     # Of a file cut short, what matters is whether the data are there.
     with _ignored(AstropyUserWarning), fits.open(path) as hdulist:
@@ -236,10 +238,15 @@ def _image(path, is_cube):
             raise ValueError(f"{path} holds no {'cube' if is_cube else 'map'}")
         try:
             data = np.nan_to_num(hdu.data.astype(float))
-            energy = hdulist["ENERGIES"].data.field(0) if is_cube else None
-        except (TypeError, OSError, KeyError) as error:
+            energy = _energies(hdulist["ENERGIES"]) if is_cube else None
+        except (TypeError, ValueError, OSError, KeyError) as error:
             raise ValueError(f"the file {path} is damaged ({error}): fetch it again") from error
         return data, hdu.header, energy
+
+
+def _energies(hdu):
+    """Energies of the first column of a table, in MeV if it does not say otherwise."""
+    return u.Quantity(hdu.data.field(0), hdu.columns[0].unit or "MeV").to("MeV")
 
 
 def _wcs(header):

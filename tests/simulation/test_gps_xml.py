@@ -220,6 +220,54 @@ def test_cube(tmp_path):
     assert value.to_value("cm-2 s-1 MeV-1 sr-1") == pytest.approx(2e-11, rel=1e-3)
 
 
+FLAT = np.ones((6, 6))
+FACTOR = spectrum("PowerLaw", {"Prefactor": (2, 1), "Index": (-0.5, 1), "PivotEnergy": (1, 1e4)})
+NODES = (
+    '<spectrum type="NodeFunction">'
+    + "".join(f"<node>{parameters({'Energy': (e, 1), 'Intensity': (2, 1)})}</node>" for e in (1e3, 1e7))
+    + "</spectrum>"
+)
+
+
+@pytest.mark.parametrize("unit", ["MeV", "GeV", "TeV", None])
+@pytest.mark.parametrize(
+    "factor, value",
+    [(FACTOR, 2 * 10**-0.5), (NODES, 2), (f'<spectrum type="Composite">{NODES}{NODES}</spectrum>', 4)],
+)
+def test_cube_in_any_unit_with_any_factor(tmp_path, unit, factor, value):
+    """A cube falls as the second power of the energy, and its spectrum is a factor on it."""
+    energy = np.array([1e4, 1e5, 1e6])
+    own = (energy * u.MeV).to_value(unit or "MeV")
+    table = fits.BinTableHDU.from_columns([fits.Column("Energy", "D", unit, array=own)], name="ENERGIES")
+    header = WcsGeom.create(npix=(6, 6), binsz=0.5, frame="galactic").to_header()
+    cube = fits.PrimaryHDU(1e-9 * (energy / 1e4)[:, None, None] ** -2 * FLAT, header)
+    fits.HDUList([cube, table]).writeto(tmp_path / "cube.fits")
+    model = read(tmp_path, source(spectrum=factor, shape=diffuse("DiffuseMapCube", "cube.fits")))["one"]
+    found = model.evaluate(0 * u.deg, 0 * u.deg, [0.1] * u.TeV)
+    assert found.to_value("cm-2 s-1 MeV-1 sr-1") == pytest.approx(value * 1e-11, rel=1e-3)
+
+
+def test_spectra_that_scale_no_cube(tmp_path):
+    shape = diffuse("DiffuseMapCube", "cube.fits")
+    with pytest.raises(ValueError, match="a spectrum of a cube of type 'LogParabola' can't be read"):
+        read(tmp_path, source(spectrum=spectrum("LogParabola", {}), shape=shape))
+
+
+def test_constant_flux(tmp_path):
+    constant = spectrum("Constant", {"Normalization": (2, 1e-18)})
+    model = read(tmp_path, source(spectrum=constant))["one"]
+    assert model.spectral_model(TEV).to_value(FLUX) == pytest.approx(2e-12)
+
+
+@pytest.mark.parametrize("normalize, total", [("", 1), ('normalize="1"', 1), ('normalize="0"', 7)])
+def test_map_is_normalised_if_wanted(tmp_path, normalize, total):
+    geom = WcsGeom.create(npix=(6, 6), binsz=0.5, frame="galactic", proj="TAN")
+    fits.writeto(tmp_path / "map.fits", 7 * FLAT / geom.solid_angle().value.sum(), geom.to_header())
+    shape = diffuse("DiffuseMap", "map.fits").replace('file="', f'{normalize} file="')
+    template = read(tmp_path, source(shape=shape))["one"].spatial_model
+    assert (template.map.quantity * geom.solid_angle()).sum().to_value("") == pytest.approx(total)
+
+
 def curve(attributes):
     return f'<temporal type="PhaseCurve" file="curve.fits" {attributes}/>'
 

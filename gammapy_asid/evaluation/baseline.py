@@ -1,7 +1,6 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """The classical methods to compare with: peaks of Gammapy's TS map, and of a matched filter."""
 
-import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.table import QTable
@@ -56,10 +55,17 @@ def ts_map_candidates(
     candidates : `~astropy.table.QTable`
         Columns ``ra``, ``dec``, ``glon``, ``glat`` and ``score`` (sqrt(TS)), in order
         of decreasing score; all of them also without any peak.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of range.
     """
+    check_number("threshold", threshold)
+    min_distance = checked_quantity("min_distance", min_distance, "deg", "an angle")
     estimator = TSMapEstimator(
         _source(index, sigma),
-        kernel_width=u.Quantity(kernel_width),
+        kernel_width=checked_quantity("kernel_width", kernel_width, "deg", "an angle"),
         selection_optional=None,
         sum_over_energy_groups=image,
         n_jobs=n_jobs,
@@ -121,10 +127,7 @@ def matched_filter_candidates(
         If an argument is out of range, or the dataset lacks something or has neither background nor models.
     """
     check_number("threshold", threshold)
-    check_number("index", index)
     distance = checked_quantity("min_distance", min_distance, "deg", "an angle")
-    if sigma is not None:
-        sigma = checked_quantity("sigma", sigma, "deg", "an angle")
     maps = matched_filter_maps(dataset, _source(index, sigma), kernel_width, image)
     peaks = _peaks(maps["sqrt_ts"], threshold, distance)
     x, y = (np.asarray(peaks[name], int) if len(peaks) else np.zeros(0, int) for name in "xy")
@@ -137,7 +140,7 @@ def matched_filter_candidates(
 def _peaks(image, threshold, min_distance):
     """Peaks of a map; with a distance of no pixel every pixel would be one."""
     pixel = image.geom.pixel_scales.mean()
-    return find_peaks(image, threshold=threshold, min_distance=max(u.Quantity(min_distance), pixel))
+    return find_peaks(image, threshold=threshold, min_distance=max(min_distance, pixel))
 
 
 def _summit(image, x, y, step):
@@ -154,7 +157,10 @@ def _summit(image, x, y, step):
 
 def _source(index, sigma):
     """Source of a power law, a point or a Gaussian."""
-    shape = PointSpatialModel() if sigma is None else GaussianSpatialModel(sigma=u.Quantity(sigma))
+    check_number("index", index)
+    shape = PointSpatialModel()
+    if sigma is not None:
+        shape = GaussianSpatialModel(sigma=checked_quantity("sigma", sigma, "deg", "an angle"))
     return SkyModel(spectral_model=PowerLawSpectralModel(index=index), spatial_model=shape)
 
 

@@ -2,20 +2,17 @@
 """Datasets from the files that the Fermi tools and their archives hold."""
 
 import logging
-from itertools import pairwise
 
-import astropy.units as u
 import numpy as np
-from astropy.coordinates import SkyCoord
 from gammapy.data import EventList
 from gammapy.datasets import MapDataset
 from gammapy.irf import EDispKernelMap, PSFMap
 from gammapy.maps import Map, MapAxis, WcsGeom
-from gammapy.modeling.models import TemplateSpatialModel, create_fermi_isotropic_diffuse_model
-from scipy.special import exprel
 
+from ..utils.arguments import check_number, checked_range
 from ..utils.fits_files import open_fits
 from .bands import LAT_PIXEL_SIZE
+from .diffuse_background import diffuse_background, read_emission, read_isotropic
 from .longitudes import wrapped_map
 from .selection import read_gti, read_selection
 
@@ -29,12 +26,10 @@ COORDSYS = {"GAL": "GAL", "G": "GAL", "GALACTIC": "GAL", "EQU": "C", "C": "C", "
 CTYPES = ("GLON", "RA--")
 #: Energy bins of events per decade.
 BINS_PER_DECADE = 4
-#: Energies of each bin in which diffuse emission is integrated.
-N_NODES = 4
 #: Radius in deg from which events are binned on the whole sky.
 LARGEST_CIRCLE = 60.0
-#: Stands for an intensity of zero.
-TINY = 1e-100
+#: Largest relative difference of energies that are the same but for rounding.
+SAME_ENERGY = 1e-3
 
 
 def read_sky_map(filename, frame=None):
@@ -109,7 +104,7 @@ def dataset_from_files(
     frame : {"galactic", "icrs"}, optional
         Frame of HEALPix maps that do not state it.
     energy_range : `~astropy.units.Quantity`, optional
-        Lowest and highest energy of events; by default those of their selection.
+        Lowest and highest energy of events, in GeV without a unit; by default those of their selection.
     pixel_size : float
         Pixel size for events in deg.
 
@@ -117,15 +112,22 @@ def dataset_from_files(
     -------
     dataset : `~gammapy.datasets.MapDataset`
         Dataset, with a background if an emission is given, and with the good time intervals of the counts
-        if their file has any.
+        if their file has any. Energy bins that the exposure does not reach are masked.
 
     Raises
     ------
-    FileNotFoundError, ValueError
-        If a file is missing or is another kind of file.
+    TypeError, ValueError
+        If a file is another kind of file, or an argument makes no sense or would not be used.
+    FileNotFoundError
+        If a file is missing.
     """
+    check_number("pixel_size", pixel_size, above=0, high=10)
+    energy_range = None if energy_range is None else checked_range("energy_range", energy_range)
+    if isotropic is not None and emission is None:
+        raise ValueError("The isotropic spectrum belongs to an interstellar emission: give that, too")
     counts, observed, gti = _counts(counts, frame, energy_range, pixel_size)
     exposure = _exposure(exposure, frame)
+    observed = _exposed(counts.geom, exposure, observed)
     with open_fits(psf) as hdulist:
         try:
             psf = PSFMap.from_hdulist(hdulist, format="gtpsf")
@@ -142,82 +144,33 @@ def dataset_from_files(
         name="sky",
     )
     if emission is not None:
-        cube = _emission(emission)
+        cube = read_emission(emission)
         spectrum = None
         if isotropic is not None:
-            spectrum = create_fermi_isotropic_diffuse_model(isotropic).spectral_model
+            spectrum = read_isotropic(isotropic)
         dataset.background = diffuse_background(counts.geom, exposure, cube, spectrum)
     return dataset
 
 
-def diffuse_background(geom, exposure, emission, isotropic=None):
-    """Expected counts of diffuse emission, not blurred by the point spread function.
-
-    Parameters
-    ----------
-    geom : `~gammapy.maps.WcsGeom` or `~gammapy.maps.HpxGeom`
-        Pixels and energies.
-    exposure : `~gammapy.maps.Map`
-        Exposure.
-    emission : `~gammapy.modeling.models.TemplateSpatialModel`
-        Interstellar emission, differential intensity.
-    isotropic : `~gammapy.modeling.models.SpectralModel`, optional
-        Spectrum of the isotropic emission per steradian.
-
-    Returns
-    -------
-    background : `~gammapy.maps.Map`
-        Expected counts, zero outside the sky.
-    """
-    image = geom.to_image()
-    sky = image.get_coord().skycoord
-    outside = ~np.isfinite(sky.spherical.lon.deg)
-    solid = np.where(outside, 0, np.nan_to_num(image.solid_angle().to_value("sr")))
-    # Pixels outside the sky have no position: any will do, their solid angle is zero
-    lon, lat = (np.where(outside, 0, a.deg) for a in (sky.spherical.lon, sky.spherical.lat))
-    sky = SkyCoord(lon, lat, unit="deg", frame=image.frame)
-    background = Map.from_geom(geom)
-    edges = geom.axes["energy"].edges
-    for i, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
-        nodes = np.geomspace(low, high, N_NODES)
-        # E dN/dE, a power law between the nodes; the exposure varies little inside a bin
-        values = (_intensity(e, sky, emission, isotropic) * e.to_value("GeV") for e in nodes)
-        step = np.log(high / low).to_value("") / (N_NODES - 1)
-        flux = sum(step * one * exprel(np.log(other / one)) for one, other in pairwise(values))
-        middle = {"skycoord": sky, "energy_true": np.sqrt(low * high)}
-        seen = exposure.interp_by_coord(middle, fill_value=0) * exposure.unit.to("cm2 s")
-        background.data[i] = np.nan_to_num(flux * seen * solid).clip(min=0)
-    return background
-
-
-def _intensity(energy, sky, emission, isotropic):
-    """Differential intensity in cm-2 s-1 GeV-1 sr-1, positive."""
-    axis = emission.map.geom.axes["energy_true"]
-    nodes = np.log(axis.center.to_value("GeV"))
-    at = np.log(energy.to_value("GeV"))
-    i = int(np.clip(np.searchsorted(nodes, at) - 1, 0, len(nodes) - 2))
-    share = (at - nodes[i]) / (nodes[i + 1] - nodes[i])
-    # A power law between the energies of the cube, also beyond its ends
-    low, high = (np.maximum(plane, TINY, dtype=float) for plane in emission.map.data[i : i + 2])
-    plane = Map.from_geom(emission.map.geom.to_image(), data=low ** (1 - share) * high**share)
-    unit = u.Unit("cm-2 s-1 GeV-1 sr-1")
-    intensity = plane.interp_by_coord({"skycoord": sky}, fill_value=None) * emission.map.unit.to(unit)
-    if isotropic is not None:
-        intensity = intensity + isotropic(energy).to_value("cm-2 s-1 GeV-1")
-    return np.maximum(intensity, TINY)
-
-
-def _emission(filename):
-    with open_fits(filename):
-        pass
-    try:
-        model = TemplateSpatialModel.read(filename, normalize=False)
-        n_energies = model.map.geom.axes["energy_true"].nbin
-    except (KeyError, ValueError, TypeError, IndexError) as error:
-        raise ValueError(f"{filename} holds no emission with energies ({error})") from error
-    if n_energies < 2:
-        raise ValueError(f"{filename} holds one energy: the emission must have its spectrum")
-    return model
+def _exposed(geom, exposure, observed):
+    """Mask without the bins whose middle lies beyond the energies of the exposure; None for everything."""
+    nodes = exposure.geom.axes["energy_true"].center.to_value("GeV")[[0, -1]]
+    axis = geom.axes["energy"]
+    middle = np.sqrt(axis.edges[:-1] * axis.edges[1:]).to_value("GeV")
+    known = (middle > nodes[0] * (1 - SAME_ENERGY)) & (middle < nodes[1] * (1 + SAME_ENERGY))
+    if known.all():
+        return observed
+    if not known.any():
+        raise ValueError(
+            f"The exposure, of {nodes[0]:.4g}-{nodes[1]:.4g} GeV, reaches none of the energies of the counts"
+        )
+    log.warning(
+        f"{(~known).sum()} of {len(known)} energy bins are left out, since the exposure is known for "
+        f"{nodes[0]:.4g}-{nodes[1]:.4g} GeV only: make it for all energies of the counts"
+    )
+    mask = Map.from_geom(geom, data=np.ones(geom.data_shape, bool)) if observed is None else observed
+    mask.data &= known.reshape(-1, *[1] * (mask.data.ndim - 1))
+    return mask
 
 
 def _exposure(filename, frame):
@@ -227,6 +180,8 @@ def _exposure(filename, frame):
     if exposure.unit == "":
         log.warning(f"The exposure {filename} states no unit: it is taken to be in cm2 s")
         return Map.from_geom(exposure.geom, data=exposure.data, unit="cm2 s")
+    if not exposure.unit.is_equivalent("cm2 s"):
+        raise ValueError(f"The exposure {filename} must be in cm2 s, got {exposure.unit}")
     return exposure
 
 
@@ -235,6 +190,8 @@ def _counts(filename, frame, energy_range, pixel_size):
     with open_fits(filename) as hdulist:
         is_events = "EVENTS" in hdulist
         selection, gti = read_selection(hdulist, filename), read_gti(hdulist, filename)
+    if energy_range is not None and not is_events:
+        raise ValueError(f"{filename} holds a map: energy_range is for events, leave it out")
     counts = _binned(filename, selection, energy_range, pixel_size) if is_events else _cube(filename, frame)
     geom = counts.geom
     inside = selection.contains(geom.to_image())
@@ -266,7 +223,7 @@ def _binned(filename, selection, energy_range, pixel_size):
             raise ValueError(f"{filename} holds events: give the range of energies to bin them in")
         low, high = selection.e_min, selection.e_max
     else:
-        wanted = energy_range.to_value("GeV")
+        wanted = energy_range
         low, high = max(wanted[0], selection.e_min), min(wanted[1], selection.e_max)
         if not low < high:
             raise ValueError(

@@ -312,3 +312,5 @@ def test_other_kinds_of_data(lat_field):
 def test_bad_arguments(lat_field, argument, value):
     with pytest.raises(ValueError, match=argument):
         matched_filter_candidates(lat_field(), **{argument: value})
+    with pytest.raises(ValueError, match=argument):
+        ts_map_candidates(lat_field(), **{argument: value})

@@ -223,6 +223,65 @@ def test_bad_files(folder, tmp_path):
         dataset_from_files(*good, tmp_path / "iso.txt")
 
 
+@pytest.mark.parametrize(
+    ("changed", "error", "message"),
+    [
+        (
+            {"energy_range": [50, 100] * u.GeV},
+            ValueError,
+            "counts.fits holds a map: energy_range is",
+        ),
+        (
+            {"energy_range": [100, 50] * u.GeV},
+            ValueError,
+            "energy_range must be two energies above 0 that rise",
+        ),
+        ({"energy_range": 10 * u.GeV}, ValueError, "energy_range must be two energies"),
+        ({"pixel_size": 0}, ValueError, "pixel_size must be a number above 0"),
+        ({"pixel_size": "1"}, TypeError, "pixel_size must be a number"),
+        ({"isotropic": "iso.txt"}, ValueError, "isotropic spectrum belongs to an interstellar emission"),
+        ({"exposure": "area.fits"}, ValueError, "area.fits must be in cm2 s, got cm2"),
+        ({"isotropic": "words.txt", "emission": "emission.fits"}, ValueError, "words.txt holds no isotropic"),
+    ],
+)
+def test_arguments_that_are_refused(folder, tmp_path, changed, error, message):
+    counts_map(GEOMS["car"]).write(folder / "counts.fits", format="fgst-ccube", overwrite=True)
+    exposure = Map.read(folder / "exposure.fits")
+    Map.from_geom(exposure.geom, data=exposure.data, unit="cm2").write(folder / "area.fits", overwrite=True)
+    (folder / "words.txt").write_text("no numbers\n")
+    given = {name: folder / f"{name}.fits" for name in ("counts", "exposure", "psf")}
+    files = {
+        name: folder / value for name, value in changed.items() if str(value).endswith((".fits", ".txt"))
+    }
+    with pytest.raises(error, match=message):
+        dataset_from_files(**given | changed | files)
+
+
+def test_energies_without_an_exposure_are_masked(folder, tmp_path, caplog):
+    counts_map(GEOMS["car"]).write(tmp_path / "counts.fits", format="fgst-ccube")
+    image = Map.read(folder / "exposure.fits").geom.to_image()
+    middle = np.sqrt(AXIS.edges[:-1] * AXIS.edges[1:])
+    # The middle of the first bin is a node, beyond the third there is none
+    for nodes, good in ((middle[[0, 1, 2]], [1, 1, 1, 0]), (middle, [1, 1, 1, 1])):
+        axis = MapAxis.from_nodes(nodes.to("MeV"), interp="log", name="energy_true")
+        exposure = Map.from_geom(image.to_cube([axis]), data=2e11, unit="cm2 s")
+        exposure.write(tmp_path / "exposure.fits", overwrite=True)
+        files = (tmp_path / "counts.fits", tmp_path / "exposure.fits", folder / "psf.fits")
+        dataset = dataset_from_files(*files, folder / "emission.fits")
+        if all(good):
+            assert dataset.mask_safe is None
+        else:
+            assert dataset.mask_safe.data.all(axis=(1, 2)).tolist() == good
+            assert "1 of 4 energy bins are left out, since the exposure is known for" in caplog.text
+        assert (dataset.background.data.max(axis=(1, 2)) > 0).tolist() == good
+    far = MapAxis.from_nodes([1, 2], interp="log", unit="TeV", name="energy_true")
+    Map.from_geom(image.to_cube([far]), data=2e11, unit="cm2 s").write(
+        tmp_path / "exposure.fits", overwrite=True
+    )
+    with pytest.raises(ValueError, match="reaches none of the energies of the counts"):
+        dataset_from_files(*files)
+
+
 @pytest.mark.skipif("GAMMAPY_ASID_DATA" not in os.environ, reason="real data are not here")
 def test_3fhl_counts_of_the_whole_sky():
     folder = Path(os.environ["GAMMAPY_ASID_DATA"]) / "lat/allsky"

@@ -189,6 +189,10 @@ def train(recipe, dataset, images, sources, psf, task, output, epochs, minutes, 
         settings = _own_images(recipe, dataset, images, sources)
     elif recipe is None:
         wanted = get_task(task or "detection")
+        if not wanted.dataset_recipe:
+            raise ValueError(
+                f"A model for {task} is not trained for a dataset: name a recipe, leave out --dataset"
+            )
         settings = read_recipe(wanted.dataset_recipe, wanted.Recipe)
         settings = settings.model_copy(update={"name": model_name(dataset) + wanted.suffix})
     else:

@@ -25,7 +25,7 @@ def get_task(name):
     ValueError
         If there is none.
     """
-    if name not in TASKS:
+    if not isinstance(name, str) or name not in TASKS:
         raise ValueError(f"Unknown task {name!r}: known are {', '.join(sorted(TASKS)) or 'none'}")
     return TASKS[name]()
 

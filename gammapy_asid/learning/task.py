@@ -90,7 +90,7 @@ class Task(BaseTask):
     calibrated. Training, checkpoints, release, cards and commands are the same for all.
     """
 
-    #: Recipe for the instrument of a dataset, and what is added to the name of the model.
+    #: Recipe for the instrument of a dataset, if there is one, and what is added to the name of the model.
     dataset_recipe: ClassVar[str] = "dataset"
     suffix: ClassVar[str] = ""
 

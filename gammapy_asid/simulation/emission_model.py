@@ -12,6 +12,7 @@ from astropy.coordinates import SkyCoord
 from gammapy.maps import Map
 from scipy.ndimage import map_coordinates
 
+from ..utils.files import regular_file
 from .sky_grid import (
     GRID_STEP,
     INTERVALS,
@@ -97,9 +98,12 @@ class EmissionModel:
 
         Raises
         ------
+        FileNotFoundError
+            If there is no such file.
         ValueError
             If the cube has no energy axis or another unit.
         """
+        path = regular_file(path, "cube of emission")
         cube = Map.read(path)
         if len(cube.geom.axes) != 1 or not cube.geom.axes[0].name.startswith("energy"):
             raise ValueError(f"{path} has no energy axis alone: give a cube of intensity in energy")
@@ -162,8 +166,26 @@ class EmissionModel:
         -------
         model : `EmissionModel`
             Model.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If it is no table of positive energies and intensities.
         """
-        energy, dnde = np.loadtxt(path, usecols=(0, 1), unpack=True)
+        path = regular_file(path, "isotropic spectrum")
+        try:
+            energy, dnde = np.loadtxt(path, usecols=(0, 1), unpack=True, ndmin=2)
+        except ValueError as error:
+            raise ValueError(
+                f"{path} is no table of energy and intensity ({error}): give a text file"
+            ) from None
+        order = np.argsort(energy)
+        energy, dnde = energy[order], dnde[order]
+        good = np.isfinite(dnde).all() and (dnde >= 0).all() and (np.diff(energy, prepend=0) > 0).all()
+        if len(energy) < 2 or not good:
+            raise ValueError(f"{path} needs two or more energies, all different, with intensities from 0")
         planes = integrate_intervals(energy * 1e-3, dnde * 1e3).astype(np.float32)
         return cls(name, np.broadcast_to(planes[:, None, None], (len(planes), N_LAT, N_LON)))
 

@@ -111,6 +111,8 @@ def lat_response(
         exposures = areas * livetime * SECONDS_PER_YEAR * OBSERVING_FRACTION
     else:
         mean = np.where(present, areas.mean(axis=1), 1)
+        if np.shape(exposure) != (len(bands),):
+            raise ValueError(f"exposure needs one value for each of {len(bands)} bands, got {exposure}")
         exposures = areas * (np.asarray(exposure, dtype=float) / mean)[:, None]
     e_min, e_max = np.where(present, low, np.nan), np.where(present, high, np.nan)
     return Response(bands, e_min, e_max, exposures, rad, psf, float(pixel_size))

@@ -124,4 +124,17 @@ class StructureLibrary(Movable):
         about = "library of structure", "no library of structure", "make it again"
         with open_tensors(path, *about) as file:
             size = float((file.metadata() or {})["pixel_size"])
-            return cls(file.get_tensor("structure"), file.get_tensor("latitude"), size)
+            library = cls(file.get_tensor("structure"), file.get_tensor("latitude"), size)
+            library._check()
+        return library
+
+    def _check(self):
+        """Raise ValueError where it holds no fields, or others than it says."""
+        n, ny, nx = self.structure.shape
+        if n == 0 or ny != nx or self.latitude.shape != (n,) or not 0 < self.pixel_size < 180:
+            raise ValueError(
+                f"{len(self.latitude)} latitudes for fields of shape {(n, ny, nx)}, and pixels of "
+                f"{self.pixel_size} deg"
+            )
+        if not bool(self.structure.isfinite().all() and self.latitude.isfinite().all()):
+            raise ValueError("not all values are finite")

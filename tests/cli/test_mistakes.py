@@ -49,6 +49,8 @@ MISTAKES = {
     "classify field.fits --sources list.csv --model lat -o new/c.fits": "choose lat-classes",
     "optical camera.fits --model lat -o new": "choose optical",
     "demo --model missing.safetensors -o new": "No weight file missing.safetensors",
+    "train --task generative --dataset field.fits": "A model for generative is not trained for a dataset",
+    "train --task counts --dataset field.fits": "A model for counts is not trained for a dataset",
     "emission text.safetensors -o new/x.safetensors": "No model card text.json",
     # Numbers and choices
     "detect field.fits -o new/c.fits --threshold 2": "--threshold': 2 is no possible value",

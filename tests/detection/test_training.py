@@ -15,8 +15,9 @@ from gammapy_asid.learning.stream import SimulatedBatches
 from gammapy_asid.learning.targets import detection_loss, match_radius, target_maps
 from gammapy_asid.learning.trainer import TaskModule
 from gammapy_asid.tasks.detection.network import build_network
+from gammapy_asid.tasks.detection.recipe import DetectionRecipe
 from gammapy_asid.tasks.detection.simulated_candidates import simulated_candidates
-from gammapy_asid.tasks.detection.simulator import build_simulator
+from gammapy_asid.tasks.detection.simulator import build_simulator, dataset_simulator
 from gammapy_asid.tasks.detection.task import DetectionTask
 
 
@@ -109,6 +110,9 @@ def test_match_radius_of_wide_sources_is_bounded():
         ("name: a\noptimiser: {precision: 16}", "precision"),
         ("name: [", "not a valid recipe"),
         ("- a list", "not a valid recipe"),
+        ("name: a\ntask: [detection]", "Unknown task"),
+        ("name: a\nplane: {fields: 2}\ninstruments: [{irf: any}]", "leave out plane or instruments"),
+        ("name: a\nlibrary: file.safetensors", "add simulator: generated-counts"),
         ("", "name"),
     ],
 )
@@ -118,6 +122,14 @@ def test_invalid_recipes(tmp_path, text, message):
     with pytest.raises(ValueError, match=message) as error:
         read_recipe(path)
     assert str(path) in str(error.value)
+
+
+def test_recipes_without_an_instrument_or_with_two(extension_dataset):
+    recipe = DetectionRecipe(name="a")
+    with pytest.raises(ValueError, match="Recipe 'a' has no instruments: add the entry instruments"):
+        build_simulator(recipe)
+    with pytest.raises(ValueError, match="Recipe 'cta-gps' is for fields of the plane of the CTAO"):
+        dataset_simulator(extension_dataset, read_recipe("cta-gps"))
 
 
 def test_recipes(tmp_path, monkeypatch):

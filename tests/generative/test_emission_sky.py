@@ -1,6 +1,7 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """What is learned from: coarse emission, its fine structure, and sectors that are kept out."""
 
+import healpy
 import numpy as np
 import pytest
 import torch
@@ -122,7 +123,52 @@ def test_cube_and_isotropic_spectrum_of_the_user(recipe, tmp_path):
     assert_allclose(intensity, 4e-9 * 1000 / 2, rtol=0.01)
 
 
+def test_an_isotropic_spectrum_in_any_order(tmp_path):
+    energy = np.geomspace(50, 1e6, 50)
+    for name, order in (("up", slice(None)), ("down", slice(None, None, -1))):
+        np.savetxt(tmp_path / name, np.stack([energy, energy**-2.0], 1)[order])
+    up, down = (EmissionModel.isotropic(tmp_path / name).intensity[:, 0, 0] for name in ("up", "down"))
+    assert_allclose(down, up)
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("energy intensity\n", "no table of energy and intensity"),
+        ("100 1e-9\n", "two or more energies"),
+        ("100 1e-9\n100 2e-9\n", "two or more energies, all different"),
+        ("100 1e-9\n200 nan\n", "intensities from 0"),
+    ],
+)
+def test_what_is_no_isotropic_spectrum(tmp_path, text, message):
+    (tmp_path / "iso.txt").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        EmissionModel.isotropic(tmp_path / "iso.txt")
+    with pytest.raises(FileNotFoundError, match="No such isotropic spectrum"):
+        EmissionModel.isotropic(tmp_path / "none.txt")
+
+
+def test_emission_on_another_grid_or_with_gaps(recipe):
+    intensity = EmissionBank.load(recipe.emission)["analytic"].intensity
+    with pytest.raises(ValueError, match="give one plane of EmissionModel.intensity"):
+        EmissionSky(intensity, ())
+    cut = intensity[2].copy()
+    cut[0, 0] = np.nan
+    with pytest.raises(ValueError, match="not positive over the whole sky"):
+        EmissionSky(cut, ())
+
+
+def test_a_tracer_in_another_frame(recipe, tmp_path):
+    path = tmp_path / "gas.fits"
+    healpy.write_map(str(path), np.ones(12 * 8**2), coord="C", dtype=np.float64)
+    intensity = EmissionBank.load(recipe.emission)["analytic"].intensity[2]
+    with pytest.raises(ValueError, match="gas.fits has COORDSYS 'C': tracers are maps in Galactic"):
+        EmissionSky(intensity, (str(path),))
+
+
 def test_emission_must_be_there(recipe, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"No such cube of emission: \$NOT_SET"):
+        read_intensity(recipe.model_copy(update={"emission": "$NOT_SET"}))
     with pytest.raises(ValueError, match="No model 'v09' in .*: it holds analytic"):
         read_intensity(recipe.model_copy(update={"model": "v09"}))
     model = EmissionBank.load(recipe.emission)["analytic"]

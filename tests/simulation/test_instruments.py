@@ -202,3 +202,8 @@ def test_exposure_against_3fhl():
     edges = response.sub_edges[-1]
     expected = np.interp(np.sqrt(edges[:-1] * edges[1:]), energy, mean)
     assert_allclose(response.exposure[-1], expected, rtol=0.03)
+
+
+def test_one_exposure_for_each_band(caldb):
+    with pytest.raises(ValueError, match="exposure needs one value for each of 6 bands"):
+        lat_response("TEST_V1", "FRONT", exposure=[1e11], caldb=caldb)

@@ -66,3 +66,20 @@ def test_files(library, tmp_path):
         StructureLibrary.load(path)
     with pytest.raises(FileNotFoundError):
         StructureLibrary.load(tmp_path / "nothing.safetensors")
+
+
+@pytest.mark.parametrize(
+    "n, shape, size", [(0, (0, 8, 8), 1), (3, (4, 8, 8), 1), (2, (2, 8, 9), 1), (2, (2, 8, 8), 0)]
+)
+def test_files_whose_parts_do_not_fit(tmp_path, n, shape, size):
+    path = tmp_path / "structure.safetensors"
+    StructureLibrary(torch.zeros(shape), torch.zeros(n), size).save(path)
+    with pytest.raises(ValueError, match="is no library of structure"):
+        StructureLibrary.load(path)
+
+
+def test_files_with_gaps(tmp_path):
+    path = tmp_path / "structure.safetensors"
+    StructureLibrary(torch.full((1, 8, 8), torch.nan), torch.zeros(1), 1).save(path)
+    with pytest.raises(ValueError, match="not all values are finite"):
+        StructureLibrary.load(path)

@@ -25,7 +25,7 @@ __all__ = ["CountsTask"]
 class CountsTask(Task):
     """Counts of all bands and the sources that made them, drawn together."""
 
-    name = "counts"
+    name, dataset_recipe = "counts", ""
     Recipe, Card, Model = CountsRecipe, CountsCard, CountsModel
     summary_note = "Figures of generated patches over those of simulated ones."
 

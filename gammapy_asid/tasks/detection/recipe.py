@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ...learning.recipe import (
     Count,
@@ -184,6 +184,18 @@ class DetectionRecipe(Recipe):
     calibration_patches: LargeCount = 4096
     reuse: int = Field(1, ge=1, le=8)
     sources: SourceRecipe = SourceRecipe()
+
+    @model_validator(mode="after")
+    def _entries_belong_together(self):
+        if self.plane is not None and self.instruments:
+            raise ValueError(
+                "fields of the plane have instruments of their own: leave out plane or instruments"
+            )
+        if self.library is not None and self.simulator is None:
+            raise ValueError(
+                "a library is for the simulator generated-counts: add simulator: generated-counts"
+            )
+        return self
 
     @property
     def emission_path(self):

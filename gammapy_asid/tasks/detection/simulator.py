@@ -42,7 +42,17 @@ def dataset_simulator(datasets, recipe):
     -------
     simulator : `~gammapy_asid.simulation.patch_simulator.PatchSimulator`
         Simulator.
+
+    Raises
+    ------
+    ValueError
+        If the recipe draws fields of the plane, whose instruments are others.
     """
+    if recipe.plane is not None:
+        raise ValueError(
+            f"Recipe {recipe.name!r} is for fields of the plane of the CTAO (entry plane), not for the "
+            "instrument of a dataset: leave out one of them"
+        )
     bands = bands_for_dataset(datasets)
     cube = to_band_cube(datasets, bands)
     if bands == LAT_BANDS:
@@ -64,7 +74,17 @@ def recipe_responses(recipe):
         Responses.
     weights : `~numpy.ndarray`
         Probability of each.
+
+    Raises
+    ------
+    ValueError
+        If the recipe has no instrument.
     """
+    if not recipe.instruments:
+        raise ValueError(
+            f"Recipe {recipe.name!r} has no instruments: add the entry instruments, or train for those of "
+            "data with --dataset FILE"
+        )
     rng = np.random.default_rng((recipe.seed, 1))
     responses, weights = [], []
     for family in recipe.instruments:

@@ -11,10 +11,11 @@ import torch.nn.functional as F
 
 from ...simulation.diffuse import EmissionBank, EmissionModel
 from ...simulation.missing_gas import REFERENCE_INTERVAL
-from ...simulation.sky_grid import fill_healpix, sky_grid, smooth_planes
+from ...simulation.sky_grid import N_LAT, N_LON, fill_healpix, sky_grid, smooth_planes
 from ...simulation.structure import COARSE
 from ...simulation.variations import patch_grid, sample_emission
 from ...utils.devices import Movable
+from ...utils.files import regular_file
 from ...utils.tensor_rows import TensorRows
 
 __all__ = [
@@ -137,7 +138,13 @@ def read_intensity(recipe):
 
 def _read_tracer(path):
     """Column of a tracer on the grid, over its median."""
-    column = fill_healpix(healpy.read_map(os.path.expandvars(path), dtype=float))
+    values, header = healpy.read_map(regular_file(path, "map of a tracer"), dtype=float, h=True)
+    frame = str(dict(header).get("COORDSYS", "G")).strip().upper()
+    if frame[:1] not in ("G", ""):
+        raise ValueError(
+            f"{path} has COORDSYS {frame!r}: tracers are maps in Galactic coordinates (G), turn it"
+        )
+    column = fill_healpix(values)
     column = np.maximum(column / np.median(column), LOWEST_COLUMN)
     return healpy.get_interp_val(column, *np.meshgrid(*sky_grid()), lonlat=True)
 
@@ -179,9 +186,21 @@ class EmissionSky(Movable):
         Coefficients of the logarithm of the strength of the structure: constant, and those of its linear
         terms in the coarse emission, the absolute sine of latitude and the strength of each tracer. By
         default they are fitted where training may look.
+
+    Raises
+    ------
+    ValueError
+        If the emission is on another grid, or not positive everywhere.
     """
 
     def __init__(self, intensity, tracers, amplitude=None):
+        if np.shape(intensity) != (N_LAT, N_LON):
+            raise ValueError(
+                f"The emission has shape {np.shape(intensity)}: give one plane of EmissionModel.intensity, "
+                f"{(N_LAT, N_LON)}"
+            )
+        if not (np.isfinite(intensity).all() and np.all(np.asarray(intensity) > 0)):
+            raise ValueError("The emission is not positive over the whole sky: give another model")
         coarse, structure, strength = split_emission(intensity)
         sin_lat = np.sin(np.radians(sky_grid()[1]))[:, None] + np.zeros(coarse.shape)
         channels = [sin_lat, np.abs(sin_lat), np.log(coarse / np.median(coarse))]

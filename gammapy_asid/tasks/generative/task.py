@@ -22,7 +22,7 @@ __all__ = ["GenerativeTask"]
 class GenerativeTask(Task):
     """Structure of the emission that a coarse map lacks, drawn anew each time."""
 
-    name = "generative"
+    name, dataset_recipe = "generative", ""
     Recipe, Card, Model = GenerativeRecipe, GenerativeCard, GenerativeModel
     summary_note = "Figures of sectors of longitude that trained nothing."
 

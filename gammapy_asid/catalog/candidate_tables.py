@@ -32,7 +32,7 @@ def checked_table(table):
     TypeError
         If it is no table.
     ValueError
-        If a column is missing or has a wrong unit.
+        If a column is missing or has a wrong unit, or energies do not rise.
     """
     check_kind("table", table, Table)
     columns = list(COLUMNS)
@@ -46,7 +46,20 @@ def checked_table(table):
     checked = QTable({column.name: column.convert(table[column.name]) for column in columns})
     for column in columns:
         checked[column.name].info.description = column.description
+    _check_energies(checked, "e_min", "e_max")
+    if "fit_e_min" in checked.colnames:
+        _check_energies(checked, "fit_e_min", "fit_e_max")
     return checked
+
+
+def _check_energies(table, low, high):
+    """Check that energies rise where they are known."""
+    e_min, e_max = table[low].value, table[high].value
+    bad = np.isfinite(e_min) & np.isfinite(e_max) & ~((e_min > 0) & (e_min < e_max))
+    if bad.any():
+        raise ValueError(
+            f"The table has {bad.sum()} rows whose {low} is not above 0 and below {high}: mend them"
+        )
 
 
 def check_same_sources(table, what, values, kind, do):

@@ -130,11 +130,13 @@ def match_counterparts(candidates, counterparts):
     i, j, density = np.zeros(0, int), np.zeros(0, int), np.zeros(len(table))
     if len(table) and len(other):
         vectors, others = (p.cartesian.xyz.value.T for p in (own, other))
+        nowhere = ~np.isfinite(vectors).all(axis=1)
+        vectors[nowhere], covariance[nowhere] = 0, np.nan
         largest = N_SIGMA * np.sqrt(_trace(covariance).max() + _trace(counterparts.covariance).max())
         near = KDTree(vectors).sparse_distance_matrix(
             KDTree(others), chord(min(largest, 180)), output_type="ndarray"
         )
-        # A candidate without an error has no counterpart
+        # A candidate without a position or an error has no counterpart
         near = near[np.isfinite(covariance[near["i"]]).all(axis=(1, 2))]
         i, j = near["i"], near["j"]
         density = _density(vectors, others)

@@ -33,6 +33,9 @@ def error_regions(table, positions, containment):
     if level is None:
         raise ValueError(f"No error ellipse for a containment of {containment}: give 0.68 or 0.95")
     axes = f"semi_major_{level}", f"semi_minor_{level}"
+    lost = ~(np.isfinite(positions.ra) & np.isfinite(positions.dec))
+    if lost.any():
+        raise ValueError(f"{table['name'][lost][0]} has no position: leave it out")
     return Regions([_region(position, row, *axes) for position, row in zip(positions, table, strict=True)])
 
 

@@ -159,9 +159,4 @@ def _energies(table, energy_range):
     if energy_range is not None:
         low = np.where(np.isfinite(low), low, energy_range[0])
         high = np.where(np.isfinite(high), high, energy_range[1])
-    bad = np.isfinite(low) & np.isfinite(high) & ~((low > 0) & (low < high))
-    if bad.any():
-        raise ValueError(
-            f"The list has {bad.sum()} rows whose e_min is not above 0 and below e_max: mend them"
-        )
     return low, high

@@ -160,6 +160,14 @@ def test_associate():
     assert "assoc_name" not in candidates.table.colnames
 
 
+def test_candidate_without_a_position():
+    sky = random_sky(200)
+    table = make_candidates(sky[:3]).table.copy()
+    table["ra"][1] = np.nan * u.deg
+    names = associate(Candidates(table), {"A": catalog(sky)}).table["assoc_name"]
+    assert (names[1], names[0] != "", names[2] != "") == ("", True, True)
+
+
 def test_nothing_to_associate(tmp_path):
     sky = random_sky(10)
     none = associate(make_candidates(sky[:0]), {"A": catalog(sky)})

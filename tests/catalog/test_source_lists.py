@@ -282,6 +282,17 @@ def test_regions_of_sources_without_an_error():
     assert [type(region) for region in regions] == [PointSkyRegion, PointSkyRegion]
     assert isinstance(full_candidates().to_regions()[0], EllipseSkyRegion)
     assert regions[1].meta["text"] == table["name"][1]
+    table["ra"][0] = np.nan * u.deg
+    with pytest.raises(ValueError, match="ASID .* has no position: leave it out"):
+        Candidates(table).to_regions()
+
+
+@pytest.mark.parametrize("limits", [(100, 1), (0, 1), (1, 1)])
+def test_energies_that_do_not_rise(limits):
+    table = full_candidates().table.copy()
+    table["e_min"][1], table["e_max"][1] = limits * u.GeV
+    with pytest.raises(ValueError, match="The table has 1 rows whose e_min is not above 0 and below e_max"):
+        Candidates(table)
 
 
 def test_other_names_are_refused(tmp_path):

@@ -348,6 +348,19 @@ def test_bad_input_of_the_hand_off(candidates, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [(["A B", "ab"], "'A B' and 'ab' are one name for fermipy"), (["x\x07", "y"], "can't be written to XML")],
+)
+def test_names_that_fermipy_can_not_take(names, message):
+    axes = np.full((2, 2), 0.1) * u.deg
+    found = Candidates.from_positions(SkyCoord([83, 84], [22, 23], unit="deg"), [0.9, 0.8], axes, axes)
+    table = found.table.copy()
+    table["name"] = names
+    with pytest.raises(ValueError, match=message):
+        fermipy_config(Candidates(table), **FILES)
+
+
 def test_never_overwrites_by_itself(candidates, tmp_path):
     (tmp_path / "analysis.py").write_text("mine")
     with pytest.raises(FileExistsError, match="analysis.py"):

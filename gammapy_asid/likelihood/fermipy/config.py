@@ -2,6 +2,7 @@
 """Configuration of fermipy with candidates in its model."""
 
 import math
+import re
 from pathlib import Path, PurePath
 
 import astropy.units as u
@@ -38,6 +39,9 @@ SECTIONS = (
     "binning components curvature data extension fileio gtlike lightcurve localize logging ltcube mc model "
     "optimizer plotting psmap residmap roiopt sed selection sourcefind tscube tsmap"
 ).split()
+
+#: Characters that XML can't hold.
+NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 #: Units in which fermipy takes energies, angles, times and plain numbers.
 UNITS = (u.MeV, u.deg, u.s, u.dimensionless_unscaled)
@@ -78,7 +82,7 @@ def fermipy_config(candidates, evfile=None, scfile=None, ltcube=None, roi_width=
         If `config` is a file that does not exist.
     ValueError
         If there is no candidate, no events or spacecraft file, no configuration of fermipy in `config`,
-        or if the candidates are too far apart for one region.
+        names that fermipy can't tell apart, or if the candidates are too far apart for one region.
     """
     if not len(candidates):
         raise ValueError("There are no candidates to hand over to fermipy")
@@ -90,11 +94,24 @@ def fermipy_config(candidates, evfile=None, scfile=None, ltcube=None, roi_width=
     centre, width = _region(candidates, full["selection"], full["binning"], roi_width)
     full["binning"] = full["binning"] | {"roiwidth": width}
     full["selection"] = centre | _energies(candidates, full["selection"]) | full["selection"]
-    full["model"] = _model(own, width, source_dicts(candidates))
+    full["model"] = _model(own, width, _sources(candidates))
     # fermipy writes next to the configuration
     fileio = {name: v for name, v in own.get("fileio", {}).items() if name not in ("outdir", "workdir")}
     full.pop("fileio", None)
     return full | ({"fileio": fileio} if fileio else {})
+
+
+def _sources(candidates):
+    """Dictionaries of the candidates, whose names fermipy can tell apart."""
+    sources = source_dicts(candidates)
+    names = {}
+    for source in sources:
+        other = names.setdefault(source_key(source["name"]), source["name"])
+        if other != source["name"]:
+            raise ValueError(f"{other!r} and {source['name']!r} are one name for fermipy: rename a candidate")
+        if NO_XML.search(source["name"]):
+            raise ValueError(f"The name {source['name']!r} can't be written to XML: rename the candidate")
+    return sources
 
 
 def _data(own, files, folder):

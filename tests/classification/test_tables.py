@@ -102,6 +102,16 @@ def test_rows_stand_alone(catalogue):
     assert_same(classifier.classify(catalogue[7:8]), whole[7:8], rtol=1e-9)
 
 
+def test_a_copy_of_the_training_is_the_training(catalogue):
+    """A source without a class beside one that has a class is new, in the table and in a copy of it."""
+    table = catalogue.copy()
+    new = np.flatnonzero(class_indices(table) < 0)[:5]
+    beside = np.flatnonzero(class_indices(table) >= 0)[:5]
+    table["RAJ2000"][new], table["DEJ2000"][new] = table["RAJ2000"][beside], table["DEJ2000"][beside] + 0.1
+    classifier = TableClassifier(table)
+    assert_same(classifier.classify(table.copy()), classifier.classify(table), rtol=1e-9)
+
+
 def test_unknown_values_are_flagged(catalogue):
     catalogue = Table(catalogue, masked=True)
     catalogue["LP_beta"].mask[0] = True

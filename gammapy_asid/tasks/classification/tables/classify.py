@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 #: Distance in deg up to which a source of another release can be one of the training: positions of faint
 #: sources move by so much from release to release.
 SAME = 0.15
+#: Distance in deg up to which it is the same row, in a copy of the training: the last digit of a file.
+EXACT = 1e-3
 #: Share of the needed columns that must be known for a source to be classified.
 KNOWN_MIN = 0.5
 
@@ -157,11 +159,12 @@ class TableClassifier:
             raise ValueError(
                 f"{error}. Positions tell which sources are among those of the training"
             ) from None
-        trained = np.flatnonzero((self.folds >= 0) & _known(own))
-        rows, placed = np.full(len(table), -1), np.flatnonzero(_known(positions))
-        if len(placed) and len(trained):
-            nearest, distance, _ = positions[placed].match_to_catalog_sky(own[trained])
-            rows[placed] = np.where(distance.deg < SAME, trained[nearest], -1)
+        placed = np.flatnonzero(_known(positions))
+        rows = np.full(len(table), -1)
+        rows[placed], distance = _nearest(positions[placed], own, self.folds >= 0)
+        # A neighbour without a class that is itself a row of the training is not its classed neighbour
+        _, other = _nearest(positions[placed], own, self.folds < 0)
+        rows[placed[(distance >= SAME) | ((other < EXACT) & (other < distance))]] = -1
         return rows
 
     def _fit(self, names):
@@ -182,6 +185,15 @@ class TableClassifier:
 
 def _known(positions):
     return np.isfinite(positions.ra.deg) & np.isfinite(positions.dec.deg)
+
+
+def _nearest(positions, own, chosen):
+    """Nearest of the chosen rows of the training, -1 if there is none, and its distance in deg."""
+    rows = np.flatnonzero(chosen & _known(own))
+    if len(rows) == 0 or len(positions) == 0:
+        return np.full(len(positions), -1), np.full(len(positions), np.inf)
+    nearest, distance, _ = positions.match_to_catalog_sky(own[rows])
+    return rows[nearest], distance.deg
 
 
 def _result(table, probabilities, fsrq, outside):

@@ -11,7 +11,7 @@ from gammapy.estimators import ESTIMATOR_REGISTRY, Estimator
 
 from ..catalog.candidates import Candidates
 from ..catalog.columns import CandidateFlag, fit_columns
-from ..utils.arguments import check_kind, check_number
+from ..utils.arguments import check_kind, check_number, checked_energies
 from ..utils.parallel import Processes
 from .fit import FitOptions
 from .flux_points import flux_points, shared_edges
@@ -161,7 +161,8 @@ class CandidateFitEstimator(Processes, Estimator):
         candidates : `~gammapy_asid.Candidates`
             Result of `run`.
         energy_edges : `~astropy.units.Quantity`, optional
-            Edges of the points, by default those that the datasets share where they see the source.
+            Two or more edges of the points, by default those that the datasets share where they see the
+            source.
 
         Returns
         -------
@@ -171,9 +172,14 @@ class CandidateFitEstimator(Processes, Estimator):
         Raises
         ------
         TypeError, ValueError
-            If the data can't be used, or if the datasets share no edges and none are given.
+            If the data can't be used, the candidates were not fitted, the edges are none, or if the datasets
+            share no edges and none are given.
         """
         check_kind("candidates", candidates, Candidates)
+        if "fit_flux" not in candidates.table.colnames:
+            raise ValueError("The candidates have no fits: give the result of CandidateFitEstimator.run")
+        if energy_edges is not None:
+            energy_edges = checked_energies("energy_edges", energy_edges) * u.GeV
         datasets = usable_for_fits(datasets)
         field = SourceField.make(datasets, candidates, self.options, self)
         good = np.isfinite(candidates.table["fit_flux"])

@@ -7,7 +7,14 @@ from numbers import Integral, Real
 import astropy.units as u
 import numpy as np
 
-__all__ = ["check_estimator", "check_kind", "check_number", "checked_quantity", "checked_range"]
+__all__ = [
+    "check_estimator",
+    "check_kind",
+    "check_number",
+    "checked_energies",
+    "checked_quantity",
+    "checked_range",
+]
 
 
 def check_number(name, value, low=-math.inf, high=math.inf, above=None, whole=False):
@@ -109,15 +116,17 @@ def checked_quantity(name, value, unit, what):
     return quantity
 
 
-def checked_range(name, value):
-    """Two energies in GeV that rise.
+def checked_energies(name, value, number=None):
+    """Energies in GeV that rise.
 
     Parameters
     ----------
     name : str
         Name of the argument.
-    value : `~astropy.units.Quantity` or pair
+    value : `~astropy.units.Quantity` or sequence
         Its value; numbers without a unit are in GeV.
+    number : int, optional
+        How many they must be; by default two or more.
 
     Returns
     -------
@@ -130,12 +139,35 @@ def checked_range(name, value):
         If it is something else.
     """
     try:
-        energies = np.ravel(u.Quantity(value, "GeV").value).tolist()
+        energies = u.Quantity(value, "GeV").value
     except (TypeError, ValueError):
-        energies = []
-    if len(energies) != 2 or not 0 < energies[0] < energies[1] < math.inf:
+        energies = np.zeros(0)
+    right = energies.ndim == 1 and (len(energies) >= 2 if number is None else len(energies) == number)
+    if not right or not (np.all(np.diff(energies) > 0) and 0 < energies[0] and energies[-1] < math.inf):
+        many = "two" if number == 2 else "two or more"
         raise ValueError(
-            f"{name} must be two energies above 0 that rise, got {value}: give a Quantity such as "
+            f"{name} must be {many} energies above 0 that rise, got {value}: give a Quantity such as "
             "[1, 100] * u.GeV"
         )
-    return tuple(energies)
+    return tuple(energies.tolist())
+
+
+def checked_range(name, value):
+    """Two energies in GeV that rise, see `checked_energies`.
+
+    Parameters
+    ----------
+    name, value
+        See `checked_energies`.
+
+    Returns
+    -------
+    energies : tuple of float
+        In GeV.
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
+    """
+    return checked_energies(name, value, number=2)

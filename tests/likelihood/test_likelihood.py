@@ -23,7 +23,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from gammapy_asid import CandidateFitEstimator
 from gammapy_asid.catalog import SourceClasses
 from gammapy_asid.catalog.class_spectra import curved_spectrum
-from gammapy_asid.catalog.columns import CandidateFlag
+from gammapy_asid.catalog.columns import CandidateFlag, fit_columns
 from gammapy_asid.catalog.fluxes import integral_flux
 from gammapy_asid.likelihood import disagreements
 from gammapy_asid.likelihood.fit import fit_region
@@ -234,6 +234,23 @@ def test_list_and_plot_of_disagreements(fitted):
 def test_disagreements_need_fits(candidates):
     with pytest.raises(ValueError, match="CandidateFitEstimator"):
         disagreements(candidates)
+
+
+def test_flux_points_need_fits_and_edges(candidates):
+    fits = CandidateFitEstimator()
+    with pytest.raises(ValueError, match="The candidates have no fits"):
+        fits.flux_points(None, candidates)
+    fitted = candidates.with_columns(fit_columns([{}] * len(candidates)))
+    for edges in (
+        [1] * u.GeV,
+        5 * u.GeV,
+        [10, 1] * u.GeV,
+        [1, 10] * u.deg,
+        [0, 1] * u.GeV,
+        [1, np.nan] * u.GeV,
+    ):
+        with pytest.raises(ValueError, match="energy_edges must be two or more energies above 0 that rise"):
+            fits.flux_points(None, fitted, edges)
 
 
 def test_wrong_unit():

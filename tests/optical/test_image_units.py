@@ -45,6 +45,18 @@ def test_uncertainties_have_units_too(pixels, uncertainty):
 
 
 @pytest.mark.parametrize(
+    "uncertainty",
+    [StdDevUncertainty(2 * ONES), VarianceUncertainty(4 * ONES), InverseVariance(0.25 * ONES)],
+)
+def test_uncertainties_of_files(tmp_path, pixels, uncertainty):
+    uncertainty.array[3, 4] = 0
+    CCDData(pixels, unit="adu", uncertainty=uncertainty).write(tmp_path / "image.fits")
+    _, mask, error = read_image(tmp_path / "image.fits").cut(*WHOLE)
+    assert np.argwhere(mask).tolist() == [[3, 4]]
+    assert_allclose(error[~mask], 2)
+
+
+@pytest.mark.parametrize(
     "given, message",
     [
         ({"error": 1 * u.s}, "The error is in s, but Jy is needed"),

@@ -15,7 +15,7 @@ QUALITY = {"HST": (1 | 2 | 4 | 8 | 16 | 128 | 512, 256), "JWST": (1, 2)}
 #: Names of planes of the masks of LSST's pipelines, whose bits the keywords ``MP_...`` number.
 BAD_PLANES, FULL_PLANES = ("MP_BAD", "MP_NO_DATA"), ("MP_SAT",)
 #: What CCDData calls its errors.
-STANDARD, VARIANCE = "StdDevUncertainty", "VarianceUncertainty"
+STANDARD, VARIANCE, INVERSE = "StdDevUncertainty", "VarianceUncertainty", "InverseVariance"
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,10 +28,13 @@ class ComputedPixels(Pixels):
         Pixels of a file or in memory.
     bits : int, optional
         Bits of which one must be set; without them the square root is taken.
+    inverse : bool
+        Whether the root is that of the inverse.
     """
 
     pixels: Pixels
     bits: int | None = None
+    inverse: bool = False
 
     @property
     def shape(self):
@@ -41,7 +44,8 @@ class ComputedPixels(Pixels):
     def cut(self, ys, xs):
         part = self.pixels.cut(ys, xs)
         if self.bits is None:
-            return np.sqrt(np.where(part >= 0, part, np.nan))
+            root = np.sqrt(np.where(part >= 0, part, np.nan))
+            return 1 / np.where(root > 0, root, np.nan) if self.inverse else root
         return (part.astype(np.int64) & self.bits) != 0
 
 
@@ -75,6 +79,8 @@ def maps_beside(hdus, index, pixels_of):
             maps["error"] = pixels_of(number)
         elif hdu.name == "VARIANCE" or (hdu.name == "UNCERT" and kind == VARIANCE):
             maps["error"] = ComputedPixels(pixels_of(number))
+        elif hdu.name == "UNCERT" and kind == INVERSE:
+            maps["error"] = ComputedPixels(pixels_of(number), inverse=True)
         elif hdu.name in ("DQ", "MASK"):
             maps |= _mask_planes(hdus, hdu, pixels_of(number))
     return maps

@@ -61,7 +61,7 @@ class Counterparts:
             Name of the catalogue.
         catalog : `~gammapy.catalog.SourceCatalog` or `~astropy.table.Table`
             Catalogue, with its errors of positions as far as it has columns of
-            `gammapy_asid.utils.table_columns.ERRORS`. Rows without a position are left out. The names of a
+            `gammapy_asid.utils.position_errors.ERRORS`. Rows without a position are left out. The names of a
             `~gammapy.catalog.SourceCatalog` are its own.
         position_error : `~astropy.units.Quantity`
             68 % error radius of sources whose error the catalogue does not know, as extended ones.

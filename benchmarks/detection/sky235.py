@@ -29,7 +29,7 @@ from .sky235_figure import figure
 
 __all__ = ["CLASSICAL", "detect_patches", "peak_patches"]
 
-NEEDS = "data, an hour a seed"
+NEEDS = "data, five minutes a seed, a quarter of an hour for the classical methods"
 
 BATCH = 32
 #: Models that give the background of a sky they did not make.

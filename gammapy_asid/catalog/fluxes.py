@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 import astropy.units as u
 import numpy as np
 from astropy.table import QTable, Table
-from gammapy.estimators import FluxPoints
 from gammapy.modeling.models import PowerLawSpectralModel
 
 from .columns import BAND_COLUMNS, FLUX_COLUMNS
+from .flux_points import points_of_fluxes
 from .source_table import SourceTable, row_number
 
 __all__ = ["FLUX_UNIT", "SourceFluxes", "integral_flux"]
@@ -100,7 +100,8 @@ class SourceFluxes(SourceTable):
         Returns
         -------
         points : `~gammapy.estimators.FluxPoints`
-            Flux points of type ``flux``. Points whose 95 % interval reaches zero are upper limits.
+            Flux points of type ``flux``. Points whose 95 % interval reaches zero are upper limits; energies
+            between two bands without data are a point with a NaN flux.
         """
         row = row_number(self, source)
         columns = {name: self.bands[name][row] for name in self.bands.colnames}
@@ -126,8 +127,5 @@ class SourceFluxes(SourceTable):
 
     def _points(self, columns, row):
         table = Table({name: columns[name] for name in ("e_min", "e_max", *self.bands.colnames)})
-        table["e_ref"] = np.sqrt(columns["e_min"] * columns["e_max"])
-        table.meta["SED_TYPE"] = "flux"
         index = self.table["index"][row]
-        reference = PowerLawSpectralModel(index=index if np.isfinite(index) else 2.0)
-        return FluxPoints.from_table(table, sed_type="flux", reference_model=reference)
+        return points_of_fluxes(table, PowerLawSpectralModel(index=index if np.isfinite(index) else 2.0))

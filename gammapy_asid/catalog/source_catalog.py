@@ -6,7 +6,6 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.table import Table
 from gammapy.catalog import CATALOG_REGISTRY, SourceCatalog, SourceCatalogObject
-from gammapy.estimators import FluxPoints
 from gammapy.modeling.models import (
     GaussianSpatialModel,
     PointSpatialModel,
@@ -21,6 +20,7 @@ from .catalog_files import read_catalog
 from .catalog_table import SPECTRA, candidate_table, catalog_table
 from .class_spectra import PULSAR, class_spectrum, curved_spectrum
 from .columns import CLASSES
+from .flux_points import points_of_fluxes
 from .fluxes import integral_flux
 from .regions import error_regions
 from .source_info import source_info
@@ -174,7 +174,8 @@ class SourceCatalogObjectASID(SourceCatalogObject):
     def flux_points(self):
         """Fluxes in the energy bands (`~gammapy.estimators.FluxPoints`).
 
-        Points less than two errors above zero are upper limits.
+        Points less than two errors above zero are upper limits; energies between two bands with a flux are a
+        point with a NaN flux.
 
         Raises
         ------
@@ -190,14 +191,12 @@ class SourceCatalogObjectASID(SourceCatalogObject):
         edges = np.array([band or (np.nan, np.nan) for band in self._bands]) * u.GeV
         some = np.isfinite(edges).all(axis=1) & np.isfinite(self.data["Flux_Band"])
         table = Table({"e_min": edges[some, 0], "e_max": edges[some, 1]})
-        table["e_ref"] = np.sqrt(edges[some, 0] * edges[some, 1])
         low, high = (self.data[f"Unc_Flux_Band_{end}"][some] for end in ("Low", "High"))
         table["flux"], table["flux_err"] = self.data["Flux_Band"][some], (low + high) / 2
         table["flux_errn"], table["flux_errp"] = low, high
         table["flux_ul"] = self.data["UL_Flux_Band"][some]
         table["is_ul"] = table["flux"] < UL_SIGMA * table["flux_errn"]
-        table.meta["SED_TYPE"] = "flux"
-        return FluxPoints.from_table(table, sed_type="flux", reference_model=self.spectral_model())
+        return points_of_fluxes(table, self.spectral_model())
 
 
 class SourceCatalogASID(ShownTable, SourceCatalog):

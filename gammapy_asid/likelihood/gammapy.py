@@ -14,7 +14,7 @@ from ..catalog.columns import CandidateFlag, fit_columns
 from ..utils.arguments import check_kind, check_number, checked_energies
 from ..utils.parallel import Processes
 from .fit import FitOptions
-from .flux_points import flux_points, shared_edges
+from .flux_points import edges_of_bins, flux_points, shared_edges
 from .listed_sources import listed_sources
 from .source_field import SourceField, fit_sources, has_data, usable_for_fits
 
@@ -162,18 +162,18 @@ class CandidateFitEstimator(Processes, Estimator):
             Result of `run`.
         energy_edges : `~astropy.units.Quantity`, optional
             Two or more edges of the points, by default those that the datasets share where they see the
-            source.
+            source. Others are moved to the nearest that they share, with a warning.
 
         Returns
         -------
         points : dict of str to `~gammapy.estimators.FluxPoints`
-            By name of the candidate; without those whose fit failed.
+            By name of the candidate; without those whose fit failed or that the data do not show.
 
         Raises
         ------
         TypeError, ValueError
-            If the data can't be used, the candidates were not fitted, the edges are none, or if the datasets
-            share no edges and none are given.
+            If the data can't be used, the candidates were not fitted, the edges are none or
+            hold no energy bin between them, or if the datasets share no edges.
         """
         check_kind("candidates", candidates, Candidates)
         if "fit_flux" not in candidates.table.colnames:
@@ -183,13 +183,17 @@ class CandidateFitEstimator(Processes, Estimator):
         datasets = usable_for_fits(datasets)
         field = SourceField.make(datasets, candidates, self.options, self)
         good = np.isfinite(candidates.table["fit_flux"])
+        visible = dict(zip(candidates.table["name"], has_data(datasets, candidates.positions), strict=True))
         fitted = {model.name: model for model in candidates[good].to_models()}
         points = {}
         for source in listed_sources(candidates):
             if source.name not in fitted:
                 continue
+            if not visible[source.name]:
+                log.warning(f"No flux points of {source.name}: the data do not show it")
+                continue
             region = field.region(source)
-            edges = shared_edges(region) if energy_edges is None else energy_edges
+            edges = shared_edges(region) if energy_edges is None else edges_of_bins(region, energy_edges)
             points[source.name] = flux_points(region, fitted[source.name], edges)
         return points
 

@@ -277,6 +277,29 @@ def test_region(candidates):
         fermipy_config(everywhere, **FILES)
 
 
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"binning": {"roiwidth": "wide"}}, "binning: roiwidth is an angle, got 'wide'"),
+        ({"binning": {"roiwidth": -3}}, "binning: roiwidth must be between 0 and 180 deg"),
+        ({"selection": {"ra": 83}}, "ra and dec must be two angles in deg, got 83 and None"),
+        ({"selection": {"glon": 1, "glat": 200}}, "glon and glat must be two angles in deg"),
+        ({"model": {"sources": ["Crab"]}}, "model: sources must be a list of sections"),
+        ({"components": [1]}, "components must be a list of sections"),
+    ],
+)
+def test_entries_that_are_none(candidates, config, message):
+    with pytest.raises(ValueError, match=message):
+        fermipy_config(candidates, **FILES, config=config)
+
+
+@pytest.mark.parametrize("width", [True, "wide", [5, 6], 3 * u.m, np.nan])
+def test_widths_that_are_none(candidates, width):
+    with pytest.raises(ValueError, match="roi_width"):
+        fermipy_config(candidates, **FILES, roi_width=width)
+    assert fermipy_config(candidates, **FILES, roi_width="5")["binning"]["roiwidth"] == 5
+
+
 def test_own_configuration_takes_precedence(candidates, tmp_path):
     (tmp_path / "events.fits").touch()
     own = {

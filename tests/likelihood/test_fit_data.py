@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 from gammapy.datasets import Datasets, MapDatasetOnOff
-from gammapy.maps import HpxGeom, Map, WcsGeom
+from gammapy.maps import HpxGeom, Map, MapAxis, WcsGeom
 from gammapy.modeling.models import PointSpatialModel, PowerLawSpectralModel, SkyModel
 
 from gammapy_asid import CandidateFitEstimator, Candidates
@@ -305,3 +305,33 @@ def test_flux_points_of_datasets_with_other_energies(observe):
     fitted = estimator.run([high, low], candidates())
     (points,) = estimator.flux_points([high, low], fitted).values()
     np.testing.assert_allclose(points.energy_min.to_value("GeV"), 10 ** np.array([0, 0.5, 1, 1.5]), rtol=1e-6)
+
+
+def test_flux_points_of_datasets_with_coarse_and_fine_bins(observe, caplog):
+    fine, coarse = observe(name="fine"), observe(name="coarse", seed=3)
+    coarse = coarse.resample_energy_axis(MapAxis.from_energy_bounds("1 GeV", "100 GeV", 2), name="coarse")
+    estimator = CandidateFitEstimator()
+    fitted = estimator.run([fine, coarse], candidates())
+    (points,) = estimator.flux_points([fine, coarse], fitted).values()
+    table = points.to_table(sed_type="flux")
+    np.testing.assert_allclose(table["e_min"].quantity.to_value("GeV"), [1, 10], rtol=1e-6)
+    np.testing.assert_allclose(table["e_max"].quantity.to_value("GeV"), [10, 100], rtol=1e-6)
+    # A power law of index 2
+    true = FLUX / 0.99 * np.array([0.9, 0.09])
+    assert np.all(np.abs(table["flux"] - true) < 3 * table["flux_err"])
+    assert not caplog.records
+    # 3.16 GeV is an edge of one of them only
+    (same,) = estimator.flux_points([fine, coarse], fitted, [1, 5, 100] * u.GeV).values()
+    np.testing.assert_allclose(same.energy_min.to_value("GeV"), [1, 10], rtol=1e-6)
+    assert "their edges are 10 GeV in place of 5 GeV" in caplog.text
+    np.testing.assert_allclose(same.norm.data, points.norm.data)
+
+
+def test_flux_points_inside_of_a_bin_or_beside_the_data(observe, caplog):
+    estimator = CandidateFitEstimator()
+    field = observe()
+    fitted = estimator.run(field, candidates())
+    with pytest.raises(ValueError, match="1-1.1 GeV holds no whole energy bin of the data: .* 1, 3.162, 10"):
+        estimator.flux_points(field, fitted, [1, 1.1, 100] * u.GeV)
+    assert estimator.flux_points(observe(sources=(), skydir=(120, 0)), fitted) == {}
+    assert "the data do not show it" in caplog.text

@@ -155,6 +155,13 @@ def _own_config(config):
     wrong = [n for n, s in config.items() if not isinstance(s, list if n == "components" else dict)]
     if wrong:
         raise ValueError(f"{what} is no configuration of fermipy: {', '.join(wrong)} must be a section")
+    lists = {
+        "components": config.get("components", []),
+        "model: sources": config.get("model", {}).get("sources") or [],
+    }
+    for name, entries in lists.items():
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise ValueError(f"{what} is no configuration of fermipy: {name} must be a list of sections")
     return config, folder
 
 
@@ -233,17 +240,16 @@ def _region(candidates, selection, binning, roi_width):
     if selection.get("target") is not None:
         centre, entries = None, {}
     elif found:
-        lon, lat, frame = found[0]
-        centre, entries = SkyCoord(selection[lon], selection[lat], unit="deg", frame=frame), {}
+        centre, entries = _centre(selection, *found[0]), {}
     else:
         mean = positions.cartesian.mean()
         centre = SkyCoord(mean, frame="icrs")
         centre = SkyCoord(centre.spherical.lon, centre.spherical.lat, frame="icrs")
         entries = {"ra": float(centre.ra.deg), "dec": float(centre.dec.deg)}
     if roi_width is not None:
-        return entries, _width(roi_width)
+        return entries, _width("roi_width", roi_width)
     if binning.get("roiwidth") is not None:
-        return entries, float(binning["roiwidth"])
+        return entries, _width("binning: roiwidth", binning["roiwidth"])
     if centre is None:
         return entries, ROI_WIDTH
     reach = float(positions.separation(centre).deg.max())
@@ -256,14 +262,25 @@ def _region(candidates, selection, binning, roi_width):
     return entries, float(width)
 
 
-def _width(roi_width):
+def _centre(selection, lon, lat, frame):
+    """Centre of the region from its two angles in the selection."""
+    try:
+        return SkyCoord(selection[lon], selection[lat], unit="deg", frame=frame)
+    except (KeyError, TypeError, ValueError):
+        got = f"{selection[lon]!r} and {selection.get(lat)!r}"
+        raise ValueError(f"selection: {lon} and {lat} must be two angles in deg, got {got}") from None
+
+
+def _width(name, roi_width):
     """Side of the region in deg from an argument."""
     try:
+        if isinstance(roi_width, bool | np.bool_):
+            raise TypeError
         width = float(u.Quantity(roi_width, "deg").value)
     except (TypeError, ValueError, u.UnitConversionError):
-        raise ValueError(f"roi_width is an angle, got {roi_width!r}: give degrees or a Quantity") from None
+        raise ValueError(f"{name} is an angle, got {roi_width!r}: give degrees or a Quantity") from None
     if not 0 < width <= 180:
-        raise ValueError(f"roi_width must be between 0 and 180 deg, got {width:g}")
+        raise ValueError(f"{name} must be between 0 and 180 deg, got {width:g}")
     return width
 
 

@@ -28,7 +28,7 @@ from ..common import arguments, file_of, kept, rows_to_markdown, write
 
 __all__ = ["detector_figures", "figures", "simulated_library"]
 
-NEEDS = "the model of generated counts, responses and emission of its training, an hour"
+NEEDS = "the model of generated counts, responses and emission of its training, half an hour"
 
 #: Seeds of libraries and of the test, which no training uses.
 SEED, TEST = 2**43, 2**44

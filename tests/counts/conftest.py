@@ -1,10 +1,11 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 import pytest
 
+from gammapy_asid.learning.diffusion import SCHEDULES
 from gammapy_asid.learning.recipe import OptimiserRecipe
 from gammapy_asid.simulation.generated_counts import WholePatchSimulator
 from gammapy_asid.tasks.counts.recipe import CountsRecipe
-from gammapy_asid.tasks.counts.simulator import SCHEDULES, CountsPatches
+from gammapy_asid.tasks.counts.simulator import CountsPatches
 from gammapy_asid.tasks.detection.simulator import build_simulator
 
 
@@ -42,5 +43,5 @@ def simulator(recipe, fine_response):
     """Simulator of what is learned, of an instrument and an emission that need no files."""
     sky = build_simulator(recipe.detection, [fine_response], [1.0])
     return CountsPatches(
-        WholePatchSimulator(**sky.settings), SCHEDULES[recipe.schedule], recipe.scaling_patches
+        WholePatchSimulator(**sky.settings), SCHEDULES[recipe.schedule](), recipe.scaling_patches
     )

@@ -12,7 +12,7 @@ from gammapy_asid.simulation.counts_library import CountsLibrary
 from gammapy_asid.tasks import get_task, load_card, read_recipe
 from gammapy_asid.tasks.counts.model import CountsModel
 from gammapy_asid.tasks.counts.recipe import CountsRecipe
-from gammapy_asid.tasks.counts.simulator import SCHEDULES, Scaling, images_of
+from gammapy_asid.tasks.counts.simulator import Scaling, images_of
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,8 @@ def trained(recipe, simulator, tmp_path_factory):
 def test_trained_model_draws_a_library(trained, response, simulator, tmp_path):
     card = load_card(trained)
     assert card.task == "counts"
-    assert_allclose(card.scaling, simulator.scaling.values, rtol=1e-6)
+    assert_allclose(card.brightness, simulator.scaling.brightness, rtol=1e-6)
+    assert_allclose(card.marks, simulator.scaling.marks, rtol=1e-6)
     assert set(get_task("counts").summary(card)) == set(card.metrics)
     model = CountsModel.load(trained, "cpu")
     one, same, other = model.draw(5, 1), model.draw(5, 1), model.draw(5, (1, 2))
@@ -51,7 +52,7 @@ def test_images_are_scaled_counts_and_sources(simulator):
     assert torch.equal(drawn.noise, again.noise)
     assert_allclose(drawn.noise.std(), 1, atol=0.03)
     sky = simulator.sky.draw(8, (1, 2))
-    counts, (patch, x, y, significance) = simulator.scaling.read(drawn.images)
+    counts, (patch, x, y, significance) = simulator.scaling.read(drawn.images, drawn.brightness)
     # Of rounded counts nothing is lost
     assert torch.equal(counts, torch.stack(sky.batch.counts, 1))
     marked = (sky.significance >= 2) & (sky.x > -0.5) & (sky.x < 31.5) & (sky.y > -0.5) & (sky.y < 31.5)
@@ -64,12 +65,31 @@ def test_images_are_scaled_counts_and_sources(simulator):
     assert_allclose([x[found], y[found]], [sky.x[marked][brightest], sky.y[marked][brightest]], atol=0.05)
 
 
-def test_scaling_is_of_unit_variance(simulator):
-    parts = [images_of(simulator.sky.draw(64, (2**34, i))) for i in range(1)]
-    scaled = simulator.scaling.scaled(torch.cat(parts))
-    assert_allclose(scaled.mean((0, 2, 3)), 0, atol=1e-4)
-    assert_allclose(scaled.std((0, 2, 3)), 1, atol=1e-4)
-    assert_allclose(Scaling(simulator.scaling.values).scaled(parts[0]), scaled, atol=1e-5)
+def test_scaled_images_have_no_brightness_of_their_own(simulator):
+    images = images_of(simulator.sky.draw(64, (2**34, 0)))
+    brightness = simulator.scaling.brightness_of(images)
+    scaled = simulator.scaling.scaled(images, brightness)[:, :-1]
+    assert_allclose(scaled.mean((2, 3)), 0, atol=1e-4)
+    # A band of a patch without a photon has no spread
+    seen = images[:, :-1].std((2, 3)) > 1e-3
+    assert seen.float().mean() > 0.5
+    assert_allclose(scaled.std((2, 3))[seen], 1, atol=1e-3)
+    # The network is told in numbers about one
+    measured = simulator.scaling.brightness
+    known = simulator.scaling.known(measured, 4)
+    assert known.shape == (*measured.shape, 4, 4)
+    assert_allclose(known.mean((0, 2, 3)), 0, atol=1e-4)
+    assert_allclose(known.std(0, correction=0)[measured.std(0) > 2e-3], 1, rtol=1e-3)
+
+
+def test_a_generated_patch_has_the_brightness_of_a_simulated_one(simulator):
+    # A network that knows nothing makes noise: mean and spread are still those of a patch
+    brightness = simulator.scaling.brightness[[1, 5]]
+    noise = torch.randn(2, 7, 32, 32, generator=torch.Generator().manual_seed(0))
+    counts, _ = simulator.scaling.read(noise, brightness)
+    bright = brightness[:, :6] > 8
+    assert bright.any()
+    assert_allclose(stabilised(counts).mean((2, 3))[bright], brightness[:, :6][bright], rtol=0.05)
 
 
 def test_batch_and_turns(simulator):
@@ -77,7 +97,8 @@ def test_batch_and_turns(simulator):
     (inputs, features), target = batch = task.batch(drawn)
     level = drawn.level[:, None, None, None]
     noisy = drawn.images + level * drawn.noise
-    assert_allclose(inputs[0], noisy / torch.sqrt(1 + level**2), rtol=1e-5)
+    assert_allclose(inputs[0][:, :7], noisy / torch.sqrt(1 + level**2), rtol=1e-5)
+    assert torch.equal(inputs[0][:, 7:], drawn.known)
     assert_allclose(drawn.schedule.denoised(target, noisy, drawn.level), drawn.images, atol=1e-4)
     (other, same), turned = task.turned(batch, 1)
     assert torch.equal(same, features)
@@ -99,22 +120,14 @@ def test_recipe_of_one_instrument(recipe):
         get_task("counts").simulator(recipe, datasets=[])
 
 
-def test_levels_hide_the_brightness_of_patches():
-    share = (torch.arange(2000) + 0.5) / 2000
-    levels = SCHEDULES["edm"].level(share)
-    # A tenth of the training sees levels at which nothing but the brightness of a patch is left
-    assert_allclose((levels > 20).float().mean(), 0.13, atol=0.02)
-    # Without knowledge the sampler gives unit variance all the same
-    noise = torch.randn(4000, generator=torch.Generator().manual_seed(0))
-    drawn = SCHEDULES["edm"].sample(lambda noisy, level: noisy / (1 + level**2), noise, None)
-    assert_allclose(drawn.std(), 1, atol=0.06)
-
-
 def test_images_of_a_band_that_is_absent():
     # Zero counts everywhere: no division by no spread
     marks = mark_sources(*(torch.tensor([v]) for v in (0, 4.0, 4.0, 9.0)), 1, 8)
     images = torch.cat([stabilised(torch.zeros(1, 1, 8, 8)), marks[:, None]], 1)
     scaling = Scaling.measured(images)
-    assert torch.isfinite(scaling.scaled(images)).all()
-    counts, _ = scaling.read(scaling.scaled(images))
+    brightness = scaling.brightness_of(images)
+    scaled = scaling.scaled(images, brightness)
+    assert torch.isfinite(scaled).all()
+    assert torch.all(scaling.known(brightness, 8) == 0)
+    counts, _ = scaling.read(scaled, brightness)
     assert np.all(counts.numpy() == 0)

@@ -71,7 +71,8 @@ def simulators(field, plane_simulator, make_response, tiny_recipe, extension_dat
     fine = replace(response, bands=replace(response.bands, levels=(0,) * len(response.bands)))
     sky = WholePatchSimulator(**build_simulator(tiny_recipe, [fine], [1.0]).settings)
     counts = CountsPatches(sky, EDM(), 64)
-    images, sources = counts.scaling.read(counts.draw(8, 1).images)
+    drawn = counts.draw(8, 1)
+    images, sources = counts.scaling.read(drawn.images, drawn.brightness)
     instrument = response.bands.edges, response.pixel_size, tuple(response.exposure.mean(1))
     library = CountsLibrary(images.int(), *sources, *instrument)
     return {

@@ -20,12 +20,16 @@ class CountsCard(Card):
         Of the finest pixels in deg.
     exposure : tuple of float
         Mean exposure of each band in cm2 s, 0 where it is absent.
-    scaling : tuple of tuple of float
-        Mean and standard deviation of the stabilised counts of each band and, last, of the image of sources.
+    brightness : tuple of tuple of float
+        Mean of the stabilised counts of each band, then standard deviations, of simulated patches: generated
+        ones have these.
+    marks : tuple of float
+        Mean and standard deviation of the image of sources.
     """
 
     task: Literal["counts"] = "counts"
     units: dict[str, str] = {"energy": "GeV", "exposure": "cm2 s"}
     pixel_size: float
     exposure: tuple[float, ...]
-    scaling: tuple[tuple[float, float], ...]
+    brightness: tuple[tuple[float, ...], ...]
+    marks: tuple[float, float]

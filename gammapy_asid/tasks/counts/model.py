@@ -4,6 +4,7 @@
 import torch
 
 from ...learning.denoiser import generate
+from ...learning.diffusion import SCHEDULES
 from ...learning.trained import TrainedModel
 from ...learning.unet import MultiResolutionUNet, UNetConfig
 from ...simulation.counts_library import CountsLibrary
@@ -11,7 +12,7 @@ from ...simulation.variations import generators
 from ...utils.devices import inference
 from .card import CountsCard
 from .recipe import CountsRecipe
-from .simulator import SCHEDULES, Scaling
+from .simulator import Scaling
 
 __all__ = ["CountsModel"]
 
@@ -51,11 +52,13 @@ class CountsModel(TrainedModel):
         library : `~gammapy_asid.simulation.counts_library.CountsLibrary`
             Patches, on the CPU.
         """
-        _, generator = generators(seed, self.device)
-        size = self.recipe.patch_size
-        nothing = torch.zeros(n, 0, size, size, device=self.device)
-        images = generate(self.network, SCHEDULES[self.recipe.schedule], nothing, generator)
-        counts, sources = Scaling(self.card.scaling).to(self.device).read(images)
+        rng, generator = generators(seed, self.device)
+        scaling = Scaling(self.card.brightness, self.card.marks).to(self.device)
+        chosen = torch.as_tensor(rng.integers(len(scaling.brightness), size=n), device=self.device)
+        brightness = scaling.brightness[chosen]
+        known = scaling.known(brightness, self.recipe.patch_size)
+        images = generate(self.network, SCHEDULES[self.recipe.schedule](), known, generator)
+        counts, sources = scaling.read(images, brightness)
         library = CountsLibrary(
             counts.int(), *sources, self.bands.edges, self.card.pixel_size, self.card.exposure
         )

@@ -31,7 +31,7 @@ class CountsRecipe(Recipe):
     reuse : int
         How often simulated patches are used, each time turned or mirrored otherwise.
     scaling_patches : int
-        Patches that tell mean and spread of the images, by which these are scaled.
+        Patches whose brightness generated ones have.
     validation_patches, calibration_patches : int
         Patches on which the training is watched, and those of its test.
     """
@@ -43,7 +43,7 @@ class CountsRecipe(Recipe):
     schedule: Literal["edm", "ddpm"] = "edm"
     widths: Annotated[Widths, Field(max_length=4)] = (32, 64, 96, 128)
     reuse: int = Field(1, ge=1, le=8)
-    scaling_patches: Count = 512
+    scaling_patches: Count = 1024
     validation_patches: Count = 128
     calibration_patches: Count = 256
     optimiser: OptimiserRecipe = OptimiserRecipe()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from ...learning.denoiser import draw_noise
-from ...learning.diffusion import DDPM, EDM, Schedule
+from ...learning.diffusion import SCHEDULES, Schedule
 from ...learning.seeds import SKY
 from ...simulation.counts_images import counts_of, mark_sources, read_marks, stabilised
 from ...simulation.generated_counts import WholePatchSimulator
@@ -15,25 +15,13 @@ from ...utils.devices import Movable
 from ..detection.simulator import build_simulator as build_sky
 from ..detection.simulator import recipe_responses
 
-__all__ = ["SCHEDULES", "CountsPatches", "NoisyImages", "Scaling", "build_simulator"]
+__all__ = ["CountsPatches", "NoisyImages", "Scaling", "build_simulator"]
 
 #: Patches simulated at once, to measure the scaling.
 BATCH = 64
 
-
-class BrightnessEDM(EDM):
-    """Schedule of images that differ in brightness as a whole.
-
-    Patches in the plane are brighter in all pixels and bands at once: 6000 values that change together are
-    seen through noise that is 80 times as strong as each, and are hidden by no less.
-    """
-
-    MEAN, SPREAD = 1.0, 1.8
-    HIGHEST = 400.0
-
-
-#: Schedules by the name that a recipe gives.
-SCHEDULES = {"edm": BrightnessEDM(), "ddpm": DDPM()}
+#: Least spread that something is divided by: a band without counts has none.
+LEAST_SPREAD = 1e-3
 
 
 @dataclass
@@ -44,6 +32,10 @@ class NoisyImages(Movable):
     ----------
     images, noise : `~torch.Tensor`
         Scaled images and noise of unit variance, shape ``(n, n_bands + 1, size, size)``.
+    brightness : `~torch.Tensor`
+        See `Scaling`, shape ``(n, 2 n_bands)``.
+    known : `~torch.Tensor`
+        The brightness as the network sees it, shape ``(n, 2 n_bands, size, size)``.
     level : `~torch.Tensor`
         Standard deviation of the noise to add, shape ``(n,)``.
     schedule : `~gammapy_asid.learning.diffusion.Schedule`
@@ -51,6 +43,8 @@ class NoisyImages(Movable):
     """
 
     images: torch.Tensor
+    brightness: torch.Tensor
+    known: torch.Tensor
     noise: torch.Tensor
     level: torch.Tensor
     schedule: Schedule
@@ -59,14 +53,21 @@ class NoisyImages(Movable):
 class Scaling(Movable):
     """Images of zero mean and unit variance, of counts and sources, and back.
 
+    Patches differ a hundredfold in brightness, in all pixels and bands at once, which noise of a diffusion
+    hardly hides. So the brightness of a patch, mean and standard deviation of its stabilised counts in each
+    band, is taken out and told to the network; a generated patch has that of a simulated one.
+
     Parameters
     ----------
-    values : sequence of tuple of float
-        Mean and standard deviation of the stabilised counts of each band and, last, of the image of sources.
+    brightness : array-like
+        Means of all bands, then standard deviations, of many patches, shape ``(n, 2 n_bands)``.
+    marks : tuple of float
+        Mean and standard deviation of the image of sources.
     """
 
-    def __init__(self, values):
-        self.mean, self.spread = torch.tensor(values, dtype=torch.float32).T[:, :, None, None]
+    def __init__(self, brightness, marks):
+        self.brightness = torch.as_tensor(brightness, dtype=torch.float32)
+        self.marks = tuple(marks)
 
     @classmethod
     def measured(cls, images):
@@ -77,32 +78,56 @@ class Scaling(Movable):
         images : `~torch.Tensor`
             Shape ``(n, n_bands + 1, size, size)``.
         """
-        # A band that the instrument lacks has no spread
-        spread = images.std((0, 2, 3)).clamp(min=1e-3)
-        return cls(torch.stack([images.mean((0, 2, 3)), spread], 1).tolist())
+        marks = images[:, -1]
+        return cls(cls.brightness_of(images), (float(marks.mean()), float(marks.std())))
 
-    @property
-    def values(self):
-        """What makes the same scaling."""
-        return tuple(zip(self.mean.flatten().tolist(), self.spread.flatten().tolist(), strict=True))
+    @staticmethod
+    def brightness_of(images):
+        """Brightness of images, shape ``(n, 2 n_bands)``."""
+        counts = images[:, :-1]
+        return torch.cat([counts.mean((2, 3)), counts.std((2, 3))], 1)
 
-    def scaled(self, images):
+    def known(self, brightness, size):
+        """Channels that tell the network the brightness.
+
+        Parameters
+        ----------
+        brightness : `~torch.Tensor`
+            Shape ``(n, 2 n_bands)``.
+        size : int
+            Side in pixels.
+
+        Returns
+        -------
+        channels : `~torch.Tensor`
+            Shape ``(n, 2 n_bands, size, size)``.
+        """
+        spread = self.brightness.std(0, correction=0).clamp(min=LEAST_SPREAD)
+        even = (brightness - self.brightness.mean(0)) / spread
+        return even[:, :, None, None].expand(-1, -1, size, size)
+
+    def scaled(self, images, brightness):
         """Images of zero mean and unit variance.
 
         Parameters
         ----------
         images : `~torch.Tensor`
             Shape ``(n, n_bands + 1, size, size)``.
+        brightness : `~torch.Tensor`
+            Theirs.
         """
-        return (images - self.mean) / self.spread
+        mean, spread = self._of_images(brightness)
+        return (images - mean) / spread
 
-    def read(self, scaled):
+    def read(self, scaled, brightness):
         """Counts and sources of scaled images.
 
         Parameters
         ----------
         scaled : `~torch.Tensor`
             Shape ``(n, n_bands + 1, size, size)``.
+        brightness : `~torch.Tensor`
+            Theirs.
 
         Returns
         -------
@@ -111,8 +136,15 @@ class Scaling(Movable):
         sources : tuple of `~torch.Tensor`
             See `~gammapy_asid.simulation.counts_images.read_marks`.
         """
-        images = scaled * self.spread + self.mean
+        mean, spread = self._of_images(brightness)
+        images = scaled * spread + mean
         return counts_of(images[:, :-1]), read_marks(images[:, -1])
+
+    def _of_images(self, brightness):
+        """Mean and standard deviation of each image of patches, shape ``(n, n_bands + 1, 1, 1)``."""
+        parts = zip(brightness.chunk(2, 1), self.marks, strict=True)
+        mean, spread = (torch.cat([own, torch.full_like(own[:, :1], mark)], 1) for own, mark in parts)
+        return mean[:, :, None, None], spread.clamp(min=LEAST_SPREAD)[:, :, None, None]
 
 
 def images_of(patches):
@@ -144,7 +176,7 @@ class CountsPatches(Movable):
     schedule : `~gammapy_asid.learning.diffusion.Schedule`
         Noise.
     n_scaling : int
-        Patches that tell the scaling.
+        Patches whose brightness generated ones have.
     """
 
     def __init__(self, sky, schedule, n_scaling):
@@ -177,9 +209,13 @@ class CountsPatches(Movable):
         drawn : `NoisyImages`
             Images.
         """
-        images = self.scaling.scaled(images_of(self.sky.draw(n, seed)))
+        images = images_of(self.sky.draw(n, seed))
         _, generator = generators(seed, images.device)
-        return NoisyImages(images, *draw_noise(self.schedule, images, generator), self.schedule)
+        brightness = self.scaling.brightness_of(images)
+        known = self.scaling.known(brightness, images.shape[-1])
+        images = self.scaling.scaled(images, brightness)
+        noise = draw_noise(self.schedule, images, generator)
+        return NoisyImages(images, brightness, known, *noise, self.schedule)
 
 
 def build_simulator(recipe):
@@ -199,4 +235,4 @@ def build_simulator(recipe):
     fine = replace(response.bands, levels=(0,) * len(response.bands))
     sky = build_sky(recipe.detection, [replace(response, bands=fine)], weights)
     whole = WholePatchSimulator(**sky.settings)
-    return CountsPatches(whole, SCHEDULES[recipe.schedule], recipe.scaling_patches)
+    return CountsPatches(whole, SCHEDULES[recipe.schedule](), recipe.scaling_patches)

@@ -35,10 +35,10 @@ class CountsTask(Task):
         return build_simulator(recipe)
 
     def network(self, recipe, bands):
-        return build_network(len(bands) + 1, 0, recipe.widths)
+        return build_network(len(bands) + 1, 2 * len(bands), recipe.widths)
 
     def batch(self, drawn):
-        return noisy_batch(drawn.schedule, drawn.images, drawn.noise, drawn.level)
+        return noisy_batch(drawn.schedule, drawn.images, drawn.noise, drawn.level, drawn.known)
 
     def turned(self, batch, turn):
         (inputs, features), target = batch
@@ -65,13 +65,14 @@ class CountsTask(Task):
             "psf_r68": ranges(np.array([psf_radius(response)])),
             "pixel_size": float(response.pixel_size),
             "exposure": tuple(response.exposure.mean(1).tolist()),
-            "scaling": simulator.scaling.values,
+            "brightness": tuple(map(tuple, simulator.scaling.brightness.tolist())),
+            "marks": simulator.scaling.marks,
         }
         card = self.new_card(network, recipe, simulator.bands, metrics={}, **fields)
         n, seed = recipe.calibration_patches, PATCHES.test
         model = CountsModel(card, network, next(network.parameters()).device)
         made, drawn = model.draw(n, seed), simulator.draw(n, seed)
-        counts, sources = simulator.scaling.read(drawn.images)
+        counts, sources = simulator.scaling.read(drawn.images, drawn.brightness)
         return fields | {"metrics": _figures(made, counts, sources)}
 
 

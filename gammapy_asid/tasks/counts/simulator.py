@@ -83,7 +83,18 @@ class Scaling(Movable):
 
     @staticmethod
     def brightness_of(images):
-        """Brightness of images, shape ``(n, 2 n_bands)``."""
+        """Brightness of images.
+
+        Parameters
+        ----------
+        images : `~torch.Tensor`
+            Stabilised counts of all bands and the image of sources, shape ``(n, n_bands + 1, size, size)``.
+
+        Returns
+        -------
+        brightness : `~torch.Tensor`
+            Shape ``(n, 2 n_bands)``.
+        """
         counts = images[:, :-1]
         return torch.cat([counts.mean((2, 3)), counts.std((2, 3))], 1)
 

@@ -28,6 +28,7 @@ from ..tasks.detection.sensitivity import stands_other_skies
 from ..tasks.detection.shifts import averaged_output
 from ..tasks.measurement.fitted_sources import fit_batch
 from ..tasks.measurement.model import SourceEnsemble
+from ..utils.arguments import check_flags, check_number
 from ..utils.devices import moved
 from ..utils.sky_geometry import RADIUS_68, RADIUS_95, sky_ellipses
 from .classes import DLSourceClassifier, as_classifier
@@ -100,8 +101,9 @@ class DLSourceDetector(TrainedEstimator):
             raise ValueError(f"Centres are found by 'log' or 'kmeans', got {centres!r}")
         if emission_error is not None and not _is_share(emission_error):
             raise ValueError(f"The error of the emission is a share between 0 and 1, got {emission_error}")
-        if shifts not in range(1, 9):
-            raise ValueError(f"The number of shifts is a whole number from 1 to 8, got {shifts!r}")
+        check_number("The number of shifts", shifts, low=1, high=8, whole=True)
+        if refine is not None:
+            check_flags(refine=refine)
         self.classifier = None if classify is False else as_classifier(classify, device)
         super().__init__(model, DetectionModel.load(model, device))
         self.threshold = threshold

@@ -11,7 +11,7 @@ from gammapy.estimators import ESTIMATOR_REGISTRY, Estimator
 
 from ..catalog.candidates import Candidates
 from ..catalog.columns import CandidateFlag, fit_columns
-from ..utils.arguments import check_kind, check_number, checked_energies
+from ..utils.arguments import check_flags, check_kind, check_number, checked_energies
 from ..utils.parallel import Processes
 from .fit import FitOptions
 from .flux_points import edges_of_bins, flux_points, shared_edges
@@ -84,6 +84,8 @@ class CandidateFitEstimator(Processes, Estimator):
         neighbour_reach = _angle("neighbour_reach", neighbour_reach, -1, 180)
         position_reach = _angle("position_reach", position_reach, 0, width.to_value("deg") / 2)
         check_number("curvature_ts", curvature_ts, low=0)
+        flags = {"free_background": free_background, "free_neighbours": free_neighbours}
+        check_flags(**flags, refit_position=refit_position, test_extension=test_extension)
         self.options = FitOptions(
             width=width,
             neighbour_reach=neighbour_reach,

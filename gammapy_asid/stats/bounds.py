@@ -5,6 +5,7 @@ import astropy.units as u
 import numpy as np
 import torch
 from astropy.table import QTable
+from gammapy.modeling.models import PointSpatialModel, SkyModel
 
 from ..inputs.bands_of_dataset import bands_for_dataset
 from ..inputs.batch import field_batch
@@ -32,7 +33,7 @@ def source_limits(datasets, models):
     datasets : `~gammapy.datasets.MapDataset` or `~gammapy.datasets.Datasets`
         Data of one field, with a background; without one the sky's level is taken from the counts.
     models : `~gammapy.modeling.models.Models`
-        Point sources with spectra.
+        Point sources with spectra, at least one.
 
     Returns
     -------
@@ -44,11 +45,10 @@ def source_limits(datasets, models):
     Raises
     ------
     ValueError
-        If a model has no position, or the data can't be used.
+        If there is no model, or one that is no point with a spectrum, or the data can't be used.
     """
-    placed = [m for m in models if getattr(m, "spatial_model", None) is not None]
-    if len(placed) < len(models):
-        raise ValueError("Every model needs a position: leave background models out")
+    models = [models] if isinstance(models, SkyModel) else list(models)
+    _check_points(models)
     cube = to_band_cube(datasets, bands_for_dataset(datasets), without=tuple(m.name for m in models))
     batch, tables, response = field_batch([cube]), psf_tables(cube.response), cube.response
     sky = batch.background if cube.has_background else known_sky(batch)
@@ -78,6 +78,21 @@ def source_limits(datasets, models):
             "flux_err": np.sqrt(covariance[:, 2, 2]),
         }
     )
+
+
+def _check_points(models):
+    if not models:
+        raise ValueError("There are no models: give the sources whose limits are wanted")
+    others = [
+        m.name
+        for m in models
+        if not isinstance(getattr(m, "spatial_model", None), PointSpatialModel) or m.spectral_model is None
+    ]
+    if others:
+        names = ", ".join(others)
+        raise ValueError(
+            f"Every model must be a point, which needs a position, with a spectrum: leave {names} out"
+        )
 
 
 def _counts_of_spectrum(spectrum, response):

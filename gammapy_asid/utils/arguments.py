@@ -9,6 +9,7 @@ import numpy as np
 
 __all__ = [
     "check_estimator",
+    "check_flags",
     "check_kind",
     "check_number",
     "checked_energies",
@@ -66,6 +67,19 @@ def check_kind(name, value, kinds):
     if not isinstance(value, kinds):
         names = " or ".join(k.__name__ for k in (kinds if isinstance(kinds, tuple) else (kinds,)))
         raise TypeError(f"{name} must be a {names}, got {type(value).__name__}: {value!r:.60}")
+
+
+def check_flags(**arguments):
+    """Check that arguments are True or False; a `TypeError` if not, since any text would count as True.
+
+    Parameters
+    ----------
+    **arguments : object
+        Values by the names of the arguments.
+    """
+    for name, value in arguments.items():
+        if not isinstance(value, bool | np.bool_):
+            raise TypeError(f"{name} must be True or False, got {value!r:.60}")
 
 
 def check_estimator(name, value):

@@ -8,6 +8,7 @@ from astropy.coordinates import SkyCoord
 from gammapy.estimators import ESTIMATOR_REGISTRY, FluxPoints
 from gammapy.modeling.models import (
     FoVBackgroundModel,
+    GaussianSpatialModel,
     Models,
     PointSpatialModel,
     PowerLawSpectralModel,
@@ -215,6 +216,13 @@ def test_limits_of_sources(dataset, fluxes):
     assert np.all(np.diff(limits["pos_err_68"]) > 0)
     with pytest.raises(ValueError, match="needs a position"):
         source_limits(dataset, Models([FoVBackgroundModel(dataset_name=dataset.name)]))
+    extended = models[0].copy(name="wide")
+    extended.spatial_model = GaussianSpatialModel(sigma=1 * u.deg)
+    with pytest.raises(ValueError, match="must be a point.* leave wide out"):
+        source_limits(dataset, extended)
+    with pytest.raises(ValueError, match="no models"):
+        source_limits(dataset, [])
+    assert source_limits(dataset, models[0])["counts"] == limits["counts"][0]
 
 
 def test_limits_beside_masked_data(dataset):

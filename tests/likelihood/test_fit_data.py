@@ -291,6 +291,12 @@ def test_arguments_that_are_refused(arguments, message):
         CandidateFitEstimator(**arguments)
 
 
+@pytest.mark.parametrize("name", ["free_background", "free_neighbours", "refit_position", "test_extension"])
+def test_flags_that_are_texts(name):
+    with pytest.raises(TypeError, match=f"{name} must be True or False, got 'no'"):
+        CandidateFitEstimator(**{name: "no"})
+
+
 @pytest.mark.parametrize("arguments", [{"max_rounds": 0}, {"ts_threshold": -1}, {"ts_threshold": np.nan}])
 def test_arguments_of_a_search_that_are_refused(toy_model, arguments):
     with pytest.raises(ValueError, match=next(iter(arguments))):

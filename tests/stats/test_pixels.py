@@ -151,3 +151,7 @@ def test_average_over_shifts(detector):
         averaged.run(to_band_cube(dataset))
     with pytest.raises(ValueError, match="number of shifts"):
         DLSourceDetector("lat", shifts=0)
+    with pytest.raises(TypeError, match="number of shifts"):
+        DLSourceDetector("lat", shifts=True)
+    with pytest.raises(TypeError, match="refine must be True or False, got 'no'"):
+        DLSourceDetector("lat", refine="no")

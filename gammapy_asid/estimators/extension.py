@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 TOLERANCE = 1.05
 #: Factor beyond which, at every source, data without some of the bands are those of another instrument.
 FAR = 10
+#: Pixels over the 68 % radius of the best band, its blurring by them included, above which widths come out
+#: too small: these pixels are 1.5 times wider than the radius itself.
+COARSE = 0.85
 #: Share of a stamp without data from which a source counts as near the edge.
 EDGE_SHARE = 0.02
 
@@ -161,6 +164,8 @@ class DLExtensionClassifier(TrainedEstimator):
             factor = np.where(seen, np.maximum(values / high, low / np.where(seen, values, 1)), 1)
             outside |= (factor > TOLERANCE).any(axis=1)
             far |= (factor > FAR).any(axis=1)
+        # Sources as wide as pixels that are not those of the model count as points
+        outside |= stamps.narrowest.numpy() > COARSE * np.nanmin(radius, axis=1)
         # Without some of the bands, too, the data are of another kind of instrument
         if far.all() and not np.isfinite(radius).all():
             names = () if isinstance(datasets, BandCube) else (dataset.name for dataset in datasets)
@@ -172,9 +177,9 @@ class DLExtensionClassifier(TrainedEstimator):
             )
         if outside.any():
             log.warning(
-                f"At {outside.sum()} of {len(outside)} sources point spread function or background is "
-                f"outside what model {self.card.name!r} was trained for (flag UNTRAINED): do not trust their "
-                "classes, or train on this dataset with 'gammapy-asid train --task extension --dataset'"
+                f"At {outside.sum()} of {len(outside)} sources pixels, point spread function or background "
+                f"are outside what model {self.card.name!r} was trained for (flag UNTRAINED): do not trust "
+                "their classes, or train on this dataset with 'gammapy-asid train --task extension --dataset'"
             )
         return np.where(outside, CandidateFlag.UNTRAINED, 0)
 

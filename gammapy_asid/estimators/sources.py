@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from astropy.coordinates import SkyCoord
+from astropy.coordinates import SkyCoord, UnitSphericalRepresentation
 from gammapy.datasets import MapDataset
 from gammapy.modeling.models import DatasetModels
 from scipy.spatial import KDTree
@@ -67,7 +67,7 @@ def given_sources(sources):
         score = score if np.isfinite(score).all() else None
         return GivenSources(list(sources.table["name"]), sources.positions, score)
     if isinstance(sources, SkyCoord):
-        positions = sources.reshape(-1)
+        positions = _directions(sources.reshape(-1))
         return GivenSources(iau_names(positions), positions)
     if isinstance(sources, DatasetModels):
         return _models(sources)
@@ -79,6 +79,12 @@ def given_sources(sources):
         f"Sources are SkyCoord, Candidates or Models, got {type(sources).__name__}: of a catalogue give its "
         "positions, of a table Candidates.from_table(table)"
     )
+
+
+def _directions(positions):
+    """Positions without distances and motions, which Gammapy's maps do not take."""
+    frame = positions.frame
+    return SkyCoord(frame.realize_frame(frame.data.represent_as(UnitSphericalRepresentation)))
 
 
 def _models(models):

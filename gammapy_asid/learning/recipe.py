@@ -176,6 +176,16 @@ class Recipe(StrictRecipe):
     start: str | None = None
     optimiser: OptimiserRecipe = OptimiserRecipe()
 
+    def for_datasets(self):
+        """Recipe of a training whose instrument is that of datasets; by default as it is.
+
+        Raises
+        ------
+        ValueError
+            If it is not for the instrument of a dataset.
+        """
+        return self
+
 
 def read_recipe(path, kind=None):
     """Read a recipe: a YAML file, or the name of one that comes with the package.

@@ -51,7 +51,14 @@ def prepare_simulator(recipe, datasets=None, settled=False):
     """
     task = get_task(recipe.task)
     if recipe.simulator is not None:
+        if datasets is not None:
+            raise ValueError(
+                f"Recipe {recipe.name!r} names the simulator {recipe.simulator!r}, which is not made for the "
+                "instrument of a dataset: leave out one of them"
+            )
         return named_simulator(recipe), recipe
+    if datasets is not None and not settled:
+        recipe = recipe.for_datasets()
     simulator = task.simulator(recipe, datasets, settled)
     return simulator, task.settled(recipe, simulator)
 

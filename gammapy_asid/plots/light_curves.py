@@ -28,7 +28,7 @@ def plot_light_curves(light_curves, names=None):
     light_curves : `~gammapy_asid.catalog.light_curves.SourceLightCurves` or list
         Light curves, or a list of `~gammapy.estimators.FluxPoints` with a time axis, as
         `~gammapy.estimators.LightCurveEstimator` makes them; at most 40.
-    names : sequence of str, optional
+    names : str or sequence of str, optional
         Sources to draw of the former, all by default; of the latter the names of all.
 
     Returns
@@ -41,6 +41,7 @@ def plot_light_curves(light_curves, names=None):
     ValueError
         If there is no light curve or there are too many.
     """
+    names = [names] if isinstance(names, str) else names
     if isinstance(light_curves, SourceLightCurves):
         names = list(light_curves.table["name"] if names is None else names)
         light_curves = [light_curves.flux_points(name) for name in names]

@@ -103,9 +103,9 @@ def _sky(figure, place, image, candidates, i):
     # A bright neighbour must not hide the source
     top = np.nanmax(image.cutout(position, CUTOUT / 4, mode="trim").data)
     ax.imshow(part.data, origin="lower", cmap="gray_r", vmin=0, vmax=1.1 * top if top > 0 else 1)
-    transform = ax.get_transform("icrs")
     others = candidates.positions[np.arange(len(candidates)) != i]
-    ax.plot(others.ra.deg, others.dec.deg, "+", color=COLOURS[0], transform=transform)
+    # In pixels: Astropy's axes can't draw an empty list of positions
+    ax.plot(*part.geom.to_image().coord_to_pix(others), "+", color=COLOURS[0])
     # An ellipse of 95 %, or a point where the error is not known
     candidates[i : i + 1].to_regions()[0].to_pixel(ax.wcs).plot(ax=ax, color=COLOURS[1], lw=1)
     for coordinate in ax.coords:

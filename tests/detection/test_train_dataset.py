@@ -22,6 +22,7 @@ from gammapy_asid.inputs.bands_of_dataset import bands_for_dataset
 from gammapy_asid.inputs.conditioning import TRIAL_SPECTRA, trial_spectra
 from gammapy_asid.inputs.convert import to_band_cube
 from gammapy_asid.learning.recipe import read_recipe
+from gammapy_asid.learning.run import prepare_simulator
 from gammapy_asid.learning.stream import SimulatedBatches
 from gammapy_asid.simulation.dataset_patches import DatasetSimulator, detection_flux
 from gammapy_asid.simulation.sky import source_counts
@@ -221,6 +222,24 @@ def test_lat_data_are_simulated_on_the_sky_of_the_lat(monkeypatch):
     assert weights == [1.0]
     assert response.bands is LAT_BANDS
     assert_allclose(response.exposure[4, 0], 3e11, rtol=0.5)
+
+
+def test_instruments_of_a_recipe_beside_a_dataset(dataset, caplog):
+    recipe = DetectionRecipe(name="a", patch_size=32, instruments=[{"irf": "P8R3_SOURCE_V3"}])
+    _, used = prepare_simulator(recipe, dataset)
+    assert "instruments of recipe 'a' are not used" in caplog.text
+    # The card does not state them, and figures are never those of another instrument
+    assert used.instruments == ()
+    with pytest.raises(ValueError, match="--dataset"):
+        prepare_simulator(used)
+    caplog.clear()
+    assert prepare_simulator(used, dataset)[1] == used
+    assert not caplog.text
+
+
+def test_named_simulators_know_no_dataset(dataset):
+    with pytest.raises(ValueError, match="'generated-counts', which is not made for"):
+        prepare_simulator(DetectionRecipe(name="a", simulator="generated-counts"), dataset)
 
 
 def test_stream_is_made_of_marked_sources(simulator):

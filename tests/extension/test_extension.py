@@ -27,7 +27,7 @@ from gammapy_asid.inputs.stamps import cut_stamps, local_psf_radii
 from gammapy_asid.learning.io import load_card
 from gammapy_asid.learning.model_files import list_models
 from gammapy_asid.learning.recipe import read_recipe
-from gammapy_asid.learning.run import release, train
+from gammapy_asid.learning.run import prepare_simulator, release, train
 from gammapy_asid.tasks.detection.card import DetectionCard
 from gammapy_asid.tasks.extension.card import ExtensionCard
 from gammapy_asid.tasks.extension.loss import classes_of, extension_loss
@@ -170,6 +170,27 @@ def test_bad_input(classifier, dataset):
     assert list(everywhere.table["flags"]) == [CandidateFlag.OUTSIDE]
     twice = classifier.run(dataset, SkyCoord([POINT, POINT])).table
     assert np.all(twice["flags"] & CandidateFlag.DUPLICATE)
+
+
+def test_distances_and_motions_of_positions_do_not_count(classifier, dataset):
+    near = SkyCoord(
+        dataset.counts.geom.center_skydir.galactic.l,
+        dataset.counts.geom.center_skydir.galactic.b,
+        frame="galactic",
+    ).reshape(1)
+    far = SkyCoord(near.l, near.b, distance=[2] * u.kpc, frame="galactic")
+    moved = SkyCoord(near.l, near.b, pm_l_cosb=[1] * u.mas / u.yr, pm_b=[1] * u.mas / u.yr, frame="galactic")
+    right = classifier.run(dataset, near).table
+    for positions in (far, moved):
+        table = classifier.run(dataset, positions).table
+        assert_allclose(table["ext_sigma"].value, right["ext_sigma"].value, rtol=1e-5)
+        assert_allclose(table["ra"].value, right["ra"].value)
+
+
+def test_responses_of_a_recipe_beside_a_dataset(extension_dataset):
+    # Its fluxes are absolute, those of a training for a dataset in units of what that detects
+    with pytest.raises(ValueError, match="'cta-extension' has instrument responses"):
+        prepare_simulator(read_recipe("cta-extension"), extension_dataset)
 
 
 def test_instrument_outside_the_range_of_training(classifier, dataset):

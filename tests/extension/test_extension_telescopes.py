@@ -73,3 +73,17 @@ def test_wider_than_trained_is_said(classifier, caplog):
         row = classifier.run(dataset, SkyCoord([83.6], [22], unit="deg")).table[0]
     assert row["flags"] & CandidateFlag.UNTRAINED
     assert "point spread function" in caplog.text
+
+
+def test_pixels_wider_than_the_point_spread_function(classifier, caplog):
+    """On pixels of 0.1 deg a source of 0.15 deg comes out as one of 0.125 deg: this is said."""
+    position = SkyCoord([83.6], [22], unit="deg")
+    dataset = observed(GaussianSpatialModel(sigma=0.15 * u.deg, **PLACE), 0.03)
+    fine = classifier.run(dataset, position).table[0]
+    coarse = classifier.run(dataset.downsample(2), position).table[0]
+    assert not fine["flags"] & CandidateFlag.UNTRAINED
+    assert coarse["flags"] & CandidateFlag.UNTRAINED
+    assert "pixels, point spread function or background are outside" in caplog.text
+    # The same photons on wide pixels of a wide point spread function are inside
+    dataset = observed(GaussianSpatialModel(sigma=0.15 * u.deg, **PLACE), 0.08).downsample(2)
+    assert not classifier.run(dataset, position).table["flags"][0] & CandidateFlag.UNTRAINED

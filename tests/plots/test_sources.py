@@ -111,6 +111,13 @@ def test_plot_bare_candidates(candidates):
     figure.canvas.draw()
 
 
+def test_one_candidate_without_neighbours(candidates, datasets):
+    figure = plot_classified(classified(candidates)[:1], datasets)
+    figure.canvas.draw()
+    (crosses,) = [line for line in figure.axes[0].lines if line.get_marker() == "+"]
+    assert len(crosses.get_xdata()) == 0
+
+
 def test_light_curves_by_name(candidates, light_curves):
     # In another order, of more sources
     figure = plot_classified(candidates[1:2], light_curves=light_curves)
@@ -136,6 +143,9 @@ def test_plot_light_curves(candidates, light_curves):
     name = str(candidates.table["name"][1])
     figure = plot_light_curves(light_curves, [name])
     assert [ax.get_title() for ax in figure.axes] == [f"{name}   1–100 GeV, variability index 0.0 in 4 bins"]
+    # A name alone is that of one source
+    (ax,) = plot_light_curves(light_curves, name).axes
+    assert ax.get_title().startswith(name)
     figure = plot_light_curves([light_curves.flux_points(i) for i in range(3)])
     figure.canvas.draw()
     assert figure.axes[2].get_title() == "1–100 GeV"

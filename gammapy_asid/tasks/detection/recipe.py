@@ -1,6 +1,7 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """Recipe of a detection model and its ensembles."""
 
+import logging
 import os
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,6 +19,8 @@ from ...learning.recipe import (
 )
 
 __all__ = ["InstrumentRecipe", "PlaneRecipe", "DetectionRecipe", "RealFieldRecipe", "SourceRecipe"]
+
+log = logging.getLogger(__name__)
 
 
 class InstrumentRecipe(StrictRecipe):
@@ -201,3 +204,13 @@ class DetectionRecipe(Recipe):
     def emission_path(self):
         """Path of the emission bank with environment variables expanded, or None."""
         return None if self.emission is None else Path(os.path.expandvars(self.emission))
+
+    def for_datasets(self):
+        if not self.instruments:
+            return self
+        log.warning(
+            f"The instruments of recipe {self.name!r} are not used: the model is trained for that of the "
+            "dataset. Leave out the dataset to train for those of the recipe."
+        )
+        # A card must not name what was not simulated
+        return self.model_copy(update={"instruments": ()})

@@ -99,3 +99,12 @@ class ExtensionRecipe(Recipe):
         if self.others is None and any(scene.other for scene in self.scenes):
             raise ValueError("a scene asks for other telescopes: set others")
         return self
+
+    def for_datasets(self):
+        if self.irfs:
+            raise ValueError(
+                f"Recipe {self.name!r} has instrument responses (entry irfs), and fluxes that suit these: "
+                "leave out the dataset, or take the recipe 'extension', whose fluxes are counted from what a "
+                "dataset detects"
+            )
+        return self

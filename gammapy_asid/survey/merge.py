@@ -1,15 +1,20 @@
 # Licensed under a 3-clause BSD style license - see LICENSE
 """One list of the candidates of overlapping tiles."""
 
+import logging
+
 import numpy as np
 from astropy.table import vstack
 from scipy.spatial import KDTree
 
 from ..catalog.candidates import Candidates
+from ..catalog.flux_points import SAME_EDGE
 from ..catalog.names import iau_names
 from ..utils.sky_geometry import chord, chord_angle, unit_vectors
 
 __all__ = ["merge_tiles"]
+
+log = logging.getLogger(__name__)
 
 #: Largest distance in deg at which two candidates can be one, and the largest reach out of a core: a wider
 #: error circle says little of a place, and would join what is near it by chance.
@@ -55,7 +60,7 @@ def merge_tiles(lists, tiles, smallest_error):
 
 
 def _merged_meta(metas):
-    """Provenance of all tiles: that of the first, and what lies outside the training of a model in any."""
+    """Provenance of all tiles: that of the first, energies of all, and what is outside of the training."""
     problems = sorted({problem for meta in metas for problem in meta.get("outside_training", ())})
     known_sky = sorted({meta["known_sky"] for meta in metas if "known_sky" in meta})
     merged = dict(metas[0])
@@ -65,8 +70,36 @@ def _merged_meta(metas):
     if known_sky:
         merged["known_sky"] = "; ".join(known_sky)
         merged["background"] = all(meta["background"] for meta in metas)
+    ranges = [meta["energy_range"] for meta in metas if "energy_range" in meta]
+    if ranges:
+        merged["energy_range"] = _widest(ranges)
+    fluxes = [meta["flux"] for meta in metas if "flux" in meta]
+    if fluxes:
+        own = {"energy_range": _widest([f["energy_range"] for f in fluxes]), "bands": _same_bands(fluxes)}
+        merged["flux"] = fluxes[0] | own
     if problems:
         merged |= {"outside_training": problems, "expected_purity": np.nan, "expected_completeness": np.nan}
+    return merged
+
+
+def _widest(ranges):
+    """Range of energies that holds all."""
+    return [min(low for low, _ in ranges), max(high for _, high in ranges)]
+
+
+def _same_bands(fluxes):
+    """Energies of each band, None where no tile has it, or where those of tiles differ."""
+    merged = []
+    for bands in zip(*(flux["bands"] for flux in fluxes), strict=True):
+        known = [band for band in bands if band is not None]
+        same = bool(known) and np.allclose(known, known[0], rtol=SAME_EDGE, atol=0)
+        if known and not same:
+            low, high = _widest(known)
+            log.warning(
+                f"Tiles hold different parts of the band of {low:.4g}-{high:.4g} GeV: its fluxes are in the table, "
+                "without flux points."
+            )
+        merged.append(known[0] if same else None)
     return merged
 
 

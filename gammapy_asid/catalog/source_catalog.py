@@ -191,7 +191,7 @@ class SourceCatalogObjectASID(SourceCatalogObject):
         edges = np.array([band or (np.nan, np.nan) for band in self._bands]) * u.GeV
         some = np.isfinite(edges).all(axis=1) & np.isfinite(self.data["Flux_Band"])
         if not some.any():
-            raise ValueError(f"{self.name} has fluxes in bands whose energies differ between tiles: no points")
+            raise ValueError(f"{self.name} has fluxes in bands of energies that differ by tile: no points")
         table = Table({"e_min": edges[some, 0], "e_max": edges[some, 1]})
         low, high = (self.data[f"Unc_Flux_Band_{end}"][some] for end in ("Low", "High"))
         table["flux"], table["flux_err"] = self.data["Flux_Band"][some], (low + high) / 2

@@ -96,8 +96,8 @@ def _same_bands(fluxes):
         if known and not same:
             low, high = _widest(known)
             log.warning(
-                f"Tiles hold different parts of the band of {low:.4g}-{high:.4g} GeV: its fluxes are in the table, "
-                "without flux points."
+                f"Tiles hold different parts of the band of {low:.4g}-{high:.4g} GeV: its fluxes are in the "
+                "table, without flux points."
             )
         merged.append(known[0] if same else None)
     return merged

@@ -118,7 +118,7 @@ def classical_peaks(method, simulator, pairs, first=0):
 
 def figure(results, simulator):
     """Share of separated pairs against the distance."""
-    fig, axes = plt.subplots(1, len(BANDS), figsize=(14, 4.4), layout="constrained", sharey=True)
+    fig, axes = plt.subplots(1, len(BANDS), figsize=(14, 5.2), layout="constrained", sharey=True)
     for ax, band in zip(axes, BANDS, strict=True):
         for color, ratio in zip(("C0", "C1", "C2"), RATIOS, strict=True):
             for method, style in STYLES.items():
@@ -148,8 +148,8 @@ def figure(results, simulator):
         ax.axhline(0.5, color="0.7", lw=0.8)
         ax.axvline(1.0, color="0.7", lw=0.8)
     axes[0].set_ylabel("Share of pairs separated")
-    # The first panel has room, the second all the methods
-    axes[0].legend(*axes[1].get_legend_handles_labels(), fontsize="small", loc="lower right")
+    # The second panel has all the methods
+    fig.legend(*axes[1].get_legend_handles_labels(), fontsize="small", loc="outside lower center", ncols=5)
     return fig
 
 

@@ -5,13 +5,15 @@ from functools import cached_property
 
 import numpy as np
 from astropy.coordinates import SkyCoord, SphericalRepresentation
+from gammapy.datasets import Datasets
 from gammapy.maps import WcsGeom
 from scipy.sparse.csgraph import connected_components
 
+from .masks import valid_bins
 from .pixel_grid import PixelGrid, same_image
 from .rebin import box_regrid
 
-__all__ = ["MAX_RADIUS", "FieldPixels"]
+__all__ = ["MAX_RADIUS", "FieldPixels", "separate_fields"]
 
 #: Largest distance in deg of a pixel from the centre of a field that must be reprojected.
 MAX_RADIUS = 45.0
@@ -201,14 +203,38 @@ class FieldPixels:
         return box_regrid(x, y, np.clip(np.nan_to_num(width), 1e-3, 1.0), shape)
 
 
-def _check_overlap(grids):
-    """Check that the images hang together, each by one of the others."""
-    grids = _different(grids)
+def separate_fields(datasets):
+    """Datasets that hang together on the sky, each by one of the others.
+
+    Parameters
+    ----------
+    datasets : `~gammapy.datasets.Datasets`
+        Datasets with valid pixels.
+
+    Returns
+    -------
+    fields : list of `~gammapy.datasets.Datasets`
+        Those of each field, in their order.
+    """
+    grids = [
+        PixelGrid(d.counts.geom.to_image(), valid_bins(d).any(axis=0).ravel())
+        for d in (datasets if len(datasets) > 1 else ())
+    ]
+    field = _fields(grids) if grids else np.zeros(1, int)
+    return [Datasets([datasets[i] for i in np.flatnonzero(field == n).tolist()]) for n in np.unique(field)]
+
+
+def _fields(grids):
+    """Number of the field of each image, shape ``(n,)``."""
     centres = SkyCoord([_mean_direction(grid.centres.icrs) for grid in grids])
     radii = [centre.separation(grid.centres).max().deg for centre, grid in zip(centres, grids, strict=True)]
     apart = centres[:, None].separation(centres[None]).deg
-    n_fields, _ = connected_components(apart <= np.add.outer(radii, radii), directed=False)
-    if n_fields > 1:
+    return connected_components(apart <= np.add.outer(radii, radii), directed=False)[1]
+
+
+def _check_overlap(grids):
+    """Check that the images hang together, each by one of the others."""
+    if _fields(_different(grids)).any():
         raise ValueError(
             "The datasets do not overlap on the sky: they must show the same field. "
             "Run the detector on each field separately."

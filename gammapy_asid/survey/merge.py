@@ -12,7 +12,7 @@ from ..catalog.flux_points import SAME_EDGE
 from ..catalog.names import iau_names
 from ..utils.sky_geometry import chord, chord_angle, unit_vectors
 
-__all__ = ["merge_tiles"]
+__all__ = ["merge_fields", "merge_tiles"]
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +59,25 @@ def merge_tiles(lists, tiles, smallest_error):
     return merged
 
 
+def merge_fields(lists):
+    """Join the candidates of fields that are apart.
+
+    Parameters
+    ----------
+    lists : list of `~gammapy_asid.Candidates`
+        Candidates of each field.
+
+    Returns
+    -------
+    candidates : `~gammapy_asid.Candidates`
+        Of all, one field after the other, without maps.
+    """
+    if len(lists) == 1:
+        return Candidates(lists[0].table, meta=lists[0].meta)
+    table = vstack([candidates.table for candidates in lists], metadata_conflicts="silent")
+    return Candidates(table, meta=_merged_meta([candidates.meta for candidates in lists]))
+
+
 def _merged_meta(metas):
     """Provenance of all tiles: that of the first, energies of all, and what is outside of the training."""
     problems = sorted({problem for meta in metas for problem in meta.get("outside_training", ())})
@@ -70,16 +89,19 @@ def _merged_meta(metas):
     if known_sky:
         merged["known_sky"] = "; ".join(known_sky)
         merged["background"] = all(meta["background"] for meta in metas)
-    ranges = [meta["energy_range"] for meta in metas if "energy_range" in meta]
-    if ranges:
-        merged["energy_range"] = _widest(ranges)
+    merged |= _energies(metas)
     fluxes = [meta["flux"] for meta in metas if "flux" in meta]
     if fluxes:
-        own = {"energy_range": _widest([f["energy_range"] for f in fluxes]), "bands": _same_bands(fluxes)}
-        merged["flux"] = fluxes[0] | own
+        merged["flux"] = fluxes[0] | _energies(fluxes) | {"bands": _same_bands(fluxes)}
     if problems:
         merged |= {"outside_training": problems, "expected_purity": np.nan, "expected_completeness": np.nan}
     return merged
+
+
+def _energies(metas):
+    """Range of energies of all, where it is stated."""
+    ranges = [meta["energy_range"] for meta in metas if "energy_range" in meta]
+    return {"energy_range": _widest(ranges)} if ranges else {}
 
 
 def _widest(ranges):

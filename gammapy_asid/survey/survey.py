@@ -14,9 +14,10 @@ from ..estimators.detector import DLSourceDetector
 from ..estimators.find import default_parts, find_with_fluxes
 from ..estimators.flux import DLFluxEstimator
 from ..inputs.checks import each_usable
+from ..inputs.field_pixels import separate_fields
 from ..utils.parallel import Processes
 from .folder import TileFolder, run_tiles
-from .merge import merge_tiles
+from .merge import merge_fields, merge_tiles
 from .sky_tiles import SkyTiles, TileCutter, cut_tile
 
 __all__ = ["DLSkySurvey"]
@@ -150,11 +151,11 @@ def _run_tile(detector, flux_estimator, datasets, quiet):
     level = package_log.level
     package_log.setLevel(logging.ERROR if quiet else level)
     try:
-        candidates = find_with_fluxes(detector, flux_estimator, datasets)
+        # Observations of one tile may be of places apart
+        found = [find_with_fluxes(detector, flux_estimator, field) for field in separate_fields(datasets)]
     finally:
         package_log.setLevel(level)
-    # Without their maps
-    return Candidates(candidates.table, meta=candidates.meta)
+    return merge_fields(found)
 
 
 ESTIMATOR_REGISTRY.append(DLSkySurvey)

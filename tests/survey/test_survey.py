@@ -342,6 +342,32 @@ def test_datasets_of_one_sky():
     assert half.table["glat"].min() > -2 * u.deg
 
 
+def test_observations_apart_in_one_tile(lat_field):
+    """Two pointings and a repetition of the second: what each field has alone."""
+    fields = []
+    for i, ra in enumerate((83, 95, 95)):
+        dataset = lat_field(skydir=(ra, 22), seed=i)
+        source = SkyModel(
+            PowerLawSpectralModel(index=2, amplitude="4e-9 cm-2 s-1 GeV-1", reference="1 GeV"),
+            PointSpatialModel(lon_0=ra * u.deg, lat_0=22.3 * u.deg, frame="icrs"),
+        )
+        dataset.models = [source]
+        dataset.counts.data += np.random.default_rng(i).poisson(dataset.npred_signal().data.clip(min=0))
+        dataset.models = None
+        fields.append(dataset.copy(name=f"pointing {i}"))
+    survey = DLSkySurvey(nside=2, margin=4)
+    found = survey.run(fields)
+    with pytest.raises(ValueError, match="do not overlap"):
+        survey.detector.run(fields)
+    for places, own in ((83, fields[:1]), (95, fields[1:])):
+        alone = survey.detector.run(own)
+        near = found.positions.separation(SkyCoord(places, 22, unit="deg")) < 6 * u.deg
+        np.testing.assert_allclose(found.table["score"][near], alone.table["score"], atol=1e-5)
+        np.testing.assert_allclose(found.table["ra"][near].value, alone.table["ra"].value, atol=1e-5)
+    cutters = [TileCutter(dataset) for dataset in fields]
+    assert max(len(cut_tile(cutters, survey.tiles, tile)) for tile in range(len(survey.tiles))) == 3
+
+
 def run_and_kill(survey, dataset, tile, delay):
     """Run in a process that a signal kills after a delay in seconds from the start of a tile."""
     pid = os.fork()

@@ -49,11 +49,12 @@ def read_any_table(path):
 
 
 def _with_names(table, path, format):
-    """The table with its names as they are written: 007 is not 7, and 1e5 not 100000."""
+    """The table with its names as they are written: 007 is not 7, and 1e5 not 100000; 7 stays a number."""
     name = column_name(table, NAMES)
     if name is None or table[name].dtype.kind not in "biuf":
         return table
-    return Table.read(path, format=format, converters={name: [convert_numpy(str)]})
+    written = Table.read(path, format=format, converters={name: [convert_numpy(str)]})
+    return table if list(written[name]) == [str(value) for value in table[name]] else written
 
 
 def _formats(path):

@@ -38,7 +38,7 @@ def candidates():
     maps["background"] = Map.from_geom(geom, data=np.full((40, 60), 2.0))
     meta = {"threshold": 0.5, "flux": {"bands": [[1, 10], None, [10, 100]]}, "energy_range": [1, 100]}
     meta["picture_range"] = [1.0, 100.0]
-    own = axes, 2 * axes, 0 * u.deg, [0, 17, 4]
+    own = axes, 2 * axes, 0 * u.deg, [0, 1, 4]
     some = Candidates.from_positions(positions, [0.99, 0.7, 0.6], *own, maps, meta)
     flux = np.array([[3e-9, np.nan, 3e-10], [2e-9, np.nan, 1e-12], [np.nan] * 3]) * FLUX
     columns = QTable({"flux_band": flux, "flux_band_errn": flux / 5, "flux_band_errp": flux / 4})
@@ -46,7 +46,7 @@ def candidates():
     columns["flux_band_ul"] = 2 * flux
     columns["flux"], columns["e_min"], columns["e_max"] = [3.3e-9, 2e-9, 0] * FLUX, 1 * u.GeV, 100 * u.GeV
     fits = fit_columns([{"ts": 81.0, "sqrt_ts": 9.0}, {"ts": np.nan}, {}])
-    return some.with_columns(columns).with_columns(fits)
+    return some.with_columns(columns).with_columns(fits, [0, 16, 0])
 
 
 def data_of(page):

@@ -207,8 +207,8 @@ class Candidates(SourceTable):
             A copy.
         """
         table = self.table.copy()
-        for name in columns.colnames:
-            table["flags"] = table["flags"] - (table["flags"] & int(FLAGS_OF_COLUMNS.get(name, 0)))
+        gone = sum(int(own) for name, own in FLAGS_OF_COLUMNS.items() if name in columns.colnames)
+        table["flags"] = table["flags"] - (table["flags"] & gone)
         for name in columns.colnames:
             table[name] = columns[name]
         table["flags"] = table["flags"] | flags

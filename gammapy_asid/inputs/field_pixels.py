@@ -216,11 +216,10 @@ def separate_fields(datasets):
     fields : list of `~gammapy.datasets.Datasets`
         Those of each field, in their order.
     """
-    grids = [
-        PixelGrid(d.counts.geom.to_image(), valid_bins(d).any(axis=0).ravel())
-        for d in (datasets if len(datasets) > 1 else ())
-    ]
-    field = _fields(grids) if grids else np.zeros(1, int)
+    if len(datasets) == 1:
+        return [datasets]
+    grids = [PixelGrid(d.counts.geom.to_image(), valid_bins(d).any(axis=0).ravel()) for d in datasets]
+    field = _fields(grids)
     return [Datasets([datasets[i] for i in np.flatnonzero(field == n).tolist()]) for n in np.unique(field)]
 
 
